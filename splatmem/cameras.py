@@ -40,9 +40,7 @@ class Cameras:
             raise ValueError(f"image size must be at least 1x1, got {self.width}x{self.height}")
 
     @staticmethod
-    def from_fov(
-        cam_to_world: Float[Tensor, "n 4 4"], fov_x_degrees: float, width: int, height: int
-    ) -> Cameras:
+    def from_fov(cam_to_world: Float[Tensor, "n 4 4"], fov_x_degrees: float, width: int, height: int) -> Cameras:
         """Cameras with square pixels, the principal point at the centre and a horizontal field of view."""
         if not 1.0 <= fov_x_degrees <= 170.0:
             raise ValueError(f"a horizontal field of view lies in 1..170 degrees, got {fov_x_degrees}")

@@ -1,0 +1,103 @@
+"""What an inpainter is given and gives back, and how one is loaded by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.inpaint.layout import RoomLayout
+
+
+@dataclass(frozen=True)
+class PartialFrames:
+    """What the memory knows of a window of ``t`` frames.
+
+    Attributes:
+        rgb: 0..1, meaningless where not known, ``[t, h, w, 3]``.
+        depth: z-depth, ``inf`` for sky, meaningless where not known, ``[t, h, w]``.
+        known: pixels that must come back unchanged, ``[t, h, w]``.
+        trust: 0..1, lower where the memory saw the surface from afar or at a grazing angle, ``[t, h, w]``.
+        cameras: one per frame, of the frames' size.
+        layout: the planes of the known, extended: a guess for the unknown, or None.
+    """
+
+    rgb: Float[Tensor, "t h w 3"]
+    depth: Float[Tensor, "t h w"]
+    known: Bool[Tensor, "t h w"]
+    trust: Float[Tensor, "t h w"]
+    cameras: Cameras
+    layout: RoomLayout | None = None
+
+    def __post_init__(self) -> None:
+        size = (len(self.cameras), self.cameras.height, self.cameras.width)
+        for name, shape in {"rgb": (*size, 3), "depth": size, "known": size, "trust": size}.items():
+            if tuple(getattr(self, name).shape) != shape:
+                raise ValueError(
+                    f"PartialFrames.{name} must have shape {shape}, got {tuple(getattr(self, name).shape)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    def frames(self, index: slice) -> PartialFrames:
+        """The frames of a slice as a window of their own."""
+        parts = (
+            self.rgb[index],
+            self.depth[index],
+            self.known[index],
+            self.trust[index],
+            self.cameras[index],
+        )
+        return PartialFrames(*parts, layout=self.layout)
+
+
+@dataclass(frozen=True)
+class FilledFrames:
+    """Whole frames.
+
+    Attributes:
+        rgb: 0..1, ``[t, h, w, 3]``; known pixels as they came, bit for bit.
+        depth: z-depth, ``[t, h, w]``, or None where the inpainter makes no depth and an estimator must follow.
+    """
+
+    rgb: Float[Tensor, "t h w 3"]
+    depth: Float[Tensor, "t h w"] | None
+
+
+class VideoInpainter(Protocol):
+    """Fills the unknown of a window of frames.
+
+    Attributes:
+        name: for reports.
+        window_frames: how many frames it does jointly; windows may be shorter.
+    """
+
+    name: str
+    window_frames: int
+
+    def __call__(
+        self,
+        partial: PartialFrames,
+        *,
+        generator: torch.Generator,
+        prompt: str = "",
+        reference: Float[Tensor, "r h w 3"] | None = None,
+    ) -> FilledFrames:
+        """Fills ``partial``.
+
+        Args:
+            generator: all randomness comes from it.
+            prompt: a description of the scene, for models that read one.
+            reference: pictures of the scene, 0..1: the first photo leads.
+        """
+        ...
+
+
+def keep_known(partial: PartialFrames, rgb: Float[Tensor, "t h w 3"]) -> Float[Tensor, "t h w 3"]:
+    """``rgb`` with the known pixels of ``partial`` put back."""
+    return torch.where(partial.known[..., None], partial.rgb, rgb)

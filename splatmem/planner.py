@@ -1,0 +1,92 @@
+"""The order in which a path's unseen space is made.
+
+The film's frames are candidates. A window starts at the frame that brings most new space while enough of it is already known,
+nearest to the first camera among equals; frames that overlap with it and bring further new space follow. So generation runs
+outward from the photo on both sides, and a full turn closes at the back, where both sides are already seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+
+GRID_WIDTH = 32  # the plan is made on pictures of this width
+OUTWARD_PREFERENCE = 0.25  # how much new space half a turn away from the photo is worth
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """When a window is worth making, and what it must hold on to."""
+
+    min_unknown: float = 0.004
+    """A frame with a smaller share of unknown pixels counts as seen."""
+    min_known: float = 0.35
+    """A frame is started from only if this share of it is known, unless no frame has as much."""
+    max_candidates: int = 64
+    """Long films are planned on this many frames, evenly spread, until those are seen."""
+
+
+def candidate_frames(frames: int, limit: int) -> list[int]:
+    """At most ``limit`` frame numbers, evenly spread over a film."""
+    if frames <= limit:
+        return list(range(frames))
+    return sorted({round(i * (frames - 1) / (limit - 1)) for i in range(limit)})
+
+
+def plan_window(
+    unknown: Bool[Tensor, "f h w"],
+    points: Float[Tensor, "f h w 3"],
+    cameras: Cameras,
+    window_frames: int,
+    settings: PlanSettings,
+) -> list[int]:
+    """The frames of the next window, in the order in which they should be written; empty when all is seen.
+
+    Args:
+        unknown: unknown pixels of the candidate frames, on a coarse grid.
+        points: where those pixels' surfaces are likely to be, in the world (from the layout).
+        cameras: of the candidates, at any size.
+        window_frames: how many frames a window may have.
+    """
+    remaining = unknown.clone()
+    outward = _angle_from_first(cameras) / torch.pi
+    overlap = torch.zeros(len(cameras), dtype=torch.bool)
+    chosen: list[int] = []
+    while len(chosen) < window_frames:
+        fresh = remaining.flatten(1).float().mean(1)
+        fresh[chosen] = 0
+        eligible = fresh > settings.min_unknown
+        if chosen:
+            eligible &= overlap
+        if not eligible.any():
+            break
+        anchored = eligible & (1 - fresh >= settings.min_known)
+        if anchored.any():
+            score = torch.where(anchored, fresh - OUTWARD_PREFERENCE * outward, -torch.inf)
+        elif chosen:
+            break  # what lies beyond is better made once this window is part of the memory
+        else:
+            score = torch.where(eligible, -fresh, -torch.inf)
+        best = int(score.argmax())
+        chosen.append(best)
+        covered = _seen_by(points, cameras[best])
+        overlap |= (covered & unknown).flatten(1).any(1)
+        remaining &= ~covered
+    return chosen
+
+
+def _seen_by(points: Float[Tensor, "f h w 3"], camera: Cameras) -> Bool[Tensor, "f h w"]:
+    """Which points fall into a camera's picture."""
+    pixels, depth = camera.project(points)
+    x, y = pixels[0].unbind(-1)
+    return (depth[0] > 0) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
+
+
+def _angle_from_first(cameras: Cameras) -> Float[Tensor, " f"]:
+    """Angles between the viewing directions and +z, the first photo's, in radians."""
+    return torch.acos(cameras.forward[:, 2].clamp(-1, 1))
