@@ -1,0 +1,94 @@
+"""The embedded depth model: EfficientNet-Lite0 with a light feature pyramid, as a transformers model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForDepthEstimation, PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import DepthEstimatorOutput
+
+from splatmem.depth.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
+
+
+class SmallDepthConfig(PretrainedConfig):
+    """Widths of the decoder."""
+
+    model_type = "splatmem_small_depth"
+
+    def __init__(self, pyramid_channels: int = 64, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.pyramid_channels = pyramid_channels
+
+
+@dataclass
+class SmallDepthOutput(DepthEstimatorOutput):
+    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: of being sky, ``[b, h, w]``."""
+
+    sky_logits: Tensor | None = None
+
+
+class SmallDepthForDepthEstimation(PreTrainedModel):
+    """Monocular z-depth at half the input's resolution, enlarged. Input: ImageNet-Lite scaling, RGB in -1..1."""
+
+    config_class = SmallDepthConfig
+    main_input_name = "pixel_values"
+    _tied_weights_keys = None
+
+    def __init__(self, config: SmallDepthConfig) -> None:
+        super().__init__(config)
+        width = config.pyramid_channels
+        self.encoder = EfficientNetLite0()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, width if i else 24, 1) for i, c in enumerate(TAPPED_CHANNELS))
+        self.context = nn.Linear(TAPPED_CHANNELS[-1], width)
+        self.refine = nn.ModuleList(_refinement(width) for _ in range(4))
+        self.head = nn.Sequential(
+            nn.Conv2d(width + 24 + 3, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 2, 3, padding=1),
+        )
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """PyTorch's own initialisation is kept."""
+
+    def log_depth_and_sky(
+        self, pixel_values: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
+        """Log z-depth and sky logits at the input's size."""
+        features = self.encoder(pixel_values)
+        x = self.lateral[4](features[4]) + self.context(features[4].mean((2, 3)))[:, :, None, None]
+        x = self.refine[3](x)
+        for level in (3, 2, 1):
+            x = F.interpolate(x, size=features[level].shape[-2:], mode="bilinear", align_corners=False)
+            x = self.refine[level - 1](x + self.lateral[level](features[level]))
+        size = features[0].shape[-2:]
+        x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        image = F.interpolate(pixel_values, size=size, mode="area")
+        x = self.head(torch.cat([x, self.lateral[0](features[0]), image], dim=1))
+        x = F.interpolate(x, size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
+        return x[:, 0], x[:, 1]
+
+    def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
+        log_depth, sky_logits = self.log_depth_and_sky(pixel_values)
+        return SmallDepthOutput(predicted_depth=log_depth.clamp(-6, 8).exp(), sky_logits=sky_logits)
+
+
+def _refinement(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    )
+
+
+AutoConfig.register(SmallDepthConfig.model_type, SmallDepthConfig, exist_ok=True)
+AutoModelForDepthEstimation.register(SmallDepthConfig, SmallDepthForDepthEstimation, exist_ok=True)

@@ -1,0 +1,44 @@
+"""Gathers the figures of a run and writes its sheet and its reports."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REPORTED_PACKAGES = ("splatmem", "torch", "diffusers", "transformers", "gsplat", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that decide the result."""
+    found = {"python": platform.python_version()}
+    for name in REPORTED_PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def summary(values: list[float]) -> dict[str, float | None]:
+    """Smallest and mean of a list of figures; infinite PSNR (no difference at all) counts as 100 dB."""
+    finite = [min(v, 100.0) for v in values if not np.isnan(v)]
+    if not finite:
+        return {"min": None, "mean": None}
+    return {"min": float(min(finite)), "mean": float(np.mean(finite))}
+
+
+def write_json(values: dict[str, Any], file: Path) -> None:
+    file.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
