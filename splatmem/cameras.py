@@ -119,9 +119,7 @@ class Cameras:
         """World points at z-depth ``depth`` on the rays through the pixel centres."""
         return self.centers[:, None, None] + depth[..., None] * self.world_rays()
 
-    def project(
-        self, points: Float[Tensor, "*points 3"]
-    ) -> tuple[Float[Tensor, "n *points 2"], Float[Tensor, "n *points"]]:
+    def project(self, points: Float[Tensor, "*points 3"]) -> tuple[Float[Tensor, "n *points 2"], Float[Tensor, "n *points"]]:
         """Pixel coordinates and z-depth of world points in every camera.
 
         Points at or behind the camera plane have a depth ``<= 0``; their pixel coordinates are finite but meaningless.

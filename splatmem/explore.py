@@ -1,6 +1,6 @@
 """The loop: read what is known, fill only the unknown, lift it, write it; then film the memory.
 
-    read(cameras) -> partial frames -> inpainter -> whole frames -> depth agrees with the memory -> write -> read ...
+read(cameras) -> partial frames -> inpainter -> whole frames -> depth agrees with the memory -> write -> read ...
 """
 
 from __future__ import annotations

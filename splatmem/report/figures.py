@@ -1,4 +1,4 @@
-"""Gathers the figures of a run and writes its sheet and its reports."""
+"""Figures that every report holds, and how reports are written."""
 
 from __future__ import annotations
 
@@ -41,4 +41,8 @@ def summary(values: list[float]) -> dict[str, float | None]:
 
 
 def write_json(values: dict[str, Any], file: Path) -> None:
-    file.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
+    write_text(file, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")

@@ -1,0 +1,140 @@
+"""What each command of the command line does, given its parsed options."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from splatmem import cli
+    from splatmem.memory import SpatialMemory
+    from splatmem.progress import RunProgress
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``512x288`` to (512, 288)."""
+    match = re.fullmatch(r"(\d+)[x×](\d+)", text.strip())
+    if not match:
+        raise ValueError(f"a size is WIDTHxHEIGHT in pixels, such as 512x288, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def parse_fov(text: str) -> float | None:
+    """Degrees, or None for ``auto``."""
+    if text == "auto":
+        return None
+    try:
+        degrees = float(text)
+    except ValueError:
+        degrees = float("nan")
+    if not 10 <= degrees <= 150:
+        raise ValueError(f"--fov is auto or 10 to 150 degrees, got {text!r}")
+    return degrees
+
+
+def flyaround(options: cli.Flyaround, progress: RunProgress) -> None:
+    from splatmem.flyaround import FlyaroundOptions
+    from splatmem.flyaround import flyaround as make
+
+    width, height = parse_size(options.size)
+    request = FlyaroundOptions(
+        photo=options.photo, out=options.out, path=options.path, frames=options.frames, width=width, height=height,
+        fps=options.fps, fov=parse_fov(options.fov), seed=options.seed, preset=options.preset, device=options.device,
+        resume=options.resume, overwrite=options.overwrite,
+    )  # fmt: skip
+    report = make(request, progress)
+    progress.console.print(_summary(report, options.out), highlight=False)
+
+
+def _summary(report: dict[str, Any], out: Path) -> str:
+    kept = report["retention_psnr"]["mean"]
+    return "\n".join(
+        [
+            f"{report['frames']} frames, {report['generated_frames']} of them generated, in "
+            f"{report['seconds']['total']:.0f} s; {report['gaussians']:,} Gaussians",
+            f"photo kept at {report['photo_psnr']:.1f} dB"
+            + (f", what was known kept at {kept:.1f} dB" if kept is not None else "")
+            + f"; {100 * report['unknown_fraction']:.2f} % of the film is unknown",
+            *(f"note: {note}" for note in report["notes"]),
+            f"see {out / 'report.html'}, {out / 'video.mp4'} and {out / 'scene.ply'}",
+        ]
+    )
+
+
+def open_memory(scene: Path) -> SpatialMemory:
+    """The memory of a folder that flyaround made."""
+    from splatmem.session import load_session
+
+    folder = scene / "memory" if (scene / "memory").is_dir() else scene
+    if not folder.is_dir():
+        raise ValueError(f"{scene} is not a folder made by 'splatmem flyaround'")
+    return load_session(folder)[0]
+
+
+def check_target(file: Path, suffix: str, overwrite: bool) -> None:
+    """Raises ``ValueError`` if ``file`` should not be written."""
+    if file.suffix.lower() != suffix:
+        raise ValueError(f"{file}: expected a name that ends in {suffix}")
+    if file.exists() and not overwrite:
+        raise ValueError(f"{file} exists: choose another name, or give --overwrite")
+    if not file.absolute().parent.is_dir():
+        raise ValueError(f"{file}: the folder {file.absolute().parent} does not exist")
+
+
+def render(options: cli.Render, progress: RunProgress) -> None:
+    from splatmem.film import film_memory
+    from splatmem.route import route
+    from splatmem.timing import StageClock
+
+    check_target(options.out, ".mp4", options.overwrite)
+    if not 2 <= options.frames <= 10_000:
+        raise ValueError(f"a film has 2 to 10000 frames, got {options.frames}")
+    memory = open_memory(options.scene)
+    camera = memory.views[0].camera
+    if options.size is not None:
+        camera = camera.resized(*parse_size(options.size))
+    way = route(options.path, options.frames, camera, memory)
+    clock = StageClock()
+    film = film_memory(memory, way.cameras, options.out, options.fps, clock, progress)
+    for note in way.notes:
+        progress.console.print(f"note: {note}", highlight=False)
+    seconds = clock.seconds["render"] + clock.seconds["encode"]
+    progress.console.print(
+        f"{len(way.cameras)} frames in {seconds:.1f} s, {100 * film.unknown_fraction:.2f} % unknown: {options.out}",
+        highlight=False,
+    )
+
+
+def export(options: cli.Export) -> None:
+    from splatmem.io.ply import save_ply
+
+    check_target(options.file, ".ply", options.overwrite)
+    save_ply(open_memory(options.scene).gaussians, options.file, compact=options.compact)
+
+
+def inspect(options: cli.Inspect) -> None:
+    from splatmem.io.ply import load_ply
+    from splatmem.viewer.inspect import show_scene
+
+    if options.screenshot is not None:
+        check_target(options.screenshot, ".png", overwrite=True)
+    if options.scene.suffix.lower() == ".ply":
+        gaussians, cameras = load_ply(options.scene), []
+    else:
+        memory = open_memory(options.scene)
+        gaussians, cameras = memory.gaussians, [view.camera for view in memory.views]
+    show_scene(gaussians, cameras, options.screenshot)
+
+
+def doctor(console: Console) -> int:
+    from splatmem.doctor import examine
+
+    for finding in examine():
+        mark = "[green]yes[/]" if finding.usable else "[yellow]no [/]"
+        console.print(f"{mark}  {finding.name}: {finding.state}", highlight=False)
+        if finding.advice:
+            console.print(f"     {finding.advice}", style="dim", highlight=False)
+    return 0

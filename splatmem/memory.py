@@ -1,0 +1,201 @@
+"""The spatial memory: 3D Gaussians that are read into views and written from RGB-D frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.evaluate.metrics import psnr
+from splatmem.free_space import FreeSpace, push_out_of_free_space
+from splatmem.gaussians import Gaussians
+from splatmem.lift import LiftSettings, lift
+from splatmem.refine import refine
+from splatmem.render import rasterize
+from splatmem.visibility import visibility, visibility_channels
+
+FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
+FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
+VIEWS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class MemoryReading:
+    """What ``v`` cameras see of the memory.
+
+    Attributes:
+        rgb: 0..1; meaningful where known, ``[v, h, w, 3]``.
+        depth: expected z-depth; ``inf`` on the far shell and where nothing is, ``[v, h, w]``.
+        alpha: accumulated opacity, ``[v, h, w]``.
+        known: covered by surfaces seen from their front, thin cracks closed, ``[v, h, w]``.
+        trust: 0..1; lower where the memory saw the surface from much farther away, ``[v, h, w]``.
+    """
+
+    rgb: Float[Tensor, "v h w 3"]
+    depth: Float[Tensor, "v h w"]
+    alpha: Float[Tensor, "v h w"]
+    known: Bool[Tensor, "v h w"]
+    trust: Float[Tensor, "v h w"]
+
+
+@dataclass(frozen=True)
+class StoredView:
+    """A frame that was written.
+
+    Attributes:
+        camera: one camera.
+        rgb: the whole frame as it was written: what was known read as this then, ``[h, w, 3]``.
+        depth: z-depth after agreement, ``inf`` for sky, ``[h, w]``.
+        written: pixels that were unknown before, ``[h, w]``.
+        gaussians: range of the Gaussians that it added.
+    """
+
+    camera: Cameras
+    rgb: UInt8[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+    written: Bool[Tensor, "h w"]
+    gaussians: tuple[int, int]
+
+    @property
+    def fov_x_degrees(self) -> float:
+        return float(2 * torch.rad2deg(torch.atan(0.5 * self.camera.width / self.camera.focal[0, 0])))
+
+    def at(self, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
+        """Colour (averaged) and depth (sampled) at another size."""
+        rgb = F.interpolate(self.rgb.permute(2, 0, 1)[None].float() / 255, size=(height, width), mode="area")
+        depth = F.interpolate(self.depth[None, None], size=(height, width), mode="nearest-exact")
+        return rgb[0].permute(1, 2, 0), depth[0, 0]
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What a write did: Gaussians added, and unknown pixels left out because they would hang in known free space."""
+
+    added: int
+    left_out: int
+
+
+@dataclass
+class SpatialMemory:
+    """Everything that is known of a scene.
+
+    Attributes:
+        gaussians: the scene.
+        views: the frames that were written, in order; the first is the photo.
+        scale: median depth of the first view, the memory's unit of length; 1 before the first write.
+    """
+
+    gaussians: Gaussians = field(default_factory=Gaussians.empty)
+    views: list[StoredView] = field(default_factory=list)
+    scale: float = 1.0
+
+    @torch.no_grad()
+    def read(self, cameras: Cameras) -> MemoryReading:
+        """Renders the memory into views and says what of them is known."""
+        parts = [self._read(cameras[slice(i, i + VIEWS_AT_ONCE)]) for i in range(0, len(cameras), VIEWS_AT_ONCE)]
+        if len(parts) == 1:
+            return parts[0]
+        names = ("rgb", "depth", "alpha", "known", "trust")
+        return MemoryReading(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
+
+    def _read(self, cameras: Cameras) -> MemoryReading:
+        drawn = rasterize(self.gaussians, cameras, extra=visibility_channels(self.gaussians, cameras))
+        assert drawn.extra is not None
+        seen = visibility(drawn.alpha, drawn.extra)
+        far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
+        return MemoryReading(
+            rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1),
+            depth=torch.where(far, torch.inf, drawn.depth),
+            alpha=drawn.alpha,
+            known=seen.known,
+            trust=seen.trust,
+        )
+
+    def write(
+        self,
+        rgb: Float[Tensor, "h w 3"],
+        depth: Float[Tensor, "h w"],
+        camera: Cameras,
+        unknown: Bool[Tensor, "h w"],
+    ) -> WriteReport:
+        """Adds the unknown pixels of a frame; what is there already is not touched.
+
+        New surfaces must not hang in front of what earlier views saw: such pixels are moved back along their rays until
+        they no longer do, or left out. If anything fails, the memory is as it was.
+
+        Args:
+            rgb: the whole frame, 0..1.
+            depth: its z-depth, in agreement with the memory, ``inf`` for sky.
+            camera: one camera.
+            unknown: which pixels to write.
+
+        Raises:
+            ValueError: sizes do not fit, or the frame has no usable depth.
+        """
+        scale = self.scale if self.views else _median_depth(depth)
+        if self.views:
+            depth, allowed = push_out_of_free_space(depth, camera, unknown, self.free_space())
+        else:
+            allowed = torch.ones_like(unknown)
+        selected = unknown & allowed
+        added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
+        count = len(self.gaussians)
+        view = StoredView(
+            camera=camera,
+            rgb=(rgb.clamp(0, 1) * 255).round().to(torch.uint8),
+            depth=depth.clone(),
+            written=selected,
+            gaussians=(count, count + len(added)),
+        )
+        joined = Gaussians.cat([self.gaussians, added])
+        self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
+        return WriteReport(len(added), int((unknown & ~allowed).sum()))
+
+    def refine(self, steps: int) -> None:
+        """Fits the Gaussians of the last write to its frame by gradient; all others are frozen."""
+        view = self.views[-1]
+        if steps > 0 and view.gaussians[1] > view.gaussians[0]:
+            target = view.rgb.float() / 255
+            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera, steps)
+
+    def first_only(self) -> SpatialMemory:
+        """The memory as the first view left it."""
+        first = self.views[0]
+        return SpatialMemory(self.gaussians.select(slice(*first.gaussians)), [first], self.scale)
+
+    @property
+    def first_photo(self) -> Float[Tensor, "h w 3"]:
+        return self.views[0].rgb.float() / 255
+
+    @property
+    def nbytes(self) -> int:
+        """Of the Gaussians and the stored views."""
+        views = sum(v.rgb.nbytes + v.depth.nbytes + v.written.nbytes for v in self.views)
+        return self.gaussians.nbytes + views
+
+    def free_space(self) -> FreeSpace:
+        """What the stored views saw to be empty."""
+        return FreeSpace.of([(view.camera, view.depth) for view in self.views])
+
+    def is_free(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
+        """Positions where a camera may be: in front of every surface of the views that look there, with a margin of
+        10 %. Outside of all views a position is free within the memory's scale of the nearest written camera."""
+        return self.free_space().contains(points, margin=0.10, reach=self.scale)
+
+    def retention_psnr(self) -> list[float]:
+        """For each frame written after the first: what was known before its write, read now, against what it was then."""
+        values = []
+        for view in self.views[1:]:
+            before = ~view.written
+            if before.any():
+                values.append(psnr(self.read(view.camera).rgb[0], view.rgb.float() / 255, before))
+        return values
+
+
+def _median_depth(depth: Float[Tensor, "h w"]) -> float:
+    finite = depth[torch.isfinite(depth) & (depth > 0)]
+    return float(finite.median()) if len(finite) else 1.0

@@ -1,0 +1,48 @@
+"""Progress on a terminal: the stage's name, its share, the time left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class RunProgress:
+    """Shows one bar per stage; calling it moves the bar. Prints plain lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.stages: dict[str, int] = {}
+        self.bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> RunProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self._finish_all()
+        self.bars.stop()
+
+    def __call__(self, stage: str, share: float) -> None:
+        if stage not in self.stages:
+            self._finish_all()
+            self.stages[stage] = self.bars.add_task(stage, total=1.0)
+            if not self.console.is_terminal:
+                self.console.print(stage)
+        self.bars.update(self.stages[stage], completed=share)
+
+    def _finish_all(self) -> None:
+        for task in self.stages.values():
+            self.bars.update(task, completed=1.0)

@@ -1,0 +1,58 @@
+"""From what a user calls a path to the cameras of a film."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from splatmem.cameras import Cameras
+from splatmem.io.path_files import load_path
+from splatmem.memory import SpatialMemory
+from splatmem.paths import PRESET_NAMES, make_path
+
+
+@dataclass(frozen=True)
+class Route:
+    """Cameras, and what a reader of the report should know about them."""
+
+    cameras: Cameras
+    notes: list[str] = field(default_factory=list)
+
+
+def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory) -> Route:
+    """The cameras of a preset, drawn in until it fits into free space, or of a path file, taken as given.
+
+    Args:
+        camera: the photo's; it gives the image size and the field of view.
+    """
+    width, height = camera.width, camera.height
+    fov = 2 * torch.rad2deg(torch.atan(0.5 * width / camera.focal[0, 0])).item()
+    if path in PRESET_NAMES:
+        made = make_path(
+            path,
+            frames,
+            scale=memory.scale,
+            subject_distance=_subject_distance(memory, camera),
+            fov_x_degrees=fov,
+            width=width,
+            height=height,
+            is_free=memory.is_free,
+        )
+        return Route(made.cameras, [made.note] if made.note else [])
+    cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov)
+    blocked = int((~memory.is_free(cameras.centers)).sum())
+    notes = [f"the path file was taken as given, with its {len(cameras)} cameras"]
+    if blocked:
+        notes.append(f"{blocked} of the {len(cameras)} cameras lie inside or behind what the photo shows to be solid")
+    return Route(cameras, notes)
+
+
+def _subject_distance(memory: SpatialMemory, camera: Cameras) -> float:
+    """Median depth of the middle of the first view."""
+    depth = memory.read(camera).depth[0]
+    height, width = depth.shape
+    middle = depth[height // 3 : 2 * height // 3 + 1, width // 3 : 2 * width // 3 + 1]
+    middle = middle[torch.isfinite(middle)]
+    return float(middle.median()) if len(middle) else memory.scale

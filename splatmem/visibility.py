@@ -1,0 +1,65 @@
+"""What counts as known in a reading of the memory, and how far it can be trusted.
+
+Each Gaussian brings two further channels into a view: whether it shows its front, and how coarsely it samples this view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.gaussians import Gaussians
+from splatmem.lift import sampling_distance
+
+KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
+KNOWN_FRONT = 0.55  # share of it that must come from surfaces seen from their front
+GRAZING = 0.08  # cosine below which a surface turns from front to back, smoothly
+CRACK_WIDTH = 3  # pixels; cracks up to this width are closed
+FULL_TRUST_MAGNIFICATION = 1.5  # one pixel of the view that saw it covers this many pixels here, along a side
+NO_TRUST_MAGNIFICATION = 6.0
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """``known`` and ``trust`` of ``v`` views, ``[v, h, w]``."""
+
+    known: Bool[Tensor, "v h w"]
+    trust: Float[Tensor, "v h w"]
+
+
+def visibility_channels(gaussians: Gaussians, cameras: Cameras) -> Float[Tensor, "v n 2"]:
+    """Frontness in 0..1 and magnification of every Gaussian in every view."""
+    to_camera = cameras.centers[:, None] - gaussians.means[None]
+    distance = to_camera.norm(dim=-1).clamp_min(1e-6)
+    cosine = (to_camera * gaussians.normals[None]).sum(-1) / distance
+    front = (0.5 + 0.5 * cosine / GRAZING).clamp(0, 1)
+    pixel = distance / cameras.focal.mean(-1)[:, None]
+    magnification = (sampling_distance(gaussians)[None] / pixel).clamp(max=2 * NO_TRUST_MAGNIFICATION)
+    return torch.stack([front, magnification], dim=-1)
+
+
+def visibility(alpha: Float[Tensor, "v h w"], channels: Float[Tensor, "v h w 2"]) -> Visibility:
+    """Known and trust from composited opacity and ``visibility_channels``."""
+    share = channels / alpha.clamp_min(1e-4)[..., None]
+    covered = (alpha > KNOWN_ALPHA) & (share[..., 0] > KNOWN_FRONT)
+    # A crack is a thin line of weak opacity; where a back shows, nothing is closed.
+    back = (alpha > KNOWN_ALPHA) & ~covered
+    known = (_close(covered, CRACK_WIDTH) & ~back) | covered
+    excess = share[..., 1].clamp_min(FULL_TRUST_MAGNIFICATION).log()
+    full, none = (torch.tensor(m).log() for m in (FULL_TRUST_MAGNIFICATION, NO_TRUST_MAGNIFICATION))
+    trust = (1 - (excess - full) / (none - full)).clamp(0, 1) * known
+    return Visibility(known, trust)
+
+
+def _close(mask: Bool[Tensor, "v h w"], width: int) -> Bool[Tensor, "v h w"]:
+    """Morphological closing: fills gaps up to ``width`` pixels across."""
+    size = width if width % 2 else width + 1
+    grown = F.max_pool2d(mask.float()[:, None], size, 1, size // 2)
+    # Outside the picture counts as covered, so that the rim is not eaten.
+    padded = F.pad(grown, [size // 2] * 4, value=1.0)
+    return (-F.max_pool2d(-padded, size, 1))[:, 0] > 0.5
