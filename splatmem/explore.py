@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator
 from splatmem.depth.agreement import agree
-from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
+from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
 from splatmem.memory import SpatialMemory
@@ -159,13 +159,19 @@ def make_window(
         reading = memory.read(cameras)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, layout)
     with clock.stage("fill"):
-        filled = inpainter(partial, generator=generator, prompt=prompt, reference=memory.first_photo[None])
+        filled = inpainter(partial, generator=generator, prompt=prompt, reference=references(memory))
     filled = with_depth(filled, estimate_depth, clock)
     return [
         step
         for index in range(len(cameras))
         if (step := _write_frame(memory, filled, index, cameras[index], settings, clock)) is not None
     ]
+
+
+def references(memory: SpatialMemory) -> ReferenceViews:
+    """What was really seen: the photo."""
+    photo = memory.views[0]
+    return ReferenceViews(memory.first_photo[None], photo.depth[None], photo.camera)
 
 
 def with_depth(filled: FilledFrames, estimate_depth: DepthEstimator, clock: StageClock) -> FilledFrames:
@@ -207,16 +213,12 @@ def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:
     for view in memory.views:
         camera = _coarse(view.camera, LAYOUT_WIDTH)
         rgb, depth = view.at(camera.width, camera.height)
-        near = _finite(depth)
+        near = torch.isfinite(depth)
         points.append(camera.unproject(torch.where(near, depth, 1.0)[None])[0][near])
         normals.append(surface_normals(depth[None], camera)[0][near])
         colours.append(rgb[near])
     inside = torch.cat([path.centers, *(view.camera.centers for view in memory.views)])
     return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside)
-
-
-def _finite(depth: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    return torch.isfinite(depth)
 
 
 def _coarse(cameras: Cameras, width: int) -> Cameras:

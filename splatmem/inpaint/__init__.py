@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from splatmem.inpaint.classical import CLASSICAL_NAMES, ClassicalInpainter
-from splatmem.inpaint.protocol import FilledFrames, PartialFrames, VideoInpainter
+from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 
-__all__ = ["FilledFrames", "PartialFrames", "VideoInpainter", "load_inpainter"]
+__all__ = ["FilledFrames", "PartialFrames", "ReferenceViews", "VideoInpainter", "load_inpainter"]
 
 EMBEDDED_FOLDER = "models/inpaint-small"
 

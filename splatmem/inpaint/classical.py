@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.inpaint.protocol import FilledFrames, PartialFrames, keep_known
+from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.inpaint.pyramid import push_pull
 
 CLASSICAL_NAMES = ("telea", "navier-stokes", "push-pull")
@@ -32,7 +31,7 @@ class ClassicalInpainter:
         *,
         generator: torch.Generator,
         prompt: str = "",
-        reference: Float[Tensor, "r h w 3"] | None = None,
+        reference: ReferenceViews | None = None,
     ) -> FilledFrames:
         known = partial.known[:, None].float()
         log_depth = torch.where(partial.known, partial.depth, 1.0).clamp(1e-4, 1e6).log()[:, None]

@@ -1,71 +1,74 @@
 """Fine detail for coarse pictures, copied from pictures of the same scene.
 
-The coarse picture decides what is where; for each of its patches the most similar patch among the exemplars, blurred to
-the same degree, is found, and what the blur took from that exemplar is added (example-based super-resolution, Freeman et
-al. 2002; image analogies, Hertzmann et al. 2001). Overlapping patches are blended so that the contrast is kept (Heitz &
-Neyret 2018).
+The coarse picture decides what is where; for each of its patches a similar patch among the exemplars, blurred to the same
+degree, is found, and what the blur took from that exemplar is added (example-based super-resolution, Freeman et al. 2002;
+image analogies, Hertzmann et al. 2001). Overlapping patches are blended so that the contrast is kept (Heitz & Neyret 2018).
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 PATCH_CELLS = 4  # side of a copied patch in coarse pixels; the stride is half of it
-CONTEXT_WEIGHT = 0.5  # weight of colour against structure when patches are compared
+COLOUR_WEIGHT = 1.0  # of a patch's mean colour, against its pattern, when patches are compared
+GUIDE_WEIGHT = 0.5  # of its guide
+CANDIDATES = 6  # among this many most similar patches the calmest is taken
 
 
 def add_detail(
     rgb: Float[Tensor, "t h w 3"],
-    exemplars: Float[Tensor, "e h w 3"],
-    exemplar_known: Bool[Tensor, "e h w"],
+    guide: Float[Tensor, "t h w g"],
+    exemplar_rgb: Float[Tensor, "e h w 3"],
+    exemplar_guide: Float[Tensor, "e h w g"],
     coarse_size: tuple[int, int],
-    strength: float = 1.0,
 ) -> Float[Tensor, "t h w 3"]:
     """Adds to ``rgb`` the detail that it lacks.
 
     Args:
         rgb: pictures without detail finer than ``coarse_size``, 0..1.
-        exemplars: sharp pictures of the same scene and size.
-        exemplar_known: their usable pixels; patches that touch others are not copied.
+        guide: further channels in which patches must be alike, of values around 1.
+        exemplar_rgb: sharp pictures of the same scene and size.
+        exemplar_guide: their guide channels.
         coarse_size: (height, width) of the grid that ``rgb`` was made on.
-        strength: share of the detail that is added.
     """
-    height, width = rgb.shape[1:3]
-    sharp = exemplars.permute(0, 3, 1, 2)
+    sharp = exemplar_rgb.permute(0, 3, 1, 2)
     coarse = F.interpolate(sharp, size=coarse_size, mode="area")
-    blurred = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=False)
-    usable = F.interpolate(exemplar_known[:, None].float(), size=coarse_size, mode="area") > 0.99
-    sources, source_places = _patch_features(coarse, usable, stride=1)
-    if not len(sources):
-        return rgb
-    queries, query_places = _patch_features(
-        F.interpolate(rgb.permute(0, 3, 1, 2), size=coarse_size, mode="area"), None, stride=PATCH_CELLS // 2
-    )
-    nearest = torch.cat([torch.cdist(q, sources).argmin(dim=1) for q in queries.split(1024)])
-    residual = _copy_patches(sharp - blurred, source_places[nearest], query_places, rgb.shape, coarse_size)
-    return (rgb + strength * residual.permute(0, 2, 3, 1)).clamp(0, 1)
+    residual = sharp - F.interpolate(coarse, size=sharp.shape[-2:], mode="bicubic", align_corners=False)
+    energy = F.interpolate(residual.square().mean(1, keepdim=True), size=coarse_size, mode="area")
+    sources, source_places = _patch_features(coarse, _area(exemplar_guide, coarse_size), stride=1)
+    source_energy = F.unfold(energy, PATCH_CELLS).mean(1).flatten()
+    queries, query_places = _patch_features(_area(rgb, coarse_size), _area(guide, coarse_size), stride=PATCH_CELLS // 2)
+    chosen = []
+    for part in queries.split(1024):
+        nearest = torch.cdist(part, sources).topk(min(CANDIDATES, len(sources)), largest=False).indices
+        # A loud patch among calm ones of the same look shows a thing, not a texture: things are not to be repeated.
+        calmest = source_energy[nearest].argmin(dim=1, keepdim=True)
+        chosen.append(nearest.gather(1, calmest)[:, 0])
+    detail = _copy_patches(residual, source_places[torch.cat(chosen)], query_places, rgb.shape, coarse_size)
+    return (rgb + detail.permute(0, 2, 3, 1)).clamp(0, 1)
+
+
+def _area(pictures: Float[Tensor, "n h w c"], size: tuple[int, int]) -> Float[Tensor, "n c H W"]:
+    return F.interpolate(pictures.permute(0, 3, 1, 2), size=size, mode="area")
 
 
 def _patch_features(
-    coarse: Float[Tensor, "n 3 h w"], usable: Bool[Tensor, "n 1 h w"] | None, stride: int
+    coarse: Float[Tensor, "n 3 h w"], guide: Float[Tensor, "n g h w"], stride: int
 ) -> tuple[Float[Tensor, "p f"], Float[Tensor, "p 3"]]:
-    """Descriptors of all patches: mean colour, and the pattern around it; with their places (picture, row, column)."""
-    count, _, height, width = coarse.shape
+    """Descriptors of all patches: pattern, mean colour and mean guide; and their places (picture, row, column)."""
     side = PATCH_CELLS
     patches = F.unfold(coarse, side, stride=stride).transpose(1, 2).unflatten(-1, (3, side * side))
     mean = patches.mean(-1, keepdim=True)
     pattern = (patches - mean).flatten(2) / side
-    features = torch.cat([CONTEXT_WEIGHT * mean[..., 0], pattern], dim=-1)
-    rows = torch.arange(0, height - side + 1, stride)
-    columns = torch.arange(0, width - side + 1, stride)
-    grid = torch.stack(torch.meshgrid(torch.arange(count), rows, columns, indexing="ij"), dim=-1).flatten(1, 2)
-    if usable is None:
-        return features.flatten(0, 1), grid.flatten(0, 1)
-    whole = F.unfold(usable.float(), side, stride=stride).amin(1) > 0.5
-    return features[whole], grid[whole]
+    guides = F.unfold(guide, side, stride=stride).transpose(1, 2).unflatten(-1, (-1, side * side)).mean(-1)
+    features = torch.cat([pattern, COLOUR_WEIGHT * mean[..., 0], GUIDE_WEIGHT * guides], dim=-1)
+    rows = torch.arange(0, coarse.shape[-2] - side + 1, stride)
+    columns = torch.arange(0, coarse.shape[-1] - side + 1, stride)
+    places = torch.cartesian_prod(torch.arange(len(coarse)), rows, columns)
+    return features.flatten(0, 1), places
 
 
 def _copy_patches(

@@ -12,8 +12,9 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.inpaint.detail import add_detail
 from splatmem.inpaint.layout import LayoutReading, RoomLayout
-from splatmem.inpaint.protocol import FilledFrames, PartialFrames, keep_known
+from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.inpaint.rgbd_pipeline import RGBDInpaintPipeline
+from splatmem.surface import surface_normals
 
 SAMPLE_WIDTH = 64
 SIZE_STEP = 4
@@ -39,7 +40,7 @@ class EmbeddedInpainter:
         *,
         generator: torch.Generator,
         prompt: str = "",
-        reference: Float[Tensor, "r h w 3"] | None = None,
+        reference: ReferenceViews | None = None,
     ) -> FilledFrames:
         if partial.layout is None:
             raise ValueError("the embedded inpainter corrects a proposal: give PartialFrames a layout")
@@ -49,8 +50,9 @@ class EmbeddedInpainter:
         ]
         rgb, depth = (torch.cat(parts) for parts in zip(*windows, strict=True))
         if reference is not None:
-            everywhere = torch.ones(reference.shape[:3], dtype=torch.bool)
-            rgb = add_detail(rgb, reference, everywhere, _sample_size(partial.cameras))
+            made_guide = _surface_guide(depth, partial.cameras, partial.layout)
+            seen_guide = _surface_guide(reference.depth, reference.cameras, partial.layout)
+            rgb = add_detail(rgb, made_guide, reference.rgb, seen_guide, _sample_size(partial.cameras))
         return FilledFrames(keep_known(partial, rgb), torch.where(partial.known, partial.depth, depth))
 
     def _fill(
@@ -71,6 +73,16 @@ class EmbeddedInpainter:
             generator=generator,
         )
         return _enlarge(small_rgb, small_depth, proposal, layout.render(partial.cameras))
+
+
+def _surface_guide(depth: Float[Tensor, "t h w"], cameras: Cameras, layout: RoomLayout) -> Float[Tensor, "t h w 3"]:
+    """What tells surfaces apart whose colours may be alike: height in the room, how level they are, and how far they
+    stand in front of the room's sides. So a wall takes its detail from walls, not from the table before them."""
+    solid = torch.where(torch.isfinite(depth), depth, 1e3)
+    height = ((cameras.unproject(solid) @ layout.axes[1]) - layout.low[1]) / (layout.high[1] - layout.low[1])
+    level = (surface_normals(depth, cameras) @ layout.axes[1]).abs()
+    in_front = (layout.render(cameras).depth / solid).log().clamp(-1, 1)
+    return torch.stack([height.clamp(-0.5, 1.5), level, in_front], dim=-1)
 
 
 def _sample_size(cameras: Cameras) -> tuple[int, int]:

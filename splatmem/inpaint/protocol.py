@@ -57,6 +57,21 @@ class PartialFrames:
 
 
 @dataclass(frozen=True)
+class ReferenceViews:
+    """Pictures of the scene that were really seen; the first photo leads.
+
+    Attributes:
+        rgb: 0..1, ``[r, h, w, 3]``.
+        depth: z-depth, ``inf`` for sky, ``[r, h, w]``.
+        cameras: one per picture, of its size.
+    """
+
+    rgb: Float[Tensor, "r h w 3"]
+    depth: Float[Tensor, "r h w"]
+    cameras: Cameras
+
+
+@dataclass(frozen=True)
 class FilledFrames:
     """Whole frames.
 
@@ -86,14 +101,14 @@ class VideoInpainter(Protocol):
         *,
         generator: torch.Generator,
         prompt: str = "",
-        reference: Float[Tensor, "r h w 3"] | None = None,
+        reference: ReferenceViews | None = None,
     ) -> FilledFrames:
         """Fills ``partial``.
 
         Args:
             generator: all randomness comes from it.
             prompt: a description of the scene, for models that read one.
-            reference: pictures of the scene, 0..1: the first photo leads.
+            reference: what the result should look like, for models that take pictures along.
         """
         ...
 
