@@ -11,7 +11,7 @@ PyTorch3D  left, up, forward       world-to-cam, row vectors      at +0.5
 Open3D     right, down, forward    world-to-cam 4x4               at integers (see ``cameras_to_open3d``)
 ========== ======================= ============================== ===================================
 
-Only camera axes are converted; the world stays as it is. Files in these conventions are read and written by ``splatmem.io``.
+Only camera axes are converted; the world stays as it is. ``splatmem.io`` reads and writes files in these conventions.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def require_rigid(transforms: Float[Tensor, "n 4 4"], source: str) -> Float[Tens
     if not proper.all():
         index = _first(~proper)
         raise ValueError(
-            f"{source}: pose {index} is not rigid: its 3x3 part must be a rotation, but R R^T differs from the identity by "
-            f"{error[index]:.3g} and the determinant is {determinant[index]:.4g} (a scale, shear or mirroring must be removed)"
+            f"{source}: pose {index} is not rigid: its 3x3 part must be a rotation, but R R^T differs from the identity "
+            f"by {error[index]:.3g} and the determinant is {determinant[index]:.4g}; remove any scale, shear or mirroring"
         )
     u, _, vt = torch.linalg.svd(rotation)
     return rigid_from(u @ vt, transforms[:, :3, 3])
@@ -88,8 +88,8 @@ def _first(wrong: Tensor) -> int:
 def relative_to(cameras: Cameras, reference: Cameras) -> Cameras:
     """The same cameras in a world in which the single camera ``reference`` is the identity.
 
-    This brings a path from another program, whose world is its own, to the memory's world: the camera from which the photo
-    was taken becomes the identity.
+    This brings a path from another program, whose world is its own, to the memory's world: the camera from which the
+    photo was taken becomes the identity.
     """
     if len(reference) != 1:
         raise ValueError(f"the reference must be one camera, got {len(reference)}")
@@ -100,7 +100,7 @@ def relative_to(cameras: Cameras, reference: Cameras) -> Cameras:
 def crop_intrinsics(
     intrinsics: Float[Tensor, "n 3 3"], sizes: Float[Tensor, "n 2"], width: int, height: int
 ) -> Float[Tensor, "n 3 3"]:
-    """Intrinsics after each image, of its own size ``(w, h)``, was scaled to cover ``width x height`` and centre-cropped.
+    """Intrinsics after each image, of its own size ``(w, h)``, was scaled to cover the target and centre-cropped.
 
     Unlike ``Cameras.resized`` this keeps the pixels' shape. ``splatmem.io.photo`` treats the photo in the same way.
     """
@@ -112,7 +112,7 @@ def crop_intrinsics(
     return cropped
 
 
-# ---------------------------------------------------------------------------------------------------------------- OpenGL
+# ---------------------------------------------------------------------------------------------- OpenGL
 
 
 def cameras_from_opengl(
@@ -134,7 +134,7 @@ def _flip_columns_yz() -> Float[Tensor, "4"]:
     return torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)
 
 
-# ---------------------------------------------------------------------------------------------------------------- COLMAP
+# ---------------------------------------------------------------------------------------------- COLMAP
 
 
 def cameras_from_colmap(
@@ -154,7 +154,7 @@ def cameras_to_colmap(cameras: Cameras) -> tuple[Float[Tensor, "n 4"], Float[Ten
     return rotations_to_quats(cameras.world_to_cam[:, :3, :3]), cameras.world_to_cam[:, :3, 3]
 
 
-# ------------------------------------------------------------------------------------------------------------------- TUM
+# ------------------------------------------------------------------------------------------------- TUM
 
 
 def cameras_from_tum(
@@ -175,7 +175,7 @@ def cameras_to_tum(cameras: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor
     return cam_to_world[:, :3, 3], rotations_to_quats(cam_to_world[:, :3, :3]).roll(-1, dims=-1)
 
 
-# ------------------------------------------------------------------------------------------------------------- PyTorch3D
+# ------------------------------------------------------------------------------------------- PyTorch3D
 
 
 class PyTorch3DParameters(NamedTuple):
@@ -225,7 +225,7 @@ def cameras_from_pytorch3d(parameters: PyTorch3DParameters) -> Cameras:
 
 
 def perspective_cameras_pytorch3d(cameras: Cameras) -> Any:
-    """A ``pytorch3d.renderer.PerspectiveCameras``; needs PyTorch3D installed, which is no dependency of this package."""
+    """A ``pytorch3d.renderer.PerspectiveCameras``; PyTorch3D must be installed, it is no dependency of this package."""
     from pytorch3d.renderer import PerspectiveCameras  # pyright: ignore[reportMissingImports]
 
     return PerspectiveCameras(**cameras_to_pytorch3d(cameras)._asdict(), in_ndc=False, device=cameras.world_to_cam.device)
@@ -238,7 +238,7 @@ def _intrinsics(focal: Float[Tensor, "n 2"], center: Float[Tensor, "n 2"]) -> Fl
     return intrinsics
 
 
-# ---------------------------------------------------------------------------------------------------------------- Open3D
+# ---------------------------------------------------------------------------------------------- Open3D
 
 
 def cameras_to_open3d(cameras: Cameras, *, pixel_centers_at: float = 0.0) -> list[o3d.camera.PinholeCameraParameters]:
@@ -246,8 +246,8 @@ def cameras_to_open3d(cameras: Cameras, *, pixel_centers_at: float = 0.0) -> lis
 
     Args:
         cameras: the cameras to convert.
-        pixel_centers_at: coordinate of the first pixel's centre. Open3D's RGB-D functions and its legacy visualizer count
-            pixel centres as integers (0.0); ``rendering.OffscreenRenderer.setup_camera`` spans the image over
+        pixel_centers_at: coordinate of the first pixel's centre. Open3D's RGB-D functions and its legacy visualizer
+            count pixel centres as integers (0.0); ``rendering.OffscreenRenderer.setup_camera`` spans the image over
             ``[0, width]`` as we do (0.5).
     """
     import open3d as o3d

@@ -1,0 +1,133 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_WRITE_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT,
+    errno.ENOTDIR, errno.EBUSY, errno.EXDEV, errno.ENAMETOOLONG,
+}  # fmt: skip
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside ``path``, with the same suffix, which replaces ``path`` when the block ends well.
+
+    If the block raises, the temporary file is removed and what was at ``path`` before is untouched.
+
+    Raises:
+        OSError: the file cannot be written (full disk, no permission, no such folder); the message names the folder.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    try:
+        with _write_errors_name(path.parent, temporary):
+            if not path.parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
+    except BaseException:
+        if path.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def staged_directory(final: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """An empty folder to be filled, which becomes ``final`` when the block ends well.
+
+    An existing ``final`` must be empty, or ``overwrite`` be set: then the old folder is moved aside at the end and
+    removed after the new one has taken its place. If the block raises, the staged folder is removed and ``final`` is
+    untouched.
+
+    Raises:
+        ValueError: ``final`` is a file, is not empty, or is a folder that cannot be replaced: the working folder, the
+            home folder, one that contains them, or a mount point.
+        OSError: nothing can be written there; the message names the folder.
+    """
+    final = Path(final).resolve()
+    _require_replaceable(final, overwrite)
+    parent = final.parent
+    staged = parent / f".{final.name}.{secrets.token_hex(4)}.partial"
+    with _write_errors_name(parent, staged):
+        parent.mkdir(parents=True, exist_ok=True)
+        staged.mkdir()
+    try:
+        with _write_errors_name(parent, staged):
+            yield staged
+            for file in staged.rglob("*"):
+                _sync(file)
+            _require_replaceable(final, overwrite)
+            _swap_in(staged, final)
+            _sync(parent)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+
+
+def _swap_in(staged: Path, final: Path) -> None:
+    if not final.exists():
+        os.rename(staged, final)
+        return
+    old = staged.with_suffix(".replaced")
+    os.rename(final, old)
+    try:
+        os.rename(staged, final)
+    except BaseException:
+        os.rename(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _require_replaceable(final: Path, overwrite: bool) -> None:
+    if not final.exists():
+        return
+    if not final.is_dir():
+        raise ValueError(f"{final} must be a folder, but it is a file; choose another name")
+    if not overwrite and any(final.iterdir()):
+        raise ValueError(f"the folder {final} is not empty; choose another one or ask to overwrite it")
+    here = Path.cwd()
+    if final == here or final in here.parents or final == Path.home() or final in Path.home().parents:
+        raise ValueError(f"the folder {final} holds the working folder or the home folder; choose a folder inside it")
+    if os.path.ismount(final):
+        raise ValueError(f"the folder {final} is a mount point and cannot be replaced whole; choose a folder inside it")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _write_errors_name(folder: Path, temporary: Path) -> Iterator[None]:
+    """Turns the many ways in which a write fails into one ``OSError`` that names the folder.
+
+    Some writers (numpy's ``tofile``) raise ``OSError`` without a number on a full disk. Errors about files elsewhere
+    pass unchanged.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.errno not in _WRITE_ERRORS:
+            raise
+        if error.filename is not None and not _concerns(Path(os.fsdecode(error.filename)), folder, temporary):
+            raise
+        reason = error.strerror or str(error)
+        message = f"cannot write into the folder {folder}: {reason}; free space there or choose another folder"
+        raise OSError(error.errno or errno.EIO, message) from error
+
+
+def _concerns(path: Path, folder: Path, temporary: Path) -> bool:
+    return path in (folder, temporary) or path in folder.parents or temporary in path.parents
