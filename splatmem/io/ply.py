@@ -1,0 +1,118 @@
+"""3D Gaussian splats as .ply files in the layout of the first implementation (INRIA, Kerbl et al. 2023).
+
+The layout holds 62 float32 properties: position, normal, ``f_dc_0..2`` (constant SH band), ``f_rest_0..44`` (higher bands,
+channel by channel: first all of red), opacity before the sigmoid, logarithms of the scales, rotation ``wxyz``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatmem.gaussians import Gaussians
+from splatmem.io.atomic import atomic_path
+
+FULL_BANDS = 16  # SH coefficients per channel in the full layout
+REQUIRED = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
+
+
+def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False) -> None:
+    """Writes a binary little-endian .ply that splat viewers and importers open; ``features`` are not part of the format.
+
+    Args:
+        gaussians: what to write; rotations are normalised on the way.
+        path: the file; it appears whole.
+        compact: leave out the normals and the SH bands that the Gaussians do not have, which most readers can do without.
+
+    Raises:
+        ValueError: a parameter is NaN or infinite.
+        OSError: the file cannot be written.
+    """
+    from plyfile import PlyData, PlyElement
+
+    columns = _columns(gaussians.to("cpu").detach(), compact)
+    values = torch.cat([column.float() for column, _ in columns], dim=1).contiguous()
+    if not values.isfinite().all():
+        wrong = int((~values.isfinite().all(dim=1)).sum())
+        raise ValueError(f"{wrong} of {len(values)} Gaussians have a parameter that is NaN or infinite; remove them first")
+    layout = np.dtype([(name, "<f4") for _, names in columns for name in names])
+    table = values.numpy().view(layout)[:, 0] if len(values) else np.empty(0, layout)
+    with atomic_path(path) as temporary:
+        PlyData([PlyElement.describe(table, "vertex")], text=False, byte_order="<").write(str(temporary))
+
+
+def _columns(gaussians: Gaussians, compact: bool) -> list[tuple[Float[Tensor, "n c"], list[str]]]:
+    """Values and property names in the file's order."""
+    rest = gaussians.sh[:, 1:]
+    if not compact:
+        rest = torch.nn.functional.pad(rest, (0, 0, 0, FULL_BANDS - 1 - rest.shape[1]))
+    channel_major = rest.transpose(1, 2).flatten(1)
+    quats = torch.nn.functional.normalize(gaussians.quats, dim=-1)
+    identity = torch.tensor([1.0, 0.0, 0.0, 0.0]).to(quats)
+    quats = torch.where(gaussians.quats.norm(dim=-1, keepdim=True) > 0, quats, identity)
+    columns = [
+        (gaussians.means, ["x", "y", "z"]),
+        (gaussians.normals, ["nx", "ny", "nz"]),
+        (gaussians.sh[:, 0], _numbered("f_dc", 3)),
+        (channel_major, _numbered("f_rest", channel_major.shape[1])),
+        (gaussians.opacity_logits[:, None], ["opacity"]),
+        (gaussians.log_scales, _numbered("scale", 3)),
+        (quats, _numbered("rot", 4)),
+    ]
+    return [c for c in columns if not (compact and c[1] == ["nx", "ny", "nz"])]
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [f"{name}_{i}" for i in range(count)]
+
+
+def load_ply(path: str | Path) -> Gaussians:
+    """Reads a splat .ply of any SH degree, with or without normals; trailing SH bands that are all zero are dropped.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a .ply, is truncated, or holds something else than Gaussian splats; the message says what.
+    """
+    from plyfile import PlyData, PlyParseError
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        elements = {element.name: element for element in PlyData.read(str(path))}
+    except (PlyParseError, UnicodeDecodeError, ValueError, EOFError) as error:
+        raise ValueError(f"{path}: expected a whole .ply file, but it cannot be read: {error}") from error
+    if "chunk" in elements:
+        raise ValueError(f"{path} is a compressed .ply; convert it to the uncompressed layout (in SuperSplat: export as PLY)")
+    if "vertex" not in elements:
+        raise ValueError(f"{path}: expected an element 'vertex', got {', '.join(elements) or 'nothing'}")
+    table = elements["vertex"].data
+    missing = [name for name in REQUIRED if name not in (table.dtype.names or ())]
+    if missing:
+        raise ValueError(f"{path} holds no Gaussian splats (a plain point cloud or mesh?): it lacks {', '.join(missing)}")
+    gaussians = _gaussians(table, path)
+    for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
+        if not getattr(gaussians, name).isfinite().all():
+            raise ValueError(f"{path}: the Gaussians' {name} have values that are NaN or infinite; the file is damaged")
+    return gaussians
+
+
+def _gaussians(table: np.ndarray, path: Path) -> Gaussians:
+    def read(*names: str) -> Tensor:
+        return torch.from_numpy(np.stack([np.asarray(table[name], np.float32) for name in names], axis=-1))
+
+    count = sum(name.startswith("f_rest_") for name in table.dtype.names or ())
+    if count not in (0, 9, 24, 45):
+        raise ValueError(f"{path}: expected 0, 9, 24 or 45 properties f_rest_* (SH degree 0 to 3), got {count}")
+    sh = read(*_numbered("f_dc", 3))[:, None]
+    if count:
+        rest = read(*_numbered("f_rest", count)).unflatten(1, (3, count // 3)).transpose(1, 2)
+        used = 1 + int(rest.ne(0).any(dim=-1).any(dim=0).nonzero().amax()) if rest.any() else 0
+        bands = next(k for k in (1, 4, 9, 16) if k > used)
+        sh = torch.cat([sh, rest[:, : bands - 1]], dim=1)
+    scales, quats = read(*_numbered("scale", 3)), read(*_numbered("rot", 4))
+    return Gaussians(read("x", "y", "z"), quats, scales, read("opacity")[:, 0], sh.contiguous())

@@ -1,0 +1,36 @@
+"""Reading text tables of numbers, with errors that name the file and the line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def data_lines(file: Path, keep_empty: bool = False) -> list[tuple[str, str]]:
+    """Lines that are no comments, stripped, each with its place ``file:line`` for messages."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: expected a text file, got other bytes ({error})") from error
+    stripped = [(f"{file}:{number}", line.strip()) for number, line in enumerate(lines, start=1)]
+    return [(where, line) for where, line in stripped if not line.startswith("#") and (line or keep_empty)]
+
+
+def numbers(fields: Sequence[str], where: str) -> list[float]:
+    """The fields as finite numbers."""
+    try:
+        values = [float(field) for field in fields]
+    except ValueError as error:
+        raise ValueError(f"{where}: expected numbers, got {' '.join(fields)[:80]!r}") from error
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"{where}: a value is NaN or infinite: {' '.join(fields)[:80]!r}")
+    return values
+
+
+def unit_quat(quat: Sequence[float], where: str) -> list[float]:
+    """The quaternion normalised; files round, but a length far from 1 is no rotation."""
+    length = math.sqrt(sum(value * value for value in quat))
+    if not 0.99 <= length <= 1.01:
+        raise ValueError(f"{where}: expected a quaternion of length 1, got one of length {length:.4g}")
+    return [value / length for value in quat]

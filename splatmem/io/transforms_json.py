@@ -1,0 +1,144 @@
+"""nerfstudio's transforms.json: OpenGL cam-to-world matrices with intrinsics per file or per frame.
+
+Format: https://docs.nerf.studio/quickstart/data_conventions.html. An ``applied_transform`` is not undone: the matrices count
+as they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from splatmem.cameras import Cameras
+from splatmem.conventions import cameras_to_opengl, require_rigid, rigid_inverse
+from splatmem.io.atomic import atomic_path
+from splatmem.io.lenses import Lens, lens_cameras
+
+DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+PINHOLE_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
+
+
+def save_transforms_json(cameras: Cameras, path: str | Path, file_paths: Sequence[str] | None = None) -> None:
+    """Writes the cameras; equal intrinsics are written once, others per frame.
+
+    Args:
+        cameras: the cameras.
+        path: the file; it appears whole.
+        file_paths: the frames' images; nerfstudio wants them named, by default ``images/frame_00001.png`` and on.
+    """
+    if file_paths is None:
+        file_paths = [f"images/frame_{i + 1:05d}.png" for i in range(len(cameras))]
+    if len(file_paths) != len(cameras):
+        raise ValueError(f"expected one file path per camera ({len(cameras)}), got {len(file_paths)}")
+    lenses = [
+        {"fl_x": k[0][0], "fl_y": k[1][1], "cx": k[0][2], "cy": k[1][2]} for k in cameras.intrinsics.double().cpu().tolist()
+    ]
+    shared = all(lens == lenses[0] for lens in lenses)
+    frames = [
+        {"file_path": name, **({} if shared else lens), "transform_matrix": matrix}
+        for name, lens, matrix in zip(file_paths, lenses, cameras_to_opengl(cameras).cpu().tolist(), strict=True)
+    ]
+    head = {"camera_model": "OPENCV", "w": cameras.width, "h": cameras.height, **(lenses[0] if shared and lenses else {})}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({**head, "frames": frames}, indent=2) + "\n", encoding="utf-8")
+
+
+def load_transforms_json(
+    path: str | Path, *, width: int | None = None, height: int | None = None, fov_x_degrees: float | None = None
+) -> Cameras:
+    """Reads the cameras in the order of the file.
+
+    Args:
+        path: the file.
+        width, height: image size wanted (default: the file's). Images of another shape count as scaled to cover it and
+            centre-cropped.
+        fov_x_degrees: for frames that state neither ``fl_x`` nor ``camera_angle_x``.
+
+    Raises:
+        ValueError: malformed, not a pinhole, poses not rigid; the message names file and frame.
+    """
+    path = Path(path)
+    return parse_transforms(parse_json(path), str(path), width=width, height=height, fov_x_degrees=fov_x_degrees)
+
+
+def parse_json(path: Path) -> Any:
+    """The content of a JSON file; ``ValueError`` names the file and the place of the mistake."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected JSON, but it cannot be read: {error}") from error
+
+
+def parse_transforms(
+    content: Any, source: str, *, width: int | None, height: int | None, fov_x_degrees: float | None
+) -> Cameras:
+    """Cameras from the parsed file; see ``load_transforms_json``."""
+    frames = content.get("frames") if isinstance(content, dict) else None
+    if not isinstance(frames, list) or not frames:
+        raise ValueError(f"{source}: expected a transforms.json with a list 'frames' that is not empty, got {_short(frames)}")
+    poses, lenses = [], []
+    for index, frame in enumerate(frames):
+        where = f"{source}: frame {index}"
+        if not isinstance(frame, dict):
+            raise ValueError(f"{where}: expected an object with 'transform_matrix', got {_short(frame)}")
+        poses.append(_matrix(frame.get("transform_matrix"), where))
+        lenses.append(_lens({**content, **frame}, where, width, height, fov_x_degrees))
+    opengl = require_rigid(torch.tensor(poses, dtype=torch.float64), source)
+    opencv = opengl * torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)
+    return lens_cameras(rigid_inverse(opencv), lenses, width, height, source)
+
+
+def _matrix(rows: Any, where: str) -> list[list[float]]:
+    """A 4x4 matrix; the last row may be missing."""
+    numeric = isinstance(rows, list) and all(
+        isinstance(row, list) and len(row) == 4 and all(_is_number(value) for value in row) for row in rows
+    )
+    if not numeric or len(rows) not in (3, 4):
+        raise ValueError(f"{where}: expected 'transform_matrix' as a 4x4 (or 3x4) list of numbers, got {_short(rows)}")
+    return [*rows, [0.0, 0.0, 0.0, 1.0]] if len(rows) == 3 else rows
+
+
+def _lens(stated: dict[str, Any], where: str, width: int | None, height: int | None, fov_x_degrees: float | None) -> Lens:
+    model = stated.get("camera_model", "OPENCV")
+    if model not in PINHOLE_MODELS:
+        raise ValueError(f"{where}: camera_model must be one of {', '.join(PINHOLE_MODELS)}, got {model!r}; undistort first")
+    keys = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", *DISTORTION)
+    numbers = {key: stated[key] for key in keys if stated.get(key) is not None}
+    for key, value in numbers.items():
+        if not _is_number(value) or not math.isfinite(value):
+            raise ValueError(f"{where}: {key!r} must be a finite number, got {_short(value)}")
+    if any(numbers.get(key, 0) != 0 for key in DISTORTION):
+        raise ValueError(f"{where}: the lens has distortion; undistort the images first, or set {', '.join(DISTORTION)} to 0")
+    w, h = numbers.get("w", width), numbers.get("h", height)
+    if w is None or h is None:
+        raise ValueError(f"{where}: expected the image size as 'w' and 'h'")
+    focal_x = _focal(numbers, "x", w)
+    if focal_x is None:
+        if fov_x_degrees is None:
+            raise ValueError(f"{where}: expected 'fl_x' or 'camera_angle_x'")
+        focal_x = Lens.from_fov(fov_x_degrees, int(w), int(h)).fx
+    focal_y = _focal(numbers, "y", h) or focal_x
+    lens = Lens(focal_x, focal_y, numbers.get("cx", w / 2), numbers.get("cy", h / 2), int(w), int(h))
+    lens.check(where)
+    return lens
+
+
+def _focal(numbers: dict[str, float], axis: str, size: float) -> float | None:
+    if f"fl_{axis}" in numbers:
+        return numbers[f"fl_{axis}"]
+    angle = numbers.get(f"camera_angle_{axis}")
+    return 0.5 * size / math.tan(0.5 * angle) if angle else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,50 @@
+"""Trajectories in the TUM RGB-D benchmark's format: lines of ``timestamp tx ty tz qx qy qz qw``.
+
+Poses are cam-to-world with OpenCV's camera axes; the format has no intrinsics.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from splatmem.cameras import Cameras
+from splatmem.conventions import cameras_from_tum, cameras_to_tum
+from splatmem.io.atomic import atomic_path
+from splatmem.io.lenses import Lens
+from splatmem.io.text import data_lines, numbers, unit_quat
+
+FIELDS = "timestamp tx ty tz qx qy qz qw"
+
+
+def save_tum(cameras: Cameras, path: str | Path, fps: float = 24.0) -> None:
+    """Writes the poses, with the frame's time in seconds as timestamp; the intrinsics are lost."""
+    positions, quats = cameras_to_tum(cameras)
+    lines = [f"# {FIELDS}\n"]
+    for index, values in enumerate(torch.cat([positions, quats], dim=1).tolist()):
+        lines.append(f"{index / fps:.6f} " + " ".join(f"{value:.9g}" for value in values) + "\n")
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def load_tum(path: str | Path, *, width: int, height: int, fov_x_degrees: float) -> Cameras:
+    """Reads the poses in the order of their timestamps; size and field of view are given.
+
+    Raises:
+        ValueError: malformed, NaN or a quaternion that is no rotation; the message names the file and the line.
+    """
+    path = Path(path)
+    rows = []
+    for where, line in data_lines(path):
+        fields = line.replace(",", " ").split()
+        if len(fields) != 8:
+            raise ValueError(f"{where}: expected {FIELDS}, got {line[:80]!r}")
+        values = numbers(fields, where)
+        rows.append([*values[:4], *unit_quat(values[4:], where)])
+    if not rows:
+        raise ValueError(f"{path}: expected lines of {FIELDS}, the file holds none")
+    poses = torch.tensor(sorted(rows, key=lambda row: row[0]), dtype=torch.float64)
+    lens = Lens.from_fov(fov_x_degrees, width, height)
+    k = torch.tensor([[lens.fx, 0, lens.cx], [0, lens.fy, lens.cy], [0, 0, 1]]).repeat(len(poses), 1, 1)
+    return cameras_from_tum(poses[:, 1:4], poses[:, 4:], k, width, height)

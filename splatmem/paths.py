@@ -1,0 +1,257 @@
+"""Camera paths: presets around the photo's camera, and smooth interpolation between keyframes.
+
+The world is the memory's: the photo was taken from the origin along +z, y points down, so "up" is -y. A preset begins at the
+photo's camera. On a closed path frame ``i`` of ``n`` is at phase ``i / n``: frame ``n`` would be frame 0 again, so that the
+film loops without a doubled frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.conventions import rigid_from
+
+TURN_RADIUS = 0.04  # of the scene's scale: enough for parallax, little enough for any room
+ARC_DEGREES = 30.0  # how far the arc swings to either side
+SPIRAL_RADIUS = 0.12  # of the scene's scale
+SPIRAL_ROUNDS = 2
+DOLLY_LENGTH = 0.5  # of the way to the subject
+SMALLEST_SHRINK = 0.02
+SAMPLES = 192  # positions at which a whole path is tried, however few its frames
+
+FreeSpace = Callable[[Float[Tensor, "p 3"]], Bool[Tensor, " p"]]
+Curve = Callable[[Float[Tensor, " n"], float, float], Float[Tensor, "n 4 4"]]  # phase, scale, subject distance -> cam-to-world
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A family of paths.
+
+    Attributes:
+        curve: cam-to-world (float64) at phases 0..1, given the scene's scale and the subject's distance.
+        closed: whether phase 1 is phase 0.
+        extent: the word for its size in reports.
+    """
+
+    curve: Curve
+    closed: bool
+    extent: str
+
+
+@dataclass(frozen=True)
+class PathResult:
+    """A path that fits into the scene.
+
+    Attributes:
+        cameras: one per frame; the first is the identity.
+        shrink: the factor by which the positions were drawn towards the first camera, 1 if they were not, 0 if there is no
+            room to move at all.
+        note: one sentence for the report where the path was drawn in, else empty.
+        closed: whether the frame after the last would be the first again.
+    """
+
+    cameras: Cameras
+    shrink: float
+    note: str
+    closed: bool
+
+
+def make_path(
+    name: str,
+    frames: int,
+    *,
+    scale: float,
+    subject_distance: float,
+    fov_x_degrees: float,
+    width: int,
+    height: int,
+    is_free: FreeSpace | None = None,
+) -> PathResult:
+    """The cameras of a preset, drawn in towards the first camera until all its positions are free.
+
+    Args:
+        name: one of ``PRESET_NAMES``.
+        frames: number of cameras, at least 2.
+        scale: of the scene: the photo's median depth.
+        subject_distance: depth of what stands in the photo's middle.
+        fov_x_degrees, width, height: of the cameras.
+        is_free: tells which positions lie in free space, with a margin; None: everywhere is free.
+
+    Raises:
+        ValueError: unknown name, or numbers out of range.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown path {name!r}: expected one of {', '.join(PRESET_NAMES)}")
+    if frames < 2:
+        raise ValueError(f"a path needs at least 2 frames, got {frames}")
+    for label, value in (("scale", scale), ("subject distance", subject_distance)):
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"the {label} of a path must be a positive number, got {value}")
+    preset = PRESETS[name]
+    steps = torch.arange(frames, dtype=torch.float64)
+    cam_to_world = preset.curve(steps / (frames if preset.closed else frames - 1), scale, subject_distance)
+    shrink = 1.0
+    if is_free is not None:
+        dense = preset.curve(torch.linspace(0, 1, SAMPLES, dtype=torch.float64), scale, subject_distance)
+        shrink = _largest_free_factor(torch.cat([cam_to_world[:, :3, 3], dense[:, :3, 3]]), is_free)
+    cam_to_world[:, :3, 3] *= shrink
+    cameras = Cameras.from_fov(cam_to_world, fov_x_degrees, width, height)
+    return PathResult(cameras, shrink, _note(name, preset.extent, shrink), preset.closed)
+
+
+def _note(name: str, extent: str, shrink: float) -> str:
+    if shrink == 1.0:
+        return ""
+    if shrink == 0.0:
+        return f"{name} stays in one place: there is no free space around the first camera"
+    return f"{name} drawn in to {100 * shrink:.0f} % of its {extent}: part of it lay behind or too near to a surface"
+
+
+def _largest_free_factor(positions: Float[Tensor, "p 3"], is_free: FreeSpace) -> float:
+    """The largest factor in [0.02, 1] that brings all positions into free space, else 0.
+
+    Free space need not be convex, so factors are tried from the top on a geometric grid before the last step is bisected.
+    """
+
+    def fits(factor: float) -> bool:
+        return bool(is_free((positions * factor).float()).all())
+
+    factors = np.geomspace(1.0, SMALLEST_SHRINK, 25).tolist()
+    free = next((i for i, factor in enumerate(factors) if fits(factor)), None)
+    if free is None:
+        return 0.0
+    if free == 0:
+        return 1.0
+    low, high = factors[free], factors[free - 1]
+    for _ in range(6):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+# ---------------------------------------------------------------------------------------------------- presets
+
+
+def look_at(position: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4 4"]:
+    """Cam-to-world of upright cameras that have ``target`` in their middle.
+
+    Raises:
+        ValueError: a camera stands on its target, or looks straight up or down, where "upright" means nothing.
+    """
+    forward = target - position
+    level = forward[:, [0, 2]].norm(dim=-1)  # length of the right vector, (0, 1, 0) x forward
+    if not (level > 1e-6 * forward.norm(dim=-1).clamp_min(1e-12)).all():
+        raise ValueError("a camera stands on its target or looks straight up or down; give it a quaternion instead of look_at")
+    forward = torch.nn.functional.normalize(forward, dim=-1)
+    down = torch.tensor([0.0, 1.0, 0.0]).to(forward).expand_as(forward)
+    right = torch.nn.functional.normalize(torch.linalg.cross(down, forward), dim=-1)
+    return rigid_from(torch.stack([right, torch.linalg.cross(forward, right), forward], dim=-1), position)
+
+
+def _turn(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """A full turn to the right on a small circle behind the first camera, looking outward, as a head turns."""
+    angle = 2 * torch.pi * phase
+    outward = torch.stack([angle.sin(), torch.zeros_like(angle), angle.cos()], dim=-1)
+    position = TURN_RADIUS * scale * (outward - torch.tensor([0.0, 0.0, 1.0]).to(outward))
+    return look_at(position, position + outward)
+
+
+def _orbit(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """A full circle around the subject, looking at it. Drawn in, it circles a nearer point and looks at that."""
+    return _around_subject(2 * torch.pi * phase, subject_distance)
+
+
+def _arc(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """Swings to one side, back, to the other side and back, looking at the subject."""
+    return _around_subject(math.radians(ARC_DEGREES) * (2 * torch.pi * phase).sin(), subject_distance)
+
+
+def _around_subject(angle: Tensor, distance: float) -> Tensor:
+    subject = torch.tensor([[0.0, 0.0, distance]]).to(angle)
+    outward = torch.stack([angle.sin(), torch.zeros_like(angle), -angle.cos()], dim=-1)
+    return look_at(subject + distance * outward, subject.expand(len(angle), 3))
+
+
+def _spiral(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """Two rounds that widen from the first camera, go forward, and narrow back to it, looking at the subject."""
+    radius = SPIRAL_RADIUS * min(scale, subject_distance) * (torch.pi * phase).sin().square()
+    angle = 2 * torch.pi * SPIRAL_ROUNDS * phase
+    position = torch.stack([radius * angle.sin(), 0.5 * radius * angle.cos(), radius], dim=-1)
+    return look_at(position, torch.tensor([[0.0, 0.0, subject_distance]]).to(phase).expand(len(phase), 3))
+
+
+def _dolly(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """Straight ahead to half the subject's distance, starting and stopping gently."""
+    poses = torch.eye(4, dtype=phase.dtype).repeat(len(phase), 1, 1)
+    poses[:, 2, 3] = DOLLY_LENGTH * subject_distance * phase.square() * (3 - 2 * phase)
+    return poses
+
+
+PRESETS = {
+    "turn": Preset(_turn, closed=True, extent="radius"),
+    "orbit": Preset(_orbit, closed=True, extent="radius"),
+    "arc": Preset(_arc, closed=True, extent="width"),
+    "spiral": Preset(_spiral, closed=True, extent="radius"),
+    "dolly": Preset(_dolly, closed=False, extent="length"),
+}
+PRESET_NAMES = tuple(PRESETS)
+
+
+# -------------------------------------------------------------------------------------------------- keyframes
+
+WRAPPED_KEYS = 12  # an open spline forgets its ends by a factor 0.27 per key: 1e-7 after these
+
+
+def interpolate_keyframes(
+    cam_to_world: Float[Tensor, "k 4 4"], frames: int, closed: bool = False
+) -> Float[Tensor, "frames 4 4"]:
+    """Poses on a twice differentiable curve through keyframes, which follow each other in equal times.
+
+    Positions lie on a cubic spline, rotations on its counterpart on the sphere (scipy's ``RotationSpline``), so that linear
+    and angular velocity and acceleration are continuous, on a closed path across its seam too.
+
+    Args:
+        cam_to_world: rigid keyframes, at least two.
+        frames: number of poses, at least 2. An open path ends on the last keyframe; a closed one returns to the first,
+            which is not repeated.
+        closed: whether the last keyframe is followed by the first.
+    """
+    from scipy.spatial.transform import Rotation, RotationSpline
+
+    keys = len(cam_to_world)
+    positions = interpolate_values(cam_to_world[:, :3, 3].double(), frames, closed)
+    wrap = WRAPPED_KEYS if closed else 0
+    indices = np.arange(-wrap, keys + wrap)
+    rotations = Rotation.from_matrix(cam_to_world[:, :3, :3].double().cpu().numpy())[indices % keys]
+    turned = RotationSpline(indices.astype(float), rotations)(_key_times(keys, frames, closed))
+    return rigid_from(torch.from_numpy(turned.as_matrix().copy()), positions).to(cam_to_world)
+
+
+def interpolate_values(values: Float[Tensor, "k d"], frames: int, closed: bool = False) -> Float[Tensor, "frames d"]:
+    """Values on a cubic spline through ``values`` (natural ends, or periodic); timing as in ``interpolate_keyframes``."""
+    from scipy.interpolate import CubicSpline
+
+    keys = len(values)
+    times = _key_times(keys, frames, closed)
+    knots = values.double().cpu().numpy()
+    if closed:
+        spline = CubicSpline(np.arange(keys + 1), np.concatenate([knots, knots[:1]]), bc_type="periodic")
+    else:
+        spline = CubicSpline(np.arange(keys), knots, bc_type="natural")
+    return torch.from_numpy(spline(times)).to(values)
+
+
+def _key_times(keys: int, frames: int, closed: bool) -> np.ndarray:
+    if keys < 2 or frames < 2:
+        raise ValueError(f"interpolation needs at least 2 keyframes and 2 frames, got {keys} and {frames}")
+    if closed:
+        return np.arange(frames) * (keys / frames)
+    return np.linspace(0.0, keys - 1.0, frames)
