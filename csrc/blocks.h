@@ -1,0 +1,159 @@
+// Tiles as compositing sees them: 4x4-pixel blocks, one register of sixteen lanes each. Block b of a tile lies at column b % 8
+// and row b / 8 for every tile size, so that a set of blocks is a 64-bit mask.
+#pragma once
+
+#include "lanes.h"
+#include "view.h"
+
+namespace splatmem::SPLATMEM_ISA {
+
+// One more than the largest block index of a tile.
+template <int kTile>
+constexpr int kBlockSlots = (kTile / 4 - 1) * 8 + kTile / 4;
+
+// Made by the compiler: code that ran when the library is loaded would run on processors without the instruction set.
+struct BlockTables {
+    alignas(64) float x[64 * 16]{}, y[64 * 16]{};  // offsets of the blocks' pixels in the tile
+    alignas(64) float row_top[16]{};               // first pixel row of block row (lane % 8)
+    alignas(64) float side[16]{};  // 1 in lanes 0-7, for the right ends of the rows; -1 in 8-15, for the left ends
+    alignas(64) float quarter_side[16]{}, end_offset[16]{}, end_bias[16]{};
+
+    constexpr BlockTables() {
+        for (int i = 0; i < 64 * 16; i++) {
+            const int block = i / 16, lane = i % 16;
+            x[i] = static_cast<float>(block % 8 * 4 + lane % 4);
+            y[i] = static_cast<float>(block / 8 * 4 + lane / 4);
+        }
+        for (int lane = 0; lane < 16; lane++) {
+            const bool right = lane < 8;
+            row_top[lane] = static_cast<float>(lane % 8 * 4);
+            side[lane] = right ? 1.f : -1.f;
+            quarter_side[lane] = 0.25f * side[lane];
+            end_offset[lane] = right ? 0.f : 0.75f;
+            end_bias[lane] = right ? 1.f : 0.f;
+        }
+    }
+};
+static constexpr BlockTables kBlockTables;
+
+// Calls visit(block) for every block of a set.
+template <class Visit>
+LANES_INLINE void for_each_block(uint64_t blocks, Visit visit) {
+    for (; blocks; blocks &= blocks - 1) visit(__builtin_ctzll(blocks));
+}
+
+// The blocks of a tile that lie at least partly inside the image.
+template <int kTile>
+uint64_t blocks_in_image(int left, int top, int width, int height) {
+    uint64_t blocks = 0;
+    for (int y = 0; y < kTile && top + y < height; y += 4)
+        for (int x = 0; x < kTile && left + x < width; x += 4) blocks |= uint64_t{1} << (y / 4 * 8 + x / 4);
+    return blocks;
+}
+
+// Byte r of the result is the set of columns [begin, end) where `ends` holds end in lane r and begin in lane 8 + r.
+LANES_INLINE uint64_t column_sets(Float16 ends, unsigned rows) {
+    alignas(64) float column[16];
+    store(column, ends);
+    uint64_t blocks = 0;
+    for (; rows; rows &= rows - 1) {
+        const int row = __builtin_ctz(rows);
+        const int set = (1 << static_cast<int>(column[row])) - (1 << static_cast<int>(column[8 + row]));
+        if (set > 0) blocks |= static_cast<uint64_t>(set) << (8 * row);
+    }
+    return blocks;
+}
+#if defined(__AVX2__)
+LANES_INLINE uint64_t pack_columns(__m256i end, __m256i begin, unsigned rows) {
+    const __m256i one = _mm256_set1_epi32(1), row_bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    __m256i set = _mm256_sub_epi32(_mm256_sllv_epi32(one, end), _mm256_sllv_epi32(one, begin));
+    const __m256i chosen = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(rows)), row_bit), row_bit);
+    set = _mm256_and_si256(_mm256_max_epi32(set, _mm256_setzero_si256()), chosen);
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(set), _mm256_extracti128_si256(set, 1));
+    return static_cast<uint64_t>(_mm_cvtsi128_si64(_mm_packus_epi16(words, words)));
+}
+#endif
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+LANES_INLINE uint64_t column_sets(Register ends, unsigned rows) {
+    const __m512i columns = _mm512_cvttps_epi32(ends.v);
+    return pack_columns(_mm512_castsi512_si256(columns), _mm512_extracti32x8_epi32(columns, 1), rows);
+}
+#elif defined(__AVX2__)
+LANES_INLINE uint64_t column_sets(WideRegister<Register> ends, unsigned rows) {
+    return pack_columns(_mm256_cvttps_epi32(ends.lo.v), _mm256_cvttps_epi32(ends.hi.v), rows);
+}
+#endif
+
+// The blocks that a Gaussian's ellipse reaches, exactly, for a mean at (x, y) in the tile: for every row of blocks, the
+// rightmost and the leftmost column that the ellipse attains within the row's four lines of pixels.
+template <int kTile>
+LANES_INLINE uint64_t blocks_reached(const Record& r, float x, float y) {
+    constexpr int kRows = kTile / 4;
+    const BlockTables& tables = kBlockTables;
+    const Float16 side = load(tables.side);
+    const Float16 top = load(tables.row_top) - y, bottom = top + 3.f;
+    const Float16 dy = clamp(side * r.tilt, top, bottom);  // where in the row the ellipse is widest
+    const Float16 half_chord = sqrt(max(fnma(r.narrowing * dy, dy, r.reach), 0.f));
+    const Float16 end = fma(side, half_chord, fma(r.slope, dy, x));
+    const unsigned rows = bits((bottom >= -r.half_height) & (top <= r.half_height)) & ((1u << kRows) - 1);
+    // Right: the last block that begins at or before the end, plus one. Left: the first whose last pixel is at or after it.
+    const Float16 column =
+        fma(side, floor(fma(end, load(tables.quarter_side), load(tables.end_offset))), load(tables.end_bias));
+    return column_sets(clamp(column, 0.f, static_cast<float>(kRows)).v, rows);
+}
+
+// A tile's list of pairs, taken in batches whose block masks are found together: the records' cache misses overlap.
+constexpr uint32_t kBatch = 8;
+
+struct Batch {
+    const Record* record[kBatch];
+    uint64_t blocks[kBatch];
+};
+
+template <int kTile, int kStride>
+LANES_INLINE void load_batch(
+    Batch& batch, const ViewState& view, uint32_t begin, uint32_t end, float left, float top, uint64_t alive) {
+    const float* records = view.records.data();
+    const uint32_t* pairs = view.pair_records.data();
+    for (uint32_t pair = begin; pair < end; pair++) {
+        const float* ahead = records + static_cast<size_t>(pairs[pair + kBatch + 4]) * kStride;
+        for (int line = 0; line < kStride; line += 16) __builtin_prefetch(ahead + line);
+        const Record& r = *reinterpret_cast<const Record*>(records + static_cast<size_t>(pairs[pair]) * kStride);
+        batch.record[pair - begin] = &r;
+        batch.blocks[pair - begin] = blocks_reached<kTile>(r, r.x - left, r.y - top) & alive;
+    }
+}
+
+// What one Gaussian does to one block, before colours. A pixel whose transmittance is not positive has stopped.
+struct Blend {
+    Float16 dx, dy;         // pixel centre minus mean
+    Float16 raw_alpha;      // opacity times falloff
+    Float16 alpha;          // capped
+    Mask16 drawn, stopped;  // pixels that receive the Gaussian; pixels that stop at it
+    Float16 weight;         // alpha times transmittance where drawn, else 0
+    Float16 transmittance;  // afterwards; of a stopped pixel, the negative of its last
+
+    LANES_INLINE Blend(const Record& r, Float16 x, Float16 y, int block, Float16 before) {
+        dx = load(kBlockTables.x + block * 16) - x;
+        dy = load(kBlockTables.y + block * 16) - y;
+        const Float16 power = fma(dx, fma(r.power_xx, dx, r.power_xy * dy), r.power_yy * dy * dy);
+        raw_alpha = r.opacity * exp2_of_negative(power);
+        alpha = min(raw_alpha, kMaxAlpha);
+        const Mask16 reached = (alpha >= kMinAlpha) & (before > 0.f);
+        const Float16 after = fnma(alpha, before, before);
+        stopped = reached & (after <= kMinTransmittance);
+        drawn = without(reached, stopped);
+        weight = zero_unless(drawn, alpha * before);
+        transmittance = select(drawn, after, select(stopped, -before, before));
+    }
+};
+
+// Takes blocks in which every pixel has stopped out of `alive`; only `candidates` can have changed.
+LANES_INLINE uint64_t without_stopped_blocks(uint64_t alive, uint64_t candidates, const float* transmittance) {
+    for_each_block(candidates, [&](int block) {
+        if (!any(load(transmittance + block * 16) > 0.f)) alive &= ~(uint64_t{1} << block);
+    });
+    return alive;
+}
+
+}  // namespace splatmem::SPLATMEM_ISA

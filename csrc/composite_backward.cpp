@@ -1,0 +1,149 @@
+// Stage 4: gradients of compositing, from front to back and without anything stored per pixel by the forward pass.
+//
+// With v the image's gradient, u the alpha's, T_i the transmittance before Gaussian i and w_i its weight,
+//
+//   dL/dalpha_i = T_i (v . c_i) - R_i / (1 - alpha_i),   R_i = sum_{j > i} w_j (v . c_j) + T_end (v . background - u).
+//
+// R starts at v . image - T_end u, for the image holds all the sums and the background, and each Gaussian takes off its own
+// w_i (v . c_i): one scalar per pixel, whatever the number of channels. With G = dL/dalpha_i alpha_i, which is the gradient of
+// the exponent, a pair (Gaussian, tile) is summed up by the six moments G, G dx, G dy, G dx^2, G dx dy, G dy^2 and by the
+// channels' gradients w_i v. Each pair writes them to a slot of its own; no two threads meet.
+#include "blocks.h"
+#include "threads.h"
+
+namespace splatmem::SPLATMEM_ISA {
+namespace {
+
+template <int kChannels>
+class BackwardTile {
+    static constexpr int kTile = tile_size(kChannels);
+    static constexpr int kSlots = kBlockSlots<kTile>;
+    static constexpr int kStride = record_stride(kChannels);
+    static constexpr int kSums = slot_stride(kChannels);
+
+  public:
+    BackwardTile(const ViewState& view, int tile, const ChannelGroup& group, const ImageIn& in)
+        : view_(view),
+          left_(tile % view.tiles_x * kTile),
+          top_(tile / view.tiles_x * kTile),
+          inside_(blocks_in_image<kTile>(left_, top_, view.camera.width, view.camera.height)) {
+        for_each_block(inside_, [&](int block) {
+            for (int lane = 0; lane < 16; lane++) read_pixel(block, lane, group, in);
+        });
+    }
+
+    void composite(uint32_t begin, uint32_t end, float* slots, uint8_t* slot_used) {
+        uint64_t alive = inside_;
+        Batch batch;
+        const float left = static_cast<float>(left_), top = static_cast<float>(top_);
+        while (begin < end && alive) {
+            const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
+            load_batch<kTile, kStride>(batch, view_, begin, batch_end, left, top, alive);
+            uint64_t changed = 0;
+            for (uint32_t i = 0; i < batch_end - begin; i++) {
+                if (!batch.blocks[i]) continue;
+                const uint32_t slot = view_.pair_slots.data()[begin + i];
+                float* sums = slots + static_cast<size_t>(slot) * kSums;
+                __builtin_prefetch(sums, 1);
+                changed |= add(*batch.record[i], batch.blocks[i], sums);
+                slot_used[slot] = 1;
+            }
+            alive = without_stopped_blocks(alive, changed, transmittance_);
+            begin = batch_end;
+        }
+    }
+
+  private:
+    void read_pixel(int block, int lane, const ChannelGroup& group, const ImageIn& in) {
+        const int x = left_ + block % 8 * 4 + lane % 4, y = top_ + block / 8 * 4 + lane / 4, i = block * 16 + lane;
+        const int width = view_.camera.width;
+        if (x >= width || y >= view_.camera.height) {
+            for (int c = 0; c < kChannels; c++) grad_[c][i] = 0.f;
+            rest_[i] = 0.f;
+            transmittance_[i] = -1.f;
+            return;
+        }
+        const size_t pixel = static_cast<size_t>(y) * width + x, first = pixel * group.image_channels + group.first;
+        float rest = in.grad_alpha ? (in.alpha[pixel] - 1.f) * in.grad_alpha[pixel] : 0.f;
+        for (int c = 0; c < group.used; c++) {
+            grad_[c][i] = in.grad_image[first + c];
+            rest += in.grad_image[first + c] * in.image[first + c];
+        }
+        for (int c = group.used; c < kChannels; c++) grad_[c][i] = 0.f;
+        rest_[i] = rest;
+        transmittance_[i] = 1.f;
+    }
+
+    // Takes one Gaussian back through the given blocks; returns those in which a pixel stopped.
+    LANES_INLINE uint64_t add(const Record& r, uint64_t blocks, float* slot) {
+        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
+        const float* channels = r.channels();
+        uint64_t changed = 0;
+        Float16 sums[kSums];
+#pragma GCC unroll 32
+        for (int k = 0; k < kSums; k++) sums[k] = 0.f;
+        for_each_block(blocks, [&](int block) {
+            float* transmittance = transmittance_ + block * 16;
+            float* rest = rest_ + block * 16;
+            const float* grad = &grad_[0][block * 16];
+            const Float16 before = load(transmittance);
+            const Blend blend(r, x, y, block, before);
+            Float16 dot = 0.f;  // v . c
+#pragma GCC unroll 16
+            for (int c = 0; c < kChannels; c++) {
+                const Float16 v = load(grad + c * kSlots * 16);
+                dot = fma(v, channels[c], dot);
+                sums[kMoments + c] = fma(blend.weight, v, sums[kMoments + c]);
+            }
+            const Float16 behind = fnma(blend.weight, dot, load(rest));
+            store(rest, behind);
+            const Float16 grad_alpha = fnma(behind, reciprocal(Float16(1.f) - blend.alpha), before * dot);
+            // A capped alpha does not answer to its Gaussian.
+            const Mask16 answers = blend.drawn & (blend.raw_alpha <= kMaxAlpha);
+            const Float16 g = zero_unless(answers, blend.raw_alpha * grad_alpha);
+            const Float16 gx = g * blend.dx, gy = g * blend.dy;
+            sums[0] = sums[0] + g;
+            sums[1] = sums[1] + gx;
+            sums[2] = sums[2] + gy;
+            sums[3] = fma(gx, blend.dx, sums[3]);
+            sums[4] = fma(gx, blend.dy, sums[4]);
+            sums[5] = fma(gy, blend.dy, sums[5]);
+            store(transmittance, blend.transmittance);
+            if (any(blend.stopped)) changed |= uint64_t{1} << block;
+        });
+        for (int k = 0; k < kSums; k += 16) store_sums(slot + k, sums + k);
+        return changed;
+    }
+
+    const ViewState& view_;
+    const int left_, top_;
+    const uint64_t inside_;
+    alignas(64) float transmittance_[kSlots * 16];
+    alignas(64) float rest_[kSlots * 16];
+    alignas(64) float grad_[kChannels][kSlots * 16];
+};
+
+template <int kChannels>
+void composite(const ViewState& view, const ChannelGroup& group, const ImageIn& in, Scratch& scratch, int threads) {
+    const uint32_t* starts = view.tile_starts.data();
+    parallel_for(view.tiles_x * view.tiles_y, threads, [&](int index) {
+        BackwardTile<kChannels> tile(view, index, group, in);
+        tile.composite(starts[index], starts[index + 1], scratch.slots.data(), scratch.slot_used.data());
+    });
+}
+
+}  // namespace
+
+// Fills scratch.slots where it marks scratch.slot_used; both reserved before, the marks cleared.
+void composite_backward(
+    const ViewState& view, const ChannelGroup& group, const ImageIn& in, Scratch& scratch, int threads) {
+    switch (group.padded) {
+        case 1: return composite<1>(view, group, in, scratch, threads);
+        case 3: return composite<3>(view, group, in, scratch, threads);
+        case 4: return composite<4>(view, group, in, scratch, threads);
+        case 8: return composite<8>(view, group, in, scratch, threads);
+        default: return composite<16>(view, group, in, scratch, threads);
+    }
+}
+
+}  // namespace splatmem::SPLATMEM_ISA

@@ -1,0 +1,110 @@
+// Stage 3: composites each tile's Gaussians from front to back (Kerbl et al. 2023):
+//
+//   weight_i = alpha_i prod_{j < i} (1 - alpha_j),  image = sum_i weight_i channels_i + T background,  alpha = 1 - T,
+//
+// with T the transmittance that is left. Work goes block by block, and only to the blocks that a Gaussian reaches.
+#include "blocks.h"
+#include "threads.h"
+
+namespace splatmem::SPLATMEM_ISA {
+namespace {
+
+template <int kChannels>
+class ForwardTile {
+    static constexpr int kTile = tile_size(kChannels);
+    static constexpr int kSlots = kBlockSlots<kTile>;
+    static constexpr int kStride = record_stride(kChannels);
+
+  public:
+    ForwardTile(const ViewState& view, int tile)
+        : view_(view),
+          left_(tile % view.tiles_x * kTile),
+          top_(tile / view.tiles_x * kTile),
+          inside_(blocks_in_image<kTile>(left_, top_, view.camera.width, view.camera.height)) {
+        for_each_block(inside_, [&](int block) {
+            store(transmittance_ + block * 16, 1.f);
+            for (int c = 0; c < kChannels; c++) store(sums_[c] + block * 16, 0.f);
+        });
+    }
+
+    void composite(uint32_t begin, uint32_t end) {
+        uint64_t alive = inside_;
+        Batch batch;
+        const float left = static_cast<float>(left_), top = static_cast<float>(top_);
+        while (begin < end && alive) {
+            const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
+            load_batch<kTile, kStride>(batch, view_, begin, batch_end, left, top, alive);
+            uint64_t changed = 0;
+            for (uint32_t i = 0; i < batch_end - begin; i++)
+                if (batch.blocks[i]) changed |= add(*batch.record[i], batch.blocks[i]);
+            alive = without_stopped_blocks(alive, changed, transmittance_);
+            begin = batch_end;
+        }
+    }
+
+    void write(const ChannelGroup& group, const ImageOut& out) const {
+        const int width = view_.camera.width, height = view_.camera.height;
+        for_each_block(inside_, [&](int block) {
+            for (int lane = 0; lane < 16; lane++) {
+                const int x = left_ + block % 8 * 4 + lane % 4, y = top_ + block / 8 * 4 + lane / 4;
+                if (x >= width || y >= height) continue;
+                const int i = block * 16 + lane;
+                const float left_over = __builtin_fabsf(transmittance_[i]);
+                const size_t pixel = static_cast<size_t>(y) * width + x;
+                float* image = out.image + pixel * group.image_channels + group.first;
+                for (int c = 0; c < group.used; c++)
+                    image[c] = sums_[c][i] + (out.background ? left_over * out.background[group.first + c] : 0.f);
+                if (out.alpha) out.alpha[pixel] = 1.f - left_over;
+            }
+        });
+    }
+
+  private:
+    // Adds one Gaussian to the given blocks; returns those in which a pixel stopped.
+    LANES_INLINE uint64_t add(const Record& r, uint64_t blocks) {
+        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
+        const float* channels = r.channels();
+        uint64_t changed = 0;
+        for_each_block(blocks, [&](int block) {
+            float* transmittance = transmittance_ + block * 16;
+            const Blend blend(r, x, y, block, load(transmittance));
+            float* sums = &sums_[0][block * 16];
+#pragma GCC unroll 16
+            for (int c = 0; c < kChannels; c++)
+                store(sums + c * kSlots * 16, fma(blend.weight, channels[c], load(sums + c * kSlots * 16)));
+            store(transmittance, blend.transmittance);
+            if (any(blend.stopped)) changed |= uint64_t{1} << block;
+        });
+        return changed;
+    }
+
+    const ViewState& view_;
+    const int left_, top_;
+    const uint64_t inside_;
+    alignas(64) float transmittance_[kSlots * 16];
+    alignas(64) float sums_[kChannels][kSlots * 16];
+};
+
+template <int kChannels>
+void composite(const ViewState& view, const ChannelGroup& group, const ImageOut& out, int threads) {
+    const uint32_t* starts = view.tile_starts.data();
+    parallel_for(view.tiles_x * view.tiles_y, threads, [&](int index) {
+        ForwardTile<kChannels> tile(view, index);
+        tile.composite(starts[index], starts[index + 1]);
+        tile.write(group, out);
+    });
+}
+
+}  // namespace
+
+void composite_forward(const ViewState& view, const ChannelGroup& group, const ImageOut& out, int threads) {
+    switch (group.padded) {
+        case 1: return composite<1>(view, group, out, threads);
+        case 3: return composite<3>(view, group, out, threads);
+        case 4: return composite<4>(view, group, out, threads);
+        case 8: return composite<8>(view, group, out, threads);
+        default: return composite<16>(view, group, out, threads);
+    }
+}
+
+}  // namespace splatmem::SPLATMEM_ISA

@@ -1,0 +1,102 @@
+// The projection of sixteen 3D Gaussians (Zwicker et al. 2001, "EWA Volume Splatting"), shared by its forward and backward.
+//
+// A Gaussian with rotation R (of the quaternion q) and scales s has covariance Sigma = R S S R^T. With camera coordinates
+// t = W X + b and J the Jacobian of the pinhole projection at t, its 2D covariance is J W Sigma W^T J^T = U U^T with the 2x3
+// matrix U = J W R S. As in 3DGS, t is clamped in J to 15 % beyond the image, where the linearisation goes astray.
+#pragma once
+
+#include "lanes.h"
+#include "view.h"
+
+namespace splatmem::SPLATMEM_ISA {
+
+// A camera as the lanes need it.
+struct Projector {
+    const Camera& camera;
+    float left, right, top, bottom;  // bounds of t.x / t.z and t.y / t.z in J
+
+    LANES_INLINE explicit Projector(const Camera& c) : camera(c) {
+        const float margin_x = 0.15f * c.width / c.fx, margin_y = 0.15f * c.height / c.fy;
+        left = -c.cx / c.fx - margin_x;
+        right = (c.width - c.cx) / c.fx + margin_x;
+        top = -c.cy / c.fy - margin_y;
+        bottom = (c.height - c.cy) / c.fy + margin_y;
+    }
+};
+
+struct Vec3 {
+    Float16 x, y, z;
+};
+
+LANES_INLINE Vec3 to_camera(const Camera& c, Float16 x, Float16 y, Float16 z) {
+    const float *r = c.rotation, *t = c.translation;
+    return {
+        fma(r[0], x, fma(r[1], y, fma(r[2], z, t[0]))),
+        fma(r[3], x, fma(r[4], y, fma(r[5], z, t[1]))),
+        fma(r[6], x, fma(r[7], y, fma(r[8], z, t[2]))),
+    };
+}
+
+struct Ewa {
+    Vec3 t;                      // camera coordinates
+    Float16 inv_z;
+    Float16 slope_x, slope_y;    // t.x / t.z and t.y / t.z, clamped
+    Float16 qw, qx, qy, qz;      // unit quaternion
+    Float16 inv_norm;            // 1 / |q|, or 0 for a zero quaternion, which counts as no rotation
+    Float16 scale[3];
+    Float16 rotation[9];         // R
+    Float16 j00, j02, j11, j12;  // J; its other entries are zero
+    Float16 jw[6];               // J W, 2x3
+    Float16 jwr[6];              // J W R
+    Float16 u[6];                // J W R S
+
+    // Gaussians index[0..15] of the scene.
+    LANES_INLINE Ewa(const Projector& projector, const Scene& scene, const int32_t* index) {
+        const Camera& c = projector.camera;
+        t = to_camera(
+            c, gather(scene.means, index, 3), gather(scene.means + 1, index, 3), gather(scene.means + 2, index, 3));
+        rotate(gather(scene.quats, index, 4), gather(scene.quats + 1, index, 4), gather(scene.quats + 2, index, 4),
+               gather(scene.quats + 3, index, 4));
+        for (int k = 0; k < 3; k++) scale[k] = gather(scene.scales + k, index, 3);
+
+        inv_z = Float16(1.f) / t.z;
+        slope_x = clamp(t.x * inv_z, projector.left, projector.right);
+        slope_y = clamp(t.y * inv_z, projector.top, projector.bottom);
+        j00 = c.fx * inv_z;
+        j02 = -(j00 * slope_x);
+        j11 = c.fy * inv_z;
+        j12 = -(j11 * slope_y);
+        const float* w = c.rotation;
+        for (int k = 0; k < 3; k++) {
+            jw[k] = fma(j00, w[k], j02 * w[6 + k]);
+            jw[3 + k] = fma(j11, w[3 + k], j12 * w[6 + k]);
+        }
+        for (int row = 0; row < 6; row += 3)
+            for (int k = 0; k < 3; k++) {
+                jwr[row + k] = fma(jw[row], rotation[k], fma(jw[row + 1], rotation[3 + k], jw[row + 2] * rotation[6 + k]));
+                u[row + k] = jwr[row + k] * scale[k];
+            }
+    }
+
+  private:
+    LANES_INLINE void rotate(Float16 w, Float16 x, Float16 y, Float16 z) {
+        const Float16 square = fma(w, w, fma(x, x, fma(y, y, z * z)));
+        const Mask16 nonzero = square > Float16(1e-24f);
+        inv_norm = zero_unless(nonzero, Float16(1.f) / sqrt(max(square, 1e-24f)));
+        qw = select(nonzero, w * inv_norm, 1.f);
+        qx = x * inv_norm;
+        qy = y * inv_norm;
+        qz = z * inv_norm;
+        rotation[0] = fnma(2.f, fma(qy, qy, qz * qz), 1.f);
+        rotation[1] = 2.f * (qx * qy - qw * qz);
+        rotation[2] = 2.f * (qx * qz + qw * qy);
+        rotation[3] = 2.f * (qx * qy + qw * qz);
+        rotation[4] = fnma(2.f, fma(qx, qx, qz * qz), 1.f);
+        rotation[5] = 2.f * (qy * qz - qw * qx);
+        rotation[6] = 2.f * (qx * qz - qw * qy);
+        rotation[7] = 2.f * (qy * qz + qw * qx);
+        rotation[8] = fnma(2.f, fma(qx, qx, qy * qy), 1.f);
+    }
+};
+
+}  // namespace splatmem::SPLATMEM_ISA

@@ -1,0 +1,19 @@
+// The table of one instruction set's stages; compiled once for each.
+#include "lanes.h"
+#include "view.h"
+
+#define SPLATMEM_STRING_OF(name) #name
+#define SPLATMEM_STRING(name) SPLATMEM_STRING_OF(name)
+
+namespace splatmem::SPLATMEM_ISA {
+
+void project(ViewState&, const Scene&, int);
+void composite_forward(const ViewState&, const ChannelGroup&, const ImageOut&, int);
+void composite_backward(const ViewState&, const ChannelGroup&, const ImageIn&, Scratch&, int);
+void project_backward(const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const SceneGradients&, int);
+
+extern const Kernels kernels;
+const Kernels kernels{
+    SPLATMEM_STRING(SPLATMEM_ISA), project, composite_forward, composite_backward, project_backward};
+
+}  // namespace splatmem::SPLATMEM_ISA

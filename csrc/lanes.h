@@ -1,0 +1,179 @@
+// Sixteen float lanes on whatever registers the compile target has.
+//
+// `WideRegister` doubles a register until there are sixteen lanes, which `Float16` and `Mask16` wrap. Sixteen is one 4x4-pixel
+// block, and one row of sixteen Gaussians.
+#pragma once
+
+#include "registers.h"
+
+namespace splatmem::SPLATMEM_ISA {
+
+// Two vectors side by side; every operation works on both halves.
+template <class T>
+struct Pair {
+    T lo, hi;
+};
+template <class T>
+struct WideRegister : Pair<T> {
+    static constexpr int width = 2 * T::width;
+    using Mask = Pair<typename T::Mask>;
+    static LANES_INLINE WideRegister load(const float* p) { return {{T::load(p), T::load(p + T::width)}}; }
+    static LANES_INLINE WideRegister broadcast(float x) { return {{T::broadcast(x), T::broadcast(x)}}; }
+    static LANES_INLINE WideRegister gather(const float* base, const int32_t* index, int stride) {
+        return {{T::gather(base, index, stride), T::gather(base, index + T::width, stride)}};
+    }
+};
+#define LANES_UNARY(name)                                                    \
+    template <class T>                                                       \
+    LANES_INLINE WideRegister<T> name(WideRegister<T> a) {                   \
+        return {{name(a.lo), name(a.hi)}};                                   \
+    }
+#define LANES_BINARY(name)                                                   \
+    template <class T>                                                       \
+    LANES_INLINE WideRegister<T> name(WideRegister<T> a, WideRegister<T> b) { \
+        return {{name(a.lo, b.lo), name(a.hi, b.hi)}};                       \
+    }
+#define LANES_TERNARY(name)                                                                      \
+    template <class T>                                                                           \
+    LANES_INLINE WideRegister<T> name(WideRegister<T> a, WideRegister<T> b, WideRegister<T> c) { \
+        return {{name(a.lo, b.lo, c.lo), name(a.hi, b.hi, c.hi)}};                               \
+    }
+#define LANES_COMPARE(name)                                                                          \
+    template <class T>                                                                               \
+    LANES_INLINE typename WideRegister<T>::Mask name(WideRegister<T> a, WideRegister<T> b) {         \
+        return {name(a.lo, b.lo), name(a.hi, b.hi)};                                                 \
+    }
+#define LANES_MASKS(name)                                 \
+    template <class M>                                    \
+    LANES_INLINE Pair<M> name(Pair<M> a, Pair<M> b) {     \
+        return {name(a.lo, b.lo), name(a.hi, b.hi)};      \
+    }
+LANES_UNARY(sqrt) LANES_UNARY(floor) LANES_UNARY(round) LANES_UNARY(negate) LANES_UNARY(reciprocal)
+LANES_UNARY(exponent) LANES_UNARY(mantissa)
+LANES_BINARY(add) LANES_BINARY(sub) LANES_BINARY(mul) LANES_BINARY(div) LANES_BINARY(min) LANES_BINARY(max)
+LANES_BINARY(times_power_of_two)
+LANES_TERNARY(fma) LANES_TERNARY(fnma)
+LANES_COMPARE(less) LANES_COMPARE(less_equal)
+LANES_MASKS(both) LANES_MASKS(either) LANES_MASKS(without)
+#undef LANES_UNARY
+#undef LANES_BINARY
+#undef LANES_TERNARY
+#undef LANES_COMPARE
+#undef LANES_MASKS
+template <class T>
+LANES_INLINE void store(float* p, WideRegister<T> a) {
+    store(p, a.lo);
+    store(p + T::width, a.hi);
+}
+template <class T>
+LANES_INLINE WideRegister<T> select(typename WideRegister<T>::Mask m, WideRegister<T> a, WideRegister<T> b) {
+    return {{select(m.lo, a.lo, b.lo), select(m.hi, a.hi, b.hi)}};
+}
+template <class T>
+LANES_INLINE WideRegister<T> zero_unless(typename WideRegister<T>::Mask m, WideRegister<T> a) {
+    return {{zero_unless(m.lo, a.lo), zero_unless(m.hi, a.hi)}};
+}
+
+template <class T, int width>
+struct Widened {
+    using type = typename Widened<WideRegister<T>, 2 * width>::type;
+};
+template <class T>
+struct Widened<T, 16> {
+    using type = T;
+};
+using Lanes = Widened<Register, Register::width>::type;
+
+// ---- what the kernels use ----------------------------------------------------------------------------------------------
+
+struct Mask16 {
+    Lanes::Mask v;
+};
+struct Float16 {
+    Lanes v;
+    Float16() = default;
+    LANES_INLINE Float16(Lanes lanes) : v(lanes) {}
+    LANES_INLINE Float16(float x) : v(Lanes::broadcast(x)) {}
+};
+
+LANES_INLINE Float16 load(const float* p) { return Lanes::load(p); }
+LANES_INLINE void store(float* p, Float16 a) { store(p, a.v); }
+LANES_INLINE Float16 gather(const float* base, const int32_t* index, int stride) {
+    return Lanes::gather(base, index, stride);
+}
+LANES_INLINE Float16 operator+(Float16 a, Float16 b) { return add(a.v, b.v); }
+LANES_INLINE Float16 operator-(Float16 a, Float16 b) { return sub(a.v, b.v); }
+LANES_INLINE Float16 operator*(Float16 a, Float16 b) { return mul(a.v, b.v); }
+LANES_INLINE Float16 operator/(Float16 a, Float16 b) { return div(a.v, b.v); }
+LANES_INLINE Float16 operator-(Float16 a) { return negate(a.v); }
+LANES_INLINE Float16 fma(Float16 a, Float16 b, Float16 c) { return fma(a.v, b.v, c.v); }    // a b + c
+LANES_INLINE Float16 fnma(Float16 a, Float16 b, Float16 c) { return fnma(a.v, b.v, c.v); }  // c - a b
+LANES_INLINE Float16 min(Float16 a, Float16 b) { return min(a.v, b.v); }  // b if either is NaN
+LANES_INLINE Float16 max(Float16 a, Float16 b) { return max(a.v, b.v); }
+LANES_INLINE Float16 abs(Float16 a) { return max(a, -a); }
+LANES_INLINE Float16 clamp(Float16 a, Float16 low, Float16 high) { return min(max(a, low), high); }
+LANES_INLINE Float16 sqrt(Float16 a) { return sqrt(a.v); }
+LANES_INLINE Float16 floor(Float16 a) { return floor(a.v); }
+LANES_INLINE Float16 ceil(Float16 a) { return -floor(-a); }
+LANES_INLINE Float16 reciprocal(Float16 a) { return reciprocal(a.v); }  // to about 23 bits
+LANES_INLINE Mask16 operator<=(Float16 a, Float16 b) { return {less_equal(a.v, b.v)}; }
+LANES_INLINE Mask16 operator>=(Float16 a, Float16 b) { return b <= a; }
+LANES_INLINE Mask16 operator<(Float16 a, Float16 b) { return {less(a.v, b.v)}; }
+LANES_INLINE Mask16 operator>(Float16 a, Float16 b) { return b < a; }
+LANES_INLINE Mask16 operator&(Mask16 a, Mask16 b) { return {both(a.v, b.v)}; }
+LANES_INLINE Mask16 without(Mask16 a, Mask16 b) { return {without(a.v, b.v)}; }
+LANES_INLINE Float16 select(Mask16 m, Float16 a, Float16 b) { return select(m.v, a.v, b.v); }
+LANES_INLINE Float16 zero_unless(Mask16 m, Float16 a) { return zero_unless(m.v, a.v); }
+
+LANES_INLINE unsigned mask_bits(RegisterMask m) { return bits(m); }
+template <class M>
+LANES_INLINE unsigned mask_bits(Pair<M> m) {
+    return mask_bits(m.lo) | mask_bits(m.hi) << (sizeof(m) / sizeof(RegisterMask) / 2 * Register::width);
+}
+LANES_INLINE unsigned bits(Mask16 m) { return mask_bits(m.v); }
+
+LANES_INLINE bool any_lane(RegisterMask m) { return bits(m) != 0; }
+template <class M>
+LANES_INLINE bool any_lane(Pair<M> m) {
+    return any_lane(either(m.lo, m.hi));
+}
+LANES_INLINE bool any(Mask16 m) { return any_lane(m.v); }
+
+// 2^x for x <= 0: round to n, then a minimax polynomial of 2^f on |f| <= 1/2, relative error 2e-6.
+LANES_INLINE Float16 exp2_of_negative(Float16 x) {
+    x = max(x, -126.f);
+    const Float16 n = round(x.v), f = x - n;
+    Float16 p = fma(f, 1.339887440e-3f, 9.618437357e-3f);
+    p = fma(p, f, 5.550332548e-2f);
+    p = fma(p, f, 2.402264791e-1f);
+    p = fma(p, f, 6.931471880e-1f);
+    p = fma(p, f, 1.f);
+    return times_power_of_two(p.v, n.v);
+}
+
+// log2 of positive normal numbers, absolute error about 3e-5: for bounds, not for values.
+LANES_INLINE Float16 log2_for_bounds(Float16 x) {
+    const Float16 e = exponent(x.v), m = mantissa(x.v);
+    Float16 p = fma(-3.4436006e-2f, m, 3.1821337e-1f);
+    p = fma(p, m, -1.2315303f);
+    p = fma(p, m, 2.5988452f);
+    p = fma(p, m, -3.3241990f);
+    p = fma(p, m, 3.1157899f);
+    return fma(p, m - 1.f, e);
+}
+
+LANES_INLINE Register folded(Register a) { return a; }
+template <class T>
+LANES_INLINE Register folded(WideRegister<T> a) {
+    return folded(add(a.lo, a.hi));
+}
+// Writes the sum of all lanes of a[i] to out[i], for i < 16.
+LANES_INLINE void store_sums(float* out, const Float16* a) {
+    for (int part = 0; part < 16; part += Register::width) {
+        Register sums[Register::width];
+        for (int i = 0; i < Register::width; i++) sums[i] = folded(a[part + i].v);
+        store(out + part, sum_each(sums));
+    }
+}
+
+}  // namespace splatmem::SPLATMEM_ISA

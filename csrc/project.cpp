@@ -1,0 +1,183 @@
+// Stage 1: projects the scene's Gaussians into a view and keeps a compact record of each one that is visible.
+#include "ewa.h"
+#include "threads.h"
+#include "view.h"
+
+namespace splatmem::SPLATMEM_ISA {
+namespace {
+
+constexpr int kChunkPadded = kChunk + 16;
+constexpr float kHuge = 1e20f;  // square pixels; beyond that a Gaussian counts as not finite
+
+// Slack in the exponent (2 ln(255 opacity)) of the ellipse's bounds, for the rounding of log2_for_bounds and of the rows.
+constexpr float kBoundSlack = 3e-3f;
+
+// A cheap conservative test that leaves most of what is out of view to one multiply-add chain: the ellipse's half extent is at
+// most 3.33 (|row of J| max(s) + sqrt(eps2d)), plus one pixel that gsplat rounds up by.
+struct CoarseCull {
+    float radius_per_scale, radius_extra;
+
+    explicit CoarseCull(const Projector& p) {
+        const Camera& c = p.camera;
+        const auto row = [](float focal, float low, float high) {
+            const float steepest = low * low > high * high ? low : high;
+            return focal * __builtin_sqrtf(1.f + steepest * steepest);
+        };
+        const float row_x = row(c.fx, p.left, p.right), row_y = row(c.fy, p.top, p.bottom);
+        radius_per_scale = 1.01f * kMaxExtent * (row_x > row_y ? row_x : row_y);
+        radius_extra = kMaxExtent * __builtin_sqrtf(c.eps2d) + 1.5f;
+    }
+
+    LANES_INLINE unsigned maybe_visible(const Camera& c, const float* means, const float* scales, const int32_t* index) const {
+        const Vec3 t = to_camera(c, gather(means, index, 3), gather(means + 1, index, 3), gather(means + 2, index, 3));
+        const Float16 inv_z = reciprocal(t.z);
+        const Float16 x = fma(c.fx * t.x, inv_z, c.cx), y = fma(c.fy * t.y, inv_z, c.cy);
+        const Float16 largest = max(
+            abs(gather(scales, index, 3)), max(abs(gather(scales + 1, index, 3)), abs(gather(scales + 2, index, 3))));
+        const Float16 radius = fma(largest * inv_z, radius_per_scale, radius_extra);
+        return bits(
+            (t.z >= c.near_plane) & (t.z <= c.far_plane) & (x + radius > 0.f) & (x - radius < static_cast<float>(c.width)) &
+            (y + radius > 0.f) & (y - radius < static_cast<float>(c.height)));
+    }
+};
+
+// The geometry of sixteen records, lane by lane, and which of the lanes are visible.
+struct ProjectedLanes {
+    alignas(64) float geometry[kRecordGeometry][16];
+    alignas(64) float depth[16];
+    alignas(64) float tiles[4][16];  // x0, x1, y0, y1 of the TileBox
+    unsigned visible;
+
+    LANES_INLINE ProjectedLanes(const Projector& projector, const Scene& scene, const int32_t* index, int tile) {
+        const Camera& c = projector.camera;
+        const Ewa ewa(projector, scene, index);
+        const Float16 opacity = gather(scene.opacities, index, 1);
+        const Float16* u = ewa.u;
+
+        // Sigma' = U U^T + eps I. The determinant of U U^T is the sum of U's squared 2x2 minors (Cauchy-Binet), which does not
+        // cancel for thin Gaussians as xx yy - xy^2 does.
+        const Float16 eps = c.eps2d;
+        const Float16 xx = fma(u[0], u[0], fma(u[1], u[1], u[2] * u[2]));
+        const Float16 yy = fma(u[3], u[3], fma(u[4], u[4], u[5] * u[5]));
+        const Float16 xy = fma(u[0], u[3], fma(u[1], u[4], u[2] * u[5]));
+        const Float16 m0 = u[0] * u[4] - u[1] * u[3], m1 = u[0] * u[5] - u[2] * u[3], m2 = u[1] * u[5] - u[2] * u[4];
+        const Float16 det = fma(m0, m0, fma(m1, m1, fma(m2, m2, eps * (xx + yy + eps))));
+        const Float16 cov_xx = xx + eps, cov_yy = yy + eps;
+        const Float16 inv_det = Float16(1.f) / det;
+        const Float16 conic_xx = cov_yy * inv_det, conic_xy = -(xy * inv_det), conic_yy = cov_xx * inv_det;
+
+        // gsplat's radii: alpha falls to 1/255 at sqrt(2 ln(255 opacity)) standard deviations (StopThePop, Radl et al. 2024).
+        const Float16 x = fma(c.fx * ewa.t.x, ewa.inv_z, c.cx), y = fma(c.fy * ewa.t.y, ewa.inv_z, c.cy);
+        const Float16 sigma_x = sqrt(cov_xx), sigma_y = sqrt(cov_yy);
+        const Float16 exponent = max((2.f * kLn2) * log2_for_bounds(opacity * 255.f), 0.f);
+        const Float16 extent = min(sqrt(exponent), kMaxExtent);
+        const Float16 radius_x = ceil(extent * sigma_x), radius_y = ceil(extent * sigma_y);
+        const float width = static_cast<float>(c.width), height = static_cast<float>(c.height);
+        visible = bits(
+            (det > 0.f) & (cov_xx < kHuge) & (cov_yy < kHuge) & (conic_xx < kHuge) & (conic_yy < kHuge) &
+            (opacity >= kMinAlpha) & (opacity < kHuge) & (x + radius_x > 0.f) & (x - radius_x < width) &
+            (y + radius_y > 0.f) & (y - radius_y < height));
+        visible &= ~bits((radius_x <= c.radius_clip) & (radius_y <= c.radius_clip));
+
+        // The exact ellipse d^T conic d = reach' and its box; only the pixels whose centres the box holds matter.
+        const Float16 bound = exponent + kBoundSlack, bound_sigmas = sqrt(bound);
+        const Float16 half_width = bound_sigmas * sigma_x, half_height = bound_sigmas * sigma_y;
+        const Float16 pixel_x = x - 0.5f, pixel_y = y - 0.5f;
+        const Float16 x0 = max(ceil(pixel_x - half_width), 0.f), x1 = min(floor(pixel_x + half_width), width - 1.f);
+        const Float16 y0 = max(ceil(pixel_y - half_height), 0.f), y1 = min(floor(pixel_y + half_height), height - 1.f);
+        visible &= bits((x1 >= x0) & (y1 >= y0));
+        const float per_tile = 1.f / tile;
+        store(tiles[0], floor(x0 * per_tile));
+        store(tiles[1], floor(x1 * per_tile) + 1.f);
+        store(tiles[2], floor(y0 * per_tile));
+        store(tiles[3], floor(y1 * per_tile) + 1.f);
+
+        // A row of the ellipse: xx dx^2 + 2 xy dx dy + yy dy^2 <= bound is solved by
+        //   dx = -(xy/xx) dy +- sqrt(bound / xx - (xx yy - xy^2) / xx^2 dy^2), with xx yy - xy^2 = 1 / det.
+        const Float16 inv_yy = Float16(1.f) / cov_yy, reach = bound * det * inv_yy;  // 1 / conic_xx = det / cov_yy
+        store(geometry[0], pixel_x);
+        store(geometry[1], pixel_y);
+        store(geometry[2], (-0.5f * kLog2E) * conic_xx);
+        store(geometry[3], -kLog2E * conic_xy);
+        store(geometry[4], (-0.5f * kLog2E) * conic_yy);
+        store(geometry[5], opacity);
+        store(geometry[6], half_width);
+        store(geometry[7], half_height);
+        store(geometry[8], xy * inv_yy);
+        store(geometry[9], det * inv_yy * inv_yy);
+        store(geometry[10], reach);
+        store(geometry[11], bound_sigmas * xy / sigma_x);  // where the ellipse is widest: dy = cov_xy / cov_xx * half_width
+        store(depth, ewa.t.z);
+    }
+};
+
+// Indices of the chunk's Gaussians that pass the coarse test; the last one is repeated up to a multiple of 16.
+int coarse_pass(const CoarseCull& cull, const Camera& camera, const Scene& scene, int begin, int end, int32_t* candidates) {
+    int count = 0;
+    alignas(64) int32_t index[16];
+    for (int first = begin; first < end; first += 16) {
+        for (int lane = 0; lane < 16; lane++) index[lane] = first + lane < end ? first + lane : end - 1;
+        unsigned mask = cull.maybe_visible(camera, scene.means, scene.scales, index);
+        if (first + 16 > end) mask &= (1u << (end - first)) - 1;
+        for (; mask; mask &= mask - 1) candidates[count++] = first + __builtin_ctz(mask);
+    }
+    for (int i = count; i & 15; i++) candidates[i] = candidates[count - 1];
+    return count;
+}
+
+bool is_finite_beyond(const Scene& scene, const ChannelGroup& group, int64_t gaussian) {
+    float check = 0.f;
+    for (int c = group.first + group.used; c < scene.channels; c++) check += scene.colors[gaussian * scene.channels + c] * 0.f;
+    return check == 0.f;
+}
+
+Chunk project_chunk(ViewState& view, const Scene& scene, const Projector& projector, const CoarseCull& cull, int chunk) {
+    const int64_t begin = static_cast<int64_t>(chunk) * kChunk;
+    const int64_t end = begin + kChunk < scene.count ? begin + kChunk : scene.count;
+    int32_t candidates[kChunkPadded];
+    const int count =
+        coarse_pass(cull, projector.camera, scene, static_cast<int>(begin), static_cast<int>(end), candidates);
+    const ChannelGroup& group = view.first_group;
+    Chunk result{0, 0, 0, 0, ~0u, 0};
+    for (int i = 0; i < count; i += 16) {
+        ProjectedLanes lanes(projector, scene, candidates + i, view.tile);
+        if (i + 16 > count) lanes.visible &= (1u << (count - i)) - 1;
+        for (unsigned mask = lanes.visible; mask; mask &= mask - 1) {
+            const int lane = __builtin_ctz(mask);
+            const int64_t gaussian = candidates[i + lane];
+            const size_t at = begin + result.visible;
+            const float depth = lanes.depth[lane];
+            float* record = view.records.data() + at * view.stride;
+            if (!fill_channels(record, group, scene.colors + gaussian * scene.channels, depth) ||
+                !is_finite_beyond(scene, group, gaussian))
+                continue;
+            for (int k = 0; k < kRecordGeometry; k++) record[k] = lanes.geometry[k][lane];
+            const auto tile = [&](int k) { return static_cast<uint16_t>(lanes.tiles[k][lane]); };
+            const TileBox box{tile(0), tile(1), tile(2), tile(3)};
+            uint32_t depth_bits;
+            __builtin_memcpy(&depth_bits, &depth, 4);
+            view.depths.data()[at] = depth;
+            view.gaussian_ids.data()[at] = static_cast<uint32_t>(gaussian);
+            view.boxes.data()[at] = box;
+            view.pair_offsets.data()[at] = result.pairs;
+            result.pairs += box.area();
+            result.visible++;
+            if (depth_bits < result.min_depth) result.min_depth = depth_bits;
+            if (depth_bits > result.max_depth) result.max_depth = depth_bits;
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+// Fills view.chunks (but for the running sums), records, depths, gaussian_ids, boxes and pair_offsets, all reserved before.
+void project(ViewState& view, const Scene& scene, int threads) {
+    const Projector projector(view.camera);
+    const CoarseCull cull(projector);
+    parallel_for(view.chunk_count, threads, [&](int chunk) {
+        view.chunks.data()[chunk] = project_chunk(view, scene, projector, cull, chunk);
+    });
+}
+
+}  // namespace splatmem::SPLATMEM_ISA

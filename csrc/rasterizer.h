@@ -1,0 +1,35 @@
+// Draws a view and takes it back: the stages in order, for any number of channels.
+#pragma once
+
+#include <memory>
+
+#include "view.h"
+
+namespace splatmem {
+
+struct RenderSettings {
+    bool with_depth;  // append the z-depth as the image's last channel
+    int threads;
+};
+
+// A drawn view. Its memory goes back to a small pool, so that the next view does not pay for fresh pages.
+class DrawnView {
+  public:
+    // Draws into image [height, width, channels] and alpha [height, width]; background [channels] may be null.
+    DrawnView(const Camera& camera, const Scene& scene, const ImageOut& out, const RenderSettings& settings);
+    ~DrawnView();
+    DrawnView(const DrawnView&) = delete;
+    DrawnView& operator=(const DrawnView&) = delete;
+
+    // Adds the gradients of a loss to those of the same scene, from the image and alpha that were drawn and their gradients.
+    void backward(const Scene& scene, const ImageIn& in, const SceneGradients& gradients, int threads) const;
+
+    const ViewState& state() const { return *state_; }
+
+  private:
+    std::unique_ptr<ViewState> state_;
+    int image_channels_;
+    int depth_channel_;
+};
+
+}  // namespace splatmem

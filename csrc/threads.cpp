@@ -1,0 +1,115 @@
+#include "threads.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace splatmem {
+namespace {
+
+constexpr int kSpins = 500;  // a few microseconds: stages follow each other closely, and then no thread need fall asleep
+
+inline void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+class Pool {
+  public:
+    explicit Pool(int workers) : process_(getpid()) {
+        for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
+    }
+    ~Pool() {
+        announce(nullptr, nullptr, 0);
+        for (std::thread& thread : threads_) thread.join();
+    }
+    int workers() const { return static_cast<int>(threads_.size()); }
+    bool of_this_process() const { return process_ == getpid(); }
+
+    void run(int tasks, void (*task)(void*, int), void* context) {
+        announce(task, context, tasks);
+        take_tasks();
+        for (int i = 0; i < kSpins && busy_.load(std::memory_order_acquire); i++) relax();
+        if (busy_.load(std::memory_order_acquire)) {
+            std::unique_lock lock(mutex_);
+            done_.wait(lock, [this] { return busy_.load(std::memory_order_acquire) == 0; });
+        }
+    }
+
+  private:
+    void announce(void (*task)(void*, int), void* context, int tasks) {
+        task_ = task;
+        context_ = context;
+        tasks_ = tasks;
+        next_.store(0, std::memory_order_relaxed);
+        busy_.store(workers(), std::memory_order_relaxed);
+        {
+            std::lock_guard lock(mutex_);
+            job_.fetch_add(1, std::memory_order_release);
+        }
+        wake_.notify_all();
+    }
+
+    void take_tasks() {
+        for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) task_(context_, i);
+    }
+
+    void work() {
+        for (unsigned seen = 0;;) {
+            for (int i = 0; i < kSpins && job_.load(std::memory_order_acquire) == seen; i++) relax();
+            if (job_.load(std::memory_order_acquire) == seen) {
+                std::unique_lock lock(mutex_);
+                wake_.wait(lock, [&] { return job_.load(std::memory_order_acquire) != seen; });
+            }
+            seen++;
+            if (task_ == nullptr) return;
+            take_tasks();
+            if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+                std::lock_guard lock(mutex_);
+                done_.notify_one();
+            }
+        }
+    }
+
+    const pid_t process_;
+    std::vector<std::thread> threads_;
+    std::mutex mutex_;
+    std::condition_variable wake_, done_;
+    void (*task_)(void*, int) = nullptr;
+    void* context_ = nullptr;
+    int tasks_ = 0;
+    // Each on a cache line of its own: all threads write to them.
+    alignas(64) std::atomic<int> next_{0};
+    alignas(64) std::atomic<int> busy_{0};
+    alignas(64) std::atomic<unsigned> job_{0};
+};
+
+}  // namespace
+
+void run_tasks(int tasks, int threads, void (*task)(void*, int), void* context) {
+    if (threads <= 1 || tasks <= 1) {
+        for (int i = 0; i < tasks; i++) task(context, i);
+        return;
+    }
+    // Never destroyed at exit, when the threads may be gone already; given up, not joined, in a forked child, which has none.
+    static std::mutex mutex;
+    static Pool* pool = nullptr;
+    std::lock_guard lock(mutex);
+    if (pool != nullptr && !pool->of_this_process()) pool = nullptr;
+    if (pool != nullptr && pool->workers() != threads - 1) {
+        delete pool;
+        pool = nullptr;
+    }
+    if (pool == nullptr) pool = new Pool(threads - 1);
+    pool->run(tasks, task, context);
+}
+
+}  // namespace splatmem

@@ -1,0 +1,188 @@
+// What the stages of the rasterizer hand to each other. Plain data, the same for every instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+namespace splatmem {
+
+// Constants of 3DGS (Kerbl et al. 2023) as gsplat 1.5 has them.
+constexpr float kMinAlpha = 1.f / 255.f;         // weaker contributions are dropped
+constexpr float kMaxAlpha = 0.999f;              // and stronger ones capped
+constexpr float kMinTransmittance = 1e-4f;       // a pixel stops before its transmittance would fall to this
+constexpr float kMaxExtent = 3.33f;              // standard deviations at which an opacity of 1 has decayed to 1/255
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kLn2 = 0.6931471805599453f;
+
+// Memory that grows, keeps no contents when it does, and is not cleared.
+template <class T>
+class Buffer {
+  public:
+    Buffer() = default;
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() { std::free(data_); }
+
+    T* reserve(size_t count) {
+        if (count > capacity_ || data_ == nullptr) {
+            std::free(data_);
+            capacity_ = count + count / 4 + 64;
+            data_ = static_cast<T*>(std::aligned_alloc(64, (capacity_ * sizeof(T) + 63) / 64 * 64));
+            if (data_ == nullptr) {
+                capacity_ = 0;
+                throw std::bad_alloc();
+            }
+        }
+        return data_;
+    }
+    T* data() { return data_; }
+    const T* data() const { return data_; }
+
+  private:
+    T* data_ = nullptr;
+    size_t capacity_ = 0;
+};
+
+// Activated parameters, row by row: means [n, 3], quats wxyz [n, 4], scales [n, 3], opacities [n], colors [n, channels].
+struct Scene {
+    const float *means, *quats, *scales, *opacities, *colors;
+    int64_t count;
+    int channels;
+};
+
+// Gradients of the same shapes; the kernels add to them.
+struct SceneGradients {
+    float *means, *quats, *scales, *opacities, *colors;
+};
+
+// A pinhole camera with OpenCV axes: camera = rotation world + translation, pixel = f camera.xy / camera.z + c.
+struct Camera {
+    float rotation[9], translation[3];
+    float fx, fy, cx, cy;
+    int width, height;
+    float near_plane, far_plane;
+    float radius_clip;  // Gaussians with both radii at most this many pixels are skipped
+    float eps2d;        // variance in square pixels that is added to every projected Gaussian
+};
+
+// The channels that are composited together. Channel `depth_channel` of the image is the z-depth, the others are colours.
+struct ChannelGroup {
+    int first;          // channel of the image where the group begins
+    int used;           // channels of the image in the group
+    int padded;         // channels that the kernels carry: 1, 3, 4, 8 or 16; the last padded - used are zero
+    int depth_channel;  // index in the image, or -1
+    int image_channels; // channels of the image in all
+};
+
+// One visible Gaussian. The record holds everything that a tile needs of it, in one or two cache lines.
+struct Record {
+    float x, y;                   // projected mean in pixels, relative to the centre of pixel (0, 0)
+    float power_xx, power_xy, power_yy;  // log2 of the falloff at (dx, dy): xx dx^2 + xy dx dy + yy dy^2 (never positive)
+    float opacity;
+    float half_width, half_height;  // of the box around the ellipse where alpha is at least 1/255
+    // The ellipse's row at height dy spans slope dy +- sqrt(reach - narrowing dy^2); it is widest to the right at dy = tilt.
+    float slope, narrowing, reach, tilt;
+
+    // The group's `padded` channels follow, so records lie 16 or 32 floats apart.
+    const float* channels() const { return reinterpret_cast<const float*>(this + 1); }
+};
+constexpr int kRecordGeometry = sizeof(Record) / sizeof(float);
+constexpr int record_stride(int padded_channels) { return padded_channels <= 4 ? 16 : 32; }
+// Tiles of 32 pixels, or 16 when the accumulators of more than four channels would not stay in the first-level cache.
+constexpr int tile_size(int padded_channels) { return padded_channels <= 4 ? 32 : 16; }
+// Floats of a gradient slot: six moments and the channels (composite_backward.cpp).
+constexpr int kMoments = 6;
+constexpr int slot_stride(int padded_channels) { return kMoments + padded_channels <= 16 ? 16 : 32; }
+
+// The tiles that a Gaussian's box touches: columns [x0, x1), rows [y0, y1).
+struct TileBox {
+    uint16_t x0, x1, y0, y1;
+    uint32_t area() const { return static_cast<uint32_t>(x1 - x0) * static_cast<uint32_t>(y1 - y0); }
+};
+
+// Gaussians are projected in chunks; what is visible of chunk k lies at index k * kChunk and after, in the scene's order.
+constexpr int kChunk = 4096;
+struct Chunk {
+    uint32_t visible;         // Gaussians of the chunk in view
+    uint32_t pairs;           // their (Gaussian, tile) pairs
+    uint32_t first_visible;   // sums over the chunks before
+    uint32_t first_pair;
+    uint32_t min_depth, max_depth;  // bit patterns, ordered as the positive floats are
+};
+
+// All that is kept of a drawn view until its backward pass.
+struct ViewState {
+    Camera camera;
+    ChannelGroup first_group;
+    int stride = 16;  // floats between records
+    int tile = 32, tiles_x = 0, tiles_y = 0;
+
+    // project.cpp: indexed by k * kChunk + i
+    Buffer<Chunk> chunks;
+    int chunk_count = 0;
+    uint32_t visible = 0;
+    int64_t pairs = 0;
+    Buffer<float> records;
+    Buffer<float> depths;
+    Buffer<uint32_t> gaussian_ids;
+    Buffer<TileBox> boxes;
+    Buffer<uint32_t> pair_offsets;  // of a Gaussian's first pair within its chunk's pairs
+
+    // sort_and_bin.cpp: pairs by tile, front to back
+    Buffer<uint32_t> tile_starts;   // tiles + 1
+    Buffer<uint32_t> pair_records;  // index of the record
+    Buffer<uint32_t> pair_slots;    // place of the pair when pairs are ordered by Gaussian: its gradient slot
+
+    Record& record(size_t index) { return *reinterpret_cast<Record*>(records.data() + index * stride); }
+    const Record& record(size_t index) const {
+        return *reinterpret_cast<const Record*>(records.data() + index * stride);
+    }
+};
+
+// Memory that no view keeps.
+struct Scratch {
+    Buffer<uint64_t> keys, keys_swap;
+    Buffer<uint32_t> histogram;
+    Buffer<TileBox> sorted_boxes;
+    Buffer<uint32_t> sorted_slots;
+    Buffer<uint32_t> tile_counts;
+    Buffer<float> slots;
+    Buffer<uint8_t> slot_used;
+};
+
+// One group of channels of an image [height, width, image_channels], and the alpha [height, width].
+struct ImageIn {
+    const float *image, *alpha, *grad_image, *grad_alpha;  // grad_alpha may be null
+};
+struct ImageOut {
+    float *image, *alpha;     // alpha may be null
+    const float* background;  // [image_channels] or null
+};
+
+// The stages that are compiled for each instruction set.
+struct Kernels {
+    const char* name;
+    void (*project)(ViewState&, const Scene&, int threads);
+    void (*composite_forward)(const ViewState&, const ChannelGroup&, const ImageOut&, int threads);
+    void (*composite_backward)(const ViewState&, const ChannelGroup&, const ImageIn&, Scratch&, int threads);
+    void (*project_backward)(
+        const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const SceneGradients&, int threads);
+};
+
+void sort_and_bin(ViewState& view, Scratch& scratch, int threads);
+
+// Copies a Gaussian's channels of one group into its record; false if one of them is not finite.
+static inline bool fill_channels(float* record, const ChannelGroup& group, const float* colors, float depth) {
+    float check = 0.f;
+    for (int c = 0; c < group.used; c++) {
+        const float value = group.first + c == group.depth_channel ? depth : colors[group.first + c];
+        record[kRecordGeometry + c] = value;
+        check += value * 0.f;
+    }
+    for (int c = group.used; c < group.padded; c++) record[kRecordGeometry + c] = 0.f;
+    return check == 0.f;
+}
+
+}  // namespace splatmem

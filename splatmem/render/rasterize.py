@@ -1,0 +1,94 @@
+"""Draws a ``Gaussians`` container through ``Cameras``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.gaussians import Gaussians
+from splatmem.render.rasterization import render_views
+from splatmem.render.spherical_harmonics import view_colors
+
+
+@dataclass
+class Rendering:
+    """What ``v`` cameras see.
+
+    Attributes:
+        rgb: sRGB over the background (black by default), not clamped, ``[v, h, w, 3]``.
+        depth: expected z-depth, ``sum(w z) / alpha``, in world units; 0 where ``alpha`` is 0, ``[v, h, w]``.
+        alpha: accumulated opacity in 0..1, ``[v, h, w]``.
+        extra: ``sum(w extra)``, not divided by ``alpha``, ``[v, h, w, f]``, or None if none was asked for.
+    """
+
+    rgb: Float[Tensor, "v h w 3"]
+    depth: Float[Tensor, "v h w"]
+    alpha: Float[Tensor, "v h w"]
+    extra: Float[Tensor, "v h w f"] | None = None
+
+
+def rasterize(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    *,
+    extra: Float[Tensor, "n f"] | Float[Tensor, "v n f"] | None = None,
+    background: Float[Tensor, "3"] | None = None,
+) -> Rendering:
+    """Renders colour, depth, alpha and any further channels; differentiable in the Gaussians, ``extra`` and ``background``.
+
+    Args:
+        gaussians: the scene. Every spherical-harmonic band it holds is drawn; a Gaussian's ``features`` are not, unless
+            they are passed as ``extra``.
+        cameras: the views; all Gaussians and cameras lie on one device.
+        extra: further channels per Gaussian, or per view and Gaussian.
+        background: sRGB colour behind everything; black if None.
+
+    Raises:
+        ValueError: if a shape, a dtype or a device does not fit.
+    """
+    _check(gaussians, cameras, extra, background)
+    colors = view_colors(gaussians.means, gaussians.sh, cameras.world_to_cam)
+    if extra is not None:
+        colors = _joined(colors, extra)
+    backgrounds = None
+    if background is not None:
+        backgrounds = torch.nn.functional.pad(background, (0, colors.shape[-1] - 3)).expand(len(cameras), -1)
+    image, alpha = render_views(
+        gaussians.means,
+        gaussians.quats,
+        gaussians.scales,
+        gaussians.opacities,
+        colors,
+        cameras.world_to_cam,
+        cameras.intrinsics,
+        cameras.width,
+        cameras.height,
+        backgrounds=backgrounds,
+        render_mode="RGB+ED",
+    )
+    return Rendering(
+        rgb=image[..., :3],
+        depth=image[..., -1],
+        alpha=alpha[..., 0],
+        extra=None if extra is None else image[..., 3:-1],
+    )
+
+
+def _joined(colors: Tensor, extra: Tensor) -> Tensor:
+    """Both sets of channels side by side, with a view axis if either has one."""
+    if colors.ndim != extra.ndim:
+        views = colors.shape[0] if colors.ndim == 3 else extra.shape[0]
+        colors, extra = (c if c.ndim == 3 else c.expand(views, -1, -1) for c in (colors, extra))
+    return torch.cat([colors, extra], dim=-1)
+
+
+def _check(gaussians: Gaussians, cameras: Cameras, extra: Tensor | None, background: Tensor | None) -> None:
+    n, v = len(gaussians), len(cameras)
+    if extra is not None and tuple(extra.shape[:-1]) not in ((n,), (v, n)):
+        raise ValueError(f"extra must have shape ({n}, f) or ({v}, {n}, f), got {tuple(extra.shape)}")
+    if background is not None and tuple(background.shape) != (3,):
+        raise ValueError(f"background must be one sRGB colour of shape (3,), got {tuple(background.shape)}")

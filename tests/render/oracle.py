@@ -1,0 +1,131 @@
+"""A dense float64 rasterizer to compare with: gsplat's own torch projection and compositing without tiles, with autograd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Scene:
+    """Activated parameters as ``rasterization`` takes them."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    colors: Tensor
+
+    def tensors(self) -> list[Tensor]:
+        return [self.means, self.quats, self.scales, self.opacities, self.colors]
+
+    def leaves(self, dtype: torch.dtype) -> Scene:
+        return Scene(*(t.detach().to(dtype).requires_grad_() for t in self.tensors()))
+
+
+def random_scene(count: int, channels: int, seed: int = 0, views: int = 0) -> Scene:
+    """Gaussians of all shapes around, in front of and behind a camera at the origin, some of them very thin."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    means = (uniform(count, 3) - 0.5) * torch.tensor([5.0, 4.0, 5.0]) + torch.tensor([0.0, 0.0, 1.9])
+    scales = torch.exp(normal(count, 3) * 0.7 - 2.8)
+    opacities = uniform(count) * 0.998 + 0.002
+    colors = uniform(views, count, channels) if views else uniform(count, channels)
+    return Scene(means, normal(count, 4), scales, opacities, colors)
+
+
+def random_cameras(count: int, width: int, height: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """World-to-camera transforms near the origin, and intrinsics with different focal lengths and an off-centre point."""
+    generator = torch.Generator().manual_seed(seed)
+    angles = torch.randn(count, 3, generator=generator, dtype=torch.float64) * 0.1
+    rotation = torch.linalg.matrix_exp(
+        torch.stack([_cross(a) for a in angles]) if count else torch.zeros(0, 3, 3, dtype=torch.float64)
+    )
+    viewmats = torch.eye(4, dtype=torch.float64).repeat(count, 1, 1)
+    viewmats[:, :3, :3] = rotation
+    viewmats[:, :3, 3] = torch.randn(count, 3, generator=generator, dtype=torch.float64) * 0.15
+    intrinsics = torch.tensor([[0.87 * width, 0, 0.49 * width], [0, 1.16 * height, 0.51 * height], [0, 0, 1]])
+    return viewmats.float(), intrinsics.repeat(count, 1, 1).float()
+
+
+def _cross(a: Tensor) -> Tensor:
+    x, y, z = a.tolist()
+    return torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
+
+
+def render(
+    scene: Scene,
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
+    backgrounds: Tensor | None = None,
+    render_mode: str = "RGB",
+    eps2d: float = 0.3,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+) -> tuple[Tensor, Tensor]:
+    """The image ``[c, h, w, x]`` and the alpha ``[c, h, w, 1]``, as ``rasterization`` returns them."""
+    from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
+
+    covars, _ = _quat_scale_to_covar_preci(scene.quats, scene.scales, compute_preci=False)
+    radii, means2d, depths, conics, _ = _fully_fused_projection(
+        scene.means, covars, viewmats.to(covars), Ks.to(covars), width, height, eps2d, near_plane, far_plane
+    )
+    images, alphas = [], []
+    for i in range(len(viewmats)):
+        colors = scene.colors[i] if scene.colors.ndim == 3 else scene.colors
+        if "D" in render_mode:
+            depth = depths[i][:, None]
+            colors = torch.cat([colors, depth], dim=-1) if "RGB" in render_mode else depth
+        visible = (radii[i] > 0).all(dim=-1) & (scene.opacities >= 1 / 255)
+        image, alpha = _composite(
+            means2d[i], conics[i], scene.opacities, colors, depths[i], visible, width, height
+        )
+        if backgrounds is not None and "RGB" in render_mode:
+            padding = image.shape[-1] - backgrounds.shape[-1]
+            image = image + (1 - alpha) * torch.nn.functional.pad(backgrounds[i], (0, padding))
+        if render_mode.endswith("ED"):
+            image = torch.cat([image[..., :-1], image[..., -1:] / alpha.clamp_min(1e-10)], dim=-1)
+        images.append(image)
+        alphas.append(alpha)
+    return torch.stack(images), torch.stack(alphas)
+
+
+def _composite(
+    means2d: Tensor,
+    conics: Tensor,
+    opacities: Tensor,
+    colors: Tensor,
+    depths: Tensor,
+    visible: Tensor,
+    width: int,
+    height: int,
+) -> tuple[Tensor, Tensor]:
+    order = torch.argsort(depths, stable=True)
+    order = order[visible[order]]
+    if len(order) == 0:
+        return colors.new_zeros(height, width, colors.shape[-1]), colors.new_zeros(height, width, 1)
+    x = torch.arange(width, dtype=means2d.dtype) + 0.5
+    y = torch.arange(height, dtype=means2d.dtype) + 0.5
+    dx = means2d[order, 0, None, None] - x
+    dy = means2d[order, 1, None, None] - y[:, None]
+    a, b, c = (conics[order, k, None, None] for k in range(3))
+    sigma = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
+    alpha = (opacities[order, None, None] * torch.exp(-sigma)).clamp(max=0.999)
+    alpha = torch.where(alpha < 1 / 255, 0.0, alpha)
+    with torch.no_grad():  # a pixel stops before the Gaussian that would take its transmittance to 1e-4
+        stopped = ((torch.cumprod(1 - alpha, dim=0) <= 1e-4) & (alpha > 0)).cummax(dim=0).values
+    alpha = torch.where(stopped, 0.0, alpha)
+    after = torch.cumprod(1 - alpha, dim=0)
+    before = torch.cat([torch.ones_like(after[:1]), after[:-1]])
+    image = torch.einsum("nhw,nc->hwc", alpha * before, colors[order])
+    return image, 1 - after[-1][..., None]
