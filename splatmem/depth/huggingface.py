@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import math
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from safetensors import SafetensorError
 from torch import Tensor
 
 from splatmem.depth.protocol import DepthPrediction
 
-# Models whose output is inverse depth up to scale and shift; Depth Anything only in its relative variants.
-DISPARITY_MODELS = ("dpt", "depth_anything", "prompt_depth_anything", "tipsv2_dpt", "chmv2")
-METRIC_MODELS = ("zoedepth", "glpn", "depth_pro", "prompt_depth_anything", "splatmem_small_depth")
+BATCH = 4  # pictures that go through a model together
+MIN_DEPTH = 1e-3
 FAR_TO_NEAR = 15.0  # how much farther the farthest percent of a disparity map is taken to be than its nearest
+SKY_OPENING = 1 / 48  # sky narrower than this share of the picture's height is noise
+
+
+class Output(Enum):
+    """What a model's ``predicted_depth`` is."""
+
+    METRES = "z-depth in metres"
+    DISPARITY = "inverse depth up to scale and shift"
+    INVERSE_PER_WIDTH = "inverse depth times focal length over image width"  # Depth Pro's canonical inverse depth
+
+
+OUTPUT_OF_TYPE = {
+    "splatmem_small_depth": Output.METRES,
+    "zoedepth": Output.METRES,
+    "glpn": Output.METRES,
+    "tipsv2_dpt": Output.METRES,
+    "depth_pro": Output.INVERSE_PER_WIDTH,
+    "depth_anything": Output.DISPARITY,  # METRES where the configuration says so
+    "dpt": Output.DISPARITY,  # METRES on a DINOv2 backbone: those were trained on NYU and KITTI depth
+}
+UNSUITED_TYPES = {
+    "prompt_depth_anything": "it needs a depth sensor's map beside the picture",
+    "chmv2": "it estimates the height of trees seen from the air",
+}
 
 
 class HuggingFaceDepth:
     """Runs a depth model and turns what it puts out into z-depth at the pictures' size."""
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
+        """Wraps a loaded model.
+
+        Raises:
+            ValueError: what the model puts out is not known or not the depth of a picture.
+        """
+        self.output = output_of(model.config)
         self.model, self.processor, self.name = model.eval(), processor, name
 
     @staticmethod
@@ -29,44 +61,86 @@ class HuggingFaceDepth:
         """Loads a local folder or a hub id; safetensors only, no remote code.
 
         Raises:
-            ValueError: it cannot be loaded.
+            ValueError: it cannot be loaded, or is no model that estimates the depth of pictures.
         """
         from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
         import splatmem.depth.small  # noqa: F401  (registers the embedded architecture)
 
+        folder = _local_folder(source)
         try:
-            processor = AutoImageProcessor.from_pretrained(source, use_fast=False)
+            processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
             model = AutoModelForDepthEstimation.from_pretrained(
-                source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ValueError(_loading_advice(source, error)) from error
+        except ImportError as error:
+            raise ValueError(f"the depth model {source} needs a package that is not installed: {error}") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            raise ValueError(f"no depth model can be loaded from {folder}: {_loading_hint(folder, error)}") from error
         return HuggingFaceDepth(model.to(device), processor, Path(source).name)
-
-    @torch.no_grad()
-    def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
-        pictures = [(image.clamp(0, 1) * 255).round().byte().cpu().numpy() for image in images]
-        inputs = self.processor(images=pictures, return_tensors="pt").to(self.model.device)
-        outputs = self.model(**inputs)
-        size = images.shape[1:3]
-        raw = _resized(outputs.predicted_depth, size)
-        fov = getattr(outputs, "field_of_view", None)
-        depth = self._z_depth(raw).clamp_min(1e-3)
-        sky = getattr(outputs, "sky_logits", None)
-        if sky is not None:
-            depth = torch.where(_resized(sky, size) > 0, torch.inf, depth)
-        return DepthPrediction(depth.cpu(), self.metric, None if fov is None else float(fov.float().mean()))
 
     @property
     def metric(self) -> bool:
-        config = self.model.config
-        return config.model_type in METRIC_MODELS or getattr(config, "depth_estimation_type", "") == "metric"
+        """Whether depth comes in metres; Depth Pro only if a field of view is estimated or given."""
+        return self.output is not Output.DISPARITY
 
-    def _z_depth(self, raw: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:
-        if self.metric or self.model.config.model_type not in DISPARITY_MODELS:
-            return raw
-        return disparity_to_depth(raw)
+    @torch.no_grad()
+    def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
+        """Depth at the pictures' size, ``inf`` where the model sees sky.
+
+        Raises:
+            ValueError: ``images`` is not ``[t, h, w, 3]``.
+        """
+        if images.ndim != 4 or images.shape[-1] != 3 or images.numel() == 0:
+            raise ValueError(f"depth estimation needs images [t, h, w, 3], got {list(images.shape)}")
+        parts = [self._predict(batch, fov_x_degrees) for batch in images.split(BATCH)]
+        depth = torch.cat([part.depth for part in parts])
+        fovs = [part.fov_x_degrees for part in parts if part.fov_x_degrees is not None]
+        return DepthPrediction(depth, parts[0].metric, sum(fovs) / len(fovs) if fovs else None)
+
+    def _predict(self, images: Float[Tensor, "t h w 3"], fov_x_degrees: float | None) -> DepthPrediction:
+        size = (images.shape[1], images.shape[2])
+        pictures = [(image.clamp(0, 1) * 255).round().byte().cpu().numpy() for image in images]
+        inputs = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last")
+        outputs = self.model(**inputs.to(self.model.device))
+        raw = outputs.predicted_depth.float()
+        raw = _without_zoe_padding(raw, size) if _is_zoe_padded(self.processor) else _resized(raw, size)
+        estimated = getattr(outputs, "field_of_view", None)
+        estimated = None if estimated is None else float(estimated.float().mean())
+        depth, metric = raw, self.metric
+        if self.output is Output.DISPARITY:
+            depth = disparity_to_depth(raw)
+        elif self.output is Output.INVERSE_PER_WIDTH:
+            fov = fov_x_degrees or estimated
+            metric = fov is not None
+            focal_per_width = 0.5 / math.tan(math.radians(0.5 * fov)) if fov is not None else 1.0
+            depth = focal_per_width / raw.clamp(1e-4, 1e4)
+        depth = depth.clamp_min(MIN_DEPTH)
+        sky_logits = getattr(outputs, "sky_logits", None)
+        if sky_logits is not None:
+            sky = _opened(_resized(sky_logits.float(), size) > 0, radius=round(0.5 * SKY_OPENING * size[0]))
+            depth = torch.where(sky, torch.inf, depth)
+        return DepthPrediction(depth.cpu(), metric, estimated)
+
+
+def output_of(config: Any) -> Output:
+    """What the model of a configuration puts out.
+
+    Raises:
+        ValueError: it is not known, or no depth.
+    """
+    kind = config.model_type
+    if kind in UNSUITED_TYPES:
+        raise ValueError(f"a model of type {kind} cannot be used here: {UNSUITED_TYPES[kind]}")
+    if kind not in OUTPUT_OF_TYPE:
+        raise ValueError(
+            f"it is not known what a model of type {kind} puts out; known types: {', '.join(sorted(OUTPUT_OF_TYPE))}"
+        )
+    if kind == "depth_anything" and config.depth_estimation_type == "metric":
+        return Output.METRES
+    if kind == "dpt" and getattr(config.backbone_config, "model_type", None) == "dinov2":
+        return Output.METRES
+    return OUTPUT_OF_TYPE[kind]
 
 
 def disparity_to_depth(disparity: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:
@@ -84,17 +158,65 @@ def disparity_to_depth(disparity: Float[Tensor, "t h w"]) -> Float[Tensor, "t h 
     return depth / depth.flatten(1).median(dim=1).values[:, None, None]
 
 
-def _resized(maps: Float[Tensor, "t h w"], size: torch.Size) -> Float[Tensor, "t H W"]:
-    return F.interpolate(maps[:, None].float(), size=tuple(size), mode="bilinear", align_corners=False)[:, 0]
+def _resized(maps: Float[Tensor, "t h w"], size: tuple[int, int]) -> Float[Tensor, "t H W"]:
+    return F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def _loading_advice(source: str, error: Exception) -> str:
-    folder = Path(source)
+def _is_zoe_padded(processor: Any) -> bool:
+    return type(processor).__name__.startswith("ZoeDepth") and bool(processor.do_pad)
+
+
+def _without_zoe_padding(maps: Float[Tensor, "t h w"], size: tuple[int, int]) -> Float[Tensor, "t H W"]:
+    """Enlarges and crops away ZoeDepth's reflected border: ``3 sqrt(side / 2)`` pixels of the picture on each end."""
+    top, left = (int(3 * math.sqrt(side / 2)) for side in size)
+    padded = _resized(maps, (size[0] + 2 * top, size[1] + 2 * left))
+    return padded[:, top : top + size[0], left : left + size[1]]
+
+
+def _opened(sky: Bool[Tensor, "t h w"], radius: int) -> Bool[Tensor, "t h w"]:
+    """Morphological opening: drops islands and strips thinner than ``2 radius + 1`` pixels, keeps the shape of the rest."""
+    if radius < 1:
+        return sky
+
+    def dilated(mask: Tensor) -> Tensor:
+        return F.max_pool2d(mask[:, None].float(), 2 * radius + 1, stride=1, padding=radius)[:, 0] > 0
+
+    return dilated(~dilated(~sky))
+
+
+def _local_folder(source: str) -> Path:
+    """A local folder as it is; a hub id from the cache, or fetched.
+
+    Raises:
+        ValueError: it is neither, and cannot be fetched.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    folder = Path(source).expanduser()
     if folder.is_dir():
-        pickled = any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors"))
-        hint = "it holds pickled weights only, which are never loaded: convert them to safetensors" if pickled else str(error)
-        return f"no depth model can be loaded from the folder {source}: {hint}"
-    return (
-        f"the depth model {source!r} is neither a local folder nor in the cache, and could not be fetched. "
-        f"With a network: hf download {source}; else give a local folder. ({type(error).__name__})"
-    )
+        return folder
+    if source.startswith((".", "/", "~")):
+        raise ValueError(f"there is no folder {source}: give the folder of a depth model, or a hub id like owner/name")
+    try:
+        return Path(snapshot_download(source, local_files_only=True))
+    except (OSError, ValueError):
+        pass  # not in the cache
+    try:
+        return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors"]))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise ValueError(
+            f"the depth model {source!r} is neither a local folder nor in the cache, and could not be fetched. "
+            f"With a network, run: hf download {source}; without, give a local folder. ({type(error).__name__})"
+        ) from error
+
+
+def _loading_hint(folder: Path, error: Exception) -> str:
+    if not (folder / "config.json").is_file():
+        return "it has no config.json"
+    if not any(folder.glob("*.safetensors")):
+        pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
+        return (
+            "its weights are pickled, which are never loaded: convert them to safetensors" if pickled else "it has no weights"
+        )
+    return str(error)

@@ -1,0 +1,74 @@
+"""The embedded depth model: shapes, the half-precision folder, and what the shipped weights can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from splatmem import assets
+from splatmem.depth import EMBEDDED_FOLDER, load_depth_estimator
+from splatmem.depth.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
+from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
+from transformers import AutoModelForDepthEstimation
+
+
+@pytest.fixture(scope="module")
+def model() -> SmallDepthForDepthEstimation:
+    torch.manual_seed(0)
+    return SmallDepthForDepthEstimation(SmallDepthConfig(pyramid_channels=8)).eval()
+
+
+def test_encoder_halves_five_times() -> None:
+    features = EfficientNetLite0().eval()(torch.rand(1, 3, 64, 96))
+    shapes = [tuple(f.shape[1:]) for f in features]
+    assert shapes == [(c, 64 >> i, 96 >> i) for i, c in enumerate(TAPPED_CHANNELS, start=1)]
+
+
+@pytest.mark.parametrize("size", [(64, 96), (33, 71), (31, 31)])
+def test_output_has_the_size_of_the_input(model: SmallDepthForDepthEstimation, size: tuple[int, int]) -> None:
+    with torch.no_grad():
+        output = model(torch.rand(2, 3, *size) * 2 - 1)
+    assert output.sky_logits is not None
+    assert output.predicted_depth.shape == output.sky_logits.shape == (2, *size)
+    assert bool((output.predicted_depth > 0).all())
+
+
+def test_gradients_reach_every_weight(model: SmallDepthForDepthEstimation) -> None:
+    log_depth, sky = model.log_depth_and_sky(torch.rand(1, 3, 64, 64))
+    (log_depth.mean() + sky.mean()).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    model.zero_grad(set_to_none=True)
+
+
+def test_half_precision_folder_round_trip(model: SmallDepthForDepthEstimation, tmp_path: Path) -> None:
+    clone = SmallDepthForDepthEstimation(model.config)
+    clone.load_state_dict(model.state_dict())
+    clone.half().save_pretrained(tmp_path)
+    loaded = AutoModelForDepthEstimation.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    assert isinstance(loaded, SmallDepthForDepthEstimation)
+    x = torch.rand(1, 3, 64, 96) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(x).predicted_depth, model(x).predicted_depth, rtol=0.02, atol=0.02)
+
+
+class TestShippedWeights:
+    def test_small_enough_for_the_wheel(self) -> None:
+        folder = assets.path(EMBEDDED_FOLDER)
+        assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) < 10e6
+
+    def test_floor_of_the_sample_photo_recedes(self) -> None:
+        """Depth of a floor or table top falls toward the lower edge in a picture taken upright."""
+        photos = sorted(assets.path("photos").glob("interior_table*"))
+        if not photos:
+            pytest.skip("the sample photo with a table is not there")
+        with Image.open(photos[0]) as photo:
+            picture = torch.from_numpy(np.array(photo.convert("RGB").resize((512, 288)))).float()[None] / 255
+        prediction = load_depth_estimator()(picture)
+        depth = prediction.depth[0]
+        assert depth.shape == (288, 512)
+        assert torch.isfinite(depth).float().mean() > 0.95
+        wall, table = depth[20:60, 60:200].median(), depth[165:200, 190:250].median()
+        assert table < 0.95 * wall
