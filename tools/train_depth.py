@@ -1,13 +1,14 @@
 """Trains the embedded depth model on the frames of rendered clips; resumes from its last checkpoint.
 
-    python tools/train_depth.py --clips clips --out runs/depth --seconds 3600 --encoder efficientnet_lite0.pth
-    python tools/train_depth.py --out runs/depth --export assets/models/depth-small
+python tools/train_depth.py --clips clips --out runs/depth --seconds 3600 --encoder efficientnet_lite0.pth
+python tools/train_depth.py --out runs/depth --export assets/models/depth-small
 """
 
 from __future__ import annotations
 
 import copy
 import io
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,12 @@ import torch
 import torch.nn.functional as F
 import tyro
 from PIL import Image
-from torch import Tensor
-
 from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
+from torch import Tensor, nn
 
 HELD_OUT_ROOMS = 24
-CROP = (144, 224)  # training height and width
+CROP = (128, 192)  # training height and width
+FROZEN_BLOCKS = 5  # of the encoder: its generic first layers, where most of the time would go
 MIN_DEPTH, MAX_DEPTH = 0.1, 60.0
 
 
@@ -112,14 +113,13 @@ def depth_loss(log_depth: Tensor, sky_logits: Tensor, depth: Tensor) -> Tensor:
         part, valid = residual[:, ::stride, ::stride], weight[:, ::stride, ::stride]
         for axis in (1, 2):
             both = valid.narrow(axis, 1, valid.shape[axis] - 1) * valid.narrow(axis, 0, valid.shape[axis] - 1)
-            loss = loss + 0.5 * (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp_min(1)
+            loss = loss + 0.2 * (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp_min(1)
     return loss + 0.1 * F.binary_cross_entropy_with_logits(sky_logits, sky.float())
 
 
 @torch.no_grad()
 def validate(model: SmallDepthForDepthEstimation, frames: dict[str, Tensor], limit: int = 96) -> dict[str, float]:
     """AbsRel and delta1 after the best scale, on held-out frames."""
-    model.eval()
     errors, hits = [], []
     every = max(1, len(frames["rgb"]) // limit)
     for rgb, depth in zip(frames["rgb"][::every], frames["depth"][::every].float() / 1000, strict=True):
@@ -130,7 +130,6 @@ def validate(model: SmallDepthForDepthEstimation, frames: dict[str, Tensor], lim
         ratio = (ratio - ratio.median()).exp()
         errors.append((ratio - 1).abs().mean().item())
         hits.append(torch.maximum(ratio, 1 / ratio).lt(1.25).float().mean().item())
-    model.train()
     return {"abs_rel": round(float(np.mean(errors)), 4), "delta1": round(float(np.mean(hits)), 4)}
 
 
@@ -151,11 +150,15 @@ def train(options: Options) -> None:
     checkpoint = options.out / "checkpoint.pt"
     frames, held_out = load_frames(options)
     model = new_model(options.encoder).to(memory_format=torch.channels_last).train()
-    average = copy.deepcopy(model).requires_grad_(False)
-    encoder = list(model.encoder.parameters())
+    average = copy.deepcopy(model).requires_grad_(False).eval()
+    for block in (model.encoder._conv_stem, model.encoder._bn0, *model.encoder._blocks[:FROZEN_BLOCKS]):
+        block.requires_grad_(False)
+    encoder = [p for p in model.encoder.parameters() if p.requires_grad]
     rest = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
     groups = [{"params": encoder, "peak": 0.25 * options.learning_rate}, {"params": rest, "peak": options.learning_rate}]
     optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, weight_decay=0.01)
+    # Batches are small: the encoder keeps the statistics of its pretraining.
+    model.encoder.eval()
     step, spent = 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -169,7 +172,7 @@ def train(options: Options) -> None:
     losses: list[float] = []
     while (elapsed := spent + time.monotonic() - started) < options.seconds:
         progress = elapsed / options.seconds
-        fall = 1.0 if progress < 0.5 else 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (progress - 0.5) / 0.5))
+        fall = 1.0 if progress < 0.5 else 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - 0.5) / 0.5))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * min(1.0, (step + 1) / 100) * fall
         x, depth = augmented_batch(frames, options.batch, rng)
@@ -179,7 +182,7 @@ def train(options: Options) -> None:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1
-        blend = 1 - min(0.998, (1 + step) / (10 + step))
+        blend = 1 - min(0.996, (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), blend)
             for kept, seen in zip(average.buffers(), model.buffers(), strict=True):
@@ -196,7 +199,7 @@ def train(options: Options) -> None:
     print(f"step {step} held out {validate(average, held_out, limit=400)}", flush=True)
 
 
-def save(path: Path, model, average, optimizer, step: int, spent: float) -> None:
+def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, step: int, spent: float) -> None:
     temporary = path.with_suffix(".tmp")
     states = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save({**states, "step": step, "spent": spent}, temporary)
@@ -211,7 +214,7 @@ def export(options: Options, folder: Path) -> None:
     model.load_state_dict(state["average"])
     model.half().save_pretrained(folder)
     processor = DPTImageProcessorPil(
-        size={"height": 288, "width": 384}, keep_aspect_ratio=True, ensure_multiple_of=32, resample=3,
+        size={"height": 288, "width": 288}, keep_aspect_ratio=True, ensure_multiple_of=32, resample=3,
         do_rescale=True, rescale_factor=1 / 255, do_normalize=True, image_mean=[0.5] * 3, image_std=[0.5] * 3,
     )  # fmt: skip
     processor.save_pretrained(folder)

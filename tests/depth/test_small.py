@@ -72,3 +72,30 @@ class TestShippedWeights:
         assert torch.isfinite(depth).float().mean() > 0.95
         wall, table = depth[20:60, 60:200].median(), depth[165:200, 190:250].median()
         assert table < 0.95 * wall
+
+
+class TestTwoSizes:
+    """A large picture takes its structure from the reduced one and its detail from itself."""
+
+    class Stub(SmallDepthForDepthEstimation):
+        """Log depth: 1 at the size of the training; 2 beyond, with a fine stripe of 3."""
+
+        def log_depth_and_sky(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            count, _, height, width = pixel_values.shape
+            log_depth = torch.full((count, height, width), 1.0 if min(height, width) <= 144 else 2.0)
+            if min(height, width) > 144:
+                log_depth[:, :, width // 2] = 3.0
+            return log_depth, torch.zeros(count, height, width)
+
+    def test_large(self) -> None:
+        depth = self.Stub(SmallDepthConfig(pyramid_channels=8))(torch.zeros(1, 3, 288, 512)).predicted_depth.log()
+        assert depth.shape == (1, 288, 512)
+        torch.testing.assert_close(depth[..., :200], torch.ones(1, 288, 200))
+        stripe = depth[..., 256] - depth[..., 254]
+        torch.testing.assert_close(stripe, torch.ones(1, 288), atol=1e-3, rtol=0)
+        torch.testing.assert_close(depth.mean(), torch.tensor(1.0), atol=1e-4, rtol=0)
+
+    @pytest.mark.parametrize("size", [(144, 256), (160, 120)])
+    def test_small_is_seen_once(self, size: tuple[int, int]) -> None:
+        depth = self.Stub(SmallDepthConfig(pyramid_channels=8))(torch.zeros(1, 3, *size)).predicted_depth.log()
+        torch.testing.assert_close(depth, torch.ones(1, *size))
