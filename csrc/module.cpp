@@ -78,7 +78,7 @@ void backward(
     const splatmem::DrawnView& view, const In<2>& means, const In<2>& quats, const In<2>& scales, const In<1>& opacities,
     const In<2>& colors, const In<3>& image, const In<3>& alpha, const In<3>& grad_image, const In<3>& grad_alpha,
     const Out<2>& grad_means, const Out<2>& grad_quats, const Out<2>& grad_scales, const Out<1>& grad_opacities,
-    const Out<2>& grad_colors, int threads) {
+    const Out<2>& grad_colors, bool clear, int threads) {
     const splatmem::Scene scene = scene_of(means, quats, scales, opacities, colors);
     expect(grad_image.size() == image.size() && grad_alpha.size() == alpha.size(), "grad_image or grad_alpha");
     expect(grad_means.size() == means.size() && grad_quats.size() == quats.size(), "grad_means or grad_quats");
@@ -88,6 +88,7 @@ void backward(
     const splatmem::SceneGradients gradients{
         grad_means.data(), grad_quats.data(), grad_scales.data(), grad_opacities.data(), grad_colors.data()};
     nb::gil_scoped_release release;
+    if (clear) splatmem::clear_gradients(scene, gradients, threads);
     view.backward(scene, in, gradients, threads);
 }
 
@@ -102,14 +103,16 @@ nb::object array(size_t rows, size_t columns, T** data) {
 // The visible Gaussians in the scene's order, with gsplat's names and its integer radii.
 nb::dict projected(const splatmem::DrawnView& drawn) {
     const splatmem::ViewState& view = drawn.state();
-    int32_t *ids, *radii;
-    float *means2d, *depths, *conics;
+    int64_t* ids;
+    int32_t* radii;
+    float *means2d, *depths, *conics, *opacities;
     nb::dict result;
     result["gaussian_ids"] = array(view.visible, 1, &ids);
     result["radii"] = array(view.visible, 2, &radii);
     result["means2d"] = array(view.visible, 2, &means2d);
     result["depths"] = array(view.visible, 1, &depths);
     result["conics"] = array(view.visible, 3, &conics);
+    result["opacities"] = array(view.visible, 1, &opacities);
     size_t out = 0;
     for (int k = 0; k < view.chunk_count; k++)
         for (uint32_t i = 0; i < view.chunks.data()[k].visible; i++, out++) {
@@ -120,7 +123,8 @@ nb::dict projected(const splatmem::DrawnView& drawn) {
             const float bound = 2.f * std::log(r.opacity / splatmem::kMinAlpha);
             const float extent = std::fmin(splatmem::kMaxExtent, std::sqrt(std::fmax(bound, 0.f)));
             const double det = static_cast<double>(xx) * yy - static_cast<double>(xy) * xy;
-            ids[out] = static_cast<int32_t>(view.gaussian_ids.data()[at]);
+            ids[out] = view.gaussian_ids.data()[at];
+            opacities[out] = r.opacity;
             radii[2 * out] = static_cast<int32_t>(std::ceil(extent * std::sqrt(yy / det)));
             radii[2 * out + 1] = static_cast<int32_t>(std::ceil(extent * std::sqrt(xx / det)));
             means2d[2 * out] = r.x + 0.5f;
@@ -145,8 +149,9 @@ NB_MODULE(_kernels, m) {
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")
         .def("backward", &backward, "means"_a, "quats"_a, "scales"_a, "opacities"_a, "colors"_a, "image"_a, "alpha"_a,
              "grad_image"_a, "grad_alpha"_a, "grad_means"_a, "grad_quats"_a, "grad_scales"_a, "grad_opacities"_a,
-             "grad_colors"_a, nb::kw_only(), "threads"_a, "Adds to the gradients.")
-        .def("projected", &projected, "The visible Gaussians' ids, radii, means2d, depths and conics as NumPy arrays.");
+             "grad_colors"_a, nb::kw_only(), "clear"_a, "threads"_a,
+             "Adds to the gradients, after setting them to zero if `clear`.")
+        .def("projected", &projected, "The visible Gaussians' ids, radii, means2d, depths, conics, opacities as NumPy arrays.");
     m.def("instruction_sets", &splatmem::instruction_sets, "Those compiled in that this processor has, best first.");
     m.def("instruction_set", [] { return std::string(splatmem::kernels().name); }, "The one in use.");
     m.def("use_instruction_set", &splatmem::use_instruction_set, "name"_a, "Chooses one, for tests and benchmarks.");

@@ -1,11 +1,12 @@
 // Stage 5: sums the slots of each Gaussian's pairs, in their fixed order, and takes the sums back through the projection.
 //
-// With d = pixel - mean2d, the conic Q = Sigma'^-1 and the exponent -1/2 d^T Q d, the moments of stage 4 give
+// With d = pixel - mean2d, the conic Q = Sigma'^-1, the exponent -1/2 d^T Q d and the second moments M = sum G d d^T,
 //
-//   dL/dmean2d = Q [G dx, G dy],  dL/dQ = -1/2 [[G dx^2, G dx dy], [G dx dy, G dy^2]],  dL/dopacity = G / opacity,
-//   dL/dSigma' = -Q (dL/dQ) Q,    dL/dU = 2 (dL/dSigma') U,
+//   dL/dopacity = sum G / opacity,  dL/dmean2d = Q sum G d,  dL/dSigma' = 1/2 Q M Q,  dL/dU = 2 (dL/dSigma') U,
 //
-// and U = J W R S leads on to the scales, the rotation, and through J to the mean (ewa.h has the symbols).
+// and U = J W R S leads on to the scales, the rotation, and through J to the mean (ewa.h has the symbols). For 2x2 matrices
+// Q M Q = tr(Q M) Q - adj(M) det(Q) (Cayley-Hamilton), which keeps its digits for Gaussians that are long and thin in the
+// image: the product of three matrices cancels in the entries along their length.
 #include "ewa.h"
 #include "threads.h"
 
@@ -23,10 +24,13 @@ struct Symmetric2 {
     Float16 xx, xy, yy;
 };
 
-LANES_INLINE Symmetric2 covariance_gradient(const Symmetric2& q, const Symmetric2& grad_q) {
-    const Float16 p00 = q.xx * grad_q.xx + q.xy * grad_q.xy, p01 = q.xx * grad_q.xy + q.xy * grad_q.yy;
-    const Float16 p10 = q.xy * grad_q.xx + q.yy * grad_q.xy, p11 = q.xy * grad_q.xy + q.yy * grad_q.yy;
-    return {-(p00 * q.xx + p01 * q.xy), -(p00 * q.xy + p01 * q.yy), -(p10 * q.xy + p11 * q.yy)};
+LANES_INLINE Symmetric2 covariance_gradient(const Symmetric2& q, Float16 det_q, const Symmetric2& m) {
+    const Float16 trace = q.xx * m.xx + 2.f * (q.xy * m.xy) + q.yy * m.yy;
+    return {
+        0.5f * (trace * q.xx - det_q * m.yy),
+        0.5f * (trace * q.xy + det_q * m.xy),
+        0.5f * (trace * q.yy - det_q * m.xx),
+    };
 }
 
 // dL/dq of a unit quaternion from dL/dR, then through the normalisation.
@@ -69,14 +73,13 @@ LANES_INLINE void mean_gradient(
 }
 
 LANES_INLINE GradientLanes project_backward_lanes(
-    const Ewa& e, const Projector& projector, const Symmetric2& conic, Float16 opacity, const Float16* moments,
-    Float16 grad_depth) {
+    const Ewa& e, const Projector& projector, const Symmetric2& conic, Float16 det_conic, Float16 opacity,
+    const Float16* moments, Float16 grad_depth) {
     GradientLanes out;
     out.opacity = moments[0] / opacity;
     const Float16 grad_x2d = conic.xx * moments[1] + conic.xy * moments[2];
     const Float16 grad_y2d = conic.xy * moments[1] + conic.yy * moments[2];
-    const Symmetric2 grad_conic{-0.5f * moments[3], -0.5f * moments[4], -0.5f * moments[5]};
-    const Symmetric2 cov = covariance_gradient(conic, grad_conic);
+    const Symmetric2 cov = covariance_gradient(conic, det_conic, {moments[3], moments[4], moments[5]});
 
     Float16 grad_jwr[6];
     for (int k = 0; k < 3; k++) {
@@ -111,6 +114,7 @@ class Row {
         geometry_[1][count_] = r.power_xy * (-1.f / kLog2E);
         geometry_[2][count_] = r.power_yy * (-2.f / kLog2E);
         geometry_[3][count_] = r.opacity;
+        geometry_[4][count_] = r.narrowing;
         index_[count_] = static_cast<int32_t>(gaussian);
         if (++count_ == 16) flush();
     }
@@ -120,12 +124,14 @@ class Row {
         for (int lane = count_; lane < 16; lane++) index_[lane] = index_[count_ - 1];
         const Ewa ewa(projector_, scene_, index_);
         const Symmetric2 conic{load(geometry_[0]), load(geometry_[1]), load(geometry_[2])};
+        const Float16 det_conic = load(geometry_[4]) * conic.xx * conic.xx;  // narrowing is det(Q) / Q.xx^2
         Float16 moments[kMoments];
         for (int k = 0; k < kMoments; k++) moments[k] = load(sums_[k]);
         const int depth = group_.depth_channel - group_.first;
         const bool has_depth = depth >= 0 && depth < group_.used;
         const GradientLanes lanes = project_backward_lanes(
-            ewa, projector_, conic, load(geometry_[3]), moments, has_depth ? load(sums_[kMoments + depth]) : Float16(0.f));
+            ewa, projector_, conic, det_conic, load(geometry_[3]), moments,
+            has_depth ? load(sums_[kMoments + depth]) : Float16(0.f));
         scatter(lanes, has_depth ? group_.used - 1 : group_.used);
         count_ = 0;
     }
@@ -155,7 +161,7 @@ class Row {
     const SceneGradients& gradients_;
     int count_ = 0;
     alignas(64) float sums_[kMaxSums][16] = {};
-    alignas(64) float geometry_[4][16] = {};
+    alignas(64) float geometry_[5][16] = {};
     alignas(64) int32_t index_[16] = {};
 };
 

@@ -103,4 +103,18 @@ void DrawnView::backward(const Scene& scene, const ImageIn& in, const SceneGradi
     }
 }
 
+void clear_gradients(const Scene& scene, const SceneGradients& gradients, int threads) {
+    std::lock_guard lock(drawing);
+    const int chunks = static_cast<int>((scene.count + kChunk - 1) / kChunk);
+    parallel_for(chunks, threads, [&](int k) {
+        const int64_t begin = static_cast<int64_t>(k) * kChunk, end = std::min<int64_t>(begin + kChunk, scene.count);
+        const auto clear = [&](float* rows, int64_t columns) { std::fill(rows + begin * columns, rows + end * columns, 0.f); };
+        clear(gradients.means, 3);
+        clear(gradients.quats, 4);
+        clear(gradients.scales, 3);
+        clear(gradients.opacities, 1);
+        clear(gradients.colors, scene.channels);
+    });
+}
+
 }  // namespace splatmem

@@ -32,4 +32,7 @@ class DrawnView {
     int depth_channel_;
 };
 
+// Sets gradients to zero, on all threads: fresh pages cost as much as the kernels.
+void clear_gradients(const Scene& scene, const SceneGradients& gradients, int threads);
+
 }  // namespace splatmem

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -41,9 +42,7 @@ class ProjectionSettings:
         if not 0 < self.near_plane < self.far_plane:
             raise ValueError(f"expected 0 < near_plane < far_plane, got {self.near_plane} and {self.far_plane}")
         if not (self.eps2d >= 0 and self.radius_clip >= 0):
-            raise ValueError(
-                f"eps2d and radius_clip must not be negative, got {self.eps2d} and {self.radius_clip}"
-            )
+            raise ValueError(f"eps2d and radius_clip must not be negative, got {self.eps2d} and {self.radius_clip}")
 
 
 def rasterization(
@@ -121,10 +120,8 @@ def rasterization(
         _check_sh(means, colors, viewmats)
         colors = view_colors(means, colors, viewmats, sh_degree)
     settings = ProjectionSettings(width, height, near_plane, far_plane, radius_clip, eps2d)
-    image, alpha, views = _draw(
-        means, quats, scales, opacities, colors, viewmats, Ks, settings, backgrounds, render_mode
-    )
-    return image, alpha, _meta(views, opacities, len(means), packed, settings)
+    image, alpha, views = _draw(means, quats, scales, opacities, colors, viewmats, Ks, settings, backgrounds, render_mode)
+    return image, alpha, _meta(views, len(means), packed, settings)
 
 
 def render_views(
@@ -185,9 +182,7 @@ class _Rasterize(torch.autograd.Function):
     """The CPU kernels, view by view. ``views`` receives what each view's projection left, for ``meta``."""
 
     @staticmethod
-    def forward(
-        ctx, means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings, with_depth, views
-    ):
+    def forward(ctx, means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings, with_depth, views):
         kernels = load_kernels()
         inputs = [t.detach().contiguous() for t in (means, quats, scales, opacities, colors)]
         count, channels = len(viewmats), colors.shape[-1] + with_depth
@@ -219,7 +214,9 @@ class _Rasterize(torch.autograd.Function):
     def backward(ctx, grad_image, grad_alpha):
         *inputs, image, alpha = ctx.saved_tensors
         grad_image, grad_alpha = grad_image.contiguous(), grad_alpha.contiguous()
-        grads = [torch.zeros_like(t) for t in inputs]
+        # The kernels clear what all views share; of colours per view they see one view at a time.
+        grads = [torch.empty_like(t) for t in inputs[:-1]]
+        grads.append(torch.zeros_like(inputs[-1]) if inputs[-1].ndim == 3 else torch.empty_like(inputs[-1]))
         for i, view in enumerate(ctx.views):
             view.backward(
                 *_view_inputs(inputs, i),
@@ -228,6 +225,7 @@ class _Rasterize(torch.autograd.Function):
                 grad_image[i],
                 grad_alpha[i],
                 *_view_inputs(grads, i),
+                clear=i == 0,
                 threads=torch.get_num_threads(),
             )
         grad_backgrounds = None
@@ -241,37 +239,31 @@ def _view_inputs(tensors: list[Tensor], view: int) -> list[Tensor]:
     return [*tensors[:-1], tensors[-1][view] if tensors[-1].ndim == 3 else tensors[-1]]
 
 
-def _meta(
-    views: list, opacities: Tensor, count: int, packed: bool, settings: ProjectionSettings
-) -> dict[str, Any]:
-    """What became of the Gaussians in each view, under gsplat's names."""
+def _meta(views: list, count: int, packed: bool, settings: ProjectionSettings) -> dict[str, Any]:
+    """What became of the Gaussians in each view, under gsplat's names and in its two layouts.
+
+    In NumPy: threads of torch that spin after a short operation would hold up the next view's kernels.
+    """
     parts = [view.projected() for view in views]
-    ids = [torch.from_numpy(part["gaussian_ids"]).long() for part in parts]
-    arrays = {
-        name: [torch.from_numpy(part[name]) for part in parts]
-        for name in ("radii", "means2d", "depths", "conics")
-    }
-    arrays["opacities"] = [opacities.detach()[i] for i in ids]
     meta: dict[str, Any] = {"width": settings.width, "height": settings.height, "n_cameras": len(views)}
     if packed:
-        camera_ids = [torch.full_like(i, view) for view, i in enumerate(ids)]
-        return meta | {
-            "camera_ids": torch.cat(camera_ids),
-            "gaussian_ids": torch.cat(ids),
-            **{name: torch.cat(values) for name, values in arrays.items()},
-        }
-    for name, values in arrays.items():
-        dense = values[0].new_zeros(len(views), count, *values[0].shape[1:])
-        for view, (i, value) in enumerate(zip(ids, values, strict=True)):
-            dense[view, i] = value
-        meta[name] = dense
-    meta["opacities"] = opacities.detach().expand(len(views), count)
-    return meta | {"camera_ids": None, "gaussian_ids": None}
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        arrays["camera_ids"] = np.repeat(np.arange(len(parts)), [len(part["gaussian_ids"]) for part in parts])
+    else:
+        arrays = {}
+        for name in ("radii", "means2d", "depths", "conics", "opacities"):
+            like = parts[0][name]
+            arrays[name] = np.zeros((len(parts), count, *like.shape[1:]), like.dtype)
+            for view, part in enumerate(parts):
+                arrays[name][view, part["gaussian_ids"]] = part[name]
+        meta |= {"camera_ids": None, "gaussian_ids": None}
+    return meta | {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _refuse(name: str, value: object, default: object) -> None:
     """Raises unless an argument has the one value that the CPU kernels know (False and None both mean "off")."""
-    if value == default or (not default and value in (None, False)):
+    off = value is None or value is False
+    if (off and not default) or (isinstance(value, str) and value == default):
         return
     raise NotImplementedError(
         f"rasterization on the CPU does not support {name}={value!r} (only {default!r}); "
@@ -282,9 +274,7 @@ def _refuse(name: str, value: object, default: object) -> None:
 def _check_sh(means: Tensor, colors: Tensor, viewmats: Tensor) -> None:
     n, c = len(means), len(viewmats)
     if tuple(colors.shape[:-2]) not in ((n,), (c, n)) or colors.shape[-1] != 3:
-        raise ValueError(
-            f"with sh_degree, colors must have shape ({n}, k, 3) or ({c}, {n}, k, 3), got {tuple(colors.shape)}"
-        )
+        raise ValueError(f"with sh_degree, colors must have shape ({n}, k, 3) or ({c}, {n}, k, 3), got {tuple(colors.shape)}")
 
 
 def _check_tensors(
@@ -297,7 +287,9 @@ def _check_tensors(
     Ks: Tensor,
     backgrounds: Tensor | None,
 ) -> None:
-    n, c = means.shape[0], viewmats.shape[0]
+    n, c = len(means), len(viewmats)
+    if c == 0:
+        raise ValueError("viewmats must hold at least one camera, got none")
     tensors = {
         "means": (means, [(n, 3)]),
         "quats": (quats, [(n, 4)]),
@@ -311,9 +303,7 @@ def _check_tensors(
         tensors["backgrounds"] = (backgrounds, [(c, colors.shape[-1])])
     for name, (tensor, shapes) in tensors.items():
         if tuple(tensor.shape) not in shapes:
-            raise ValueError(
-                f"{name} must have shape {' or '.join(map(str, shapes))}, got {tuple(tensor.shape)}"
-            )
+            raise ValueError(f"{name} must have shape {' or '.join(map(str, shapes))}, got {tuple(tensor.shape)}")
         if tensor.dtype != torch.float32:
             raise ValueError(f"{name} must be float32, got {tensor.dtype}; convert it with .float()")
         if tensor.device != means.device:
@@ -321,8 +311,6 @@ def _check_tensors(
     for name in ("viewmats", "Ks"):
         tensor = tensors[name][0]
         if tensor.requires_grad and torch.is_grad_enabled():
-            raise NotImplementedError(
-                f"rasterization on the CPU gives no gradients to {name}; pass {name}.detach()"
-            )
+            raise NotImplementedError(f"rasterization on the CPU gives no gradients to {name}; pass {name}.detach()")
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} must be finite, got NaN or infinity")

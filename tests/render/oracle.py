@@ -87,9 +87,7 @@ def render(
             depth = depths[i][:, None]
             colors = torch.cat([colors, depth], dim=-1) if "RGB" in render_mode else depth
         visible = (radii[i] > 0).all(dim=-1) & (scene.opacities >= 1 / 255)
-        image, alpha = _composite(
-            means2d[i], conics[i], scene.opacities, colors, depths[i], visible, width, height
-        )
+        image, alpha = _composite(means2d[i], conics[i], scene.opacities, colors, depths[i], visible, width, height)
         if backgrounds is not None and "RGB" in render_mode:
             padding = image.shape[-1] - backgrounds.shape[-1]
             image = image + (1 - alpha) * torch.nn.functional.pad(backgrounds[i], (0, padding))
