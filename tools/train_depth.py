@@ -10,6 +10,7 @@ import copy
 import io
 import math
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def load_frames(options: Options) -> tuple[dict[str, Tensor], dict[str, Tensor]]
                 count = len(clip["rgb"])
                 index = [round(i * count / options.views) for i in range(options.views)]
                 frames = clip["rgb"][index], clip["depth_mm"][index]
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             print(f"skipped {file.name}: {error}")
             continue
         parts[file.stem.split("_")[0] in held_out].append(frames)
