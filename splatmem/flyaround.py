@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+
 from splatmem.cameras import Cameras, identity_camera
 from splatmem.config import load_preset
 from splatmem.depth import DepthEstimator, load_depth_estimator
-from splatmem.explore import ExploreSettings, ExploreState, begin_memory, explore
 from splatmem.evaluate.metrics import psnr
+from splatmem.explore import ExploreSettings, ExploreState, begin_memory, explore
 from splatmem.film import FilmFigures, film_memory, shown
 from splatmem.inpaint import load_inpainter
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, Photo, load_photo
@@ -31,7 +32,7 @@ from splatmem.report.figures import peak_memory_bytes, summary, versions, write_
 from splatmem.report.html import report_page
 from splatmem.report.sheet import contact_sheet
 from splatmem.route import route
-from splatmem.session import load_session, save_session
+from splatmem.session import drop_previous_snapshot, load_session, save_session
 from splatmem.timing import StageClock
 
 MEMORY_FOLDER = "memory"
@@ -144,6 +145,7 @@ def flyaround(options: FlyaroundOptions, announce: Announce = silent) -> dict[st
     film = film_memory(run.memory, run.path, partial / "video.mp4", options.fps, clock, announce)
     announce("writing the scene and the report", 0.0)
     report = write_outputs(partial, run, film, photo, options, inpainter.name, device, started)
+    drop_previous_snapshot(partial / MEMORY_FOLDER)
     publish(options.out)
     return report
 
@@ -169,9 +171,10 @@ def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:
         "coverage": run.coverage,
         "notes": run.notes,
         "seconds": dict(run.clock.seconds),
+        # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
         "path": {
-            "world_to_cam": run.path.world_to_cam.tolist(),
-            "intrinsics": run.path.intrinsics.tolist(),
+            "world_to_cam": run.path.world_to_cam.double().tolist(),
+            "intrinsics": run.path.intrinsics.double().tolist(),
             "size": [run.path.width, run.path.height],
         },
     }

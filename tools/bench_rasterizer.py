@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import torch
 import tyro
-from torch import Tensor
-
 from splatmem.cameras import Cameras
 from splatmem.gaussians import rotations_to_quats
 from splatmem.render import rasterization
 from splatmem.render.extension import load_kernels
+from torch import Tensor
 
 ROOM_LOW, ROOM_HIGH = torch.tensor([-4.0, -1.5, -5.0]), torch.tensor([4.0, 1.5, 5.0])  # metres, y down
 BOXES = torch.tensor(

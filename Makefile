@@ -1,0 +1,40 @@
+# make demo | make test: each makes its own virtual environment first, and reuses it the next time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+OUT ?= out/demo
+
+.PHONY: demo test lint types system clean
+
+demo: $(STAMP)
+	@echo "== one photo in, a film and a scene out: $(OUT)"
+	$(BIN)/splatmem flyaround assets/photos/interior_table.jpg --out $(OUT) --overwrite
+
+test: $(STAMP)
+	@echo "== the whole test suite"
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check splatmem tools tests
+	$(BIN)/ruff format --check splatmem tools tests
+
+types: $(STAMP)
+	$(BIN)/pyright
+
+# What pip cannot install: a C++ compiler for the kernels, and Open3D's libraries.
+system:
+	@sh tools/system_packages.sh
+
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt tools/system_packages.sh $(wildcard csrc/*)
+	@$(MAKE) --no-print-directory system
+	@echo "== virtual environment in $(VENV) (a few minutes the first time)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt "scikit-build-core>=0.10" "nanobind>=2.4" cmake ninja
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation --editable ".[dev,inspect-cpu]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build out

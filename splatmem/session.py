@@ -1,0 +1,157 @@
+"""A memory on disk: safetensors and JSON, versioned, checked, replaced whole.
+
+memory/session.json           format version, checksums, cameras, progress
+memory/gaussians.safetensors  raw parameters under the names of ``Gaussians``
+memory/views.safetensors      the written frames: rgb, depth, written mask
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from splatmem.cameras import Cameras
+from splatmem.gaussians import Gaussians
+from splatmem.io.atomic import staged_directory
+from splatmem.memory import SpatialMemory, StoredView
+
+FORMAT = "splatmem-session"
+VERSION = 1
+INDEX, GAUSSIANS, VIEWS = "session.json", "gaussians.safetensors", "views.safetensors"
+
+
+def previous_snapshot(folder: Path) -> Path:
+    """Where the snapshot before the last one is kept."""
+    return folder.with_name(folder.name + ".previous")
+
+
+def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] | None = None) -> None:
+    """Writes a snapshot; the one before is kept beside it, so that one whole snapshot exists at any time.
+
+    Args:
+        folder: takes the new snapshot's place when all of it is written.
+        progress: JSON values to be kept with the memory.
+    """
+    folder = folder.absolute()
+    staging = folder.with_name(folder.name + ".next")
+    with staged_directory(staging, overwrite=True) as staged:
+        parameters = {name: value for name, value in vars(memory.gaussians).items() if value is not None}
+        save_file({name: value.detach().cpu().contiguous() for name, value in parameters.items()}, staged / GAUSSIANS)
+        save_file(_view_tensors(memory.views), staged / VIEWS)
+        index = {
+            "format": FORMAT,
+            "version": VERSION,
+            "scale": memory.scale,
+            "views": [_view_entry(view) for view in memory.views],
+            "files": {name: _checksum(staged / name) for name in (GAUSSIANS, VIEWS)},
+            "progress": progress or {},
+        }
+        (staged / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+    previous = previous_snapshot(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        os.replace(folder, previous)
+    os.replace(staging, folder)
+
+
+def drop_previous_snapshot(folder: Path) -> None:
+    """Forgets the older snapshot of a finished run."""
+    shutil.rmtree(previous_snapshot(folder.absolute()), ignore_errors=True)
+
+
+def load_session(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
+    """The memory and the progress kept with it; the older snapshot, with a warning, if the last one is damaged.
+
+    Raises:
+        ValueError: there is no session, it is damaged (the message names the file), or from a newer version.
+    """
+    folder = folder.absolute()
+    previous = previous_snapshot(folder)
+    if not folder.is_dir() and not previous.is_dir():
+        raise ValueError(f"there is no session in {folder}: expected the memory/ folder that 'splatmem flyaround' writes")
+    try:
+        return _load(folder)
+    except DamagedSessionError as damage:
+        if not previous.is_dir():
+            raise
+        warnings.warn(f"{damage}; the snapshot before it is used", stacklevel=2)
+        return _load(previous)
+
+
+class DamagedSessionError(ValueError):
+    """A file of a session is missing or not what was written."""
+
+
+def _load(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
+    index = _read_index(folder / INDEX)
+    for name, expected in index["files"].items():
+        file = folder / name
+        if not file.is_file() or _checksum(file) != expected:
+            raise DamagedSessionError(
+                f"the session is damaged: {file} is missing or was changed (scene.ply may still be whole)"
+            )
+    try:
+        gaussians = Gaussians(**load_file(folder / GAUSSIANS))
+        views = _views(index["views"], load_file(folder / VIEWS))
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise DamagedSessionError(f"the session in {folder} is damaged: {error}") from error
+    return SpatialMemory(gaussians, views, float(index["scale"])), index["progress"]
+
+
+def _read_index(file: Path) -> dict[str, Any]:
+    try:
+        index = json.loads(file.read_text(encoding="utf-8"))
+        version = int(index["version"])
+        if index["format"] != FORMAT:
+            raise KeyError("format")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedSessionError(f"the session is damaged: {file} cannot be read ({error})") from error
+    if version > VERSION:
+        raise ValueError(
+            f"{file} was written by a newer splatmem (session version {version}, this one reads up to {VERSION}): "
+            "update splatmem, or open the scene.ply beside it"
+        )
+    return index
+
+
+def _checksum(file: Path) -> dict[str, Any]:
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return {"bytes": file.stat().st_size, "sha256": digest}
+
+
+def _view_tensors(views: list[StoredView]) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for number, view in enumerate(views):
+        for name in ("rgb", "depth", "written"):
+            tensors[f"{number:04d}.{name}"] = getattr(view, name).cpu().contiguous()
+        # As tensors, since JSON would not keep every bit of a float.
+        tensors[f"{number:04d}.world_to_cam"] = view.camera.world_to_cam.clone()
+        tensors[f"{number:04d}.intrinsics"] = view.camera.intrinsics.clone()
+    return tensors
+
+
+def _view_entry(view: StoredView) -> dict[str, Any]:
+    return {"size": [view.camera.width, view.camera.height], "gaussians": list(view.gaussians)}
+
+
+def _views(entries: list[dict[str, Any]], tensors: dict[str, torch.Tensor]) -> list[StoredView]:
+    views = []
+    for number, entry in enumerate(entries):
+
+        def stored(name: str, number: int = number) -> torch.Tensor:
+            return tensors[f"{number:04d}.{name}"]
+
+        camera = Cameras(stored("world_to_cam"), stored("intrinsics"), *entry["size"])
+        first, last = entry["gaussians"]
+        views.append(StoredView(camera, stored("rgb"), stored("depth"), stored("written"), (first, last)))
+    return views
