@@ -33,9 +33,9 @@ def _cpu_kernels() -> Finding:
     import torch
 
     try:
-        from splatmem.render.extension import kernels
+        from splatmem.render.extension import load_kernels
 
-        name = kernels().isa()
+        module = load_kernels()
     except ImportError as error:
         return Finding("rasterizer on the CPU", False, "the compiled extension does not load", str(error))
     cores = os.cpu_count() or 1

@@ -135,8 +135,8 @@ def _view_tensors(views: list[StoredView]) -> dict[str, torch.Tensor]:
         for name in ("rgb", "depth", "written"):
             tensors[f"{number:04d}.{name}"] = getattr(view, name).cpu().contiguous()
         # As tensors, since JSON would not keep every bit of a float.
-        tensors[f"{number:04d}.world_to_cam"] = view.camera.world_to_cam.clone()
-        tensors[f"{number:04d}.intrinsics"] = view.camera.intrinsics.clone()
+        tensors[f"{number:04d}.world_to_cam"] = view.camera.world_to_cam.clone(memory_format=torch.contiguous_format)
+        tensors[f"{number:04d}.intrinsics"] = view.camera.intrinsics.clone(memory_format=torch.contiguous_format)
     return tensors
 
 

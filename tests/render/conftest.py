@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-
 from splatmem.render.extension import load_kernels
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from splatmem.gaussians import rgb_to_sh
 from splatmem.render import rasterization
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 from oracle import Scene, random_cameras, random_scene
 from oracle import render as render_densely
-from torch import Tensor
-
 from splatmem.render import rasterization
+from torch import Tensor
 
 FORWARD_TOLERANCE = 1e-4  # absolute, of values around 1
 GRADIENT_TOLERANCE = 1e-4  # relative to the largest entry of each gradient

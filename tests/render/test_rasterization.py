@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import strategies as st
 from oracle import random_cameras, random_scene
-
 from splatmem.render import rasterization
 from splatmem.render.extension import load_kernels
 

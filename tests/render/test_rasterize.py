@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from splatmem.cameras import Cameras, identity_camera
 from splatmem.gaussians import Gaussians, logit, rgb_to_sh
 from splatmem.render import rasterize
