@@ -35,7 +35,7 @@ def _cpu_kernels() -> Finding:
     try:
         from splatmem.render.extension import load_kernels
 
-        module = load_kernels()
+        name = load_kernels().instruction_set()
     except ImportError as error:
         return Finding("rasterizer on the CPU", False, "the compiled extension does not load", str(error))
     cores = os.cpu_count() or 1

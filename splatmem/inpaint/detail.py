@@ -13,9 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 PATCH_CELLS = 4  # side of a copied patch in coarse pixels; the stride is half of it
-COLOUR_WEIGHT = 1.0  # of a patch's mean colour, against its pattern, when patches are compared
-GUIDE_WEIGHT = 0.5  # of its guide
-CANDIDATES = 6  # among this many most similar patches the calmest is taken
+COLOUR_WEIGHT = 2.0  # of a patch's mean colour, against its pattern, when patches are compared
+GUIDE_WEIGHT = 0.15  # of its guide
+SOURCE_STRIDE = 2  # coarse pixels between the exemplars' patches: neighbours would be the same candidate
+CANDIDATES = 12  # among this many most similar patches the calmest is taken
 
 
 def add_detail(
@@ -38,8 +39,8 @@ def add_detail(
     coarse = F.interpolate(sharp, size=coarse_size, mode="area")
     residual = sharp - F.interpolate(coarse, size=sharp.shape[-2:], mode="bicubic", align_corners=False)
     energy = F.interpolate(residual.square().mean(1, keepdim=True), size=coarse_size, mode="area")
-    sources, source_places = _patch_features(coarse, _area(exemplar_guide, coarse_size), stride=1)
-    source_energy = F.unfold(energy, PATCH_CELLS).mean(1).flatten()
+    sources, source_places = _patch_features(coarse, _area(exemplar_guide, coarse_size), stride=SOURCE_STRIDE)
+    source_energy = F.unfold(energy, PATCH_CELLS, stride=SOURCE_STRIDE).mean(1).flatten()
     queries, query_places = _patch_features(_area(rgb, coarse_size), _area(guide, coarse_size), stride=PATCH_CELLS // 2)
     chosen = []
     for part in queries.split(1024):

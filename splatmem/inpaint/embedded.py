@@ -18,7 +18,7 @@ from splatmem.surface import surface_normals
 
 SAMPLE_WIDTH = 64
 SIZE_STEP = 4
-DEFAULT_STEPS = 4
+DEFAULT_STEPS = 2
 
 
 class EmbeddedInpainter:

@@ -1,0 +1,133 @@
+import math
+
+import pytest
+import torch
+from conftest import room, turn
+
+from splatmem.cameras import Cameras
+from splatmem.evaluate.metrics import psnr
+from splatmem.memory import SpatialMemory
+from splatmem.session import load_session, previous_snapshot, save_session
+
+
+@pytest.fixture
+def memory(room_turn, room_frames) -> SpatialMemory:
+    rgb, depth = room_frames
+    made = SpatialMemory()
+    made.write(rgb[0], depth[0], room_turn[0], torch.ones_like(depth[0], dtype=torch.bool))
+    made.refine(25)
+    return made
+
+
+def test_first_view_reads_back(memory, room_turn, room_frames):
+    reading = memory.read(room_turn[0])
+    assert psnr(reading.rgb[0], room_frames[0][0]) > 32
+    assert reading.known.float().mean() > 0.99
+    assert ((reading.depth[0] / room_frames[1][0]) - 1).abs().median() < 0.01
+
+
+def test_smooth_pictures_need_fewer_gaussians_than_pixels(memory):
+    assert len(memory.gaussians) < 0.8 * 128 * 72
+
+
+def test_what_was_never_seen_is_unknown(memory, room_turn):
+    assert memory.read(room_turn[12]).known.float().mean() < 0.01
+
+
+def test_second_write_leaves_what_was_known(memory, room_turn, room_frames):
+    before = memory.read(room_turn[0])
+    side = memory.read(room_turn[3])
+    unknown = ~side.known[0]
+    assert 0.2 < unknown.float().mean() < 0.95
+    report = memory.write(room_frames[0][3], room_frames[1][3], room_turn[3], unknown)
+    memory.refine(5)
+    after = memory.read(room_turn[0])
+    assert report.added > 0
+    assert psnr(after.rgb[0], before.rgb[0], before.known[0]) > 40
+    assert memory.read(room_turn[3]).known.float().mean() > 0.97
+    assert min(memory.retention_psnr()) > 35
+
+
+def test_back_of_a_surface_reads_unknown(memory):
+    # From behind the far wall, looking back into the room.
+    pose = torch.diag(torch.tensor([-1.0, 1.0, -1.0, 1.0]))[None].clone()
+    pose[0, 2, 3] = 6.0
+    behind = Cameras.from_fov(pose, 60, 128, 72)
+    reading = memory.read(behind)
+    assert (reading.alpha[0] > 0.6).float().mean() > 0.3, "the wall must be in the picture for this to mean something"
+    assert reading.known.float().mean() < 0.02
+
+
+def test_new_surfaces_do_not_hang_in_seen_space(memory, room_turn, room_frames):
+    side = memory.read(room_turn[2])
+    unknown = ~side.known[0]
+    memory.write(room_frames[0][2], torch.full_like(room_frames[1][2], 0.4), room_turn[2], unknown)
+    photo = memory.read(room_turn[0])
+    assert psnr(photo.rgb[0], room_frames[0][0]) > 28
+
+
+def test_failed_write_changes_nothing(memory, room_turn, room_frames):
+    count, views = len(memory.gaussians), len(memory.views)
+    with pytest.raises(ValueError, match="size"):
+        memory.write(room_frames[0][1][:40], room_frames[1][1], room_turn[1], torch.ones(72, 128, dtype=torch.bool))
+    assert (len(memory.gaussians), len(memory.views)) == (count, views)
+
+
+def test_free_space(memory):
+    points = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 3.4], [0.0, 0.0, 9.0], [0.0, 0.0, -40.0]])
+    assert memory.is_free(points).tolist() == [True, False, False, False]
+
+
+def test_trust_falls_where_the_memory_is_magnified(memory, room_turn):
+    pose = torch.eye(4)[None].clone()
+    pose[0, 2, 3] = 2.8
+    near = memory.read(Cameras.from_fov(pose, 70, 128, 72))
+    assert near.trust[near.known].mean() < 0.7 * memory.read(room_turn[0]).trust.mean()
+
+
+def test_session_round_trip(memory, tmp_path, room_turn):
+    save_session(memory, tmp_path / "memory", {"windows": [[1, 2]]})
+    loaded, progress = load_session(tmp_path / "memory")
+    assert progress == {"windows": [[1, 2]]}
+    assert torch.equal(loaded.read(room_turn[1]).rgb, memory.read(room_turn[1]).rgb)
+    assert loaded.scale == memory.scale
+    assert torch.equal(loaded.views[0].rgb, memory.views[0].rgb)
+
+
+def test_damaged_session_names_the_file_and_the_older_one_loads(memory, tmp_path):
+    folder = tmp_path / "memory"
+    save_session(memory, folder, {"step": 1})
+    (folder / "views.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"views\.safetensors"):
+        load_session(folder)
+    save_session(memory, folder, {"step": 2})
+    assert previous_snapshot(folder).is_dir()
+    (folder / "gaussians.safetensors").unlink()
+    # The older snapshot is the damaged one here: both are named as damaged.
+    with pytest.warns(UserWarning, match="gaussians"), pytest.raises(ValueError, match="views"):
+        load_session(folder)
+
+
+def test_older_snapshot_is_used(memory, tmp_path):
+    folder = tmp_path / "memory"
+    save_session(memory, folder, {"step": 1})
+    save_session(memory, folder, {"step": 2})
+    (folder / "gaussians.safetensors").write_bytes(b"cut")
+    with pytest.warns(UserWarning, match="snapshot before"):
+        assert load_session(folder)[1] == {"step": 1}
+
+
+def test_session_of_a_newer_version(memory, tmp_path):
+    folder = tmp_path / "memory"
+    save_session(memory, folder)
+    index = folder / "session.json"
+    index.write_text(index.read_text().replace('"version": 1', '"version": 99'))
+    with pytest.raises(ValueError, match="newer"):
+        load_session(folder)
+
+
+def test_room_is_closed():
+    reading = room().render(turn(7))
+    assert torch.isfinite(reading.depth).all()
+    assert reading.position.abs().amax(-1).sub(1).abs().max() < 1e-4
+    assert math.isclose(reading.direction.norm(dim=-1).mean().item(), 1, rel_tol=1e-4)
