@@ -1,7 +1,8 @@
 """Times the CPU rasterizer on three scenes: forward, and forward with backward, in milliseconds.
 
 The scenes are those that the package meets: surfaces lifted from depth, one flat Gaussian per pixel of several views (150k and
-500k), and what optimisation from photos leaves (200k: all sizes, half of them faint). Run it on a quiet machine.
+500k), and what optimisation from photos leaves (200k: all sizes, half of them faint). Run it on a quiet machine, with
+OMP_WAIT_POLICY=passive: torch's idle threads otherwise spin for milliseconds on the cores that the kernels want.
 """
 
 from __future__ import annotations
