@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-
 from splatmem.cameras import Cameras
 from splatmem.depth import DepthPrediction
 from splatmem.inpaint.layout import RoomLayout

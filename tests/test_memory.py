@@ -2,12 +2,12 @@ import math
 
 import pytest
 import torch
-from conftest import room, turn
-
 from splatmem.cameras import Cameras
 from splatmem.evaluate.metrics import psnr
 from splatmem.memory import SpatialMemory
 from splatmem.session import load_session, previous_snapshot, save_session
+
+from conftest import room, turn
 
 
 @pytest.fixture
@@ -26,8 +26,13 @@ def test_first_view_reads_back(memory, room_turn, room_frames):
     assert ((reading.depth[0] / room_frames[1][0]) - 1).abs().median() < 0.01
 
 
-def test_smooth_pictures_need_fewer_gaussians_than_pixels(memory):
-    assert len(memory.gaussians) < 0.8 * 128 * 72
+def test_flat_pictures_need_far_fewer_gaussians_than_pixels(memory, room_turn, room_frames):
+    flat = SpatialMemory()
+    everything = torch.ones(72, 128, dtype=torch.bool)
+    flat.write(torch.full((72, 128, 3), 0.4), room_frames[1][0], room_turn[0], everything)
+    assert len(flat.gaussians) < 0.2 * 128 * 72
+    assert len(memory.gaussians) <= 128 * 72
+    assert flat.read(room_turn[0]).known.float().mean() > 0.98
 
 
 def test_what_was_never_seen_is_unknown(memory, room_turn):
@@ -39,7 +44,8 @@ def test_second_write_leaves_what_was_known(memory, room_turn, room_frames):
     side = memory.read(room_turn[3])
     unknown = ~side.known[0]
     assert 0.2 < unknown.float().mean() < 0.95
-    report = memory.write(room_frames[0][3], room_frames[1][3], room_turn[3], unknown)
+    frame = torch.where(unknown[..., None], room_frames[0][3], side.rgb[0])
+    report = memory.write(frame, room_frames[1][3], room_turn[3], unknown)
     memory.refine(5)
     after = memory.read(room_turn[0])
     assert report.added > 0

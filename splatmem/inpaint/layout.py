@@ -20,6 +20,9 @@ from splatmem.inpaint.pyramid import push_pull
 
 TEXTURE_SIZE = 64
 WORLD_DOWN = (0.0, 1.0, 0.0)
+WALLS = (0, 1, 4, 5)
+MIN_EVIDENCE = 12  # points on a side from which it counts as seen
+GUESS_WEIGHT = 0.02  # of the guessed colour against a seen one
 
 
 @dataclass(frozen=True)
@@ -213,14 +216,22 @@ def _textures(
         colour[side].index_add_(0, row * size + column, rgb[near])
         weight[side].index_add_(0, row * size + column, torch.ones(int(near.sum()), 1))
         evidence[side] = near.sum()
-    means = _side_means(colour.sum(1), weight.sum(1), evidence, rgb)
-    known = (weight > 0).float()
+    known = (weight > 0).float().view(6, 1, size, size)
     grid = (colour / weight.clamp_min(1)).view(6, size, size, 3).permute(0, 3, 1, 2)
-    known = known.view(6, 1, size, size)
-    # Sides without evidence, and regions far from it, take the side's mean colour.
-    known = torch.where(evidence.view(6, 1, 1, 1) > 12, known, torch.ones_like(known))
-    grid = torch.where(evidence.view(6, 1, 1, 1) > 12, grid, means[:, :, None, None].expand_as(grid))
-    return push_pull(grid, known).permute(0, 2, 3, 1).contiguous()
+    guess = _side_means(colour.sum(1), weight.sum(1), evidence, rgb)[:, :, None, None].repeat(1, 1, size, size)
+    if evidence[list(WALLS)].sum() > MIN_EVIDENCE:
+        guess[list(WALLS)] = _height_profile(grid[list(WALLS)], known[list(WALLS)])[None, :, :, None]
+    # A faint guess everywhere: it rules far from the evidence, and gives way near it.
+    strength = torch.where(known > 0, known, torch.full_like(known, GUESS_WEIGHT))
+    return push_pull(torch.where(known > 0, grid, guess), strength).permute(0, 2, 3, 1).contiguous()
+
+
+def _height_profile(walls: Float[Tensor, "4 3 s s"], known: Float[Tensor, "4 1 s s"]) -> Float[Tensor, "3 s"]:
+    """Mean colour of all walls at each height: skirting, panelling and shade go on around the room."""
+    share = known.sum((0, 3))
+    profile = (walls * known).sum((0, 3)) / share.clamp_min(1)
+    filled = push_pull(profile[None, :, :, None], (share > 0).float()[None, :, :, None])[0, :, :, 0]
+    return F.avg_pool1d(F.pad(filled[None], (2, 2), mode="replicate"), 5, 1)[0]
 
 
 def _side_means(
@@ -232,10 +243,10 @@ def _side_means(
     """Mean colour of each side; a side never seen borrows: walls from walls, the ceiling from lightened walls."""
     means = colour / weight.clamp_min(1)
     overall = rgb.mean(0) if len(rgb) else torch.full((3,), 0.5)
-    walls = [s for s in (0, 1, 4, 5) if evidence[s] > 12]
+    walls = [s for s in WALLS if evidence[s] > MIN_EVIDENCE]
     wall = means[walls].mean(0) if walls else overall
     borrowed = {2: 0.6 * wall + 0.4 * wall.max() + 0.08, 3: 0.7 * overall}
     for side in range(6):
-        if evidence[side] <= 12:
+        if evidence[side] <= MIN_EVIDENCE:
             means[side] = borrowed.get(side, wall).clamp(0, 1)
     return means

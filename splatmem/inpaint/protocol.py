@@ -37,9 +37,7 @@ class PartialFrames:
         size = (len(self.cameras), self.cameras.height, self.cameras.width)
         for name, shape in {"rgb": (*size, 3), "depth": size, "known": size, "trust": size}.items():
             if tuple(getattr(self, name).shape) != shape:
-                raise ValueError(
-                    f"PartialFrames.{name} must have shape {shape}, got {tuple(getattr(self, name).shape)}"
-                )
+                raise ValueError(f"PartialFrames.{name} must have shape {shape}, got {tuple(getattr(self, name).shape)}")
 
     def __len__(self) -> int:
         return len(self.cameras)

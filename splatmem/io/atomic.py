@@ -12,7 +12,7 @@ from pathlib import Path
 
 _WRITE_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT,
-    errno.ENOTDIR, errno.EBUSY, errno.EXDEV, errno.ENAMETOOLONG,
+    errno.ENOTDIR, errno.EEXIST, errno.EBUSY, errno.EXDEV, errno.ENAMETOOLONG,
 }  # fmt: skip
 
 

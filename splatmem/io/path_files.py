@@ -17,7 +17,6 @@ A keyframe file::
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from splatmem.conventions import rigid_from, rigid_inverse
 from splatmem.gaussians import quats_to_rotations
 from splatmem.io.colmap import load_colmap
 from splatmem.io.lenses import Lens, lens_cameras
-from splatmem.io.text import data_lines, unit_quat
+from splatmem.io.text import data_lines, is_number, shortened, unit_quat
 from splatmem.io.transforms_json import load_transforms_json, parse_json, parse_transforms
 from splatmem.io.tum import load_tum
 from splatmem.paths import PRESET_NAMES, interpolate_keyframes, interpolate_values, look_at
@@ -108,15 +107,15 @@ def parse_keyframes(content: Any, source: str, width: int, height: int, fov_x_de
     keyframes = content.get("keyframes") if isinstance(content, dict) else None
     if not isinstance(keyframes, list):
         raise ValueError(
-            f"{source}: expected a list 'keyframes', got {_short(keyframes if isinstance(content, dict) else content)}"
+            f"{source}: expected a list 'keyframes', got {shortened(keyframes if isinstance(content, dict) else content)}"
         )
     if len(keyframes) < 2:
         raise ValueError(f"{source}: a path needs at least two keyframes, the file holds {len(keyframes)}")
     closed, frames = content.get("closed", False), content.get("frames", frames)
     if not isinstance(closed, bool):
-        raise ValueError(f"{source}: 'closed' must be true or false, got {_short(closed)}")
+        raise ValueError(f"{source}: 'closed' must be true or false, got {shortened(closed)}")
     if not isinstance(frames, int) or isinstance(frames, bool) or frames < 2:
-        raise ValueError(f"{source}: 'frames' must be a whole number of at least 2, got {_short(frames)}")
+        raise ValueError(f"{source}: 'frames' must be a whole number of at least 2, got {shortened(frames)}")
     poses = torch.cat([_pose(k, f"{source}: keyframe {i + 1}") for i, k in enumerate(keyframes)])
     fovs = [_fov(k.get("fov", fov_x_degrees), f"{source}: keyframe {i + 1}") for i, k in enumerate(keyframes)]
     cam_to_world = interpolate_keyframes(poses, frames, closed)
@@ -128,7 +127,7 @@ def parse_keyframes(content: Any, source: str, width: int, height: int, fov_x_de
 
 def _pose(keyframe: Any, where: str) -> Float[Tensor, "1 4 4"]:
     if not isinstance(keyframe, dict):
-        raise ValueError(f"{where}: expected 'position' with 'look_at' or 'quaternion', got {_short(keyframe)}")
+        raise ValueError(f"{where}: expected 'position' with 'look_at' or 'quaternion', got {shortened(keyframe)}")
     unknown = sorted(map(str, set(keyframe) - KEYFRAME_FIELDS))
     if unknown:
         raise ValueError(f"{where}: unknown field {unknown[0]!r}; expected {', '.join(sorted(KEYFRAME_FIELDS))}")
@@ -146,21 +145,12 @@ def _pose(keyframe: Any, where: str) -> Float[Tensor, "1 4 4"]:
 
 def _vector(keyframe: dict[str, Any], key: str, length: int, where: str) -> Float[Tensor, "1 d"]:
     values = keyframe.get(key)
-    if not isinstance(values, list) or len(values) != length or not all(_is_finite_number(v) for v in values):
-        raise ValueError(f"{where}: {key!r} must be a list of {length} finite numbers, got {_short(values)}")
+    if not isinstance(values, list) or len(values) != length or not all(is_number(v) for v in values):
+        raise ValueError(f"{where}: {key!r} must be a list of {length} finite numbers, got {shortened(values)}")
     return torch.tensor([values], dtype=torch.float64)
 
 
 def _fov(value: Any, where: str) -> float:
-    if not _is_finite_number(value) or not FOV_RANGE[0] <= value <= FOV_RANGE[1]:
-        raise ValueError(f"{where}: 'fov' must be a number of degrees in 1..170, got {_short(value)}")
+    if not is_number(value) or not FOV_RANGE[0] <= value <= FOV_RANGE[1]:
+        raise ValueError(f"{where}: 'fov' must be a number of degrees in 1..170, got {shortened(value)}")
     return float(value)
-
-
-def _is_finite_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -17,7 +17,10 @@ from splatmem.gaussians import Gaussians
 from splatmem.io.atomic import atomic_path
 
 FULL_BANDS = 16  # SH coefficients per channel in the full layout
-REQUIRED = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
+REQUIRED = (
+    *("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
+    *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
+)
 
 
 def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False) -> None:

@@ -1,10 +1,11 @@
-"""Reading text tables of numbers, with errors that name the file and the line."""
+"""Reading numbers from text and JSON, with errors that name the file and the place."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def data_lines(file: Path, keep_empty: bool = False) -> list[tuple[str, str]]:
@@ -34,3 +35,14 @@ def unit_quat(quat: Sequence[float], where: str) -> list[float]:
     if not 0.99 <= length <= 1.01:
         raise ValueError(f"{where}: expected a quaternion of length 1, got one of length {length:.4g}")
     return [value / length for value in quat]
+
+
+def is_number(value: Any) -> bool:
+    """A finite number of a parsed JSON or YAML file; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300
+
+
+def shortened(value: Any) -> str:
+    """The value for an error message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

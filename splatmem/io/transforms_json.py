@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from splatmem.cameras import Cameras
-from splatmem.conventions import cameras_to_opengl, require_rigid, rigid_inverse
+from splatmem.conventions import cameras_from_opengl, cameras_to_opengl, require_rigid
 from splatmem.io.atomic import atomic_path
 from splatmem.io.lenses import Lens, lens_cameras
+from splatmem.io.text import is_number, shortened
 
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 PINHOLE_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
@@ -70,7 +71,7 @@ def parse_json(path: Path) -> Any:
     """The content of a JSON file; ``ValueError`` names the file and the place of the mistake."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: expected JSON, but it cannot be read: {error}") from error
 
 
@@ -80,26 +81,31 @@ def parse_transforms(
     """Cameras from the parsed file; see ``load_transforms_json``."""
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames:
-        raise ValueError(f"{source}: expected a transforms.json with a list 'frames' that is not empty, got {_short(frames)}")
+        raise ValueError(
+            f"{source}: expected a transforms.json with a list 'frames' that is not empty, got {shortened(frames)}"
+        )
     poses, lenses = [], []
     for index, frame in enumerate(frames):
         where = f"{source}: frame {index}"
         if not isinstance(frame, dict):
-            raise ValueError(f"{where}: expected an object with 'transform_matrix', got {_short(frame)}")
+            raise ValueError(f"{where}: expected an object with 'transform_matrix', got {shortened(frame)}")
         poses.append(_matrix(frame.get("transform_matrix"), where))
         lenses.append(_lens({**content, **frame}, where, width, height, fov_x_degrees))
     opengl = require_rigid(torch.tensor(poses, dtype=torch.float64), source)
-    opencv = opengl * torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)
-    return lens_cameras(rigid_inverse(opencv), lenses, width, height, source)
+    unused = torch.eye(3).repeat(len(poses), 1, 1)
+    posed = cameras_from_opengl(opengl, unused, 1, 1)
+    return lens_cameras(posed.world_to_cam, lenses, width, height, source)
 
 
 def _matrix(rows: Any, where: str) -> list[list[float]]:
     """A 4x4 matrix; the last row may be missing."""
     numeric = isinstance(rows, list) and all(
-        isinstance(row, list) and len(row) == 4 and all(_is_number(value) for value in row) for row in rows
+        isinstance(row, list) and len(row) == 4 and all(is_number(value) for value in row) for row in rows
     )
     if not numeric or len(rows) not in (3, 4):
-        raise ValueError(f"{where}: expected 'transform_matrix' as a 4x4 (or 3x4) list of numbers, got {_short(rows)}")
+        raise ValueError(
+            f"{where}: expected 'transform_matrix' as a 4x4 (or 3x4) list of finite numbers, got {shortened(rows)}"
+        )
     return [*rows, [0.0, 0.0, 0.0, 1.0]] if len(rows) == 3 else rows
 
 
@@ -110,8 +116,8 @@ def _lens(stated: dict[str, Any], where: str, width: int | None, height: int | N
     keys = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", *DISTORTION)
     numbers = {key: stated[key] for key in keys if stated.get(key) is not None}
     for key, value in numbers.items():
-        if not _is_number(value) or not math.isfinite(value):
-            raise ValueError(f"{where}: {key!r} must be a finite number, got {_short(value)}")
+        if not is_number(value):
+            raise ValueError(f"{where}: {key!r} must be a finite number, got {shortened(value)}")
     if any(numbers.get(key, 0) != 0 for key in DISTORTION):
         raise ValueError(f"{where}: the lens has distortion; undistort the images first, or set {', '.join(DISTORTION)} to 0")
     w, h = numbers.get("w", width), numbers.get("h", height)
@@ -133,12 +139,3 @@ def _focal(numbers: dict[str, float], axis: str, size: float) -> float | None:
         return numbers[f"fl_{axis}"]
     angle = numbers.get(f"camera_angle_{axis}")
     return 0.5 * size / math.tan(0.5 * angle) if angle else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -2,61 +2,135 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
+import av
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from splatmem.io.atomic import atomic_path
 
 
 class VideoWriter:
-    """Writes frames one by one; the file appears whole when the writer is left without an error.
+    """Writes frames one by one, as a context manager; the file appears whole when the block ends without an error.
 
-    Yuv420p with the index in front plays everywhere. Odd sizes get one more row or column, a copy of the last.
+    Yuv420p, tagged as BT.709, with the index in front, plays everywhere. Odd sizes get one more row or column, a copy of
+    the last.
     """
 
-    def __init__(self, path: Path, width: int, height: int, fps: float, crf: int = 18) -> None:
-        import av
-
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    def __init__(self, path: str | Path, width: int, height: int, fps: float, crf: int = 18) -> None:
+        """Args:
+        path: of an .mp4 in an existing folder.
+        width, height: of the frames.
+        fps: frames per second.
+        crf: x264's quality, 0 (best) to 51.
+        """
+        if width < 1 or height < 1 or not 0 < fps <= 1000 or not 0 <= crf <= 51:
+            raise ValueError(f"no video of {width}x{height} pixels at {fps} frames per second with crf {crf} can be written")
+        self.path = Path(path)
         self.size = (width, height)
-        self.container = av.open(str(self.temporary), "w", format="mp4", options={"movflags": "faststart"})
-        self.stream = self.container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        self.stream.width, self.stream.height = width + width % 2, height + height % 2
-        self.stream.pix_fmt = "yuv420p"
+        self.rate = Fraction(fps).limit_denominator(1001)
+        self.crf = crf
+        self._exits = ExitStack()
+
+    def __enter__(self) -> VideoWriter:
+        with ExitStack() as exits:
+            temporary = exits.enter_context(atomic_path(self.path))
+            options = {"movflags": "faststart"}
+            self._container = exits.enter_context(av.open(str(temporary), "w", format="mp4", options=options))
+            self._stream = self._add_stream()
+            self._exits = exits.pop_all()
+        return self
+
+    def _add_stream(self) -> av.VideoStream:
+        width, height = self.size
         # One thread: the same frames give the same bytes on any machine.
-        self.stream.options = {"crf": str(crf), "preset": "medium", "threads": "1"}
+        options = {"crf": str(self.crf), "preset": "medium", "threads": "1"}
+        stream = self._container.add_stream("libx264", rate=self.rate, options=options)
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        # Untagged, players guess from the size which matrix turns YUV into RGB.
+        context = stream.codec_context
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        return stream
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        import av
-
+        """Appends a frame."""
         width, height = self.size
         if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
             raise ValueError(f"a frame must be uint8 {(height, width, 3)}, got {frame.dtype} {frame.shape}")
         padded = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
-        self.container.mux(self.stream.encode(picture))
-
-    def __enter__(self) -> VideoWriter:
-        return self
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24").reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            dst_color_trc=ColorTrc.BT709,
+            dst_color_primaries=ColorPrimaries.BT709,
+        )
+        self._container.mux(self._stream.encode(picture))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            if error is None:
-                self.container.mux(self.stream.encode(None))
-            self.container.close()
-            if error is None:
-                os.replace(self.temporary, self.path)
-        finally:
-            self.temporary.unlink(missing_ok=True)
+        if error is not None:
+            self._exits.__exit__(kind, error, trace)  # closes and removes the file; the error goes on
+            return
+        with self._exits:
+            self._container.mux(self._stream.encode(None))
 
 
-def read_video(path: Path) -> UInt8[np.ndarray, "t h w 3"]:
-    """All frames of a video."""
-    import av
+def write_video(
+    path: str | Path,
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]] | Float[Tensor, "t h w 3"],
+    fps: float,
+    crf: int = 18,
+) -> None:
+    """Writes a video from an iterable of uint8 frames, taken one at a time, or a tensor with values 0..1.
 
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    Raises:
+        ValueError: no frames, or frames of different sizes.
+        OSError: the file cannot be written.
+    """
+    with ExitStack() as exits:
+        writer: VideoWriter | None = None
+        for frame in frames:
+            picture = to_uint8(frame) if isinstance(frame, Tensor) else frame
+            if writer is None:
+                height, width = picture.shape[:2]
+                writer = exits.enter_context(VideoWriter(path, width, height, fps, crf))
+            writer.write(picture)
+        if writer is None:
+            raise ValueError(f"cannot write {path}: a video needs at least one frame, got none")
+
+
+def to_uint8(rgb: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Colours 0..1 (clamped) as bytes; bytes stay as they are."""
+    if rgb.dtype == torch.uint8:
+        return rgb.cpu().numpy()
+    return (rgb.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def read_video(path: str | Path) -> UInt8[np.ndarray, "t h w 3"]:
+    """All frames of a video.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a video or holds no frame.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with av.open(str(path)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"{path}: expected a video, but it cannot be read: {error}") from error
+    if not frames:
+        raise ValueError(f"{path}: expected a video, but it holds no frame")
+    return np.stack(frames)

@@ -21,9 +21,7 @@ td:first-child { color: #666; } .note { background: #fff6d8; padding: .6em 1em; 
 """
 
 
-def report_page(
-    report: dict[str, Any], sheet: Image.Image, path: Cameras, state: ExploreState, coverage: list[float]
-) -> str:
+def report_page(report: dict[str, Any], sheet: Image.Image, path: Cameras, state: ExploreState, coverage: list[float]) -> str:
     """The page as text; pictures are embedded, nothing is fetched.
 
     Args:

@@ -41,9 +41,7 @@ def assert_rigid(poses: np.ndarray) -> None:
 
 @given(coordinates, angles, st.floats(-0.5, 0.5), st.floats(0.0, 0.3), st.integers(3, 24))
 @settings(max_examples=40, deadline=None)
-def test_pan360_is_rigid_and_closed(
-    centre: np.ndarray, azimuth: float, elevation: float, radius: float, views: int
-) -> None:
+def test_pan360_is_rigid_and_closed(centre: np.ndarray, azimuth: float, elevation: float, radius: float, views: int) -> None:
     poses = pan360(centre, views, azimuth, elevation, radius)
     assert_rigid(poses)
     steps = np.linalg.inv(poses) @ np.roll(poses, -1, axis=0)
@@ -292,9 +290,7 @@ def test_resolved_depth_is_exact_on_a_plane_and_crisp_at_edges() -> None:
     plane = 1.0 / (0.3 + 0.01 * subpixels[None] + 0.005 * subpixels[:, None])
     samples = plane.reshape(4, 2, 4, 2).transpose(0, 2, 1, 3)
     centres = np.arange(4) + 0.5
-    np.testing.assert_allclose(
-        resolve_depth(samples), 1.0 / (0.3 + 0.01 * centres[None] + 0.005 * centres[:, None]), rtol=1e-6
-    )
+    np.testing.assert_allclose(resolve_depth(samples), 1.0 / (0.3 + 0.01 * centres[None] + 0.005 * centres[:, None]), rtol=1e-6)
     edge = np.array([[[[1.0, 1.0], [3.0, 3.0]], [[1.0, 3.0], [3.0, 3.0]], [[0.0, 0.0], [0.0, 2.0]]]])
     np.testing.assert_allclose(resolve_depth(edge), [[1.0, 3.0, 0.0]])
 
@@ -365,8 +361,6 @@ def test_light_falls_off_and_shadows(model: Path) -> None:
 
     middle, far = floor_with()
     assert middle > 2 * far > 0
-    board = grid_quad(
-        Material(), np.array([-0.4, 1.0, 0.4]), np.array([0.8, 0, 0]), np.array([0, 0, -0.8]), step=0.4
-    )
+    board = grid_quad(Material(), np.array([-0.4, 1.0, 0.4]), np.array([0.8, 0, 0]), np.array([0, 0, -0.8]), step=0.4)
     shaded, _ = floor_with(board)
     assert shaded < 0.4 * middle

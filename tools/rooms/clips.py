@@ -43,9 +43,7 @@ class Clip:
         for name, (shape, dtype) in expected.items():
             array = getattr(self, name)
             if array.shape != shape or array.dtype != dtype:
-                raise ValueError(
-                    f"a clip's {name} should be {np.dtype(dtype).name} {shape}, got {array.dtype} {array.shape}"
-                )
+                raise ValueError(f"a clip's {name} should be {np.dtype(dtype).name} {shape}, got {array.dtype} {array.shape}")
         if self.cam_to_world.shape != (views, 4, 4):
             raise ValueError(f"a clip of {views} views needs cam_to_world {(views, 4, 4)}, got {self.cam_to_world.shape}")
 

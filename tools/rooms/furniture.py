@@ -179,9 +179,7 @@ def load_item(item: Item) -> tuple[Mesh, ...]:
     foot = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
     turned = [mesh.transformed(rotation, np.ones(3), -foot) for mesh in meshes]
     min_opacity = MIN_OPACITY_OF_OPENINGS if item.is_opening else MIN_OPACITY
-    visible = tuple(
-        mesh.transformed(np.eye(3), scale, np.zeros(3)) for mesh in turned if mesh.material.opacity >= min_opacity
-    )
+    visible = tuple(mesh.transformed(np.eye(3), scale, np.zeros(3)) for mesh in turned if mesh.material.opacity >= min_opacity)
     heavy = item.category in ("Bedroom", "Living room")
     limit = MAX_TRIANGLES_SEATS_AND_BEDS if heavy else MAX_TRIANGLES
     triangles = sum(len(mesh) for mesh in visible)
@@ -218,9 +216,7 @@ class Catalogue:
     def items(self, role: str) -> tuple[Item, ...]:
         return tuple(self._by_role.get(role, ()))
 
-    def pick(
-        self, rng: np.random.Generator, role: str, fits: Callable[[Item], bool] = lambda item: True
-    ) -> Item | None:
+    def pick(self, rng: np.random.Generator, role: str, fits: Callable[[Item], bool] = lambda item: True) -> Item | None:
         """A random item for a role, whose model can be loaded; None if none fits."""
         candidates = [item for item in self._by_role.get(role, ()) if fits(item)]
         while candidates:

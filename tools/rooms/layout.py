@@ -142,9 +142,7 @@ class FloorPlan:
             begin = max(begin, x1)
         return stretches
 
-    def place_along(
-        self, rng: np.random.Generator, wall: Wall, width: float, depth: float, height: float
-    ) -> float | None:
+    def place_along(self, rng: np.random.Generator, wall: Wall, width: float, depth: float, height: float) -> float | None:
         """A random place for the middle of a thing with its back to the wall; None if there is none."""
         fitting = [(a, b) for a, b in self.free_stretches(wall, depth, height) if b - a > width]
         if not fitting:

@@ -140,9 +140,7 @@ def _visible(
     return visible
 
 
-def _lamp_light(
-    rng: np.random.Generator, lamps: Sequence[ndarray], points: _Points, tracer: Tracer
-) -> Float[ndarray, "m 3"]:
+def _lamp_light(rng: np.random.Generator, lamps: Sequence[ndarray], points: _Points, tracer: Tracer) -> Float[ndarray, "m 3"]:
     """Warm light from small spheres, falling with the square of the distance."""
     light = np.zeros_like(points.origins, dtype=np.float64)
     for lamp in lamps:

@@ -101,16 +101,12 @@ class Renderer:
             groups[mesh.material.texture, mesh.material.diffuse].append(vertices.astype(np.float32))
         return [self._batch(np.concatenate(parts), *key) for key, parts in groups.items()]
 
-    def _batch(
-        self, vertices: Float[ndarray, "n 8"], texture: Path | None, diffuse: tuple[float, float, float]
-    ) -> Batch:
+    def _batch(self, vertices: Float[ndarray, "n 8"], texture: Path | None, diffuse: tuple[float, float, float]) -> Batch:
         _, first, index = np.unique(_row_hashes(vertices), return_index=True, return_inverse=True)
         vertex_buffer = self._context.buffer(np.ascontiguousarray(vertices[first]).tobytes())
         index_buffer = self._context.buffer(index.ravel().astype(np.int32).tobytes())
         layout = [(vertex_buffer, "3f 2f 3f", "position", "uv", "light")]
-        vertex_array = self._context.vertex_array(
-            self._surface, layout, index_buffer=index_buffer, index_element_size=4
-        )
+        vertex_array = self._context.vertex_array(self._surface, layout, index_buffer=index_buffer, index_element_size=4)
         return Batch(vertex_array, (vertex_buffer, index_buffer), self._load_texture(texture), diffuse)
 
     def upload_backdrop(self, panorama: UInt8[ndarray, "h w 3"]) -> Any:

@@ -127,9 +127,7 @@ def _windows(rng: np.random.Generator, wall: Wall, height: float, window: Item, 
     return openings
 
 
-def wall_meshes(
-    wall: Wall, height: float, openings: list[Opening], material: Material, texture_scale: float
-) -> list[Mesh]:
+def wall_meshes(wall: Wall, height: float, openings: list[Opening], material: Material, texture_scale: float) -> list[Mesh]:
     """The wall cut into rectangles that leave its openings free."""
     holes = [opening.rectangle for opening in openings]
     columns = sorted({0.0, wall.length, *(x for hole in holes for x in (hole.x0, hole.x1))})
@@ -197,6 +195,7 @@ def framed_picture(rng: np.random.Generator, plan: FloorPlan, photo: Path) -> li
     if s is None:
         return []
     shade = float(rng.choice([0.05, 0.3, 0.9]))
+
     def rectangle(material: Material, half_width: float, half_height: float, out: float) -> Mesh:
         corner = wall.point(s - half_width, out=out, height=middle - half_height)
         return grid_quad(material, corner, wall.along * 2 * half_width, UP * 2 * half_height, step=0.2)

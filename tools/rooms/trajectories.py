@@ -54,9 +54,7 @@ def look_at(eye: Float[ndarray, "3"], target: Float[ndarray, "3"]) -> Float[ndar
 
 def direction(azimuth: float, elevation: float) -> Float[ndarray, "3"]:
     """The unit vector at these angles (radians); azimuth 0 is +z."""
-    return np.array(
-        [np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
-    )
+    return np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
 
 
 def pan360(
@@ -70,9 +68,7 @@ def pan360(
     return np.stack(poses)
 
 
-def orbit(
-    eye: Float[ndarray, "3"], target: Float[ndarray, "3"], views: int, sweep: float
-) -> Float[ndarray, "v 4 4"]:
+def orbit(eye: Float[ndarray, "3"], target: Float[ndarray, "3"], views: int, sweep: float) -> Float[ndarray, "v 4 4"]:
     """An arc of ``sweep`` radians about the vertical axis through ``target``, with ``eye`` in its middle."""
     offset = eye - target
     poses = []
@@ -115,9 +111,7 @@ def random_trajectory(rng: np.random.Generator, width: float, depth: float, view
     return Trajectory(kind, poses, float(rng.uniform(*FOV_RANGE)))
 
 
-def probe_rays(
-    cam_to_world: Float[ndarray, "4 4"], fov_x_degrees: float, aspect: float
-) -> Float[ndarray, "r 3"]:
+def probe_rays(cam_to_world: Float[ndarray, "4 4"], fov_x_degrees: float, aspect: float) -> Float[ndarray, "r 3"]:
     """Unit directions through a grid of points of the image; ``aspect`` is width / height."""
     columns, rows = PROBE_GRID
     half_width = np.tan(np.radians(fov_x_degrees) / 2)
@@ -127,9 +121,7 @@ def probe_rays(
     return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 
 
-def view_statistics(
-    tracer: Tracer, cam_to_world: Float[ndarray, "4 4"], fov_x_degrees: float, aspect: float
-) -> ViewStatistics:
+def view_statistics(tracer: Tracer, cam_to_world: Float[ndarray, "4 4"], fov_x_degrees: float, aspect: float) -> ViewStatistics:
     """What a camera sees, judged by its probe rays; a ray that leaves the room counts as 10 m and as a thing."""
     rays = probe_rays(cam_to_world, fov_x_degrees, aspect)
     distances = np.minimum(tracer.distances(cam_to_world[:3, 3], rays), 10.0)

@@ -99,9 +99,7 @@ def _find_file(folder: Path, name: str) -> Path | None:
 def _absolute(corner: str, counts: tuple[int, int, int]) -> str:
     """A corner whose negative indices count from the last value so far, with positive ones."""
     indices = [int(part) if part else 0 for part in corner.split("/")]
-    return "/".join(
-        str(index if index >= 0 else count + index + 1) for index, count in zip(indices, counts, strict=False)
-    )
+    return "/".join(str(index if index >= 0 else count + index + 1) for index, count in zip(indices, counts, strict=False))
 
 
 def _parse_corners(corners: list[str]) -> Int[ndarray, "t 3 3"]:
