@@ -87,7 +87,7 @@ def test_bad_arguments(tmp_path: Path) -> None:
         write_video(tmp_path / "a.mp4", [], fps=24)
     with pytest.raises(ValueError, match="0 frames per second"):
         write_video(tmp_path / "a.mp4", smooth_frames(1, 16, 16), fps=0)
-    with pytest.raises(OSError, match="cannot write into the folder .*nowhere"):
+    with pytest.raises(OSError, match=r"cannot write into the folder .*nowhere"):
         write_video(tmp_path / "nowhere" / "a.mp4", smooth_frames(1, 16, 16), fps=24)
 
 
