@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from rich.console import Console
 
 from splatmem import commands
 from splatmem.progress import RunProgress
+
+# Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130

@@ -60,8 +60,9 @@ def _cuda() -> Finding:
 def _video() -> Finding:
     try:
         import av
+        from av.codec import Codec
 
-        av.codec.Codec("libx264", "w")
+        Codec("libx264", "w")
     except Exception as error:
         return Finding("H.264 video", False, f"PyAV has no libx264 ({error})", "pip install --force-reinstall av")
     return Finding("H.264 video", True, f"PyAV {av.__version__} with libx264")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -72,8 +73,9 @@ class Gaussians:
         return self.means.shape[0]
 
     def _map(self, function) -> Gaussians:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Gaussians(**{k: None if v is None else function(v) for k, v in values.items()})
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        mapped: dict[str, Any] = {k: None if v is None else function(v) for k, v in values.items()}
+        return Gaussians(**mapped)
 
     def select(self, index: Bool[Tensor, " n"] | Int[Tensor, " m"] | slice) -> Gaussians:
         return self._map(lambda t: t[index])

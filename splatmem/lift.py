@@ -8,6 +8,7 @@ shell around the camera.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -164,7 +165,7 @@ def _mergeable(
         return usable
     if min(usable.shape) < 2 * block:
         return torch.zeros(usable.shape[0] // block, usable.shape[1] // block, dtype=torch.bool, device=rgb.device)
-    pool = {"kernel_size": 2 * block, "stride": block, "padding": block // 2}
+    pool: dict[str, Any] = {"kernel_size": 2 * block, "stride": block, "padding": block // 2}
     blocked = F.max_pool2d((~usable).to(rgb)[None, None], **pool)[0, 0] > 0
     color = rgb.permute(2, 0, 1)[None]
     contrast = (F.max_pool2d(color, **pool) + F.max_pool2d(-color, **pool))[0].amax(0)

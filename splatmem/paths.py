@@ -230,7 +230,7 @@ def interpolate_keyframes(
     positions = interpolate_values(cam_to_world[:, :3, 3].double(), frames, closed)
     wrap = WRAPPED_KEYS if closed else 0
     indices = np.arange(-wrap, keys + wrap)
-    rotations = Rotation.from_matrix(cam_to_world[:, :3, :3].double().cpu().numpy())[indices % keys]
+    rotations = Rotation.from_matrix(cam_to_world[:, :3, :3].double().cpu().numpy())[indices % keys]  # type: ignore[arg-type]
     turned = RotationSpline(indices.astype(float), rotations)(_key_times(keys, frames, closed))
     return rigid_from(torch.from_numpy(turned.as_matrix().copy()), positions).to(cam_to_world)
 

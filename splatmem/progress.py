@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
 class RunProgress:
@@ -13,7 +13,7 @@ class RunProgress:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.stages: dict[str, int] = {}
+        self.stages: dict[str, TaskID] = {}
         self.bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

@@ -8,7 +8,7 @@ from splatmem.inpaint.protocol import keep_known
 from splatmem.planner import PlanSettings, candidate_frames, plan_window
 from splatmem.timing import StageClock
 
-from conftest import RoomDepth
+from textured_room import RoomDepth
 
 SETTINGS = ExploreSettings(photo_refine_steps=8, refine_steps=2)
 

@@ -7,7 +7,7 @@ from splatmem.evaluate.metrics import psnr
 from splatmem.memory import SpatialMemory
 from splatmem.session import load_session, previous_snapshot, save_session
 
-from conftest import room, turn
+from textured_room import room, turn
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
@@ -43,13 +44,18 @@ def agree(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known:
     ratio = torch.where(usable, known_depth / depth, 1.0).log()
     shift = _robust_centre(ratio[usable])
     residual = ratio - shift
-    near_border = torch.from_numpy(distance_transform_edt(known.numpy()) <= 8)
+    near_border = _distance(known) <= 8
     weight = (usable & near_border & (residual.abs() < RESIDUAL_LIMIT)).float()
     spread = push_pull(residual[None, None], weight[None, None])[0, 0] if weight.any() else torch.zeros_like(residual)
-    away = torch.from_numpy(distance_transform_edt((~known).numpy())).float()
+    away = _distance(~known)
     made = depth * (shift + spread * torch.exp(-away / (FADE * known.shape[1]))).exp()
     agreed = torch.where(known, known_depth, made)
     return AgreedDepth(agreed, float(shift.exp()), _border_step(agreed, depth, known))
+
+
+def _distance(mask: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Of every pixel of ``mask`` to the nearest one outside, in pixels."""
+    return torch.from_numpy(np.asarray(distance_transform_edt(mask.numpy()))).float()
 
 
 def _robust_centre(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:

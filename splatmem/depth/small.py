@@ -47,7 +47,7 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
 
     config_class = SmallDepthConfig
     main_input_name = "pixel_values"
-    _tied_weights_keys = None
+    _tied_weights_keys = None  # type: ignore[assignment]
 
     def __init__(self, config: SmallDepthConfig) -> None:
         super().__init__(config)

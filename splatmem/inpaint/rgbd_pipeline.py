@@ -53,11 +53,12 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         noise = torch.randn(proposal.shape, generator=generator, dtype=proposal.dtype).to(proposal.device)
         self.scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist(), device=proposal.device)
         sample = proposal + NOISE_SCALE * noise
-        for timestep, sigma in zip(self.scheduler.timesteps, self.scheduler.sigmas, strict=False):
+        timesteps, sigmas = torch.as_tensor(self.scheduler.timesteps), torch.as_tensor(self.scheduler.sigmas)
+        for timestep, sigma in zip(timesteps, sigmas[:-1], strict=True):
             clean = self.unet(sample, sigma.expand(len(sample)), proposal, partial, known, geometry)
             clean = torch.where(known > 0.5, partial, clean.clamp(-DEPTH_LIMIT, DEPTH_LIMIT))
             velocity = (sample - clean) / sigma
-            sample = self.scheduler.step(velocity, timestep, sample, return_dict=False)[0]
+            sample = self.scheduler.step(velocity, timestep, sample, return_dict=False)[0]  # type: ignore[arg-type]
         return torch.where(known > 0.5, partial, sample)
 
     @torch.no_grad()

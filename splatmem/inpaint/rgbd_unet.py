@@ -15,6 +15,12 @@ GEOMETRY_CHANNELS = 6  # position on the room's sides and ray direction, both in
 INPUT_CHANNELS = 4 + 4 + 4 + 1 + GEOMETRY_CHANNELS
 
 
+def _silence(layer: nn.Module) -> None:
+    """Zero weights: a block begins as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with group norm, scaled and shifted by the noise level."""
 
@@ -26,8 +32,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = nn.GroupNorm(8, channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
         self.skip = nn.Conv2d(channels_in, channels_out, 1) if channels_in != channels_out else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        _silence(self.conv2)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
@@ -47,9 +52,8 @@ class WindowAttention(nn.Module):
         self.to_out = nn.Linear(channels, channels)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels))
-        for layer in (self.to_out, self.mlp[2]):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        _silence(self.to_out)
+        _silence(self.mlp[2])
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """``x`` is ``[batch * frames, c, h, w]``."""
@@ -79,6 +83,7 @@ class RGBDWindowUNet(ModelMixin, ConfigMixin):
     def __init__(self, channels: tuple[int, int, int] = (32, 80, 160), embedding: int = 192, patch: int = 2) -> None:
         super().__init__()
         fine, middle, coarse = channels
+        self.patch = patch
         self.embed = nn.Sequential(nn.Linear(64, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
         self.stem = nn.Conv2d(INPUT_CHANNELS * patch * patch, fine, 1)
         self.down_fine = ResidualBlock(fine, fine, embedding)
@@ -95,8 +100,7 @@ class RGBDWindowUNet(ModelMixin, ConfigMixin):
         self.up_fine = nn.ModuleList([ResidualBlock(2 * fine, fine, embedding), ResidualBlock(fine, fine, embedding)])
         self.head_norm = nn.GroupNorm(8, fine)
         self.head = nn.Conv2d(fine, 4 * patch * patch, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        _silence(self.head)
 
     def forward(
         self,
@@ -111,7 +115,7 @@ class RGBDWindowUNet(ModelMixin, ConfigMixin):
 
         ``partial`` is read where ``known`` is 1 only. ``h`` and ``w`` are multiples of ``patch``.
         """
-        frames, patch = sample.shape[1], self.config.patch
+        frames, patch = sample.shape[1], self.patch
         composite = torch.where(known > 0.5, partial, proposal)
         inputs = torch.cat([sample, composite, proposal, known * 2 - 1, geometry], dim=2).flatten(0, 1)
         x = F.pixel_unshuffle(inputs, patch).contiguous(memory_format=torch.channels_last)

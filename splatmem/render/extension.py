@@ -14,7 +14,7 @@ def load_kernels() -> ModuleType:
         ImportError: if it was not built or does not load; the message says what to do.
     """
     try:
-        from splatmem.render import _kernels
+        from splatmem.render import _kernels  # type: ignore[attr-defined]
     except ImportError as error:
         raise ImportError(
             f"the CPU rasterizer of splatmem did not load ({error}). Build it with `pip install .` in the project's "

@@ -1,5 +1,6 @@
 """View-dependent colour from real spherical harmonics."""
 
+# pyright: reportOperatorIssue=false, reportOptionalOperand=false, reportArgumentType=false
 from __future__ import annotations
 
 import torch
