@@ -68,6 +68,7 @@ def _read(path: Path) -> tuple[Image.Image, Image.Exif]:
     try:
         with Image.open(path) as image:
             _check_size(path, *image.size)
+            image.load()
             exif = image.getexif()
             return ImageOps.exif_transpose(_eight_bit_rgb(image)), exif
     except _SizeError as error:
@@ -123,7 +124,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         try:
             source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, OSError):
             converted = None  # a damaged profile, or one for another mode: the plain conversion does
         if converted is not None:
             return converted
