@@ -270,6 +270,16 @@ def test_held_out_furniture_takes_its_roles(model: Path) -> None:
     assert Catalogue([common]).pick(rng, "sofa", lambda item: item.width < 1) is None
 
 
+def test_picks_do_not_depend_on_earlier_ones(model: Path) -> None:
+    items = [make_item(model=model.with_name("gone.obj"), name=f"Sofa {i}") for i in range(4)]
+    items += [make_item(model=model, name=f"Sofa {i}") for i in range(4, 8)]
+    used, fresh = Catalogue(items), Catalogue(items)
+    for seed in range(20):
+        used.pick(np.random.default_rng(seed), "sofa")
+    rng_used, rng_fresh = np.random.default_rng(99), np.random.default_rng(99)
+    assert [used.pick(rng_used, "sofa") for _ in range(8)] == [fresh.pick(rng_fresh, "sofa") for _ in range(8)]
+
+
 def test_missing_sources_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"fetch_scenes\.py"):
         Sources.open(tmp_path, "train")

@@ -197,6 +197,7 @@ class Catalogue:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._by_role: dict[str, list[Item]] = {}
+        self._unusable: set[Item] = set()
         for item in items:
             role = role_of(item)
             if role is not None:
@@ -221,11 +222,14 @@ class Catalogue:
         candidates = [item for item in self._by_role.get(role, ()) if fits(item)]
         while candidates:
             item = candidates.pop(int(rng.integers(len(candidates))))
+            if item in self._unusable:
+                continue
             try:
                 load_item(item)
             except (OSError, ValueError) as error:
                 logging.getLogger(__name__).info("left out: %s", error)
-                self._by_role[role].remove(item)
+                # It stays a candidate: what is drawn for a room must not depend on the rooms before it.
+                self._unusable.add(item)
             else:
                 return item
         return None
