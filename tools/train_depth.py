@@ -207,13 +207,35 @@ def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.opti
     temporary.replace(path)
 
 
+@torch.no_grad()
+def set_unit_variances(layers: nn.Sequential) -> None:
+    """Rescales convolutions so that the norms behind them see variances of 1; the result stays the same.
+
+    Variances of features at stride 32 exceed the largest half-precision number.
+    """
+    for convolution, norm in zip(layers, list(layers)[1:], strict=False):
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            scale = (norm.running_var + norm.eps).rsqrt()
+            convolution.weight *= scale[:, None, None, None]
+            norm.running_mean *= scale
+            norm.running_var.fill_(1 - norm.eps)
+
+
 def export(options: Options, folder: Path) -> None:
     from transformers import DPTImageProcessorPil
 
     state = torch.load(options.out / "checkpoint.pt", weights_only=True)
     model = new_model(None)
     model.load_state_dict(state["average"])
-    model.half().save_pretrained(folder)
+    for refinement in model.refine:
+        set_unit_variances(refinement)
+    model.half()
+    overflown = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
+    if overflown:
+        raise ValueError(f"half precision cannot hold these weights: {', '.join(overflown)}")
+    model.save_pretrained(folder)
     processor = DPTImageProcessorPil(
         size={"height": 288, "width": 288}, keep_aspect_ratio=True, ensure_multiple_of=32, resample=3,
         do_rescale=True, rescale_factor=1 / 255, do_normalize=True, image_mean=[0.5] * 3, image_std=[0.5] * 3,

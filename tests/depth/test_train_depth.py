@@ -76,6 +76,22 @@ def test_batches_keep_picture_and_depth_together(tool: ModuleType) -> None:
         assert together > 0.8
 
 
+def test_unit_variances_change_nothing_and_fit_half_precision(tool: ModuleType) -> None:
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4), torch.nn.ReLU(),
+        torch.nn.Conv2d(4, 2, 3, bias=False), torch.nn.BatchNorm2d(2),
+    ).eval()  # fmt: skip
+    layers[1].running_var.copy_(torch.tensor([1e-3, 1.0, 50.0, 9e4]))
+    layers[1].running_mean.normal_(std=100)
+    x = 300 * torch.randn(1, 3, 12, 12)
+    with torch.no_grad():
+        before = layers(x)
+        tool.set_unit_variances(layers)
+        torch.testing.assert_close(layers(x), before, rtol=1e-4, atol=1e-4)
+    assert all(torch.isfinite(value.half()).all() for value in layers.state_dict().values())
+
+
 def test_run_resume_export(
     tool: ModuleType, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
