@@ -19,11 +19,13 @@ from splatmem.depth.agreement import agree
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
-from splatmem.memory import SpatialMemory
+from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_window
 from splatmem.surface import surface_normals
 from splatmem.timing import StageClock
+from splatmem.visibility import KNOWN_ALPHA
 
+SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
 LAYOUT_WIDTH = 64  # the layout is fitted to the written views at this width
 
 
@@ -108,7 +110,8 @@ def explore(
     while not state.finished:
         layout = fit_layout(memory, path)
         with clock.stage("read"):
-            window, unknown_share = next_window(memory, path, layout, inpainter.window_frames, settings.plan)
+            made = [frame for window in state.windows for frame in window]
+            window, unknown_share = next_window(memory, path, layout, inpainter.window_frames, settings.plan, made)
         window = window[: max(0, limit - state.generated_frames)]
         if progress is not None:
             progress(unknown_share)
@@ -124,9 +127,15 @@ def explore(
 
 
 def next_window(
-    memory: SpatialMemory, path: Cameras, layout: RoomLayout, window_frames: int, settings: PlanSettings
+    memory: SpatialMemory,
+    path: Cameras,
+    layout: RoomLayout,
+    window_frames: int,
+    settings: PlanSettings,
+    made: list[int],
 ) -> tuple[list[int], float]:
-    """Film frames of the next window, and the mean unknown share of the candidates."""
+    """Film frames of the next window, given those that were made before, and the candidates' mean unknown share."""
+    near = max(1, len(path) // 48)
     unknown_share = 0.0
     for limit in sorted({min(settings.max_candidates, len(path)), len(path)}):
         frames = candidate_frames(len(path), limit)
@@ -137,7 +146,8 @@ def next_window(
         unknown_share = share.mean().item()
         points = coarse.unproject(layout.render(coarse).depth)
         # A cell counts as unknown once a quarter of it is: thin disocclusions must be found too.
-        chosen = plan_window(share >= 0.25, points, coarse, window_frames, settings)
+        again = torch.tensor([any(abs(frame - other) <= near for other in made) for frame in frames])
+        chosen = plan_window(share >= 0.25, points, coarse, window_frames, settings, again)
         if chosen:
             return [frames[i] for i in chosen], unknown_share
     return [], unknown_share
@@ -199,12 +209,19 @@ def _write_frame(
         return None
     with clock.stage("depth"):
         agreed = agree(filled.depth[index], now.depth[0], known)
+        depth = _before_backs(agreed.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
     with clock.stage("write"):
-        memory.write(rgb, agreed.depth, camera, ~known)
+        memory.write(rgb, depth, camera, ~known)
     with clock.stage("refine"):
         memory.refine(settings.refine_steps)
     return agreed.border_step
+
+
+def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tensor, "h w"]:
+    """Depth that does not lie behind the back of a surface: what is made there becomes the surface's other side."""
+    back = ~now.known[0] & (now.alpha[0] > KNOWN_ALPHA) & torch.isfinite(now.depth[0])
+    return torch.where(back, torch.minimum(depth, SKIN * now.depth[0]), depth)
 
 
 def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:

