@@ -14,7 +14,7 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 
 WIDTH = 160  # stored depth is looked up at about this width
-TOLERANCE = 0.04  # a point this share nearer than a surface belongs to the surface
+TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
 PUSH_STEPS = 16
 PUSH_LIMIT = 4.0  # a pixel is moved back to this multiple of its depth at most
 SKY_DEPTH = 1e6
