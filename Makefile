@@ -20,7 +20,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check splatmem tools tests
 
 types: $(STAMP)
-	$(BIN)/pyright
+	$(BIN)/pyright --project pyproject.toml
 
 # What pip cannot install: a C++ compiler for the kernels, and Open3D's libraries.
 system:
