@@ -96,7 +96,9 @@ def _place_camera(visualizer, gaussians: Gaussians) -> None:
     extrinsic[:3, :3], extrinsic[:3, 3] = rotation, -rotation @ eye
     parameters.extrinsic = extrinsic
     control.convert_from_pinhole_camera_parameters(parameters, allow_arbitrary=True)
-    visualizer.get_render_option().point_size = 2.0
+    options = visualizer.get_render_option()
+    options.point_size = 2.5
+    options.light_on = False  # the colours are those of the photo, light included
 
 
 def _save_picture(visualizer, file: Path) -> None:
