@@ -1,10 +1,16 @@
-"""An output folder that appears whole: it is filled under another name and takes its place at the end."""
+"""An output folder that appears whole: it is filled under another name and takes its place at the end.
+
+Unlike ``io.atomic.staged_directory``, the unfinished folder outlives an interruption, so that the run can be resumed.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
+
+from splatmem.io.atomic import require_replaceable, swap_in
+
+MARK = "report.json"  # what tells a finished output folder from any other
 
 
 def partial_folder(out: Path) -> Path:
@@ -16,18 +22,21 @@ def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
     """The folder to fill.
 
     Raises:
-        ValueError: ``out`` holds something already, or there is nothing to resume.
+        ValueError: ``out`` holds something already or must not be replaced, or there is nothing to resume.
         OSError: the folder cannot be made or written to.
     """
-    out = out.absolute()
+    out = out.resolve()
     partial = partial_folder(out)
+    if resume and partial.is_dir():
+        return partial
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
         hint = "it is complete already; " if resume else ""
         raise ValueError(f"{out} is not empty: {hint}choose another folder, or give --overwrite to replace it")
     if resume:
-        if not partial.is_dir():
-            raise ValueError(f"nothing to resume: there is no interrupted run at {partial}")
-        return partial
+        raise ValueError(f"nothing to resume: there is no interrupted run at {partial}")
+    require_replaceable(out, overwrite)
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise ValueError(f"{out} holds files that are not a finished run ({MARK} is missing): --overwrite would delete them")
     if partial.exists() and not overwrite:
         raise ValueError(f"{partial} holds an interrupted run: give --resume to continue it, or --overwrite to start anew")
     if partial.exists():
@@ -41,19 +50,12 @@ def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
 
 def discard_empty(out: Path) -> None:
     """Removes what ``claim`` made if nothing was written to it: a run that failed at once leaves nothing behind."""
-    partial = partial_folder(out.absolute())
+    partial = partial_folder(out.resolve())
     if partial.is_dir() and not any(partial.iterdir()):
         partial.rmdir()
 
 
 def publish(out: Path) -> None:
-    """Puts the filled folder in the place of ``out``; an older one disappears only once the new one is there."""
-    out = out.absolute()
-    replaced = out.with_name(out.name + ".replaced")
-    if out.exists():
-        if replaced.exists():
-            shutil.rmtree(replaced)
-        os.replace(out, replaced)
-    os.replace(partial_folder(out), out)
-    if replaced.exists():
-        shutil.rmtree(replaced)
+    """Puts the filled folder in the place of ``out``."""
+    out = out.resolve()
+    swap_in(partial_folder(out), out)

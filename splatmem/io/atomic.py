@@ -55,7 +55,7 @@ def staged_directory(final: str | Path, *, overwrite: bool = False) -> Iterator[
         OSError: nothing can be written there; the message names the folder.
     """
     final = Path(final).resolve()
-    _require_replaceable(final, overwrite)
+    require_replaceable(final, overwrite)
     parent = final.parent
     staged = parent / f".{final.name}.{secrets.token_hex(4)}.partial"
     with _write_errors_name(parent, staged):
@@ -66,15 +66,16 @@ def staged_directory(final: str | Path, *, overwrite: bool = False) -> Iterator[
             yield staged
             for file in staged.rglob("*"):
                 _sync(file)
-            _require_replaceable(final, overwrite)
-            _swap_in(staged, final)
+            require_replaceable(final, overwrite)
+            swap_in(staged, final)
             _sync(parent)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
 
 
-def _swap_in(staged: Path, final: Path) -> None:
+def swap_in(staged: Path, final: Path) -> None:
+    """Puts a filled folder in the place of another, which disappears only once the new one is there."""
     if not final.exists():
         os.rename(staged, final)
         return
@@ -88,7 +89,8 @@ def _swap_in(staged: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _require_replaceable(final: Path, overwrite: bool) -> None:
+def require_replaceable(final: Path, overwrite: bool) -> None:
+    """Raises ``ValueError`` for a folder that must not be replaced whole."""
     if not final.exists():
         return
     if not final.is_dir():
