@@ -45,6 +45,10 @@ class Flyaround:
     """The same seed gives the same film on the same machine."""
     preset: str = "embedded"
     """Which models: the name of a file in configs/."""
+    overrides: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")
+    ] = ()
+    """Change what the preset says, such as inpainter.steps=20 or depth.model=FOLDER; may be given several times."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the models and the rasterizer run."""
     resume: bool = False

@@ -42,7 +42,8 @@ def flyaround(options: cli.Flyaround, progress: RunProgress) -> None:
     width, height = parse_size(options.size)
     request = FlyaroundOptions(
         photo=options.photo, out=options.out, path=options.path, frames=options.frames, width=width, height=height,
-        fps=options.fps, fov=parse_fov(options.fov), seed=options.seed, preset=options.preset, device=options.device,
+        fps=options.fps, fov=parse_fov(options.fov), seed=options.seed, preset=options.preset,
+        overrides=options.overrides, device=options.device,
         resume=options.resume, overwrite=options.overwrite,
     )  # fmt: skip
     report = make(request, progress)

@@ -1,22 +1,45 @@
-"""One typed configuration; a preset is a YAML file that overlays its defaults."""
+"""One typed configuration; a preset is a YAML file that overlays its defaults, and ``a.b=c`` overrides what it says."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import types
+import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from splatmem import assets
+
+Offload = Literal["none", "model", "sequential", "group"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class InpainterConfig:
     model: str = "embedded"
-    """``embedded``, a classical filler (``telea``, ``navier-stokes``, ``push-pull``), or a folder with a pipeline."""
+    """``embedded``, a classical filler (``telea``, ``navier-stokes``, ``push-pull``), or a local folder or hub id of a
+    diffusers pipeline: WanVACE, or any that fills the masked part of a picture."""
+    variant: str | None = None
+    """Which of several sets of weights a repository offers, such as ``fp16``."""
     steps: int | None = None
     """Diffusion steps; the model's own number if not given."""
+    guidance: float | None = None
+    """Classifier-free guidance; 1 turns it off and halves the time. The pipeline's own number if not given."""
+    negative_prompt: str = ""
+    """What the pictures should not show."""
+    window_frames: int | None = None
+    """Frames that a video model fills together, 4k + 1; its own number if not given. Fewer need less memory."""
+    max_pixels: int | None = None
+    """Larger frames are filled at this many pixels and enlarged; what is known stays sharp. None: the film's size."""
+    references: int = 3
+    """Pictures of the scene that a video model is shown beside the window: the photo, and the views that overlap it most."""
+    revise: float = 0.5
+    """Noise, as a share of all noise, from which the sampler starts where the memory is known but not trusted at all;
+    between that and full trust in proportion. 0: what is known is kept by the mask alone."""
 
 
 @dataclass(frozen=True)
@@ -26,44 +49,128 @@ class DepthConfig:
 
 
 @dataclass(frozen=True)
+class FirstFrameConfig:
+    model: str | None = None
+    """Local folder or hub id of a text-to-image pipeline, for runs that start from words alone."""
+    variant: str | None = None
+    """As of the inpainter."""
+    steps: int | None = None
+    """Diffusion steps; the pipeline's own number if not given."""
+    guidance: float | None = None
+    """Classifier-free guidance; the pipeline's own number if not given."""
+
+
+@dataclass(frozen=True)
+class HardwareConfig:
+    dtype: Precision = "auto"
+    """Of the big models' weights; auto: bfloat16 on CUDA devices that have it, else float16; float32 on the CPU."""
+    offload: Offload = "none"
+    """What waits in main memory: nothing; whole models until they are run (``model``); each layer (``sequential``); or layers
+    fetched ahead of their use (``group``), which needs as little memory and less time."""
+    tiling: bool = False
+    """Pictures go through the autoencoder in overlapping tiles, one frame at a time: less memory, somewhat slower."""
+
+
+@dataclass(frozen=True)
 class Config:
     inpainter: InpainterConfig = field(default_factory=InpainterConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
+    first_frame: FirstFrameConfig = field(default_factory=FirstFrameConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+    def with_low_vram(self) -> Config:
+        """For a GPU with little memory: offloaded by layers (in groups, unless the preset has ``sequential``), and tiled."""
+        offload = "sequential" if self.hardware.offload == "sequential" else "group"
+        return dataclasses.replace(self, hardware=dataclasses.replace(self.hardware, offload=offload, tiling=True))
 
 
 def preset_names() -> list[str]:
     return sorted(file.stem for file in assets.configs().glob("*.yaml"))
 
 
-def load_preset(name: str) -> Config:
+def load_preset(name: str, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a preset.
 
+    Args:
+        overrides: ``section.key=value`` each, laid over the preset in order; the value is read as YAML.
+
     Raises:
-        ValueError: there is no such preset, or its file has an unknown key or a value of the wrong type.
+        ValueError: there is no such preset, or it or an override has an unknown key or a value of the wrong type.
     """
     file = assets.configs() / f"{name}.yaml"
     if Path(name).name != name or not file.is_file():
         raise ValueError(f"unknown preset {name!r}{_nearest(name, preset_names())}; there are: {', '.join(preset_names())}")
     import yaml
 
-    return overlay(Config(), yaml.safe_load(file.read_text()) or {}, where=file.name)
+    config = overlay(Config(), yaml.safe_load(file.read_text(encoding="utf-8")) or {}, where=file.name)
+    for override in overrides:
+        config = overlay(config, _parsed(override), where=f"--set {override}")
+    return config
 
 
-def overlay(base: Any, values: dict[str, Any], where: str) -> Any:
+def overlay(base: Any, values: Any, where: str) -> Any:
     """``base`` (a dataclass instance) with ``values`` put over its fields, nested alike."""
     if not isinstance(values, dict):
         raise ValueError(f"{where}: expected keys and values, got {values!r}")
-    known = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
+    types_of = _field_types(type(base))
     changes = {}
     for key, value in values.items():
-        if key not in known:
-            raise ValueError(f"{where}: unknown key {key!r}{_nearest(key, list(known))}")
-        if dataclasses.is_dataclass(known[key]):
-            value = overlay(known[key], value, f"{where}: {key}")
-        elif known[key] is not None and not isinstance(value, type(known[key])):
-            raise ValueError(f"{where}: {key} must be {type(known[key]).__name__}, got {value!r}")
+        if key not in types_of:
+            raise ValueError(f"{where}: unknown key {key!r}{_nearest(str(key), _known_keys(type(base)))}")
+        if dataclasses.is_dataclass(getattr(base, key)):
+            value = overlay(getattr(base, key), value, f"{where}: {key}")
+        elif not _fits(value, types_of[key]):
+            raise ValueError(f"{where}: {key} must be {_spelled(types_of[key])}, got {value!r}")
         changes[key] = value
     return dataclasses.replace(base, **changes)
+
+
+def _parsed(override: str) -> dict[str, Any]:
+    """``a.b=c`` as nested keys and values."""
+    import yaml
+
+    keys, equals, text = override.partition("=")
+    if not equals or not all(part.strip() for part in keys.split(".")):
+        raise ValueError(f"--set {override}: expected section.key=value, such as inpainter.steps=20")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {override}: the value cannot be read: {error}") from error
+    for part in reversed(keys.split(".")):
+        value = {part.strip(): value}
+    return value
+
+
+@cache
+def _field_types(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _known_keys(cls: type) -> list[str]:
+    """Keys of a section; of the whole configuration also those of its sections, as ``section.key``."""
+    keys = list(_field_types(cls))
+    sections = {key: kind for key, kind in _field_types(cls).items() if dataclasses.is_dataclass(kind)}
+    return keys + [f"{section}.{key}" for section, kind in sections.items() for key in _field_types(kind)]
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a value that was read from YAML has the type of a field; whole numbers count as floats, booleans never do."""
+    if get_origin(annotation) is Literal:
+        return value in get_args(annotation)
+    if get_origin(annotation) in (types.UnionType, typing.Union):
+        return any(_fits(value, part) for part in get_args(annotation))
+    if isinstance(value, bool) or annotation is bool:
+        return isinstance(value, bool) and annotation is bool
+    return isinstance(value, (int, float) if annotation is float else annotation)
+
+
+def _spelled(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return " | ".join(get_args(annotation))
+    if get_origin(annotation) in (types.UnionType, typing.Union):
+        return " or ".join(_spelled(part) for part in get_args(annotation))
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(annotation, str(annotation))
 
 
 def _nearest(word: str, choices: list[str]) -> str:

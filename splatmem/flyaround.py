@@ -63,6 +63,7 @@ class FlyaroundOptions:
     fov: float | None = None
     seed: int = 0
     preset: str = "embedded"
+    overrides: tuple[str, ...] = ()
     device: str = "auto"
     resume: bool = False
     overwrite: bool = False
@@ -114,7 +115,7 @@ def flyaround(options: FlyaroundOptions, announce: Announce = silent) -> dict[st
     """
     started = time.perf_counter()
     options.check()
-    config = load_preset(options.preset)
+    config = load_preset(options.preset, options.overrides)
     device = choose_device(options.device)
     clock = StageClock()
     with clock.stage("load"):

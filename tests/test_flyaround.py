@@ -147,6 +147,8 @@ def test_huge_photo(tmp_path):
     ("extra", "words"),
     [
         (["--preset", "embeded"], "did you mean 'embedded'"),
+        (["--set", "inpainter.step=3"], "did you mean 'steps'"),
+        (["--set", "inpainter.steps=3", "--set", "depth.model=7"], "model must be text"),
         (["--path", "nowhere.json"], "no path 'nowhere.json'"),
         (["--size", "512"], "WIDTHxHEIGHT"),
         (["--size", "511x287"], "even"),
