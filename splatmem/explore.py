@@ -19,6 +19,7 @@ from splatmem.depth.agreement import agree
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
+from splatmem.inpaint.surroundings import Look, Surroundings, imagine_surroundings
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_window
 from splatmem.surface import surface_normals
@@ -57,6 +58,8 @@ class ExploreState:
     windows: list[list[int]] = field(default_factory=list)
     border_steps: list[float] = field(default_factory=list)
     finished: bool = False
+    seed: int | None = None
+    """Of the surroundings, so that a continuation imagines the same."""
 
     @property
     def generated_frames(self) -> int:
@@ -107,17 +110,20 @@ def explore(
     """
     state = state or ExploreState()
     limit = int(settings.max_generated_share * len(path))
+    if state.seed is None:
+        state.seed = int(torch.randint(2**31, (1,), generator=generator))
+    with clock.stage("fill"):
+        surroundings = imagine(memory.first_only(), path, state.seed)
     while not state.finished:
-        layout = fit_layout(memory, path)
         with clock.stage("read"):
             made = [frame for window in state.windows for frame in window]
-            window, unknown_share = next_window(memory, path, layout, inpainter.window_frames, settings.plan, made)
+            window, unknown_share = next_window(memory, path, surroundings.layout, inpainter.window_frames, settings.plan, made)
         window = window[: max(0, limit - state.generated_frames)]
         if progress is not None:
             progress(unknown_share)
         if window:
             state.border_steps += make_window(
-                memory, path[window], layout, inpainter, estimate_depth, generator, settings, clock, prompt
+                memory, path[window], surroundings, inpainter, estimate_depth, generator, settings, clock, prompt
             )
             state.windows.append(window)
         state.finished = not window
@@ -156,7 +162,7 @@ def next_window(
 def make_window(
     memory: SpatialMemory,
     cameras: Cameras,
-    layout: RoomLayout,
+    surroundings: Surroundings,
     inpainter: VideoInpainter,
     estimate_depth: DepthEstimator,
     generator: torch.Generator,
@@ -167,7 +173,7 @@ def make_window(
     """Fills one window and writes it; returns the border steps of its frames."""
     with clock.stage("read"):
         reading = memory.read(cameras)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, layout)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
     with clock.stage("fill"):
         filled = inpainter(partial, generator=generator, prompt=prompt, reference=references(memory))
     filled = with_depth(filled, estimate_depth, clock)
@@ -224,6 +230,19 @@ def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tens
     return torch.where(back, torch.minimum(depth, SKIN * now.depth[0]), depth)
 
 
+def imagine(memory: SpatialMemory, path: Cameras, seed: int) -> Surroundings:
+    """What may lie all around, given what the memory shows: a guess that every window starts from."""
+
+    def look(cameras: Cameras) -> Look:
+        reading = memory.read(cameras)
+        return Look(reading.rgb, reading.depth, reading.known)
+
+    camera = memory.views[0].camera
+    cameras = Cameras.cat([camera.resized(path.width, path.height), path])
+    generator = torch.Generator().manual_seed(seed)
+    return imagine_surroundings(look, fit_layout(memory, path), camera.centers[0], cameras, generator)
+
+
 def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:
     """The closed room that continues what the written views show, with all of the path inside."""
     points, normals, colours = [], [], []
@@ -235,7 +254,7 @@ def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:
         normals.append(surface_normals(depth[None], camera)[0][near])
         colours.append(rgb[near])
     inside = torch.cat([path.centers, *(view.camera.centers for view in memory.views)])
-    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside)
+    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside, memory.down())
 
 
 def _coarse(cameras: Cameras, width: int) -> Cameras:

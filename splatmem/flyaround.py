@@ -168,6 +168,7 @@ def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:
         "windows": run.state.windows,
         "border_steps": run.state.border_steps,
         "finished": run.state.finished,
+        "seed": run.state.seed,
         "generator": run.generator.get_state().tolist(),
         "coverage": run.coverage,
         "notes": run.notes,
@@ -198,7 +199,7 @@ def resume_run(folder: Path, options: FlyaroundOptions, clock: StageClock) -> Ru
     cameras = Cameras(torch.tensor(path["world_to_cam"]), torch.tensor(path["intrinsics"]), *path["size"])
     generator = torch.Generator()
     generator.set_state(torch.tensor(progress["generator"], dtype=torch.uint8))
-    state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"])
+    state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"], progress["seed"])
     for name, seconds in progress["seconds"].items():
         clock.seconds[name] += seconds
     # The planner looks again at the state that the last window left: its coverage is noted anew.

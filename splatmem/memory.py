@@ -13,6 +13,7 @@ from splatmem.cameras import Cameras
 from splatmem.evaluate.metrics import psnr
 from splatmem.free_space import FreeSpace, push_out_of_free_space
 from splatmem.gaussians import Gaussians
+from splatmem.gravity import estimate_down
 from splatmem.lift import LiftSettings, lift
 from splatmem.refine import refine
 from splatmem.render import rasterize
@@ -170,6 +171,11 @@ class SpatialMemory:
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:
         return self.views[0].rgb.float() / 255
+
+    def down(self) -> Float[Tensor, "3"]:
+        """Direction of gravity in the world, as the upright edges of the first view tell it."""
+        camera = self.views[0].camera
+        return estimate_down(self.first_photo, camera) @ camera.world_to_cam[0, :3, :3]
 
     @property
     def nbytes(self) -> int:

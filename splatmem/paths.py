@@ -39,11 +39,13 @@ class Preset:
         curve: cam-to-world (float64) at phases 0..1, given the scene's scale and the subject's distance.
         closed: whether phase 1 is phase 0.
         extent: the word for its size in reports.
+        level: whether it keeps to the scene's horizon however the photo's camera was tilted, or follows that camera's own axes.
     """
 
     curve: Curve
     closed: bool
     extent: str
+    level: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def make_path(
     width: int,
     height: int,
     is_free: FreeSpace | None = None,
+    down: Float[Tensor, "3"] | None = None,
 ) -> PathResult:
     """The cameras of a preset, drawn in towards the first camera until all its positions are free.
 
@@ -84,6 +87,8 @@ def make_path(
         subject_distance: depth of what stands in the photo's middle.
         fov_x_degrees, width, height: of the cameras.
         is_free: tells which positions lie in free space, with a margin; None: everywhere is free.
+        down: direction of gravity in the world; None: the first camera was held upright. Level paths turn about it, and the
+            camera keeps the tilt that it had at first.
 
     Raises:
         ValueError: unknown name, or numbers out of range.
@@ -97,14 +102,32 @@ def make_path(
             raise ValueError(f"the {label} of a path must be a positive number, got {value}")
     preset = PRESETS[name]
     steps = torch.arange(frames, dtype=torch.float64)
-    cam_to_world = preset.curve(steps / (frames if preset.closed else frames - 1), scale, subject_distance)
+    upright = _upright_axes(down) if preset.level else torch.eye(4, dtype=torch.float64)
+
+    def curve(phase: Tensor) -> Tensor:
+        # In upright axes the first camera is tilted; the level curve carries that tilt along.
+        level_distance = subject_distance * upright[2, 2].item()
+        return upright @ preset.curve(phase, scale, level_distance) @ upright.T
+
+    cam_to_world = curve(steps / (frames if preset.closed else frames - 1))
     shrink = 1.0
     if is_free is not None:
-        dense = preset.curve(torch.linspace(0, 1, SAMPLES, dtype=torch.float64), scale, subject_distance)
+        dense = curve(torch.linspace(0, 1, SAMPLES, dtype=torch.float64))
         shrink = _largest_free_factor(torch.cat([cam_to_world[:, :3, 3], dense[:, :3, 3]]), is_free)
     cam_to_world[:, :3, 3] *= shrink
     cameras = Cameras.from_fov(cam_to_world, fov_x_degrees, width, height)
     return PathResult(cameras, shrink, _note(name, preset.extent, shrink), preset.closed)
+
+
+def _upright_axes(down: Float[Tensor, "3"] | None) -> Float[Tensor, "4 4"]:
+    """Rotation from axes with gravity along y, and the first camera looking along z seen from above, to the world."""
+    axes = torch.eye(4, dtype=torch.float64)
+    if down is not None:
+        y = torch.nn.functional.normalize(down.double(), dim=0)
+        z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+        z = torch.nn.functional.normalize(z - y * y[2], dim=0)
+        axes[:3, :3] = torch.stack([torch.linalg.cross(y, z), y, z], dim=1)
+    return axes
 
 
 def _note(name: str, extent: str, shrink: float) -> str:
@@ -196,11 +219,11 @@ def _dolly(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
 
 
 PRESETS = {
-    "turn": Preset(_turn, closed=True, extent="radius"),
-    "orbit": Preset(_orbit, closed=True, extent="radius"),
-    "arc": Preset(_arc, closed=True, extent="width"),
-    "spiral": Preset(_spiral, closed=True, extent="radius"),
-    "dolly": Preset(_dolly, closed=False, extent="length"),
+    "turn": Preset(_turn, closed=True, extent="radius", level=True),
+    "orbit": Preset(_orbit, closed=True, extent="radius", level=True),
+    "arc": Preset(_arc, closed=True, extent="width", level=True),
+    "spiral": Preset(_spiral, closed=True, extent="radius", level=False),
+    "dolly": Preset(_dolly, closed=False, extent="length", level=False),
 }
 PRESET_NAMES = tuple(PRESETS)
 

@@ -39,6 +39,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory) -> Rou
             width=width,
             height=height,
             is_free=memory.is_free,
+            down=memory.down(),
         )
         return Route(made.cameras, [made.note] if made.note else [])
     cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov, frames=frames)

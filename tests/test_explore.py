@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from splatmem.cameras import Cameras
-from splatmem.explore import ExploreSettings, begin_memory, explore, fit_layout
+from splatmem.explore import ExploreSettings, begin_memory, explore, fit_layout, imagine
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
 from splatmem.inpaint.protocol import keep_known
 from splatmem.planner import PlanSettings, candidate_frames, plan_window
@@ -25,8 +25,8 @@ class RecordingInpainter:
     def __call__(self, partial, *, generator, prompt="", reference=None) -> FilledFrames:
         self.given.append(partial)
         grey = torch.full_like(partial.rgb, 0.5)
-        assert partial.layout is not None
-        return FilledFrames(keep_known(partial, grey), partial.layout.render(partial.cameras).depth)
+        assert partial.surroundings is not None
+        return FilledFrames(keep_known(partial, grey), partial.surroundings.render(partial.cameras).depth)
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
     memory = explored[0].first_only()
     cameras = room_turn[[2, 3, 4]]
     reading = memory.read(cameras)
-    layout = fit_layout(memory, room_turn)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, layout)
+    surroundings = imagine(memory, room_turn, seed=0)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
     inpainter = load_inpainter("embedded", steps=1)
     filled = inpainter(partial, generator=torch.Generator().manual_seed(1))
     again = inpainter(partial, generator=torch.Generator().manual_seed(1))

@@ -42,6 +42,8 @@ class Options:
     """Views taken from each clip."""
     encoder: Path | None = None
     """ImageNet weights of EfficientNet-Lite0 (.pth) to start from."""
+    start: Path | None = None
+    """An exported model to go on from instead."""
     seed: int = 0
     export: Path | None = None
     """Write the averaged weights as a transformers folder and stop."""
@@ -134,7 +136,9 @@ def validate(model: SmallDepthForDepthEstimation, frames: dict[str, Tensor], lim
     return {"abs_rel": round(float(np.mean(errors)), 4), "delta1": round(float(np.mean(hits)), 4)}
 
 
-def new_model(encoder: Path | None) -> SmallDepthForDepthEstimation:
+def new_model(encoder: Path | None, start: Path | None = None) -> SmallDepthForDepthEstimation:
+    if start is not None:
+        return SmallDepthForDepthEstimation.from_pretrained(start, dtype=torch.float32)
     model = SmallDepthForDepthEstimation(SmallDepthConfig())
     if encoder is not None:
         weights = torch.load(encoder, weights_only=True, map_location="cpu")
@@ -150,7 +154,7 @@ def train(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.pt"
     frames, held_out = load_frames(options)
-    model = new_model(options.encoder).to(memory_format=torch.channels_last).train()
+    model = new_model(options.encoder, options.start).to(memory_format=torch.channels_last).train()
     average = copy.deepcopy(model).requires_grad_(False).eval()
     for block in (model.encoder._conv_stem, model.encoder._bn0, *model.encoder._blocks[:FROZEN_BLOCKS]):
         block.requires_grad_(False)

@@ -60,14 +60,22 @@ class RoomLayout:
     def render(self, cameras: Cameras) -> LayoutReading:
         """Casts the rays of the pixels from inside the box onto its sides."""
         rays = cameras.world_rays() @ self.axes.T
-        origins = (cameras.centers @ self.axes.T).clamp(self.low + 1e-3, self.high - 1e-3)[:, None, None]
-        safe = torch.where(rays.abs() < 1e-6, torch.full_like(rays, 1e-6), rays)
+        origins = (cameras.centers @ self.axes.T)[:, None, None]
+        depth, rgb, position = self.exit(origins, rays)
+        return LayoutReading(rgb, depth, position, F.normalize(rays, dim=-1))
+
+    def exit(
+        self, origins: Float[Tensor, "*#n 3"], directions: Float[Tensor, "*n 3"]
+    ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"], Float[Tensor, "*n 3"]]:
+        """Where rays leave the box: how many times their direction's length from the origin, which colour there, and
+        where in the room (-1..1). Origins and directions are in the room's axes; an origin outside starts at the side."""
+        origins = origins.clamp(self.low + 1e-3, self.high - 1e-3)
+        safe = torch.where(directions.abs() < 1e-6, torch.full_like(directions, 1e-6), directions)
         exits = torch.where(safe > 0, self.high - origins, self.low - origins) / safe
-        depth, axis = exits.min(dim=-1)
-        position = 2 * (origins + depth[..., None] * rays - self.low) / (self.high - self.low) - 1
-        side = 2 * axis + (rays.gather(-1, axis[..., None])[..., 0] > 0)
-        u, v = _side_coordinates(position, axis)
-        return LayoutReading(_sample(self.textures, side, u, v), depth, position, F.normalize(rays, dim=-1))
+        distance, axis = exits.min(dim=-1)
+        position = 2 * (origins + distance[..., None] * directions - self.low) / (self.high - self.low) - 1
+        side = 2 * axis + (directions.gather(-1, axis[..., None])[..., 0] > 0)
+        return distance, _sample(self.textures, side, *_side_coordinates(position, axis)), position
 
 
 def fit_room_layout(
@@ -75,6 +83,7 @@ def fit_room_layout(
     normals: Float[Tensor, "n 3"],
     rgb: Float[Tensor, "n 3"],
     interior: Float[Tensor, "p 3"],
+    down: Float[Tensor, "3"] | None = None,
 ) -> RoomLayout:
     """Fits the box to surface points that were seen.
 
@@ -83,24 +92,17 @@ def fit_room_layout(
         normals: unit normals that face the camera which saw the point.
         rgb: colours of the points, 0..1.
         interior: positions that must lie inside the room: the cameras, seen and to come.
+        down: the direction of gravity if it is known; else the level surfaces vote for it.
     """
-    axes = _room_axes(normals)
+    axes = _room_axes(normals, down)
     local, local_normals, inside = points @ axes.T, normals @ axes.T, interior @ axes.T
     low, high = _bounds(local, local_normals, inside)
     return RoomLayout(axes, low, high, _textures(local, local_normals, rgb, low, high))
 
 
-def _room_axes(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "3 3"]:
-    """Down from the near-vertical normals, heading from the horizontal ones (their angle modulo 90 degrees)."""
-    down = normals.new_tensor(WORLD_DOWN)
-    for threshold in (0.80, 0.92, 0.97):
-        alignment = normals @ down
-        near = alignment.abs() > threshold
-        if near.float().mean() < 0.03:
-            break
-        # The world's own down stays in the vote, so that a few tilted surfaces do not turn the room.
-        votes = (normals[near] * alignment[near, None].sign()).sum(0) + 0.05 * len(normals) * down
-        down = F.normalize(votes, dim=0)
+def _room_axes(normals: Float[Tensor, "n 3"], down: Float[Tensor, "3"] | None) -> Float[Tensor, "3 3"]:
+    """Down as given or from the level surfaces, heading from the upright ones (their angle modulo 90 degrees)."""
+    down = _voted_down(normals) if down is None else down
     horizontal = normals[(normals @ down).abs() < 0.35]
     ahead = F.normalize(normals.new_tensor([0.0, 0.0, 1.0]) - down * down[2], dim=0)
     side = torch.linalg.cross(down, ahead)
@@ -112,6 +114,20 @@ def _room_axes(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "3 3"]:
             side * heading.cos() - ahead * heading.sin(),
         )
     return torch.stack([side, down, ahead])
+
+
+def _voted_down(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "3"]:
+    """Mean of the normals near the world's down or up, in ever narrower cones."""
+    down = normals.new_tensor(WORLD_DOWN)
+    for threshold in (0.80, 0.92, 0.97):
+        alignment = normals @ down
+        near = alignment.abs() > threshold
+        if near.float().mean() < 0.03:
+            break
+        # The world's own down stays in the vote, so that a few tilted surfaces do not turn the room.
+        votes = (normals[near] * alignment[near, None].sign()).sum(0) + 0.05 * len(normals) * down
+        down = F.normalize(votes, dim=0)
+    return down
 
 
 def _dominant_quarter_angle(angle: Float[Tensor, " n"]) -> Float[Tensor, ""]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.inpaint.layout import RoomLayout
+from splatmem.inpaint.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class PartialFrames:
         known: pixels that must come back unchanged, ``[t, h, w]``.
         trust: 0..1, lower where the memory saw the surface from afar or at a grazing angle, ``[t, h, w]``.
         cameras: one per frame, of the frames' size.
-        layout: the planes of the known, extended: a guess for the unknown, or None.
+        surroundings: a guess for the unknown, all around, or None.
     """
 
     rgb: Float[Tensor, "t h w 3"]
@@ -31,7 +31,7 @@ class PartialFrames:
     known: Bool[Tensor, "t h w"]
     trust: Float[Tensor, "t h w"]
     cameras: Cameras
-    layout: RoomLayout | None = None
+    surroundings: Surroundings | None = None
 
     def __post_init__(self) -> None:
         size = (len(self.cameras), self.cameras.height, self.cameras.width)
@@ -51,7 +51,7 @@ class PartialFrames:
             self.trust[index],
             self.cameras[index],
         )
-        return PartialFrames(*parts, layout=self.layout)
+        return PartialFrames(*parts, surroundings=self.surroundings)
 
 
 @dataclass(frozen=True)

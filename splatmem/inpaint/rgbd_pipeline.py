@@ -47,12 +47,18 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         geometry: Float[Tensor, "b t 6 h w"],
         *,
         steps: int = 4,
+        strength: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "b t 4 h w"]:
-        """Whole windows in the network's units; known pixels take ``partial``."""
+        """Whole windows in the network's units; known pixels take ``partial``.
+
+        Args:
+            strength: where on the flow the sampling starts, 1 at its very beginning; less keeps more of the proposal
+                (SDEdit, Meng et al. 2022).
+        """
         noise = torch.randn(proposal.shape, generator=generator, dtype=proposal.dtype).to(proposal.device)
-        self.scheduler.set_timesteps(sigmas=torch.linspace(1, 1 / steps, steps).tolist(), device=proposal.device)
-        sample = proposal + NOISE_SCALE * noise
+        self.scheduler.set_timesteps(sigmas=(strength * torch.linspace(1, 1 / steps, steps)).tolist(), device=proposal.device)
+        sample = proposal + strength * NOISE_SCALE * noise
         timesteps, sigmas = torch.as_tensor(self.scheduler.timesteps), torch.as_tensor(self.scheduler.sigmas)
         for timestep, sigma in zip(timesteps, sigmas[:-1], strict=True):
             clean = self.unet(sample, sigma.expand(len(sample)), proposal, partial, known, geometry)
@@ -72,6 +78,7 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         geometry: Float[Tensor, "t h w 6"],
         *,
         num_inference_steps: int = 4,
+        strength: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
         """Fills one window at the size that it is given; colours in 0..1, z-depth in any unit."""
@@ -87,6 +94,7 @@ class RGBDInpaintPipeline(DiffusionPipeline):
             known[None, :, None].float(),
             geometry.permute(0, 3, 1, 2)[None],
             steps=num_inference_steps,
+            strength=strength,
             generator=generator,
         )[0]
         rgb = (filled[:, :3] * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
