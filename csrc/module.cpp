@@ -3,12 +3,16 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "dispatch.h"
 #include "rasterizer.h"
@@ -27,69 +31,159 @@ void expect(bool holds, const char* what) {
     if (!holds) throw std::invalid_argument(std::string("splatmem kernels: wrong shape of ") + what);
 }
 
-splatmem::Scene scene_of(const In<2>& means, const In<2>& quats, const In<2>& scales, const In<1>& opacities, const In<2>& colors) {
-    const size_t n = means.shape(0);
-    expect(means.shape(1) == 3, "means");
-    expect(quats.shape(0) == n && quats.shape(1) == 4, "quats");
-    expect(scales.shape(0) == n && scales.shape(1) == 3, "scales");
-    expect(opacities.shape(0) == n, "opacities");
-    expect(colors.shape(0) == n, "colors");
-    expect(n < (size_t{1} << 29), "means: at most 2^29 Gaussians");
-    return {means.data(), quats.data(), scales.data(), opacities.data(), colors.data(),
-            static_cast<int64_t>(n), static_cast<int>(colors.shape(1))};
+using Rows = nb::ndarray<nb::ro, nb::ndim<3>, nb::c_contig, nb::device::cpu>;  // of any type
+
+splatmem::Scalar scalar_of(nb::dlpack::dtype type) {
+    using Code = nb::dlpack::dtype_code;
+    if (type == nb::dtype<float>()) return splatmem::Scalar::float32;
+    if (type == nb::dlpack::dtype{static_cast<uint8_t>(Code::Float), 16, 1}) return splatmem::Scalar::float16;
+    if (type == nb::dlpack::dtype{static_cast<uint8_t>(Code::Bfloat), 16, 1}) return splatmem::Scalar::bfloat16;
+    throw std::invalid_argument("splatmem kernels: colors must be float32, float16 or bfloat16");
 }
 
-splatmem::Camera camera_of(const In<2>& viewmat, const In<2>& k, const Out<3>& image) {
-    expect(viewmat.shape(0) == 4 && viewmat.shape(1) == 4, "viewmat");
-    expect(k.shape(0) == 3 && k.shape(1) == 3, "K");
+// Tensors of a scene. Colours and harmonics have a view axis of length one if all views share them.
+struct SceneTensors {
+    In<2> means, quats, scales;
+    In<1> opacities;
+    std::optional<Rows> colors;
+    std::optional<In<4>> harmonics;
+    int degree;
+
+    void check() const {
+        const size_t n = means.shape(0);
+        expect(means.shape(1) == 3, "means");
+        expect(quats.shape(0) == n && quats.shape(1) == 4, "quats");
+        expect(scales.shape(0) == n && scales.shape(1) == 3, "scales");
+        expect(opacities.shape(0) == n, "opacities");
+        expect(!colors || colors->shape(1) == n, "colors");
+        expect(n < (size_t{1} << 29), "means: at most 2^29 Gaussians");
+        if (colors) scalar_of(colors->dtype());
+        if (!harmonics) return;
+        expect(harmonics->shape(1) == n && harmonics->shape(3) == 3, "harmonics");
+        expect(degree >= 0 && degree <= 3 && static_cast<size_t>((degree + 1) * (degree + 1)) <= harmonics->shape(2), "degree");
+    }
+
+    // As one view sees it.
+    splatmem::Scene of_view(size_t view) const {
+        splatmem::Scene scene{};
+        scene.means = means.data();
+        scene.quats = quats.data();
+        scene.scales = scales.data();
+        scene.opacities = opacities.data();
+        scene.count = static_cast<int64_t>(means.shape(0));
+        scene.degree = degree;
+        if (harmonics) {
+            const size_t row = harmonics->shape(1) * harmonics->shape(2) * 3;
+            scene.harmonics = harmonics->data() + row * std::min(view, harmonics->shape(0) - 1);
+            scene.bands = static_cast<int>(harmonics->shape(2));
+        }
+        if (colors) {
+            const size_t row = colors->shape(1) * colors->shape(2) * colors->itemsize();
+            scene.colors = static_cast<const char*>(colors->data()) + row * std::min(view, colors->shape(0) - 1);
+            scene.colors_type = scalar_of(colors->dtype());
+            scene.channels = static_cast<int>(colors->shape(2));
+        }
+        return scene;
+    }
+};
+
+// Where the gradients of a scene's tensors go, in their shapes and all in float32.
+struct GradientTensors {
+    Out<2> means, quats, scales;
+    Out<1> opacities;
+    std::optional<Out<3>> colors;
+    std::optional<Out<4>> harmonics;
+
+    void check(const SceneTensors& scene) const {
+        expect(means.size() == scene.means.size() && quats.size() == scene.quats.size(), "gradient of means or quats");
+        expect(scales.size() == scene.scales.size() && opacities.size() == scene.opacities.size(), "gradient of scales or opacities");
+        expect(!colors || (scene.colors && colors->size() == scene.colors->size()), "gradient of colors");
+        expect(!harmonics || (scene.harmonics && harmonics->size() == scene.harmonics->size()), "gradient of harmonics");
+    }
+
+    void clear(int threads) const {
+        const auto zero = [&](const auto& tensor) { splatmem::fill_with_zeros(tensor.data(), tensor.size(), threads); };
+        zero(means);
+        zero(quats);
+        zero(scales);
+        zero(opacities);
+        if (colors) zero(*colors);
+        if (harmonics) zero(*harmonics);
+    }
+
+    splatmem::SceneGradients of_view(size_t view) const {
+        splatmem::SceneGradients to{};
+        to.means = means.data();
+        to.quats = quats.data();
+        to.scales = scales.data();
+        to.opacities = opacities.data();
+        const auto row = [&](const auto& tensor) {
+            return tensor.data() + tensor.size() / tensor.shape(0) * std::min(view, tensor.shape(0) - 1);
+        };
+        if (colors) to.colors = row(*colors);
+        if (harmonics) to.harmonics = row(*harmonics);
+        return to;
+    }
+};
+
+splatmem::Camera camera_of(const float* viewmat, const float* k, const float* center, const Out<4>& images) {
     splatmem::Camera camera{};
     for (int row = 0; row < 3; row++) {
-        for (int column = 0; column < 3; column++) camera.rotation[3 * row + column] = viewmat.data()[4 * row + column];
-        camera.translation[row] = viewmat.data()[4 * row + 3];
+        for (int column = 0; column < 3; column++) camera.rotation[3 * row + column] = viewmat[4 * row + column];
+        camera.translation[row] = viewmat[4 * row + 3];
+        camera.center[row] = center[row];
     }
-    camera.fx = k.data()[0];
-    camera.cx = k.data()[2];
-    camera.fy = k.data()[4];
-    camera.cy = k.data()[5];
-    camera.height = static_cast<int>(image.shape(0));
-    camera.width = static_cast<int>(image.shape(1));
+    camera.fx = k[0];
+    camera.cx = k[2];
+    camera.fy = k[4];
+    camera.cy = k[5];
+    camera.height = static_cast<int>(images.shape(1));
+    camera.width = static_cast<int>(images.shape(2));
     return camera;
 }
 
-splatmem::DrawnView* render(
-    const In<2>& means, const In<2>& quats, const In<2>& scales, const In<1>& opacities, const In<2>& colors,
-    const In<2>& viewmat, const In<2>& k, const std::optional<In<1>>& background, const Out<3>& image, const Out<3>& alpha,
-    float near_plane, float far_plane, float radius_clip, float eps2d, bool with_depth, int threads) {
-    const splatmem::Scene scene = scene_of(means, quats, scales, opacities, colors);
-    splatmem::Camera camera = camera_of(viewmat, k, image);
-    camera.near_plane = near_plane;
-    camera.far_plane = far_plane;
-    camera.radius_clip = radius_clip;
-    camera.eps2d = eps2d;
-    expect(image.shape(2) == static_cast<size_t>(scene.channels) + with_depth, "image");
-    expect(alpha.size() == image.shape(0) * image.shape(1), "alpha");
-    expect(!background || background->shape(0) == image.shape(2), "background");
-    const splatmem::ImageOut out{image.data(), alpha.data(), background ? background->data() : nullptr};
+using Drawn = std::unique_ptr<splatmem::DrawnView>;
+
+std::vector<Drawn> draw(
+    const SceneTensors& tensors, const In<3>& viewmats, const In<3>& ks, const In<2>& centers,
+    const std::optional<In<2>>& backgrounds, const Out<4>& images, const Out<4>& alphas, float near_plane, float far_plane,
+    float radius_clip, float eps2d, bool with_depth, int threads) {
+    const size_t views = viewmats.shape(0), channels = images.shape(3), pixels = images.shape(1) * images.shape(2);
+    expect(viewmats.shape(1) == 4 && viewmats.shape(2) == 4, "viewmats");
+    expect(ks.shape(0) == views && ks.shape(1) == 3 && ks.shape(2) == 3, "Ks");
+    expect(centers.shape(0) == views && centers.shape(1) == 3, "centers");
+    const splatmem::Scene first = tensors.of_view(0);
+    const size_t expected = static_cast<size_t>(first.harmonic_channels() + first.channels + with_depth);
+    expect(images.shape(0) == views && channels == expected, "images");
+    expect(alphas.size() == views * pixels, "alphas");
+    expect(!backgrounds || (backgrounds->shape(0) == views && backgrounds->shape(1) == channels), "backgrounds");
+    std::vector<Drawn> drawn;
     nb::gil_scoped_release release;
-    return new splatmem::DrawnView(camera, scene, out, splatmem::RenderSettings{with_depth, threads});
+    for (size_t i = 0; i < views; i++) {
+        splatmem::Camera camera = camera_of(viewmats.data() + 16 * i, ks.data() + 9 * i, centers.data() + 3 * i, images);
+        camera.near_plane = near_plane;
+        camera.far_plane = far_plane;
+        camera.radius_clip = radius_clip;
+        camera.eps2d = eps2d;
+        const splatmem::ImageOut out{
+            images.data() + i * pixels * channels, alphas.data() + i * pixels,
+            backgrounds ? backgrounds->data() + i * channels : nullptr};
+        drawn.push_back(std::make_unique<splatmem::DrawnView>(
+            camera, tensors.of_view(i), out, splatmem::RenderSettings{with_depth, threads}));
+    }
+    return drawn;
 }
 
 void backward(
-    const splatmem::DrawnView& view, const In<2>& means, const In<2>& quats, const In<2>& scales, const In<1>& opacities,
-    const In<2>& colors, const In<3>& image, const In<3>& alpha, const In<3>& grad_image, const In<3>& grad_alpha,
-    const Out<2>& grad_means, const Out<2>& grad_quats, const Out<2>& grad_scales, const Out<1>& grad_opacities,
-    const Out<2>& grad_colors, bool clear, int threads) {
-    const splatmem::Scene scene = scene_of(means, quats, scales, opacities, colors);
+    const splatmem::DrawnView& drawn, const SceneTensors& tensors, size_t view, const In<3>& image, const In<3>& alpha,
+    const In<3>& grad_image, const In<3>& grad_alpha, const GradientTensors& gradients, int threads) {
+    gradients.check(tensors);
     expect(grad_image.size() == image.size() && grad_alpha.size() == alpha.size(), "grad_image or grad_alpha");
-    expect(grad_means.size() == means.size() && grad_quats.size() == quats.size(), "grad_means or grad_quats");
-    expect(grad_scales.size() == scales.size() && grad_opacities.size() == opacities.size(), "grad_scales or grad_opacities");
-    expect(grad_colors.size() == colors.size(), "grad_colors");
     const splatmem::ImageIn in{image.data(), alpha.data(), grad_image.data(), grad_alpha.data()};
-    const splatmem::SceneGradients gradients{
-        grad_means.data(), grad_quats.data(), grad_scales.data(), grad_opacities.data(), grad_colors.data()};
+    const splatmem::Scene scene = tensors.of_view(view);
+    const splatmem::SceneGradients to = gradients.of_view(view);
     nb::gil_scoped_release release;
-    if (clear) splatmem::clear_gradients(scene, gradients, threads);
-    view.backward(scene, in, gradients, threads);
+    drawn.backward(scene, in, to, threads);
 }
 
 template <class T>
@@ -142,15 +236,27 @@ nb::dict projected(const splatmem::DrawnView& drawn) {
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
-    m.def("render", &render, "means"_a, "quats"_a, "scales"_a, "opacities"_a, "colors"_a, "viewmat"_a, "K"_a,
-          "background"_a.none(), "image"_a, "alpha"_a, nb::kw_only(), "near_plane"_a, "far_plane"_a, "radius_clip"_a,
-          "eps2d"_a, "with_depth"_a, "threads"_a, nb::rv_policy::take_ownership,
-          "Draws one view into `image` and `alpha` and returns what its backward pass needs.");
+    nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
+        .def(
+            "__init__",
+            [](SceneTensors* self, In<2> means, In<2> quats, In<2> scales, In<1> opacities, std::optional<Rows> colors,
+               std::optional<In<4>> harmonics, int degree) {
+                const SceneTensors tensors{means, quats, scales, opacities, colors, harmonics, degree};
+                tensors.check();
+                new (self) SceneTensors(tensors);
+            },
+            "means"_a, "quats"_a, "scales"_a, "opacities"_a, "colors"_a.none(), "harmonics"_a.none(), "degree"_a);
+    nb::class_<GradientTensors>(m, "Gradients", "Tensors for the gradients of a Scene; None for those that are not wanted.")
+        .def(
+            nb::init<Out<2>, Out<2>, Out<2>, Out<1>, std::optional<Out<3>>, std::optional<Out<4>>>(), "means"_a, "quats"_a,
+            "scales"_a, "opacities"_a, "colors"_a.none(), "harmonics"_a.none())
+        .def("clear", &GradientTensors::clear, "threads"_a, nb::call_guard<nb::gil_scoped_release>(), "Sets them to zero.");
+    m.def("draw", &draw, "scene"_a, "viewmats"_a, "Ks"_a, "centers"_a, "backgrounds"_a.none(), "images"_a, "alphas"_a,
+          nb::kw_only(), "near_plane"_a, "far_plane"_a, "radius_clip"_a, "eps2d"_a, "with_depth"_a, "threads"_a,
+          "Draws the views into `images` and `alphas` and returns what their backward passes need.");
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")
-        .def("backward", &backward, "means"_a, "quats"_a, "scales"_a, "opacities"_a, "colors"_a, "image"_a, "alpha"_a,
-             "grad_image"_a, "grad_alpha"_a, "grad_means"_a, "grad_quats"_a, "grad_scales"_a, "grad_opacities"_a,
-             "grad_colors"_a, nb::kw_only(), "clear"_a, "threads"_a,
-             "Adds to the gradients, after setting them to zero if `clear`.")
+        .def("backward", &backward, "scene"_a, "view"_a, "image"_a, "alpha"_a, "grad_image"_a, "grad_alpha"_a, "gradients"_a,
+             nb::kw_only(), "threads"_a, "Adds to the gradients; those of colours and harmonics with a view axis, to row `view`.")
         .def("projected", &projected, "The visible Gaussians' ids, radii, means2d, depths, conics, opacities as NumPy arrays.");
     m.def("instruction_sets", &splatmem::instruction_sets, "Those compiled in that this processor has, best first.");
     m.def("instruction_set", [] { return std::string(splatmem::kernels().name); }, "The one in use.");

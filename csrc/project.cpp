@@ -1,5 +1,6 @@
 // Stage 1: projects the scene's Gaussians into a view and keeps a compact record of each one that is visible.
 #include "ewa.h"
+#include "harmonics.h"
 #include "threads.h"
 #include "view.h"
 
@@ -125,11 +126,60 @@ int coarse_pass(const CoarseCull& cull, const Camera& camera, const Scene& scene
     return count;
 }
 
-bool is_finite_beyond(const Scene& scene, const ChannelGroup& group, int64_t gaussian) {
-    float check = 0.f;
-    for (int c = group.first + group.used; c < scene.channels; c++) check += scene.colors[gaussian * scene.channels + c] * 0.f;
+// Whether the colours of the groups after the first are finite; the first group's are checked where they are copied.
+bool is_finite_beyond(const Scene& scene, const ChannelGroup& group, size_t gaussian) {
+    float check = 0.f, value;
+    for (int c = group.first + group.used - scene.harmonic_channels(); c < scene.channels; c++) {
+        read_colors(scene, gaussian, c, 1, &value);
+        check += value * 0.f;
+    }
     return check == 0.f;
 }
+
+// Appends what is visible of sixteen Gaussians to its chunk.
+class ChunkWriter {
+  public:
+    ChunkWriter(ViewState& view, const Scene& scene, size_t begin) : view_(view), scene_(scene), begin_(begin) {}
+
+    LANES_INLINE void add(const ProjectedLanes& lanes, const int32_t* index) {
+        const ChannelGroup& group = view_.first_group;
+        const bool harmonics = scene_.harmonic_channels() && lanes.visible;
+        if (harmonics) seen_.look(view_.camera, scene_, index);
+        float rgb[3] = {};
+        for (unsigned mask = lanes.visible; mask; mask &= mask - 1) {
+            const int lane = __builtin_ctz(mask);
+            const size_t gaussian = static_cast<size_t>(index[lane]), at = begin_ + chunk_.visible;
+            const float depth = lanes.depth[lane];
+            float* record = view_.records.data() + at * view_.stride;
+            if (harmonics) seen_.color(scene_, lane, gaussian, rgb);
+            if (!fill_channels(record, group, scene_, gaussian, rgb, depth) || !is_finite_beyond(scene_, group, gaussian))
+                continue;
+            for (int k = 0; k < kRecordGeometry; k++) record[k] = lanes.geometry[k][lane];
+            if (harmonics && group.used < group.image_channels)
+                for (int c = 0; c < 3; c++) view_.harmonic_colors.data()[3 * at + c] = rgb[c];
+            const auto tile = [&](int k) { return static_cast<uint16_t>(lanes.tiles[k][lane]); };
+            const TileBox box{tile(0), tile(1), tile(2), tile(3)};
+            uint32_t depth_bits;
+            __builtin_memcpy(&depth_bits, &depth, 4);
+            view_.depths.data()[at] = depth;
+            view_.gaussian_ids.data()[at] = static_cast<uint32_t>(gaussian);
+            view_.boxes.data()[at] = box;
+            view_.pair_offsets.data()[at] = chunk_.pairs;
+            chunk_.pairs += box.area();
+            chunk_.visible++;
+            if (depth_bits < chunk_.min_depth) chunk_.min_depth = depth_bits;
+            if (depth_bits > chunk_.max_depth) chunk_.max_depth = depth_bits;
+        }
+    }
+    const Chunk& chunk() const { return chunk_; }
+
+  private:
+    ViewState& view_;
+    const Scene& scene_;
+    const size_t begin_;
+    SeenHarmonics seen_;
+    Chunk chunk_{0, 0, 0, 0, ~0u, 0};
+};
 
 Chunk project_chunk(ViewState& view, const Scene& scene, const Projector& projector, const CoarseCull& cull, int chunk) {
     const int64_t begin = static_cast<int64_t>(chunk) * kChunk;
@@ -137,36 +187,13 @@ Chunk project_chunk(ViewState& view, const Scene& scene, const Projector& projec
     int32_t candidates[kChunkPadded];
     const int count =
         coarse_pass(cull, projector.camera, scene, static_cast<int>(begin), static_cast<int>(end), candidates);
-    const ChannelGroup& group = view.first_group;
-    Chunk result{0, 0, 0, 0, ~0u, 0};
+    ChunkWriter writer(view, scene, begin);
     for (int i = 0; i < count; i += 16) {
         ProjectedLanes lanes(projector, scene, candidates + i, view.tile);
         if (i + 16 > count) lanes.visible &= (1u << (count - i)) - 1;
-        for (unsigned mask = lanes.visible; mask; mask &= mask - 1) {
-            const int lane = __builtin_ctz(mask);
-            const int64_t gaussian = candidates[i + lane];
-            const size_t at = begin + result.visible;
-            const float depth = lanes.depth[lane];
-            float* record = view.records.data() + at * view.stride;
-            if (!fill_channels(record, group, scene.colors + gaussian * scene.channels, depth) ||
-                !is_finite_beyond(scene, group, gaussian))
-                continue;
-            for (int k = 0; k < kRecordGeometry; k++) record[k] = lanes.geometry[k][lane];
-            const auto tile = [&](int k) { return static_cast<uint16_t>(lanes.tiles[k][lane]); };
-            const TileBox box{tile(0), tile(1), tile(2), tile(3)};
-            uint32_t depth_bits;
-            __builtin_memcpy(&depth_bits, &depth, 4);
-            view.depths.data()[at] = depth;
-            view.gaussian_ids.data()[at] = static_cast<uint32_t>(gaussian);
-            view.boxes.data()[at] = box;
-            view.pair_offsets.data()[at] = result.pairs;
-            result.pairs += box.area();
-            result.visible++;
-            if (depth_bits < result.min_depth) result.min_depth = depth_bits;
-            if (depth_bits > result.max_depth) result.max_depth = depth_bits;
-        }
+        writer.add(lanes, candidates + i);
     }
-    return result;
+    return writer.chunk();
 }
 
 }  // namespace

@@ -11,7 +11,6 @@
 namespace splatmem {
 namespace {
 
-constexpr int kGroupChannels = 16;
 constexpr size_t kPooledViews = 4;
 
 // Drawing is parallel inside, so views are drawn one after the other; the lock also guards the memory below.
@@ -39,15 +38,15 @@ void refill_channels(ViewState& view, const Scene& scene, const ChannelGroup& gr
     parallel_for(view.chunk_count, threads, [&](int k) {
         for (uint32_t i = 0; i < view.chunks.data()[k].visible; i++) {
             const size_t at = static_cast<size_t>(k) * kChunk + i;
-            const size_t gaussian = view.gaussian_ids.data()[at];
             fill_channels(
-                view.records.data() + at * view.stride, group, scene.colors + gaussian * scene.channels,
-                view.depths.data()[at]);
+                view.records.data() + at * view.stride, group, scene, view.gaussian_ids.data()[at],
+                view.harmonic_colors.data() + 3 * at, view.depths.data()[at]);
         }
     });
 }
 
-void reserve_projection(ViewState& view, int64_t count) {
+void reserve_projection(ViewState& view, const Scene& scene) {
+    const int64_t count = scene.count;
     view.chunk_count = static_cast<int>((count + kChunk - 1) / kChunk);
     view.chunks.reserve(view.chunk_count);
     view.records.reserve(count * view.stride + 64);
@@ -55,12 +54,14 @@ void reserve_projection(ViewState& view, int64_t count) {
     view.gaussian_ids.reserve(count);
     view.boxes.reserve(count);
     view.pair_offsets.reserve(count);
+    view.harmonic_colors.reserve(scene.harmonic_channels() && view.first_group.image_channels > kGroupChannels ? 3 * count : 0);
 }
 
 }  // namespace
 
 DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& out, const RenderSettings& settings)
-    : image_channels_(scene.channels + settings.with_depth), depth_channel_(settings.with_depth ? scene.channels : -1) {
+    : image_channels_(scene.harmonic_channels() + scene.channels + settings.with_depth),
+      depth_channel_(settings.with_depth ? image_channels_ - 1 : -1) {
     std::lock_guard lock(drawing);
     if (pool().empty()) pool().push_back(std::make_unique<ViewState>());
     state_ = std::move(pool().back());
@@ -73,7 +74,7 @@ DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& o
     view.tile = tile_size(view.first_group.padded);
     view.tiles_x = (camera.width + view.tile - 1) / view.tile;
     view.tiles_y = (camera.height + view.tile - 1) / view.tile;
-    reserve_projection(view, scene.count);
+    reserve_projection(view, scene);
     kernels().project(view, scene, settings.threads);
     sort_and_bin(view, scratch(), settings.threads);
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
@@ -103,17 +104,12 @@ void DrawnView::backward(const Scene& scene, const ImageIn& in, const SceneGradi
     }
 }
 
-void clear_gradients(const Scene& scene, const SceneGradients& gradients, int threads) {
+void fill_with_zeros(float* values, size_t count, int threads) {
     std::lock_guard lock(drawing);
-    const int chunks = static_cast<int>((scene.count + kChunk - 1) / kChunk);
-    parallel_for(chunks, threads, [&](int k) {
-        const int64_t begin = static_cast<int64_t>(k) * kChunk, end = std::min<int64_t>(begin + kChunk, scene.count);
-        const auto clear = [&](float* rows, int64_t columns) { std::fill(rows + begin * columns, rows + end * columns, 0.f); };
-        clear(gradients.means, 3);
-        clear(gradients.quats, 4);
-        clear(gradients.scales, 3);
-        clear(gradients.opacities, 1);
-        clear(gradients.colors, scene.channels);
+    constexpr size_t kPart = 1 << 16;
+    parallel_for(static_cast<int>((count + kPart - 1) / kPart), threads, [&](int part) {
+        const size_t begin = part * kPart;
+        std::fill(values + begin, values + std::min(begin + kPart, count), 0.f);
     });
 }
 

@@ -32,7 +32,7 @@ class DrawnView {
     int depth_channel_;
 };
 
-// Sets gradients to zero, on all threads: fresh pages cost as much as the kernels.
-void clear_gradients(const Scene& scene, const SceneGradients& gradients, int threads);
+// On all threads: fresh pages cost as much as the kernels.
+void fill_with_zeros(float* values, size_t count, int threads);
 
 }  // namespace splatmem

@@ -45,21 +45,31 @@ class Buffer {
     size_t capacity_ = 0;
 };
 
-// Activated parameters, row by row: means [n, 3], quats wxyz [n, 4], scales [n, 3], opacities [n], colors [n, channels].
+enum class Scalar { float32, float16, bfloat16 };
+
+// Activated parameters, row by row. An image's channels are, in this order: red, green and blue of the harmonics if there are
+// any, the colors, and the z-depth if it is asked for.
 struct Scene {
-    const float *means, *quats, *scales, *opacities, *colors;
-    int64_t count;
+    const float *means, *quats, *scales, *opacities;  // [n, 3], wxyz [n, 4], [n, 3], [n]
+    const float* harmonics;  // spherical-harmonic coefficients [n, bands, 3]; bands is 0 if there are none
+    int bands, degree;       // coefficients stored per colour, and the degree that is evaluated: (degree + 1)^2 <= bands
+    const void* colors;      // [n, channels]
+    Scalar colors_type;
     int channels;
+    int64_t count;
+
+    int harmonic_channels() const { return bands > 0 ? 3 : 0; }  // an empty scene has no pointers
 };
 
-// Gradients of the same shapes; the kernels add to them.
+// Gradients of the same shapes; the kernels add to them. Those of harmonics and colors may be null: not wanted.
 struct SceneGradients {
-    float *means, *quats, *scales, *opacities, *colors;
+    float *means, *quats, *scales, *opacities, *harmonics, *colors;
 };
 
 // A pinhole camera with OpenCV axes: camera = rotation world + translation, pixel = f camera.xy / camera.z + c.
 struct Camera {
     float rotation[9], translation[3];
+    float center[3];  // the camera's place in the world
     float fx, fy, cx, cy;
     int width, height;
     float near_plane, far_plane;
@@ -72,9 +82,12 @@ struct ChannelGroup {
     int first;          // channel of the image where the group begins
     int used;           // channels of the image in the group
     int padded;         // channels that the kernels carry: 1, 3, 4, 8 or 16; the last padded - used are zero
-    int depth_channel;  // index in the image, or -1
+    int depth_channel;  // index in the image, or -1; the depth is the image's last channel
     int image_channels; // channels of the image in all
+
+    bool has_depth() const { return depth_channel >= first && depth_channel < first + used; }
 };
+constexpr int kGroupChannels = 16;  // channels of a group at most
 
 // One visible Gaussian. The record holds everything that a tile needs of it, in one or two cache lines.
 struct Record {
@@ -129,6 +142,7 @@ struct ViewState {
     Buffer<uint32_t> gaussian_ids;
     Buffer<TileBox> boxes;
     Buffer<uint32_t> pair_offsets;  // of a Gaussian's first pair within its chunk's pairs
+    Buffer<float> harmonic_colors;  // [3] each, as fill_channels takes them; only where there is more than one group
 
     // sort_and_bin.cpp: pairs by tile, front to back
     Buffer<uint32_t> tile_starts;   // tiles + 1
@@ -173,15 +187,51 @@ struct Kernels {
 
 void sort_and_bin(ViewState& view, Scratch& scratch, int threads);
 
-// Copies a Gaussian's channels of one group into its record; false if one of them is not finite.
-static inline bool fill_channels(float* record, const ChannelGroup& group, const float* colors, float depth) {
-    float check = 0.f;
-    for (int c = 0; c < group.used; c++) {
-        const float value = group.first + c == group.depth_channel ? depth : colors[group.first + c];
-        record[kRecordGeometry + c] = value;
-        check += value * 0.f;
+static inline float float_of_half(uint16_t half) {
+    uint32_t bits = static_cast<uint32_t>(half & 0x7fff) << 13;  // exponent and mantissa, as if the bias were the same
+    float value;
+    __builtin_memcpy(&value, &bits, 4);
+    value *= 0x1p112f;  // the difference of the biases; right for subnormal halves too
+    if (value >= 65536.f) value = half & 0x3ff ? __builtin_nanf("") : __builtin_inff();
+    return half & 0x8000 ? -value : value;
+}
+
+static inline float float_of_bfloat(uint16_t bfloat) {
+    const uint32_t bits = static_cast<uint32_t>(bfloat) << 16;
+    float value;
+    __builtin_memcpy(&value, &bits, 4);
+    return value;
+}
+
+// Copies colour channels [first, first + count) of a Gaussian.
+static inline void read_colors(const Scene& scene, size_t gaussian, int first, int count, float* out) {
+    const size_t at = gaussian * scene.channels + first;
+    switch (scene.colors_type) {
+        case Scalar::float32:
+            for (int c = 0; c < count; c++) out[c] = static_cast<const float*>(scene.colors)[at + c];
+            return;
+        case Scalar::float16:
+            for (int c = 0; c < count; c++) out[c] = float_of_half(static_cast<const uint16_t*>(scene.colors)[at + c]);
+            return;
+        case Scalar::bfloat16:
+            for (int c = 0; c < count; c++) out[c] = float_of_bfloat(static_cast<const uint16_t*>(scene.colors)[at + c]);
     }
-    for (int c = group.used; c < group.padded; c++) record[kRecordGeometry + c] = 0.f;
+}
+
+// Writes a Gaussian's channels of one group into its record; false if one of them is not finite. `rgb` is what the harmonics
+// give, where there are any.
+static inline bool fill_channels(
+    float* record, const ChannelGroup& group, const Scene& scene, size_t gaussian, const float* rgb, float depth) {
+    float* channels = record + kRecordGeometry;
+    const int harmonics = scene.harmonic_channels(), has_depth = group.has_depth();
+    int c = 0;
+    for (; group.first + c < harmonics; c++) channels[c] = rgb[group.first + c];
+    const int colors = group.used - has_depth - c;
+    read_colors(scene, gaussian, group.first + c - harmonics, colors, channels + c);
+    if (has_depth) channels[group.used - 1] = depth;
+    for (c = group.used; c < group.padded; c++) channels[c] = 0.f;
+    float check = 0.f;
+    for (c = 0; c < group.used; c++) check += channels[c] * 0.f;
     return check == 0.f;
 }
 

@@ -7,7 +7,7 @@ capped at 0.999, alphas below 1/255 dropped, and a stop before a pixel's transmi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,34 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.render.extension import load_kernels
-from splatmem.render.spherical_harmonics import view_colors
+from splatmem.render.autograd import ViewSettings, draw
+from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
-MAX_IMAGE_SIDE = 32768
 ALPHA_FLOOR = 1e-10  # of the division that turns accumulated into expected depth, as in gsplat
-
-
-@dataclass(frozen=True)
-class ProjectionSettings:
-    """What the projection needs beside the tensors; the names and meanings are gsplat's."""
-
-    width: int
-    height: int
-    near_plane: float = 0.01
-    far_plane: float = 1e10
-    radius_clip: float = 0.0
-    eps2d: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name in ("width", "height"):
-            side = getattr(self, name)
-            if not 1 <= side <= MAX_IMAGE_SIDE:
-                raise ValueError(f"{name} must lie in 1..{MAX_IMAGE_SIDE} pixels, got {side}")
-        if not 0 < self.near_plane < self.far_plane:
-            raise ValueError(f"expected 0 < near_plane < far_plane, got {self.near_plane} and {self.far_plane}")
-        if not (self.eps2d >= 0 and self.radius_clip >= 0):
-            raise ValueError(f"eps2d and radius_clip must not be negative, got {self.eps2d} and {self.radius_clip}")
 
 
 def rasterization(
@@ -116,11 +93,14 @@ def rasterization(
     _refuse("absgrad", absgrad, False)
     for name, value in unsupported.items():
         _refuse(name, value, "pinhole" if name == "camera_model" else None)
+    settings = ViewSettings(width, height, near_plane, far_plane, radius_clip, eps2d)
+    harmonics = None
     if sh_degree is not None:
-        _check_sh(means, colors, viewmats)
-        colors = view_colors(means, colors, viewmats, sh_degree)
-    settings = ProjectionSettings(width, height, near_plane, far_plane, radius_clip, eps2d)
-    image, alpha, views = _draw(means, quats, scales, opacities, colors, viewmats, Ks, settings, backgrounds, render_mode)
+        _check_harmonics(means, colors, viewmats, sh_degree)
+        settings, harmonics, colors = replace(settings, sh_degree=sh_degree), colors, means.new_zeros(len(means), 0)
+    image, alpha, views = _draw(
+        means, quats, scales, opacities, colors, harmonics, viewmats, Ks, settings, backgrounds, render_mode
+    )
     return image, alpha, _meta(views, len(means), packed, settings)
 
 
@@ -129,7 +109,8 @@ def render_views(
     quats: Tensor,
     scales: Tensor,
     opacities: Tensor,
-    colors: Tensor,
+    sh: Float[Tensor, "n k 3"],
+    extra: Float[Tensor, "n f"] | Float[Tensor, "c n f"] | None,
     viewmats: Tensor,
     Ks: Tensor,
     width: int,
@@ -138,14 +119,29 @@ def render_views(
     backgrounds: Tensor | None = None,
     render_mode: RenderMode = "RGB",
 ) -> tuple[Tensor, Tensor]:
-    """``rasterization`` of plain channels with its default settings, without the cost of its ``meta``."""
-    if means.is_cuda:
+    """``rasterization`` with its default settings of a colour from all its harmonics ``sh`` and any further channels
+    ``extra``, which come after the colour; without the cost of ``meta``."""
+    degree = round(sh.shape[-2] ** 0.5) - 1
+    if not means.is_cuda:
+        settings = ViewSettings(width, height, sh_degree=degree)
+        colors = means.new_zeros(len(means), 0) if extra is None else extra
+        return _draw(means, quats, scales, opacities, colors, sh, viewmats, Ks, settings, backgrounds, render_mode)[:2]
+    views = (viewmats, Ks, width, height)
+    if extra is None:
         return rasterization(
-            means, quats, scales, opacities, colors, viewmats, Ks, width, height,
-            backgrounds=backgrounds, render_mode=render_mode,
+            means, quats, scales, opacities, sh, *views,
+            sh_degree=degree, backgrounds=backgrounds, render_mode=render_mode,
         )[:2]  # fmt: skip
-    settings = ProjectionSettings(width, height)
-    return _draw(means, quats, scales, opacities, colors, viewmats, Ks, settings, backgrounds, render_mode)[:2]
+    colors = _joined(view_colors(means, sh, viewmats), extra)
+    return rasterization(means, quats, scales, opacities, colors, *views, backgrounds=backgrounds, render_mode=render_mode)[:2]
+
+
+def _joined(colors: Tensor, extra: Tensor) -> Tensor:
+    """Both sets of channels side by side, with a view axis if either has one."""
+    if colors.ndim != extra.ndim:
+        views = colors.shape[0] if colors.ndim == 3 else extra.shape[0]
+        colors, extra = (c if c.ndim == 3 else c.expand(views, -1, -1) for c in (colors, extra))
+    return torch.cat([colors, extra], dim=-1)
 
 
 def _draw(
@@ -154,23 +150,33 @@ def _draw(
     scales: Tensor,
     opacities: Tensor,
     colors: Tensor,
+    harmonics: Tensor | None,
     viewmats: Tensor,
     Ks: Tensor,
-    settings: ProjectionSettings,
+    settings: ViewSettings,
     backgrounds: Tensor | None,
     render_mode: RenderMode,
 ) -> tuple[Tensor, Tensor, list]:
     if render_mode not in get_args(RenderMode):
         raise ValueError(f"render_mode must be one of {', '.join(get_args(RenderMode))}, got {render_mode!r}")
+    _check_tensors(means, quats, scales, opacities, colors, harmonics, viewmats, Ks, backgrounds)
     if render_mode in ("D", "ED"):
-        colors, backgrounds = means.new_zeros(len(means), 0), None
-    _check_tensors(means, quats, scales, opacities, colors, viewmats, Ks, backgrounds)
-    with_depth = render_mode != "RGB"
-    if backgrounds is not None and with_depth:
+        colors, harmonics, backgrounds = means.new_zeros(len(means), 0), None, None
+        settings = replace(settings, sh_degree=0)
+    settings = replace(settings, with_depth=render_mode != "RGB")
+    if backgrounds is not None and settings.with_depth:
         backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
-    views: list = []
-    image, alpha = _Rasterize.apply(
-        means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings, with_depth, views
+    image, alpha, views = draw(
+        means,
+        quats,
+        scales,
+        opacities,
+        colors if colors.ndim == 3 else colors[None],
+        harmonics if harmonics is None or harmonics.ndim == 4 else harmonics[None],
+        viewmats,
+        Ks,
+        backgrounds,
+        settings,
     )
     if render_mode.endswith("ED"):
         expected = image[..., -1:] / alpha.clamp_min(ALPHA_FLOOR)
@@ -178,68 +184,7 @@ def _draw(
     return image, alpha, views
 
 
-class _Rasterize(torch.autograd.Function):
-    """The CPU kernels, view by view. ``views`` receives what each view's projection left, for ``meta``."""
-
-    @staticmethod
-    def forward(ctx, means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, settings, with_depth, views):
-        kernels = load_kernels()
-        inputs = [t.detach().contiguous() for t in (means, quats, scales, opacities, colors)]
-        count, channels = len(viewmats), colors.shape[-1] + with_depth
-        image = torch.empty(count, settings.height, settings.width, channels)
-        alpha = torch.empty(count, settings.height, settings.width, 1)
-        for i in range(count):
-            views.append(
-                kernels.render(
-                    *_view_inputs(inputs, i),
-                    viewmats[i].detach().contiguous(),
-                    Ks[i].detach().contiguous(),
-                    None if backgrounds is None else backgrounds[i].detach().contiguous(),
-                    image[i],
-                    alpha[i],
-                    near_plane=settings.near_plane,
-                    far_plane=settings.far_plane,
-                    radius_clip=settings.radius_clip,
-                    eps2d=settings.eps2d,
-                    with_depth=with_depth,
-                    threads=torch.get_num_threads(),
-                )
-            )
-        ctx.save_for_backward(*inputs, image, alpha)
-        ctx.views, ctx.has_background = list(views), backgrounds is not None
-        return image, alpha
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad_image, grad_alpha):
-        *inputs, image, alpha = ctx.saved_tensors
-        grad_image, grad_alpha = grad_image.contiguous(), grad_alpha.contiguous()
-        # The kernels clear what all views share; of colours per view they see one view at a time.
-        grads = [torch.empty_like(t) for t in inputs[:-1]]
-        grads.append(torch.zeros_like(inputs[-1]) if inputs[-1].ndim == 3 else torch.empty_like(inputs[-1]))
-        for i, view in enumerate(ctx.views):
-            view.backward(
-                *_view_inputs(inputs, i),
-                image[i],
-                alpha[i],
-                grad_image[i],
-                grad_alpha[i],
-                *_view_inputs(grads, i),
-                clear=i == 0,
-                threads=torch.get_num_threads(),
-            )
-        grad_backgrounds = None
-        if ctx.has_background and ctx.needs_input_grad[7]:
-            grad_backgrounds = ((1 - alpha) * grad_image).sum(dim=(1, 2))
-        return (*grads, None, None, grad_backgrounds, None, None, None)
-
-
-def _view_inputs(tensors: list[Tensor], view: int) -> list[Tensor]:
-    """Means, quats, scales, opacities and the colours of one view (the last tensor may have a view axis)."""
-    return [*tensors[:-1], tensors[-1][view] if tensors[-1].ndim == 3 else tensors[-1]]
-
-
-def _meta(views: list, count: int, packed: bool, settings: ProjectionSettings) -> dict[str, Any]:
+def _meta(views: list, count: int, packed: bool, settings: ViewSettings) -> dict[str, Any]:
     """What became of the Gaussians in each view, under gsplat's names and in its two layouts.
 
     In NumPy: threads of torch that spin after a short operation would hold up the next view's kernels.
@@ -271,10 +216,17 @@ def _refuse(name: str, value: object, default: object) -> None:
     )
 
 
-def _check_sh(means: Tensor, colors: Tensor, viewmats: Tensor) -> None:
+def _check_harmonics(means: Tensor, harmonics: Tensor, viewmats: Tensor, degree: int) -> None:
     n, c = len(means), len(viewmats)
-    if tuple(colors.shape[:-2]) not in ((n,), (c, n)) or colors.shape[-1] != 3:
-        raise ValueError(f"with sh_degree, colors must have shape ({n}, k, 3) or ({c}, {n}, k, 3), got {tuple(colors.shape)}")
+    if tuple(harmonics.shape[:-2]) not in ((n,), (c, n)) or harmonics.shape[-1] != 3:
+        raise ValueError(
+            f"with sh_degree, colors must have shape ({n}, k, 3) or ({c}, {n}, k, 3), got {tuple(harmonics.shape)}"
+        )
+    if not 0 <= degree <= MAX_DEGREE:
+        raise NotImplementedError(f"sh_degree must lie in 0..{MAX_DEGREE}, got {degree}")
+    bands = (degree + 1) ** 2
+    if bands > harmonics.shape[-2]:
+        raise ValueError(f"sh_degree {degree} needs {bands} coefficients per Gaussian, got {harmonics.shape[-2]}")
 
 
 def _check_tensors(
@@ -283,6 +235,7 @@ def _check_tensors(
     scales: Tensor,
     opacities: Tensor,
     colors: Tensor,
+    harmonics: Tensor | None,
     viewmats: Tensor,
     Ks: Tensor,
     backgrounds: Tensor | None,
@@ -299,8 +252,10 @@ def _check_tensors(
         "viewmats": (viewmats, [(c, 4, 4)]),
         "Ks": (Ks, [(c, 3, 3)]),
     }
+    if harmonics is not None:
+        tensors["spherical harmonics"] = (harmonics, [(n, *harmonics.shape[-2:]), (c, n, *harmonics.shape[-2:])])
     if backgrounds is not None:
-        tensors["backgrounds"] = (backgrounds, [(c, colors.shape[-1])])
+        tensors["backgrounds"] = (backgrounds, [(c, colors.shape[-1] + (0 if harmonics is None else 3))])
     for name, (tensor, shapes) in tensors.items():
         if tuple(tensor.shape) not in shapes:
             raise ValueError(f"{name} must have shape {' or '.join(map(str, shapes))}, got {tuple(tensor.shape)}")

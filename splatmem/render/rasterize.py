@@ -11,7 +11,6 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
 from splatmem.render.rasterization import render_views
-from splatmem.render.spherical_harmonics import view_colors
 
 
 @dataclass
@@ -51,18 +50,17 @@ def rasterize(
         ValueError: if a shape, a dtype or a device does not fit.
     """
     _check(gaussians, cameras, extra, background)
-    colors = view_colors(gaussians.means, gaussians.sh, cameras.world_to_cam)
-    if extra is not None:
-        colors = _joined(colors, extra)
     backgrounds = None
     if background is not None:
-        backgrounds = torch.nn.functional.pad(background, (0, colors.shape[-1] - 3)).expand(len(cameras), -1)
+        features = 0 if extra is None else extra.shape[-1]
+        backgrounds = torch.nn.functional.pad(background, (0, features)).expand(len(cameras), -1)
     image, alpha = render_views(
         gaussians.means,
         gaussians.quats,
         gaussians.scales,
         gaussians.opacities,
-        colors,
+        gaussians.sh,
+        extra,
         cameras.world_to_cam,
         cameras.intrinsics,
         cameras.width,
@@ -76,14 +74,6 @@ def rasterize(
         alpha=alpha[..., 0],
         extra=None if extra is None else image[..., 3:-1],
     )
-
-
-def _joined(colors: Tensor, extra: Tensor) -> Tensor:
-    """Both sets of channels side by side, with a view axis if either has one."""
-    if colors.ndim != extra.ndim:
-        views = colors.shape[0] if colors.ndim == 3 else extra.shape[0]
-        colors, extra = (c if c.ndim == 3 else c.expand(views, -1, -1) for c in (colors, extra))
-    return torch.cat([colors, extra], dim=-1)
 
 
 def _check(gaussians: Gaussians, cameras: Cameras, extra: Tensor | None, background: Tensor | None) -> None:

@@ -69,6 +69,7 @@ def render(
     height: int,
     backgrounds: Tensor | None = None,
     render_mode: str = "RGB",
+    sh_degree: int | None = None,
     eps2d: float = 0.3,
     near_plane: float = 0.01,
     far_plane: float = 1e10,
@@ -76,13 +77,15 @@ def render(
     """The image ``[c, h, w, x]`` and the alpha ``[c, h, w, 1]``, as ``rasterization`` returns them."""
     from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
 
+    viewmats, Ks = viewmats.to(scene.means), Ks.to(scene.means)
     covars, _ = _quat_scale_to_covar_preci(scene.quats, scene.scales, compute_preci=False)
     radii, means2d, depths, conics, _ = _fully_fused_projection(
-        scene.means, covars, viewmats.to(covars), Ks.to(covars), width, height, eps2d, near_plane, far_plane
+        scene.means, covars, viewmats, Ks, width, height, eps2d, near_plane, far_plane
     )
     images, alphas = [], []
     for i in range(len(viewmats)):
-        colors = scene.colors[i] if scene.colors.ndim == 3 else scene.colors
+        colors = _seen_colors(scene, viewmats, sh_degree)
+        colors = colors[i] if colors.ndim == 3 else colors
         if "D" in render_mode:
             depth = depths[i][:, None]
             colors = torch.cat([colors, depth], dim=-1) if "RGB" in render_mode else depth
@@ -96,6 +99,16 @@ def render(
         images.append(image)
         alphas.append(alpha)
     return torch.stack(images), torch.stack(alphas)
+
+
+def _seen_colors(scene: Scene, viewmats: Tensor, sh_degree: int | None) -> Tensor:
+    if sh_degree is None:
+        return scene.colors
+    from gsplat.cuda._torch_impl import _spherical_harmonics
+
+    directions = scene.means - torch.linalg.inv(viewmats)[:, None, :3, 3]
+    coefficients = scene.colors if scene.colors.ndim == 4 else scene.colors.expand(len(viewmats), -1, -1, -1)
+    return (_spherical_harmonics(sh_degree, directions, coefficients) + 0.5).clamp_min(0)
 
 
 def _composite(

@@ -30,14 +30,13 @@ CASES = [
 
 
 def both(
-    scene: Scene, viewmats: Tensor, Ks: Tensor, width: int, height: int, backgrounds: Tensor | None = None, mode: str = "RGB"
+    scene: Scene, viewmats: Tensor, Ks: Tensor, width: int, height: int, backgrounds: Tensor | None = None, **options
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
     """Image and alpha of the kernels and of the oracle, and the gradients of one random loss through each."""
     ours, dense = scene.leaves(torch.float32), scene.leaves(torch.float64)
-    drawn = list(rasterization(*ours.tensors(), viewmats, Ks, width, height, backgrounds=backgrounds, render_mode=mode)[:2])
-    expected = list(
-        render_densely(dense, viewmats, Ks, width, height, None if backgrounds is None else backgrounds.double(), mode)
-    )
+    drawn = list(rasterization(*ours.tensors(), viewmats, Ks, width, height, backgrounds=backgrounds, **options)[:2])
+    exact_backgrounds = None if backgrounds is None else backgrounds.double()
+    expected = list(render_densely(dense, viewmats, Ks, width, height, exact_backgrounds, **options))
     grads = [
         list(torch.autograd.grad(random_loss(tensors), leaves.tensors(), allow_unused=True))
         for tensors, leaves in ((drawn, ours), (expected, dense))
@@ -69,12 +68,27 @@ def test_matches_the_oracle(
     scene = random_scene(300, channels, seed=width)
     viewmats, Ks = random_cameras(views, width, height, seed=height)
     backgrounds = torch.rand(views, channels, generator=torch.Generator().manual_seed(1)) if background else None
-    assert_same(*both(scene, viewmats, Ks, width, height, backgrounds, mode))
+    assert_same(*both(scene, viewmats, Ks, width, height, backgrounds, render_mode=mode))
 
 
 def test_matches_with_colors_per_view() -> None:
     viewmats, Ks = random_cameras(3, 40, 30)
     assert_same(*both(random_scene(200, 4, views=3), viewmats, Ks, 40, 30))
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_spherical_harmonics(instruction_set: str, degree: int) -> None:
+    scene = random_scene(200, 3, seed=degree)
+    scene.colors = 0.5 * torch.randn(200, 16, 3, generator=torch.Generator().manual_seed(degree))  # some colours are clamped
+    viewmats, Ks = random_cameras(2, 44, 31)
+    assert_same(*both(scene, viewmats, Ks, 44, 31, torch.rand(2, 3), render_mode="RGB+D", sh_degree=degree))
+
+
+def test_spherical_harmonics_per_view() -> None:
+    scene = random_scene(100, 3)
+    scene.colors = torch.randn(2, 100, 4, 3, generator=torch.Generator().manual_seed(0))
+    viewmats, Ks = random_cameras(2, 30, 30)
+    assert_same(*both(scene, viewmats, Ks, 30, 30, sh_degree=1))
 
 
 def test_opaque_scene_stops_early() -> None:

@@ -57,21 +57,6 @@ def test_meta_agrees_with_gsplats_projection() -> None:
     torch.testing.assert_close(meta["conics"][drawn], conics[drawn], rtol=2e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_spherical_harmonics(degree: int) -> None:
-    from gsplat.cuda._torch_impl import _spherical_harmonics
-
-    scene = random_scene(80, 3)
-    coefficients = torch.randn(80, 16, 3, generator=torch.Generator().manual_seed(0))
-    viewmats, Ks = random_cameras(2, 24, 24)
-    centers = torch.linalg.inv(viewmats)[:, :3, 3]
-    directions = scene.means[None] - centers[:, None]
-    colors = (_spherical_harmonics(degree, directions, coefficients.expand(2, -1, -1, -1)) + 0.5).clamp_min(0)
-    expected = rasterization(*scene.tensors()[:4], colors, viewmats, Ks, 24, 24)[0]
-    image = rasterization(*scene.tensors()[:4], coefficients, viewmats, Ks, 24, 24, sh_degree=degree)[0]
-    torch.testing.assert_close(image, expected, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("mode", ["RGB", "RGB+ED", "D"])
 def test_empty_scene_is_the_background(mode: str) -> None:
     empty = [torch.zeros(0, *shape, requires_grad=True) for shape in ((3,), (4,), (3,), (), (3,))]
@@ -157,6 +142,7 @@ def test_a_zero_quaternion_is_no_rotation() -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("sh_degree", {"sh_degree": 4, "colors": torch.zeros(5, 25, 3)}),
         ("rasterize_mode", {"rasterize_mode": "antialiased"}),
         ("absgrad", {"absgrad": True}),
         ("sparse_grad", {"sparse_grad": True}),
@@ -168,7 +154,8 @@ def test_a_zero_quaternion_is_no_rotation() -> None:
 )
 def test_what_is_not_supported_names_its_argument(name: str, options: dict) -> None:
     with pytest.raises(NotImplementedError, match=name):
-        draw(*random_scene(5, 3).tensors(), **options)
+        viewmats, Ks = random_cameras(1, 16, 16)
+        rasterization(**{**vars(random_scene(5, 3)), **options}, viewmats=viewmats, Ks=Ks, width=16, height=16)
 
 
 def test_gsplats_defaults_are_accepted() -> None:
@@ -189,12 +176,15 @@ def test_gradients_to_the_cameras_are_refused() -> None:
         ({"opacities": torch.zeros(5, 1)}, "opacities"),
         ({"colors": torch.zeros(2, 5, 3)}, "colors"),
         ({"scales": torch.zeros(5, 3, dtype=torch.float64)}, "float32"),
+        ({"sh_degree": 0, "colors": torch.zeros(5, 1, 3, dtype=torch.float64)}, "float32"),
         ({"viewmats": torch.full((1, 4, 4), float("nan"))}, "finite"),
         ({"viewmats": torch.zeros(0, 4, 4), "Ks": torch.zeros(0, 3, 3)}, "camera"),
         ({"width": 0}, "width"),
         ({"near_plane": 0.0}, "near_plane"),
         ({"render_mode": "depth"}, "render_mode"),
         ({"backgrounds": torch.zeros(3)}, "backgrounds"),
+        ({"sh_degree": 0}, "sh_degree"),
+        ({"sh_degree": 2, "colors": torch.zeros(5, 4, 3)}, "needs 9 coefficients"),
     ],
 )
 def test_wrong_input_is_explained(change: dict, message: str) -> None:

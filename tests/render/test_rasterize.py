@@ -61,6 +61,20 @@ def test_view_dependent_color_changes_across_the_view() -> None:
     torch.testing.assert_close(rgb[-1] - rgb[0], torch.full((3,), slope), atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize("features", [1, 20])
+def test_colour_does_not_depend_on_extra_channels(features: int) -> None:
+    """Also where the channels are drawn in more than one group."""
+    gaussians = wall(side=12)
+    gaussians.sh = torch.randn(len(gaussians), 4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    cameras = Cameras.cat([identity_camera(60, 20, 16)] * 2)
+    extra = torch.rand(len(gaussians), features)
+    drawn = [rasterize(gaussians, cameras), rasterize(gaussians, cameras, extra=extra)]
+    grads = [torch.autograd.grad((d.rgb.square().sum() + d.depth.sum()), gaussians.sh)[0] for d in drawn]
+    torch.testing.assert_close(drawn[0].rgb, drawn[1].rgb)
+    torch.testing.assert_close(drawn[0].depth, drawn[1].depth)
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-5)
+
+
 def test_gradients_reach_every_parameter() -> None:
     gaussians = wall()
     parameters = [gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.opacity_logits, gaussians.sh]
