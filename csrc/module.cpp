@@ -235,6 +235,7 @@ nb::dict projected(const splatmem::DrawnView& drawn) {
 
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
+    m.attr("interface") = 2;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
     nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
         .def(

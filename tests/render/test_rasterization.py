@@ -206,3 +206,9 @@ def test_missing_extension_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(builtins, "__import__", without_kernels)
     with pytest.raises(ImportError, match=r"pip install \.[\s\S]*g\+\+"):
         load_kernels.__wrapped__()
+
+
+def test_extension_of_other_sources_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_kernels(), "interface", -1)
+    with pytest.raises(ImportError, match=r"other sources[\s\S]*build_kernels"):
+        load_kernels.__wrapped__()
