@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,7 @@ from rooms.renderer import Renderer
 from rooms.room import Room, compose_room
 from rooms.sources import Sources, Split
 from rooms.tracing import Tracer
-from rooms.trajectories import Trajectory, good_trajectories, probe_rays
+from rooms.trajectories import Trajectory, good_trajectories, probe_rays, random_trajectory
 
 SHEET_COLUMNS = 5
 
@@ -63,15 +63,13 @@ class Options:
 
 
 def main(options: Options) -> None:
-    match = re.fullmatch(r"(\d+)x(\d+)", options.size)
-    if match is None or min(int(match[1]), int(match[2])) < 8:
-        raise ValueError(f"--size expects WIDTHxHEIGHT such as 256x144, at least 8 pixels each, got {options.size!r}")
+    width, height = parse_size(options.size)
     for name in ("rooms", "clips", "views", "supersampling"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} expects 1 or more, got {getattr(options, name)}")
     sources = Sources.open(options.data, options.split)
     catalogue = Catalogue.of(sources)
-    renderer = Renderer(int(match[1]), int(match[2]), options.supersampling)
+    renderer = Renderer(width, height, options.supersampling)
     rows: list[UInt8[ndarray, "h w 3"]] = []
     for seed in range(options.seed, options.seed + options.rooms):
         start = time.perf_counter()
@@ -89,13 +87,27 @@ def main(options: Options) -> None:
         Image.fromarray(np.concatenate(rows)).save(options.sheet)
 
 
+def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
+    """``256x144`` to (256, 144)."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None or min(int(match[1]), int(match[2])) < 8:
+        raise ValueError(f"{option} expects WIDTHxHEIGHT such as 256x144, at least 8 pixels each, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
 def render_room(
-    rng: np.random.Generator, room: Room, sources: Sources, renderer: Renderer, count: int, views: int
+    rng: np.random.Generator,
+    room: Room,
+    sources: Sources,
+    renderer: Renderer,
+    count: int,
+    views: int,
+    propose: Callable[[np.random.Generator, float, float, int], Trajectory] = random_trajectory,
 ) -> Iterator[Clip]:
-    """Lights a room and renders up to ``count`` clips of it."""
+    """Lights a room and renders up to ``count`` clips of it, along paths that ``propose`` makes."""
     tracer = Tracer(room.meshes)
     aspect = renderer.width / renderer.height
-    paths = list(good_trajectories(rng, room, tracer, count, views, aspect))
+    paths = list(good_trajectories(rng, room, tracer, count, views, aspect, propose))
     if not paths:
         return
     environment = Environment.load(rng, sources.panoramas[int(rng.integers(len(sources.panoramas)))])

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.inpaint.pyramid import push_pull
 
-CLASSICAL_NAMES = ("telea", "navier-stokes", "push-pull")
+OPENCV_RADIUS = 5  # pixels around a point that Telea's and the Navier-Stokes method look at
+PATCH_RADIUS = 3  # of the patches that PatchMatch compares
 
 
 class ClassicalInpainter:
-    """Each frame on its own: Telea 2004 or Navier-Stokes (Bertalmio 2001) by OpenCV, or push-pull.
+    """Fills the colours of each frame on its own; depth is left to the depth estimator, for all methods alike.
 
-    Depth is extended by push-pull in the logarithm, whatever the method.
+    Methods: ``telea`` (2004) and ``navier-stokes`` (Bertalmio 2001) by OpenCV; ``push-pull``; ``smear``: each pixel takes the
+    colour of the nearest known one; ``patchmatch`` (Barnes et al. 2009) by PyPatchMatch.
     """
 
     window_frames = 1
 
     def __init__(self, method: str) -> None:
-        if method not in CLASSICAL_NAMES:
+        """Chooses a method.
+
+        Raises:
+            ValueError: there is no such method, or the library that it needs is not installed.
+        """
+        if method not in _FILLERS:
             raise ValueError(f"a classical inpainter is one of {', '.join(CLASSICAL_NAMES)}, got {method!r}")
+        if method == "patchmatch":
+            _patchmatch_library()
         self.name = method
 
     def __call__(
@@ -33,21 +47,65 @@ class ClassicalInpainter:
         prompt: str = "",
         reference: ReferenceViews | None = None,
     ) -> FilledFrames:
-        known = partial.known[:, None].float()
-        log_depth = torch.where(partial.known, partial.depth, 1.0).clamp(1e-4, 1e6).log()[:, None]
-        depth = torch.where(partial.known, partial.depth, push_pull(log_depth, known)[:, 0].exp())
-        if self.name == "push-pull":
-            rgb = push_pull(partial.rgb.permute(0, 3, 1, 2), known).permute(0, 2, 3, 1)
-        else:
-            rgb = torch.stack([self._opencv(*frame) for frame in zip(partial.rgb, partial.known, strict=True)])
-        return FilledFrames(keep_known(partial, rgb), depth)
+        fill = _FILLERS[self.name]
+        frames = [
+            fill(rgb, known) if known.any() else torch.full_like(rgb, 0.5)
+            for rgb, known in zip(partial.rgb, partial.known, strict=True)
+        ]
+        return FilledFrames(keep_known(partial, torch.stack(frames)), depth=None)
 
-    def _opencv(self, rgb: Tensor, known: Tensor) -> Tensor:
-        import cv2
 
-        if not known.any():
-            return torch.full_like(rgb, 0.5)
-        flag = cv2.INPAINT_TELEA if self.name == "telea" else cv2.INPAINT_NS
-        image = (rgb.clamp(0, 1) * 255).round().byte().numpy()
-        filled = cv2.inpaint(image, (~known).numpy().astype(np.uint8), 5, flag)
-        return torch.from_numpy(filled).float() / 255
+def _opencv(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], navier_stokes: bool) -> Float[Tensor, "h w 3"]:
+    import cv2
+
+    flag = cv2.INPAINT_NS if navier_stokes else cv2.INPAINT_TELEA
+    return _from_bytes(cv2.inpaint(_to_bytes(rgb), (~known).numpy().astype(np.uint8), OPENCV_RADIUS, flag))
+
+
+def _push_pull(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
+    return push_pull(rgb.permute(2, 0, 1)[None], known[None, None].float())[0].permute(1, 2, 0)
+
+
+def _smear(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
+    nearest = distance_transform_edt(~known.numpy(), return_distances=False, return_indices=True)
+    row, column = torch.from_numpy(np.asarray(nearest)).long()
+    return rgb[row, column]
+
+
+def _patchmatch(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
+    library = _patchmatch_library()
+    library.set_random_seed(0)
+    return _from_bytes(library.inpaint(_to_bytes(rgb), (~known).numpy().astype(np.uint8), patch_size=PATCH_RADIUS))
+
+
+def _patchmatch_library():
+    """PyPatchMatch, loaded when it is asked for.
+
+    Raises:
+        ValueError: it is not installed, or its compiled part does not load.
+    """
+    try:
+        import patchmatch
+    except ImportError as error:
+        raise ValueError("the filler 'patchmatch' needs PyPatchMatch: pip install 'splatmem[evaluate]'") from error
+    if not patchmatch.patchmatch_available:
+        raise ValueError("PyPatchMatch is installed, but its compiled library does not load on this machine")
+    return patchmatch
+
+
+def _to_bytes(rgb: Float[Tensor, "h w 3"]) -> UInt8[ndarray, "h w 3"]:
+    return (rgb.clamp(0, 1) * 255).round().byte().numpy()
+
+
+def _from_bytes(picture: UInt8[ndarray, "h w 3"]) -> Float[Tensor, "h w 3"]:
+    return torch.from_numpy(picture).float() / 255
+
+
+_FILLERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "telea": lambda rgb, known: _opencv(rgb, known, navier_stokes=False),
+    "navier-stokes": lambda rgb, known: _opencv(rgb, known, navier_stokes=True),
+    "push-pull": _push_pull,
+    "smear": _smear,
+    "patchmatch": _patchmatch,
+}
+CLASSICAL_NAMES = tuple(_FILLERS)

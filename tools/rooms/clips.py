@@ -87,7 +87,20 @@ def read_clip(path: Path) -> Clip:
 
 
 def export_scene(clip: Clip, folder: Path) -> None:
-    """Writes ``transforms.json``, ``images/*.png`` and ``depth/*.png`` (16 bits, millimetres) as nerfstudio reads them.
+    """Writes a clip as ``write_scene`` does."""
+    write_scene(folder, clip.rgb, clip.depth_mm, clip.cam_to_world, clip.fov_x_degrees, clip.kind)
+
+
+def write_scene(
+    folder: Path,
+    rgb: UInt8[ndarray, "v h w 3"],
+    depth_mm: UInt16[ndarray, "v h w"] | None,
+    cam_to_world: Float[ndarray, "v 4 4"],
+    fov_x_degrees: float,
+    kind: str,
+) -> None:
+    """Writes ``transforms.json``, ``images/*.png`` and, where depth is known, ``depth/*.png`` (16 bits, millimetres) as
+    nerfstudio reads them; see ``Clip`` for the arguments.
 
     The folder appears whole or not at all, and replaces one of the same name.
     """
@@ -95,23 +108,27 @@ def export_scene(clip: Clip, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         scene = Path(temporary) / folder.name
         (scene / "images").mkdir(parents=True)
-        (scene / "depth").mkdir()
-        frames = []
-        for index, (rgb, depth, pose) in enumerate(zip(clip.rgb, clip.depth_mm, clip.cam_to_world, strict=True)):
-            image, depth_image = f"images/frame_{index:05d}.png", f"depth/frame_{index:05d}.png"
-            Image.fromarray(rgb).save(scene / image)
-            Image.fromarray(depth).save(scene / depth_image)
-            frames.append({"file_path": image, "depth_file_path": depth_image, "transform_matrix": pose.tolist()})
-        transforms = _intrinsics(clip) | {"path_kind": clip.kind, "frames": frames}
+        frames: list[dict[str, object]] = []
+        for index, (picture, pose) in enumerate(zip(rgb, cam_to_world, strict=True)):
+            name = f"images/frame_{index:05d}.png"
+            Image.fromarray(picture).save(scene / name)
+            frames.append({"file_path": name, "transform_matrix": pose.tolist()})
+        if depth_mm is not None:
+            (scene / "depth").mkdir()
+            for index, depth in enumerate(depth_mm):
+                name = f"depth/frame_{index:05d}.png"
+                Image.fromarray(depth).save(scene / name)
+                frames[index]["depth_file_path"] = name
+        height, width = rgb.shape[1:3]
+        transforms = _intrinsics(width, height, fov_x_degrees) | {"path_kind": kind, "frames": frames}
         (scene / "transforms.json").write_text(json.dumps(transforms, indent=2))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(scene, folder)
 
 
-def _intrinsics(clip: Clip) -> dict[str, object]:
-    height, width = clip.depth_mm.shape[1:]
-    focal = 0.5 * width / np.tan(np.radians(clip.fov_x_degrees) / 2)
+def _intrinsics(width: int, height: int, fov_x_degrees: float) -> dict[str, object]:
+    focal = 0.5 * width / np.tan(np.radians(fov_x_degrees) / 2)
     return {
         "camera_model": "PINHOLE",
         "w": width,

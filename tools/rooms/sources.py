@@ -16,7 +16,7 @@ HELD_OUT_LIBRARY = "KatorLegaz"
 """The furniture library that training never shows (90 models: seats, tables, shelves, lamps, kitchen and office things)."""
 
 INDOOR_PANORAMAS = ("apartment", "hall", "lab", "lobby", "night", "studio", "warehouse", "workshop")
-"""Panoramas that training never shows."""
+"""Panoramas that training never shows. All but ``night`` show the inside of a building."""
 
 PHOTO_HOLD_OUT_STRIDE = 5
 """Every fifth photograph is for validation only."""
@@ -39,6 +39,9 @@ WALL_TEXTURES = (
     "roughcast", "smallWhiteBricks", "wallBeigeTile", "smallBricks", "stoneWall", "stucco_1", "drywall_1", "brick_wall_1",
     "concrete_1",
 )  # fmt: skip
+HELD_OUT_FLOOR_TEXTURES = ("wood_2", "redTiles", "blueTiles", "lightBlueTile", "concrete_3")
+HELD_OUT_WALL_TEXTURES = ("cinder_blocks_1", "smallRedBricks", "stone2Wall", "stone3Wall", "concrete_4", "cardboard_4")
+"""For validation only, where they take the place of the others."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ class Sources:
         return Sources(
             split=split,
             catalogues={name: path for name, path in catalogues.items() if validation or name != HELD_OUT_LIBRARY},
-            floors=tuple(path for path in textures if path.stem in FLOOR_TEXTURES),
-            walls=tuple(path for path in textures if path.stem in WALL_TEXTURES),
+            floors=tuple(p for p in textures if p.stem in (HELD_OUT_FLOOR_TEXTURES if validation else FLOOR_TEXTURES)),
+            walls=tuple(p for p in textures if p.stem in (HELD_OUT_WALL_TEXTURES if validation else WALL_TEXTURES)),
             photos=tuple(p for i, p in enumerate(photos) if (i % PHOTO_HOLD_OUT_STRIDE == 0) == validation),
             panoramas=tuple(p for p in panoramas if (p.stem in INDOOR_PANORAMAS) == validation),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,14 @@ def pan360(
     return np.stack(poses)
 
 
+def closed_turn(
+    centre: Float[ndarray, "3"], views: int, azimuth: float, elevation: float, radius: float = 0.0
+) -> Float[ndarray, "v 4 4"]:
+    """A full turn as ``pan360`` makes it whose last view is the first again."""
+    poses = pan360(centre, views - 1, azimuth, elevation, radius)
+    return np.concatenate([poses, poses[:1]])
+
+
 def orbit(eye: Float[ndarray, "3"], target: Float[ndarray, "3"], views: int, sweep: float) -> Float[ndarray, "v 4 4"]:
     """An arc of ``sweep`` radians about the vertical axis through ``target``, with ``eye`` in its middle."""
     offset = eye - target
@@ -109,6 +117,13 @@ def random_trajectory(rng: np.random.Generator, width: float, depth: float, view
         turn = rng.uniform(-0.2, 0.2) if kind == "dolly" else rng.uniform(-0.7, 0.7)
         poses = straight(eye, end, views, azimuth, turn, elevation)
     return Trajectory(kind, poses, float(rng.uniform(*FOV_RANGE)))
+
+
+def random_closed_turn(rng: np.random.Generator, width: float, depth: float, views: int) -> Trajectory:
+    """A full turn with a little parallax, back to its start, in the middle of a room of this size."""
+    eye = np.array([rng.uniform(-0.3, 0.3) * width, rng.uniform(1.2, 1.6), rng.uniform(-0.3, 0.3) * depth])
+    poses = closed_turn(eye, views, rng.uniform(0, 2 * np.pi), rng.uniform(-0.2, 0.0), rng.uniform(0.06, 0.16))
+    return Trajectory("pan360", poses, float(rng.uniform(*FOV_RANGE)))
 
 
 def probe_rays(cam_to_world: Float[ndarray, "4 4"], fov_x_degrees: float, aspect: float) -> Float[ndarray, "r 3"]:
@@ -157,14 +172,23 @@ def is_worth_showing(kind: str, statistics: list[ViewStatistics]) -> bool:
 
 
 def good_trajectories(
-    rng: np.random.Generator, room: Room, tracer: Tracer, count: int, views: int, aspect: float
+    rng: np.random.Generator,
+    room: Room,
+    tracer: Tracer,
+    count: int,
+    views: int,
+    aspect: float,
+    propose: Callable[[np.random.Generator, float, float, int], Trajectory] = random_trajectory,
 ) -> Iterator[Trajectory]:
-    """Up to ``count`` paths that keep clear of everything and are worth showing; fewer in a room that offers no more."""
+    """Up to ``count`` paths that keep clear of everything and are worth showing; fewer in a room that offers no more.
+
+    ``propose`` makes a path from the random generator, the room's width and depth and the number of views.
+    """
     found = 0
     for _ in range(count * TRIES_PER_CLIP):
         if found == count:
             return
-        path = random_trajectory(rng, room.width, room.depth, views)
+        path = propose(rng, room.width, room.depth, views)
         if not all(is_clear(tracer, room, pose[:3, 3]) for pose in path.cam_to_world):
             continue
         statistics = [view_statistics(tracer, pose, path.fov_x_degrees, aspect) for pose in path.cam_to_world]

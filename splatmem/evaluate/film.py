@@ -1,0 +1,218 @@
+"""The films that are compared: made by the loop with its memory, or, as the ablation, without one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.depth import DepthEstimator, DepthPrediction
+from splatmem.depth.agreement import agree
+from splatmem.evaluate.scenes import Scene
+from splatmem.explore import ExploreSettings, begin_memory, explore, fit_layout, references, with_depth
+from splatmem.film import BATCH, shown
+from splatmem.inpaint import PartialFrames, VideoInpainter
+from splatmem.inpaint.blend import blend_colours
+from splatmem.memory import SpatialMemory
+from splatmem.timing import StageClock
+
+
+@dataclass(frozen=True)
+class Film:
+    """One method's film along a scene's cameras, at the film's size.
+
+    Attributes:
+        rgb: as it is shown, ``[v, h, w, 3]``.
+        depth: z-depth in the scene's unit, ``inf`` where there is none, ``[v, h, w]``.
+        known: pixels that are more than a smear of their surroundings, ``[v, h, w]``.
+        memory: that it was read from; None for the ablation.
+        seconds: by stage, and ``total``.
+        generated_frames: frames that went through the inpainter.
+        gaussians, memory_bytes: of the memory; of the largest throw-away one for the ablation.
+    """
+
+    rgb: Float[Tensor, "v h w 3"]
+    depth: Float[Tensor, "v h w"]
+    known: Bool[Tensor, "v h w"]
+    memory: SpatialMemory | None
+    seconds: dict[str, float]
+    generated_frames: int
+    gaussians: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A memory that holds the photo and nothing else, and what it took."""
+
+    memory: SpatialMemory
+    seconds: dict[str, float]
+
+    def copy(self) -> SpatialMemory:
+        """To go on with: neither Gaussians nor views are ever changed in place."""
+        return SpatialMemory(self.memory.gaussians, list(self.memory.views), self.memory.scale)
+
+
+class ScaledToTruth:
+    """A depth estimator for the photo, brought to the unit of the scene's cameras by one factor.
+
+    A single picture does not tell its scale, and the cameras' steps must be right for what is near and far: the estimate is
+    multiplied by the median ratio of true to estimated depth where the truth has depth. Where it has none, the estimate is
+    taken as it is; in a turn on the spot scale makes no difference.
+    """
+
+    name = "scaled to the truth"
+
+    def __init__(self, estimate: DepthEstimator, scene: Scene) -> None:
+        self.estimate, self.scene = estimate, scene
+
+    def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
+        depth = self.estimate(images, fov_x_degrees=fov_x_degrees).depth
+        usable = self.scene.photo_measured & torch.isfinite(depth[0])
+        scale = (self.scene.photo_depth / depth[0])[usable].median() if usable.any() else 1.0
+        return DepthPrediction(depth * scale, metric=True)
+
+
+class TrueDepth:
+    """The photo's true depth; where none was measured, the estimate in agreement with it."""
+
+    name = "the truth"
+
+    def __init__(self, estimate: DepthEstimator, scene: Scene) -> None:
+        self.estimate, self.scene = estimate, scene
+
+    def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
+        depth = self.estimate(images, fov_x_degrees=fov_x_degrees).depth[0]
+        agreed = agree(depth, self.scene.photo_depth, self.scene.photo_measured)
+        return DepthPrediction(agreed.depth[None], metric=True)
+
+
+def begin(scene: Scene, estimate_photo_depth: DepthEstimator, settings: ExploreSettings) -> Begun:
+    """Lifts the photo; all methods go on from there."""
+    clock, started = StageClock(), time.perf_counter()
+    memory = begin_memory(scene.photo, scene.path[0], estimate_photo_depth, settings, clock)
+    return Begun(memory, {**clock.seconds, "total": time.perf_counter() - started})
+
+
+def film_with_memory(
+    begun: Begun,
+    path: Cameras,
+    inpainter: VideoInpainter,
+    estimate_depth: DepthEstimator,
+    seed: int,
+    settings: ExploreSettings,
+) -> Film:
+    """The product: the loop makes what is unknown, and the film is read from the memory."""
+    memory, clock, started = begun.copy(), StageClock(), time.perf_counter()
+    generator = torch.Generator().manual_seed(seed)
+    state = explore(memory, path, inpainter, estimate_depth, generator, settings, clock)
+    frames, depths, knowns = [], [], []
+    for first in range(0, len(path), BATCH):
+        with clock.stage("render"):
+            reading = memory.read(path[slice(first, first + BATCH)])
+            frames.append(shown(reading))
+        depths.append(torch.where(reading.known, reading.depth, torch.inf))
+        knowns.append(reading.known)
+    return Film(
+        rgb=torch.cat(frames),
+        depth=torch.cat(depths),
+        known=torch.cat(knowns),
+        memory=memory,
+        seconds=_added(begun.seconds, {**clock.seconds, "total": time.perf_counter() - started}),
+        generated_frames=state.generated_frames,
+        gaussians=len(memory.gaussians),
+        memory_bytes=memory.nbytes,
+    )
+
+
+def film_without_memory(
+    begun: Begun,
+    path: Cameras,
+    inpainter: VideoInpainter,
+    estimate_depth: DepthEstimator,
+    seed: int,
+    settings: ExploreSettings,
+) -> Film:
+    """The ablation: the same model makes every frame after the photo, window by window in film order.
+
+    A window is conditioned on the last frames only: it reads a throw-away memory that holds the window before it (the photo,
+    for the first) and nothing else, so the camera is followed as well as in the product. Its filled frames are the film.
+    """
+    throw_away, clock, started = begun.copy(), StageClock(), time.perf_counter()
+    generator = torch.Generator().manual_seed(seed)
+    with clock.stage("render"):
+        reading = throw_away.read(path[0])
+    frames, depths = [shown(reading)], [reading.depth]
+    gaussians, size = len(throw_away.gaussians), throw_away.nbytes
+    for first in range(1, len(path), inpainter.window_frames):
+        cameras = path[slice(first, first + inpainter.window_frames)]
+        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, generator, clock)
+        frames.append(rgb)
+        depths.append(depth)
+        if first + len(cameras) < len(path):
+            throw_away = _remembering_only(rgb, depth, cameras, settings, clock)
+            gaussians, size = max(gaussians, len(throw_away.gaussians)), max(size, throw_away.nbytes)
+    rgb = torch.cat(frames)
+    return Film(
+        rgb=rgb,
+        depth=torch.cat(depths),
+        known=torch.ones(rgb.shape[:3], dtype=torch.bool),
+        memory=None,
+        seconds=_added(begun.seconds, {**clock.seconds, "total": time.perf_counter() - started}),
+        generated_frames=len(path) - 1,
+        gaussians=gaussians,
+        memory_bytes=size,
+    )
+
+
+def _next_frames(
+    memory: SpatialMemory,
+    cameras: Cameras,
+    inpainter: VideoInpainter,
+    estimate_depth: DepthEstimator,
+    generator: torch.Generator,
+    clock: StageClock,
+) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
+    """One window as the loop would fill it, joined to the known as the loop would join it."""
+    layout = fit_layout(memory, cameras)
+    with clock.stage("read"):
+        reading = memory.read(cameras)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, layout)
+    with clock.stage("fill"):
+        filled = inpainter(partial, generator=generator, reference=references(memory))
+    filled = with_depth(filled, estimate_depth, clock)
+    assert filled.depth is not None
+    with clock.stage("depth"):
+        depth = [agree(*frame).depth for frame in zip(filled.depth, reading.depth, reading.known, strict=True)]
+    rgb = [blend_colours(*frame) for frame in zip(filled.rgb, reading.rgb, reading.known, strict=True)]
+    return torch.stack(rgb), torch.stack(depth)
+
+
+def _remembering_only(
+    rgb: Float[Tensor, "t h w 3"],
+    depth: Float[Tensor, "t h w"],
+    cameras: Cameras,
+    settings: ExploreSettings,
+    clock: StageClock,
+) -> SpatialMemory:
+    """A memory of these frames and nothing else."""
+    memory = SpatialMemory()
+    for index in range(len(cameras)):
+        camera = cameras[index]
+        with clock.stage("read"):
+            unknown = ~memory.read(camera).known[0] if memory.views else torch.ones(depth.shape[1:], dtype=torch.bool)
+        if int(unknown.sum()) < settings.min_write_pixels:
+            continue
+        with clock.stage("write"):
+            memory.write(rgb[index], depth[index], camera, unknown)
+        with clock.stage("refine"):
+            memory.refine(settings.refine_steps)
+    return memory
+
+
+def _added(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+    return {name: first.get(name, 0.0) + second.get(name, 0.0) for name in {**first, **second}}

@@ -1,0 +1,208 @@
+"""Scenes to compare a film with: posed pictures, and depth where it is known.
+
+A scene is a folder in nerfstudio's convention: ``transforms.json`` with a ``file_path`` per frame and, where depth is known, a
+``depth_file_path``: 16-bit PNGs in millimetres (``depth_unit_scale_factor`` 0.001) with 0 where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.conventions import relative_to
+from splatmem.io.photo import load_photo
+from splatmem.io.text import is_number
+from splatmem.io.transforms_json import parse_json, parse_transforms
+
+METRES_PER_STEP = 0.001
+SMALLEST_SIDE = 32
+SAME_SHAPE = 0.02  # two pictures whose aspect ratios differ by less than this show the same view
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+STILL = 1e-4  # cameras that lie closer together than this, in the cameras' unit, turn on the spot
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the scene's cameras really saw.
+
+    Attributes:
+        cameras: ``v`` cameras; the first is the identity.
+        rgb: sRGB in 0..1, ``[v, h, w, 3]``.
+        depth: z-depth in the cameras' unit, ``inf`` where not measured, ``[v, h, w]``.
+        measured: pixels whose depth is known, ``[v, h, w]``.
+    """
+
+    cameras: Cameras
+    rgb: Float[Tensor, "v h w 3"]
+    depth: Float[Tensor, "v h w"]
+    measured: Bool[Tensor, "v h w"]
+
+    @property
+    def turns_on_the_spot(self) -> bool:
+        """Whether the cameras only rotate: then what they see of each other does not depend on depth."""
+        centres = self.cameras.centers
+        return bool((centres - centres[0]).norm(dim=-1).max() < STILL)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a film begins with, and what it is compared with.
+
+    Attributes:
+        name: of its folder.
+        photo: the first picture at the film's size, ``[H, W, 3]``: all that the film is made from.
+        path: the cameras at the film's size; the first is the identity.
+        photo_depth, photo_measured: true depth of the photo, as in ``Truth``, ``[H, W]``.
+        truth: at the film's size, or at the pictures' own where that is smaller: enlarged pictures are soft, and would
+            reward soft films.
+    """
+
+    name: str
+    photo: Float[Tensor, "H W 3"]
+    path: Cameras
+    photo_depth: Float[Tensor, "H W"]
+    photo_measured: Bool[Tensor, "H W"]
+    truth: Truth
+
+
+def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int] | None = None) -> Scene:
+    """Reads a scene.
+
+    Args:
+        folder: of the scene.
+        frames: how many of its frames to take, evenly spread from the first to the last; all by default.
+        size: (width, height) of the film; that of the first picture by default. Pictures of another shape are cropped to it.
+
+    Raises:
+        ValueError: a file is missing, damaged or does not fit the others; the message names it.
+    """
+    file = folder / "transforms.json"
+    if not file.is_file():
+        raise ValueError(f"{folder} is no scene: expected a folder with transforms.json (nerfstudio's convention) and images")
+    content = parse_json(file)
+    entries = content.get("frames") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or len(entries) < 2 or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{file}: expected 'frames', a list of at least 2 objects")
+    chosen = spread(len(entries), frames)
+    entries = [entries[i] for i in chosen]
+    pictures = [_picture_file(folder, entry, f"{file}: frame {i}") for i, entry in zip(chosen, entries, strict=True)]
+    own = _picture_size(pictures[0])
+    width, height = size or own
+    if min(width, height) < SMALLEST_SIDE:
+        raise ValueError(f"{folder.name}: a film's sides have at least {SMALLEST_SIDE} pixels, got {width}x{height}")
+    for picture in pictures:
+        _require_shape(picture, _picture_size(picture), own, pictures[0])
+    stated = [_stated_size(content, entry, own) for entry in entries]
+    for (w, h), picture in zip(stated, pictures, strict=True):
+        _require_shape(picture, own, (w, h), file)
+    content = {**content, "frames": [{**e, "w": w, "h": h} for e, (w, h) in zip(entries, stated, strict=True)]}
+    path = parse_transforms(content, str(file), width=width, height=height, fov_x_degrees=None)
+    path = relative_to(path, path[0])
+    shown = _compared_size(own, (width, height))
+    unit = _depth_unit(content, file)
+    depths = [_depth_file(folder, entry, f"{file}: frame {i}") for i, entry in zip(chosen, entries, strict=True)]
+    depth = torch.stack([_read_depth(f, p, unit, shown) for f, p in zip(depths, pictures, strict=True)])
+    photo_depth = _read_depth(depths[0], pictures[0], unit, (width, height))
+    rgb = torch.stack([load_photo(picture, *shown).rgb for picture in pictures])
+    photo = load_photo(pictures[0], width, height).rgb
+    truth = Truth(path.resized(*shown), rgb, depth, torch.isfinite(depth))
+    return Scene(folder.resolve().name, photo, path, photo_depth, torch.isfinite(photo_depth), truth)
+
+
+def spread(count: int, wanted: int | None) -> list[int]:
+    """``wanted`` numbers of 0..count-1, evenly spread, with the first and the last; all where fewer are there."""
+    if wanted is None or wanted >= count:
+        return list(range(count))
+    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+
+
+def _picture_file(folder: Path, entry: dict[str, Any], where: str) -> Path:
+    name = entry.get("file_path")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{where}: expected 'file_path', the name of its picture")
+    candidates = [folder / name, *(folder / f"{name}{suffix}" for suffix in PICTURE_SUFFIXES)]
+    found = next((file for file in candidates if file.is_file()), None)
+    if found is None:
+        raise ValueError(f"{where}: there is no picture {folder / name}")
+    return found
+
+
+def _depth_file(folder: Path, entry: dict[str, Any], where: str) -> Path | None:
+    name = entry.get("depth_file_path")
+    if name is None:
+        return None
+    if not isinstance(name, str) or not (folder / name).is_file():
+        raise ValueError(
+            f"{where}: there is no depth map {folder / str(name)}; leave 'depth_file_path' out where none is known"
+        )
+    return folder / name
+
+
+def _picture_size(file: Path) -> tuple[int, int]:
+    """(width, height) of the upright picture."""
+    from PIL import ImageOps
+
+    try:
+        with Image.open(file) as image:
+            return ImageOps.exif_transpose(image).size if image.getexif() else image.size
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{file} cannot be read as a picture: {error}") from error
+
+
+def _stated_size(content: dict[str, Any], entry: dict[str, Any], own: tuple[int, int]) -> tuple[float, float]:
+    """The size that a frame's intrinsics are for: pictures may have been scaled since."""
+    stated = {**content, **entry}
+    sides = [stated.get(key) for key in ("w", "h")]
+    return (sides[0], sides[1]) if all(is_number(side) and side > 0 for side in sides) else own  # type: ignore[return-value]
+
+
+def _require_shape(file: Path, size: Sequence[float], expected: Sequence[float], source: Path) -> None:
+    ratio = size[0] / size[1] * expected[1] / expected[0]
+    if abs(ratio - 1) > SAME_SHAPE:
+        raise ValueError(
+            f"{file} has {size[0]}x{size[1]} pixels: expected the shape of {expected[0]:g}x{expected[1]:g}, as {source} has it"
+        )
+
+
+def _compared_size(own: tuple[int, int], film: tuple[int, int]) -> tuple[int, int]:
+    """The film's size, or that of the pictures' part which it shows, where that is smaller."""
+    share = min(own[0] / film[0], own[1] / film[1])
+    return film if share >= 1 else (max(1, round(share * film[0])), max(1, round(share * film[1])))
+
+
+def _depth_unit(content: dict[str, Any], file: Path) -> float:
+    """Units of the cameras for each step of the depth maps."""
+    unit = content.get("depth_unit_scale_factor", METRES_PER_STEP)
+    if not is_number(unit) or unit <= 0:
+        raise ValueError(f"{file}: 'depth_unit_scale_factor' must be a positive number, got {unit!r}")
+    return unit
+
+
+def _read_depth(file: Path | None, picture: Path, unit: float, size: tuple[int, int]) -> Float[Tensor, "h w"]:
+    """Depth at another size, cropped like the picture; sampled, since a mean of two surfaces is neither; ``inf`` where
+    there is none."""
+    if file is None:
+        return torch.full((size[1], size[0]), torch.inf)
+    try:
+        with Image.open(file) as image:
+            if not image.mode.startswith("I"):
+                raise ValueError(f"{file}: a depth map is a greyscale PNG of 16 bits (millimetres), got mode {image.mode}")
+            steps = np.asarray(image).astype(np.float32)
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{file} cannot be read as a depth map: {error}") from error
+    height, width = steps.shape
+    _require_shape(file, (width, height), _picture_size(picture), picture)
+    scale = min(width / size[0], height / size[1])
+    column = (np.arange(size[0]) + 0.5) * scale + (width - scale * size[0]) / 2
+    row = (np.arange(size[1]) + 0.5) * scale + (height - scale * size[1]) / 2
+    sampled = steps[row.astype(int).clip(0, height - 1)][:, column.astype(int).clip(0, width - 1)]
+    return torch.from_numpy(np.where(sampled > 0, sampled * np.float32(unit), np.float32(np.inf)))
