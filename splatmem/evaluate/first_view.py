@@ -11,6 +11,7 @@ from torch import Tensor
 from splatmem.evaluate.scenes import Truth
 
 RIM = 1.0  # pixels by which a point must lie outside the first picture to count as surely not in it
+ROUNDING = 0.01  # pixels by which a reprojected point may miss the centre of an outermost pixel
 SAME_SURFACE = 0.02  # relative difference of depth up to which two samples show one surface
 HIDDEN = 0.06  # and beyond which one surely lies behind the other
 
@@ -46,10 +47,9 @@ def split_by_first_view(truth: Truth) -> FirstView:
     pixels, distance = cameras[0].project(cameras.unproject(depth))
     x, y, z = pixels[0, ..., 0], pixels[0, ..., 1], distance[0]
     outside = (z <= 0) | (x < -RIM) | (x > size[1] + RIM) | (y < -RIM) | (y > size[0] + RIM)
-    inside = (z > 0) & (x >= 0.5) & (x <= size[1] - 0.5) & (y >= 0.5) & (y <= size[0] - 0.5)
-    # The first frame sees itself whole, whatever rounding does at its rim.
+    rim = 0.5 - ROUNDING
+    inside = (z > 0) & (x >= rim) & (x <= size[1] - rim) & (y >= rim) & (y <= size[0] - rim)
     if still:
-        inside[0] = True
         return FirstView(inside, outside)
     column, row = ((c - 0.5).floor().long() for c in (x, y))
     around = torch.stack(
@@ -63,5 +63,5 @@ def split_by_first_view(truth: Truth) -> FirstView:
     same = (z <= farthest * (1 + SAME_SURFACE)) & (z >= nearest * (1 - SAME_SURFACE))
     hidden = z > farthest * (1 + HIDDEN)
     kept, made = truth.measured & inside & same, truth.measured & (outside | (inside & hidden))
-    kept[0], made[0] = True, False
+    kept[0], made[0] = True, False  # the first frame sees itself whole, measured or not
     return FirstView(kept, made)

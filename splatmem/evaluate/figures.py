@@ -1,0 +1,60 @@
+"""The figures that an evaluation gives: names, what they mean, which way is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Figures = dict[str, float | None]
+"""One method's figures by name; None where there is no truth to compare with, or the figure has no meaning."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of them.
+
+    Attributes:
+        group: kept, made, loop or cost.
+        name: in evaluate.json.
+        label: in tables.
+        better: which way; None where neither way is.
+        form: format specification for tables.
+        meaning: one line for the report.
+    """
+
+    group: Literal["kept", "made", "loop", "cost"]
+    name: str
+    label: str
+    better: Literal["higher", "lower"] | None
+    form: str
+    meaning: str
+
+
+FIGURES = (
+    Figure(
+        "kept", "kept_psnr", "PSNR", "higher", ".2f", "dB over what the first frame shows, photo's depth by the depth model"
+    ),
+    Figure("kept", "kept_psnr_true_depth", "PSNR, true depth", "higher", ".2f", "the same from the photo's true depth"),
+    Figure("kept", "kept_ssim", "SSIM", "higher", ".3f", "structural similarity there"),
+    Figure("kept", "kept_ssim_true_depth", "SSIM, true depth", "higher", ".3f", "the same from the photo's true depth"),
+    Figure("kept", "kept_depth_delta1", "depth δ1", "higher", ".3f", "share of it whose depth is within a factor of 1.25"),
+    Figure("kept", "kept_depth_delta1_true_depth", "depth δ1, true depth", "higher", ".3f", "the same from the true depth"),
+    Figure("made", "made_feature_distance", "feature distance", "lower", ".3f", "unlikeness to the truth at the same place"),
+    Figure("made", "made_distribution_distance", "distribution distance", "lower", ".3f", "unlikeness of the kinds of patches"),
+    Figure("made", "made_depth_delta1", "depth δ1", "higher", ".3f", "share of it whose depth is within a factor of 1.25"),
+    Figure("made", "made_depth_abs_rel_median", "depth error", "lower", ".3f", "median relative error of depth"),
+    Figure("made", "made_psnr", "PSNR", "higher", ".2f", "dB against the truth, for orientation: what cannot be known counts"),
+    Figure("loop", "loop_psnr", "PSNR", "higher", ".2f", "dB of the last frame against the first, where the path returns"),
+    Figure("loop", "retention_psnr", "retention", "higher", ".2f", "dB of what was known before each write, at the end"),
+    Figure(
+        "loop", "closure_seam", "seam", "lower", ".4f", "contrast across joins at the back of a turn beyond that beside them"
+    ),
+    Figure("loop", "unknown_fraction", "holes", "lower", ".4f", "share of the film that is smeared over, not known"),
+    Figure(
+        "loop", "floater_fraction", "floaters", "lower", ".4f", "share of the photo's surfaces with something made before them"
+    ),
+    Figure("cost", "seconds", "seconds", "lower", ".1f", "from the photo to the film's frames, models loaded"),
+    Figure("cost", "generated_frames", "generated", "lower", ".1f", "frames that went through the inpainter"),
+    Figure("cost", "gaussians", "Gaussians", None, ",.0f", "in the memory"),
+    Figure("cost", "memory_bytes", "bytes", None, ",.0f", "of the memory, stored views included"),
+)

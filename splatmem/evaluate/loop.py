@@ -1,0 +1,84 @@
+"""How well a finished memory holds together: coming back, seams, things that hang in the air."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.evaluate.film import Film
+from splatmem.evaluate.first_view import FirstView
+from splatmem.evaluate.metrics import psnr
+from splatmem.evaluate.scenes import Truth
+from splatmem.memory import SpatialMemory
+
+BACK = 120.0  # degrees away from the first view from which a write belongs to the back of a turn
+BESIDE = 2  # pixels from a border at which the ordinary contrast is taken
+IN_FRONT = 0.9  # depth relative to the photo's surface from which something hangs in front of it
+
+
+def loop_psnr(rgb: Float[Tensor, "v h w 3"], truth: Truth, first_view: FirstView) -> float:
+    """The film's last frame against the truth there, over what the first frame shows: for a closed path, last against first.
+
+    ``nan`` where the path does not return: the last frame must show at least half of what the first one does, and twice as
+    much of it as some frame on the way.
+    """
+    share = first_view.kept.flatten(1).float().mean(1)
+    returns = share[-1] >= 0.5 and share[-1] >= 2 * share.min()
+    return psnr(rgb[-1], truth.rgb[-1], first_view.kept[-1]) if returns else math.nan
+
+
+def retention_psnr(memory: SpatialMemory) -> float:
+    """Mean over the written frames of ``SpatialMemory.retention_psnr``, equal pictures as 100 dB; ``nan`` if none counts."""
+    values = [min(value, 100.0) for value in memory.retention_psnr()]
+    return sum(values) / len(values) if values else math.nan
+
+
+def closure_seam(memory: SpatialMemory) -> float:
+    """How far the joins at the back of a turn stand out: mean contrast across them beyond that just beside them, 0..1.
+
+    A join is the border of what a frame wrote that looks more than 120 degrees away from the first; there a turn closes.
+    Pairs of neighbouring pixels across it are compared with the pairs two pixels to either side. About 0 where no seam can be
+    seen; ``nan`` where nothing was written at the back.
+    """
+    first = memory.views[0].camera.forward[0]
+    across, beside = [], []
+    for view in memory.views[1:]:
+        angle = torch.rad2deg(torch.acos((view.camera.forward[0] @ first).clamp(-1, 1)))
+        if angle < BACK:
+            continue
+        rgb = memory.read(view.camera).rgb[0]
+        for axis in (0, 1):
+            step = rgb.diff(dim=axis).abs().mean(-1)
+            border = view.written.diff(dim=axis)
+            inner = slice(BESIDE, border.shape[axis] - BESIDE)
+            index = [slice(None), slice(None)]
+            index[axis] = inner
+            at_border = border[tuple(index)]
+            across.append(step[tuple(index)][at_border])
+            for shift in (-BESIDE, BESIDE):
+                index[axis] = slice(BESIDE + shift, border.shape[axis] - BESIDE + shift)
+                calm = at_border & ~border[tuple(index)]
+                beside.append(step[tuple(index)][calm])
+    joined, ordinary = (torch.cat(parts) if parts else torch.zeros(0) for parts in (across, beside))
+    return float(joined.mean() - ordinary.mean()) if len(joined) and len(ordinary) else math.nan
+
+
+def floater_fraction(film: Film, path: Cameras) -> float:
+    """Share of what the photo alone showed in which the finished memory has something nearer to the camera, by 10 % or more.
+
+    ``nan`` without a memory, or where the photo shows nothing.
+    """
+    if film.memory is None:
+        return math.nan
+    photo = film.memory.first_only()
+    hanging = shown = 0
+    for index in range(len(path)):
+        alone = photo.read(path[index])
+        solid = alone.known[0] & torch.isfinite(alone.depth[0])
+        hanging += int((film.depth[index][solid] < IN_FRONT * alone.depth[0][solid]).sum())
+        shown += int(solid.sum())
+    return hanging / shown if shown else math.nan

@@ -1,0 +1,102 @@
+"""All figures of one film of one scene."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.evaluate.features import Features, PatchFeatures, distribution_distance, feature_distance
+from splatmem.evaluate.figures import FIGURES, Figures
+from splatmem.evaluate.film import Film
+from splatmem.evaluate.first_view import FirstView, split_by_first_view
+from splatmem.evaluate.loop import closure_seam, floater_fraction, loop_psnr, retention_psnr
+from splatmem.evaluate.metrics import depth_abs_rel_median, depth_delta1, psnr, ssim
+from splatmem.evaluate.scenes import Scene, Truth
+
+EQUAL_PSNR = 100.0  # stands for infinite: equal pictures
+WORST_ABS_REL = 10.0  # stands for infinite: no depth at all
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """A scene, with all that its films are compared with worked out once."""
+
+    scene: Scene
+    first_view: FirstView
+    describe: PatchFeatures
+    true_features: Features
+
+    @staticmethod
+    def of(scene: Scene, describe: PatchFeatures) -> Yardstick:
+        return Yardstick(scene, split_by_first_view(scene.truth), describe, describe(scene.truth.rgb))
+
+
+def measure(film: Film, true_depth_film: Film | None, yardstick: Yardstick) -> Figures:
+    """The figures of a film, under the names of ``FIGURES``; None where there is no truth to compare with.
+
+    The first frame counts for nothing: it is given.
+
+    Args:
+        film: made with the photo's depth as the depth model sees it.
+        true_depth_film: made with the photo's true depth, where that is known.
+    """
+    truth, first_view = yardstick.scene.truth, yardstick.first_view
+    rgb, depth = at_size(film, truth)
+    kept, made = first_view.kept.clone(), first_view.made
+    kept[0] = False
+    values = _kept(rgb, depth, truth, kept)
+    if true_depth_film is not None:
+        again = _kept(*at_size(true_depth_film, truth), truth, kept)
+        values |= {f"{name}_true_depth": value for name, value in again.items()}
+    # Only what was made may count: the rest is taken from the truth, since features look beyond their cell.
+    features = yardstick.describe(torch.where(made[..., None], rgb, truth.rgb))
+    values |= {
+        "made_feature_distance": feature_distance(features, yardstick.true_features, made),
+        "made_distribution_distance": distribution_distance(features, yardstick.true_features, made),
+        "made_depth_delta1": depth_delta1(depth, truth.depth, made & truth.measured),
+        "made_depth_abs_rel_median": depth_abs_rel_median(depth, truth.depth, made & truth.measured),
+        "made_psnr": psnr(rgb, truth.rgb, made),
+        "loop_psnr": loop_psnr(rgb, truth, first_view),
+        "retention_psnr": math.nan if film.memory is None else retention_psnr(film.memory),
+        "closure_seam": math.nan if film.memory is None else closure_seam(film.memory),
+        "unknown_fraction": float((~film.known).float().mean()),
+        "floater_fraction": floater_fraction(film, yardstick.scene.path),
+        "seconds": film.seconds["total"],
+        "generated_frames": film.generated_frames,
+        "gaussians": film.gaussians,
+        "memory_bytes": film.memory_bytes,
+    }
+    return {figure.name: _finite(figure.name, values.get(figure.name, math.nan)) for figure in FIGURES}
+
+
+def at_size(film: Film, truth: Truth) -> tuple[Float[Tensor, "v h w 3"], Float[Tensor, "v h w"]]:
+    """The film's colours (averaged) and depth (sampled) at the truth's size, which is the same or smaller."""
+    size = (truth.cameras.height, truth.cameras.width)
+    if film.rgb.shape[1:3] == size:
+        return film.rgb, film.depth
+    rgb = F.interpolate(film.rgb.permute(0, 3, 1, 2), size=size, mode="area").permute(0, 2, 3, 1)
+    return rgb, F.interpolate(film.depth[:, None], size=size, mode="nearest-exact")[:, 0]
+
+
+def _kept(
+    rgb: Float[Tensor, "v h w 3"], depth: Float[Tensor, "v h w"], truth: Truth, kept: Bool[Tensor, "v h w"]
+) -> dict[str, float]:
+    return {
+        "kept_psnr": psnr(rgb, truth.rgb, kept),
+        "kept_ssim": ssim(rgb, truth.rgb, kept),
+        "kept_depth_delta1": depth_delta1(depth, truth.depth, kept & truth.measured),
+    }
+
+
+def _finite(name: str, value: float) -> float | None:
+    """A value that JSON can hold."""
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return WORST_ABS_REL if name.endswith("abs_rel_median") else EQUAL_PSNR
+    return value
