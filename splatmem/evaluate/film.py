@@ -13,7 +13,7 @@ from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.agreement import agree
 from splatmem.evaluate.scenes import Scene
-from splatmem.explore import ExploreSettings, begin_memory, explore, fit_layout, references, with_depth
+from splatmem.explore import ExploreSettings, begin_memory, explore, imagine, references, with_depth
 from splatmem.film import BATCH, shown
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
@@ -140,17 +140,19 @@ def film_without_memory(
     """The ablation: the same model makes every frame after the photo, window by window in film order.
 
     A window is conditioned on the last frames only: it reads a throw-away memory that holds the window before it (the photo,
-    for the first) and nothing else, so the camera is followed as well as in the product. Its filled frames are the film.
+    for the first) and nothing else, so the camera is followed as well as in the product. What may lie around is imagined anew
+    from those frames: the product's guess, made once from the photo, would be a memory too. The filled frames are the film.
     """
     throw_away, clock, started = begun.copy(), StageClock(), time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
+    guess = int(torch.randint(2**31, (1,), generator=generator))
     with clock.stage("render"):
         reading = throw_away.read(path[0])
     frames, depths = [shown(reading)], [reading.depth]
     gaussians, size = len(throw_away.gaussians), throw_away.nbytes
     for first in range(1, len(path), inpainter.window_frames):
         cameras = path[slice(first, first + inpainter.window_frames)]
-        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, generator, clock)
+        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, generator, guess, clock)
         frames.append(rgb)
         depths.append(depth)
         if first + len(cameras) < len(path):
@@ -175,13 +177,15 @@ def _next_frames(
     inpainter: VideoInpainter,
     estimate_depth: DepthEstimator,
     generator: torch.Generator,
+    guess: int,
     clock: StageClock,
 ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
     """One window as the loop would fill it, joined to the known as the loop would join it."""
-    layout = fit_layout(memory, cameras)
+    with clock.stage("fill"):
+        surroundings = imagine(memory, cameras, guess)
     with clock.stage("read"):
         reading = memory.read(cameras)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, layout)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
     with clock.stage("fill"):
         filled = inpainter(partial, generator=generator, reference=references(memory))
     filled = with_depth(filled, estimate_depth, clock)
