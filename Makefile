@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OUT ?= out/demo
 
-.PHONY: demo test lint types system clean
+.PHONY: demo test lint types sanitize system clean
 
 demo: $(STAMP)
 	@echo "== one photo in, a film and a scene out: $(OUT)"
@@ -21,6 +21,10 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/pyright --project pyproject.toml
+
+sanitize: $(STAMP)
+	@echo "== the kernels under the address and undefined-behaviour sanitizers"
+	PATH="$(abspath $(BIN)):$$PATH" tools/check_kernels.sh
 
 # What pip cannot install: a C++ compiler for the kernels, and Open3D's libraries.
 system:

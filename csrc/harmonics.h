@@ -93,13 +93,14 @@ struct SeenHarmonics {
         harmonic_basis(scene.degree, scene.degree > 0 ? ViewDirection(camera, scene, index).d : any, basis);
     }
 
-    // The colour of one of them. A channel that the clamp holds at zero is -0, so that its gradient can tell.
+    // The colour of one of them. A channel that the clamp holds at zero is -0, so that its gradient can tell; minus infinity
+    // becomes NaN, and the Gaussian is not drawn.
     LANES_INLINE void color(const Scene& scene, int lane, size_t gaussian, float* rgb) const {
         const float* sh = scene.harmonics + gaussian * scene.bands * 3;
         float sum[3] = {0.5f, 0.5f, 0.5f};
         for (int k = 0; k < harmonic_bands(scene.degree); k++)
             for (int c = 0; c < 3; c++) sum[c] += basis[k][lane] * sh[3 * k + c];
-        for (int c = 0; c < 3; c++) rgb[c] = sum[c] < 0.f ? -0.f : sum[c];
+        for (int c = 0; c < 3; c++) rgb[c] = sum[c] < 0.f ? sum[c] * 0.f : sum[c];
     }
 };
 

@@ -231,6 +231,19 @@ nb::dict projected(const splatmem::DrawnView& drawn) {
     return result;
 }
 
+nb::dict statistics(const splatmem::DrawnView& view) {
+    const splatmem::StageSeconds& seconds = view.stage_seconds();
+    nb::dict result;
+    result["visible"] = view.state().visible;
+    result["pairs"] = view.state().pairs;
+    result["project"] = seconds.project;
+    result["sort_and_bin"] = seconds.sort_and_bin;
+    result["composite_forward"] = seconds.composite_forward;
+    result["composite_backward"] = seconds.composite_backward;
+    result["project_backward"] = seconds.project_backward;
+    return result;
+}
+
 }  // namespace
 
 NB_MODULE(_kernels, m) {
@@ -258,7 +271,8 @@ NB_MODULE(_kernels, m) {
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")
         .def("backward", &backward, "scene"_a, "view"_a, "image"_a, "alpha"_a, "grad_image"_a, "grad_alpha"_a, "gradients"_a,
              nb::kw_only(), "threads"_a, "Adds to the gradients; those of colours and harmonics with a view axis, to row `view`.")
-        .def("projected", &projected, "The visible Gaussians' ids, radii, means2d, depths, conics, opacities as NumPy arrays.");
+        .def("projected", &projected, "The visible Gaussians' ids, radii, means2d, depths, conics, opacities as NumPy arrays.")
+        .def("statistics", &statistics, "Numbers of visible Gaussians and (Gaussian, tile) pairs; seconds by stage.");
     m.def("instruction_sets", &splatmem::instruction_sets, "Those compiled in that this processor has, best first.");
     m.def("instruction_set", [] { return std::string(splatmem::kernels().name); }, "The one in use.");
     m.def("use_instruction_set", &splatmem::use_instruction_set, "name"_a, "Chooses one, for tests and benchmarks.");

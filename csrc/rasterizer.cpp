@@ -1,6 +1,7 @@
 #include "rasterizer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <vector>
@@ -24,6 +25,14 @@ std::vector<std::unique_ptr<ViewState>>& pool() {
 Scratch& scratch() {
     static auto* memory = new Scratch();
     return *memory;
+}
+
+// Runs a stage and adds the seconds that it took.
+template <class Stage>
+void timed(double& seconds, Stage stage) {
+    const auto start = std::chrono::steady_clock::now();
+    stage();
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 // Channels [first, ...) of the image. Groups after the first share its records and tiles, so they use its stride.
@@ -75,13 +84,13 @@ DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& o
     view.tiles_x = (camera.width + view.tile - 1) / view.tile;
     view.tiles_y = (camera.height + view.tile - 1) / view.tile;
     reserve_projection(view, scene);
-    kernels().project(view, scene, settings.threads);
-    sort_and_bin(view, scratch(), settings.threads);
+    timed(seconds_.project, [&] { kernels().project(view, scene, settings.threads); });
+    timed(seconds_.sort_and_bin, [&] { sort_and_bin(view, scratch(), settings.threads); });
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
         const ChannelGroup group = channel_group(first, image_channels_, depth_channel_);
         if (first > 0) refill_channels(view, scene, group, settings.threads);
-        kernels().composite_forward(
-            view, group, {out.image, first == 0 ? out.alpha : nullptr, out.background}, settings.threads);
+        const ImageOut part{out.image, first == 0 ? out.alpha : nullptr, out.background};
+        timed(seconds_.composite_forward, [&] { kernels().composite_forward(view, group, part, settings.threads); });
     }
 }
 
@@ -93,14 +102,17 @@ DrawnView::~DrawnView() {
 void DrawnView::backward(const Scene& scene, const ImageIn& in, const SceneGradients& gradients, int threads) const {
     std::lock_guard lock(drawing);
     ViewState& view = *state_;
+    seconds_.composite_backward = seconds_.project_backward = 0;
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
         const ChannelGroup group = channel_group(first, image_channels_, depth_channel_);
         if (image_channels_ > kGroupChannels) refill_channels(view, scene, group, threads);
         scratch().slots.reserve(view.pairs * slot_stride(group.padded) + 64);
         std::memset(scratch().slot_used.reserve(view.pairs + 64), 0, view.pairs);
         const ImageIn part{in.image, in.alpha, in.grad_image, first == 0 ? in.grad_alpha : nullptr};
-        kernels().composite_backward(view, group, part, scratch(), threads);
-        kernels().project_backward(view, group, scratch(), scene, gradients, threads);
+        timed(seconds_.composite_backward, [&] { kernels().composite_backward(view, group, part, scratch(), threads); });
+        timed(seconds_.project_backward, [&] {
+            kernels().project_backward(view, group, scratch(), scene, gradients, threads);
+        });
     }
 }
 

@@ -12,6 +12,11 @@ struct RenderSettings {
     int threads;
 };
 
+// Wall-clock seconds that a view's stages took; the backward ones in its last backward pass.
+struct StageSeconds {
+    double project = 0, sort_and_bin = 0, composite_forward = 0, composite_backward = 0, project_backward = 0;
+};
+
 // A drawn view. Its memory goes back to a small pool, so that the next view does not pay for fresh pages.
 class DrawnView {
   public:
@@ -25,11 +30,13 @@ class DrawnView {
     void backward(const Scene& scene, const ImageIn& in, const SceneGradients& gradients, int threads) const;
 
     const ViewState& state() const { return *state_; }
+    const StageSeconds& stage_seconds() const { return seconds_; }
 
   private:
     std::unique_ptr<ViewState> state_;
     int image_channels_;
     int depth_channel_;
+    mutable StageSeconds seconds_;
 };
 
 // On all threads: fresh pages cost as much as the kernels.

@@ -149,6 +149,11 @@ LANES_INLINE Register sum_each(const Register* a) {
 
 using Floats4 = float __attribute__((vector_size(16)));
 using Ints4 = int32_t __attribute__((vector_size(16)));
+#if defined(__clang__) || __GNUC__ >= 12
+#define LANES_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define LANES_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Ints4{__VA_ARGS__})
+#endif
 
 struct RegisterMask {
     Ints4 v;
@@ -227,13 +232,14 @@ LANES_INLINE Register exponent(Register a) {
 }
 LANES_INLINE Register mantissa(Register a) { return {(Floats4)(((Ints4)a.v & 0x7fffff) | 0x3f800000)}; }
 LANES_INLINE Register sum_each(const Register* a) {
-    const Floats4 low01 = __builtin_shufflevector(a[0].v, a[1].v, 0, 4, 1, 5);
-    const Floats4 high01 = __builtin_shufflevector(a[0].v, a[1].v, 2, 6, 3, 7);
-    const Floats4 low23 = __builtin_shufflevector(a[2].v, a[3].v, 0, 4, 1, 5);
-    const Floats4 high23 = __builtin_shufflevector(a[2].v, a[3].v, 2, 6, 3, 7);
+    const Floats4 low01 = LANES_SHUFFLE(a[0].v, a[1].v, 0, 4, 1, 5);
+    const Floats4 high01 = LANES_SHUFFLE(a[0].v, a[1].v, 2, 6, 3, 7);
+    const Floats4 low23 = LANES_SHUFFLE(a[2].v, a[3].v, 0, 4, 1, 5);
+    const Floats4 high23 = LANES_SHUFFLE(a[2].v, a[3].v, 2, 6, 3, 7);
     const Floats4 sum01 = low01 + high01, sum23 = low23 + high23;
-    return {__builtin_shufflevector(sum01, sum23, 0, 1, 4, 5) + __builtin_shufflevector(sum01, sum23, 2, 3, 6, 7)};
+    return {LANES_SHUFFLE(sum01, sum23, 0, 1, 4, 5) + LANES_SHUFFLE(sum01, sum23, 2, 3, 6, 7)};
 }
+#undef LANES_SHUFFLE
 
 #endif
 

@@ -1,6 +1,8 @@
 #include "threads.h"
 
+#if !defined(_WIN32)
 #include <unistd.h>
+#endif
 
 #include <atomic>
 #include <condition_variable>
@@ -22,9 +24,17 @@ inline void relax() {
 #endif
 }
 
+int process_id() {
+#if defined(_WIN32)
+    return 0;  // no fork there: a pool never finds itself in another process
+#else
+    return getpid();
+#endif
+}
+
 class Pool {
   public:
-    explicit Pool(int workers) : process_(getpid()) {
+    explicit Pool(int workers) : process_(process_id()) {
         for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
     }
     ~Pool() {
@@ -32,7 +42,7 @@ class Pool {
         for (std::thread& thread : threads_) thread.join();
     }
     int workers() const { return static_cast<int>(threads_.size()); }
-    bool of_this_process() const { return process_ == getpid(); }
+    bool of_this_process() const { return process_ == process_id(); }
 
     void run(int tasks, void (*task)(void*, int), void* context) {
         announce(task, context, tasks);
@@ -79,7 +89,7 @@ class Pool {
         }
     }
 
-    const pid_t process_;
+    const int process_;
     std::vector<std::thread> threads_;
     std::mutex mutex_;
     std::condition_variable wake_, done_;

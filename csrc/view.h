@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <new>
 
 namespace splatmem {
@@ -23,17 +22,14 @@ class Buffer {
     Buffer() = default;
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
-    ~Buffer() { std::free(data_); }
+    ~Buffer() { release(); }
 
     T* reserve(size_t count) {
         if (count > capacity_ || data_ == nullptr) {
-            std::free(data_);
-            capacity_ = count + count / 4 + 64;
-            data_ = static_cast<T*>(std::aligned_alloc(64, (capacity_ * sizeof(T) + 63) / 64 * 64));
-            if (data_ == nullptr) {
-                capacity_ = 0;
-                throw std::bad_alloc();
-            }
+            release();
+            const size_t capacity = count + count / 4 + 64;
+            data_ = static_cast<T*>(::operator new(capacity * sizeof(T), kAlignment));
+            capacity_ = capacity;
         }
         return data_;
     }
@@ -41,6 +37,13 @@ class Buffer {
     const T* data() const { return data_; }
 
   private:
+    static constexpr std::align_val_t kAlignment{64};
+    void release() {
+        ::operator delete(data_, kAlignment);
+        data_ = nullptr;
+        capacity_ = 0;
+    }
+
     T* data_ = nullptr;
     size_t capacity_ = 0;
 };
