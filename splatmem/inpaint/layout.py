@@ -169,9 +169,10 @@ def _bounds(
         distance[3] = torch.maximum(distance[3], 0.45 * typical)  # floor: eye height over a common room's half width
     if not seen[2]:
         distance[2] = torch.maximum(distance[2], 0.75 * distance[3])  # ceiling: 2.6 m over an eye height of 1.5 m
-    margin = 0.12 * scale
-    low = torch.minimum(centre - distance[0::2], inside.amin(0) - margin)
-    high = torch.maximum(centre + distance[1::2], inside.amax(0) + margin)
+    # Nobody walks along a wall: one that was only guessed leaves room, one that was seen stays unless a camera would hit it.
+    margin = scale * torch.where(seen, 0.12, torch.tensor([0.5, 0.5, 0.12, 0.12, 0.5, 0.5]))
+    low = torch.minimum(centre - distance[0::2], inside.amin(0) - margin[0::2])
+    high = torch.maximum(centre + distance[1::2], inside.amax(0) + margin[1::2])
     return low, high
 
 

@@ -26,6 +26,7 @@ MARGIN = 0.03
 VIEWS = 8  # perspective views that a panorama is resampled from
 RELIEF_WEIGHT = 0.5  # of relief against colour when patches are compared
 LOWEST_RELIEF, HIGHEST_RELIEF, SKY_RELIEF = -1.6, 0.4, 3.0
+CLEARANCE = 0.4
 FOREGROUND_STEP, FOREGROUND_RAMP = 0.12, 0.15  # relief below the surroundings' from which a thing counts as foreground
 FOREGROUND_WINDOW = (5, 25)  # cells of the coarse panorama that are a place's surroundings
 MARCH_STEPS, MARCH_STRIDE, BISECTIONS = 28, 4, 6
@@ -142,7 +143,7 @@ def imagine_surroundings(
         cameras: all that the surroundings are made for; they give the range of elevations and the resolution.
         generator: another seed makes other surroundings.
     """
-    top, bottom = _elevations(cameras, layout)
+    top, bottom = _elevations(cameras, layout, center)
     focal = cameras.focal.mean().item()
     matched = min(focal, MATCHED_FOCAL)
     factor = max(1, round(focal / matched))
@@ -155,6 +156,7 @@ def imagine_surroundings(
     relief = (distance / _wall_distance(layout, center, directions)).log()
     sky = known & ~torch.isfinite(distance)
     relief = torch.where(sky, SKY_RELIEF, relief.clamp(LOWEST_RELIEF, HIGHEST_RELIEF))
+    lowest = _relief_beyond(cameras, layout, center, directions)
     exemplars = _exemplars(rgb, relief, known, directions[:, 0, 1], factor)
     source = continue_panorama(exemplars, generator)
     made, found = copy_pixels(torch.cat([rgb, relief[None]]), known, source)
@@ -168,8 +170,19 @@ def imagine_surroundings(
         top,
         bottom,
         torch.where(given, rgb, torch.where(found, made[:3], plain.permute(2, 0, 1))),
-        torch.where(given, relief, torch.where(found, copied, 0.0)),
+        torch.where(given, relief, torch.where(found, torch.maximum(copied, lowest), 0.0)),
     )
+
+
+def _relief_beyond(
+    cameras: Cameras, layout: RoomLayout, center: Tensor, directions: Float[Tensor, "h w 3"]
+) -> Float[Tensor, "h w"]:
+    """The lowest relief at which what is made stands clear of all cameras: beyond their convex hull, seen from above, by
+    ``CLEARANCE`` of the way to the wall."""
+    places = ((cameras.centers - center) @ layout.axes.T)[:, [0, 2]]
+    hull = (directions[0][:, [0, 2]] @ places.T).amax(1).clamp_min(0)  # support function for each azimuth
+    wall = _wall_distance(layout, center, directions)
+    return ((hull + CLEARANCE * (wall - hull)) / wall).clamp(0.05, 1).log()
 
 
 def _exemplars(rgb: Tensor, relief: Tensor, known: Tensor, elevation: Tensor, factor: int) -> Exemplars:
@@ -208,12 +221,14 @@ def _copied_relief(relief: Float[Tensor, "H W"], source: Tensor, factor: int) ->
     return relief[found // width * factor + row % factor, found % width * factor + column % factor]
 
 
-def _elevations(cameras: Cameras, layout: RoomLayout) -> tuple[float, float]:
-    """Tangents of the highest and the lowest direction in which the cameras look, down positive."""
-    corners = cameras.resized(9, 9).world_rays().flatten(0, 2) @ layout.axes.T
-    elevation = corners[:, 1] / corners[:, [0, 2]].norm(dim=-1).clamp_min(1e-6)
-    top, bottom = elevation.min().item() - MARGIN, elevation.max().item() + MARGIN
-    return max(top, -STEEPEST), min(bottom, STEEPEST)
+def _elevations(cameras: Cameras, layout: RoomLayout, center: Tensor) -> tuple[float, float]:
+    """Tangents of the highest and the lowest direction in which lies what the cameras may see, down positive."""
+    coarse = cameras.resized(9, 9)
+    places = (coarse.unproject(layout.render(coarse).depth).flatten(0, 2) - center) @ layout.axes.T
+    elevation = places[:, 1] / places[:, [0, 2]].norm(dim=-1).clamp_min(1e-6)
+    # A few corners of a few frames may look steeper than all the rest: they are the layout's.
+    top, bottom = (elevation.quantile(q).item() for q in (0.01, 0.99))
+    return max(top - MARGIN, -STEEPEST), min(bottom + MARGIN, STEEPEST)
 
 
 def _directions(size: tuple[int, ...], top: float, bottom: float) -> Float[Tensor, "h w 3"]:

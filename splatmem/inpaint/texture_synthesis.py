@@ -19,6 +19,7 @@ PATCH = 5  # side of the patches that are compared, in pixels of each level
 REACH = PATCH // 2
 EXACT_ROUNDS = (10, 6)  # of the coarse levels, which search all patches
 COHERENT_ROUNDS = (3, 2)  # of the finer ones
+START_CHOICES = 3
 CHUNK = 4096
 
 
@@ -136,12 +137,15 @@ def _random_start(level: Exemplars, generator: torch.Generator) -> Float[Tensor,
     share = level.known.float().mean(0)
     columns = torch.nonzero(share >= 0.6 * share.max())[:, 0]
     filled = _fill_columns(torch.where(level.known, level.picture, torch.nan)[:, :, columns])
+    clutter = level.foreground[:, columns].mean(0)
     start, at = torch.empty_like(level.picture), 0
     while at < width:
         longest = max(2, len(columns) // 2)
         piece = int(torch.randint(max(1, longest // 2), longest + 1, (1,), generator=generator))
         piece = min(piece, len(columns), width - at)
-        first = int(torch.randint(0, len(columns) - piece + 1, (1,), generator=generator))
+        # Of a few places the calmest: rooms show more wall than things.
+        places = torch.randint(0, len(columns) - piece + 1, (START_CHOICES,), generator=generator).tolist()
+        first = min(places, key=lambda place: clutter[place : place + piece].mean().item())
         start[:, :, at : at + piece] = filled[:, :, first : first + piece]
         at += piece
     return torch.where(level.given, level.picture, start)
