@@ -16,6 +16,8 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator
 from splatmem.depth.agreement import agree
+from splatmem.depth.sky import plausible_sky
+from splatmem.gravity import estimate_down
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
@@ -77,6 +79,7 @@ def begin_memory(
     with clock.stage("depth"):
         fov = 2 * torch.rad2deg(torch.atan(0.5 * camera.width / camera.focal[0, 0])).item()
         depth = estimate_depth(photo[None], fov_x_degrees=fov).depth[0]
+        depth = plausible_sky(depth, camera, estimate_down(photo, camera) @ camera.world_to_cam[0, :3, :3])
     memory = SpatialMemory()
     everything = torch.ones(depth.shape, dtype=torch.bool)
     with clock.stage("write"):

@@ -14,6 +14,7 @@ from splatmem.evaluate.metrics import psnr
 from splatmem.free_space import FreeSpace, push_out_of_free_space
 from splatmem.gaussians import Gaussians
 from splatmem.gravity import estimate_down
+from splatmem.leaks import trim_leaks
 from splatmem.lift import LiftSettings, lift
 from splatmem.refine import refine
 from splatmem.render import rasterize
@@ -22,6 +23,7 @@ from splatmem.visibility import visibility, visibility_channels
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
 VIEWS_AT_ONCE = 4
+PROTECTED_VIEWS = 6  # earlier views that a write is held off from
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,9 @@ class SpatialMemory:
             allowed = torch.ones_like(unknown)
         selected = unknown & allowed
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
+        if self.views and len(added):
+            protected = self._views_that_see(added.means)
+            added = trim_leaks(self.gaussians, added, protected, self.read(protected).known)
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
@@ -155,6 +160,19 @@ class SpatialMemory:
         joined = Gaussians.cat([self.gaussians, added])
         self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
+
+    def _views_that_see(self, points: Float[Tensor, "p 3"]) -> Cameras:
+        """The first view, and of the others those in which most of the points would show, at half the size."""
+        first = self.views[0].camera
+        cameras = [view.camera for view in self.views]
+        size = (max(1, first.width // 2), max(1, first.height // 2))
+        small = Cameras.cat([camera.resized(*size) for camera in cameras])
+        pixels, depth = small.project(points)
+        inside = (depth > 0) & (pixels >= 0).all(-1) & (pixels[..., 0] < size[0]) & (pixels[..., 1] < size[1])
+        shown = inside.float().mean(1)
+        shown[0] = 2.0
+        chosen = [i for i in shown.argsort(descending=True)[:PROTECTED_VIEWS].tolist() if shown[i] > 0.01]
+        return small[chosen]
 
     def refine(self, steps: int) -> None:
         """Fits the Gaussians of the last write to its frame by gradient; all others are frozen."""

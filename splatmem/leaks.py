@@ -1,0 +1,51 @@
+"""Keeps new Gaussians out of what earlier views have seen.
+
+Positions in free space are ruled out before pixels are lifted (``splatmem.free_space``); what can still show in an earlier view
+are the rims of footprints: beside the edge of its picture, along the outlines of its things. How much of a view a Gaussian
+covers is the sum of its blending weights, which is the gradient of the drawn picture with respect to a channel of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.cameras import Cameras
+from splatmem.gaussians import Gaussians
+from splatmem.render import rasterize
+
+LEAK = 0.2  # pixels of known surface that one new Gaussian may cover in an earlier view
+SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
+
+
+def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Gaussians:
+    """``added`` with what leaks made smaller, or left out where that does not help.
+
+    Args:
+        old: the scene so far.
+        cameras: the views to protect.
+        known: what of them the scene so far shows.
+    """
+    for _ in range(SHRINKINGS):
+        leaking = _coverage(old, added, cameras, known) > LEAK
+        if not leaking.any():
+            return added
+        # The thin axis stays: it says how finely the surface was sampled.
+        smaller = added.log_scales - math.log(2) * leaking[:, None] * added.log_scales.new_tensor([1.0, 1.0, 0.0])
+        added = replace(added, log_scales=smaller)
+    return added.select(_coverage(old, added, cameras, known) <= LEAK)
+
+
+def _coverage(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Float[Tensor, " n"]:
+    """Known pixels that each added Gaussian covers in the view where it covers most."""
+    joined = Gaussians.cat([old, added])
+    with torch.enable_grad():
+        channel = torch.zeros(len(cameras), len(joined), 1, requires_grad=True)
+        drawn = rasterize(joined, cameras, extra=channel).extra
+        assert drawn is not None
+        (weight,) = torch.autograd.grad((drawn[..., 0] * known).sum(), channel)
+    return weight[:, len(old) :, 0].amax(0)
