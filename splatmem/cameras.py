@@ -96,6 +96,11 @@ class Cameras:
     def focal(self) -> Float[Tensor, "n 2"]:
         return torch.stack([self.intrinsics[:, 0, 0], self.intrinsics[:, 1, 1]], dim=-1)
 
+    @property
+    def fov_x_degrees(self) -> float:
+        """Horizontal field of view of the first camera."""
+        return float(2 * torch.rad2deg(torch.atan(0.5 * self.width / self.intrinsics[0, 0, 0])))
+
     def resized(self, width: int, height: int) -> Cameras:
         """The same views at another image size; the axes scale independently."""
         scale = self.intrinsics.new_tensor([[width / self.width], [height / self.height], [1.0]])

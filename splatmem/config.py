@@ -33,6 +33,9 @@ class InpainterConfig:
     """What the pictures should not show."""
     window_frames: int | None = None
     """Frames that a video model fills together, 4k + 1; its own number if not given. Fewer need less memory."""
+    min_pixels: int | None = None
+    """Smaller frames are enlarged to about this many pixels, filled and reduced again, for models that are poor at small
+    sizes. None: the film's size."""
     max_pixels: int | None = None
     """Larger frames are filled at this many pixels and enlarged; what is known stays sharp. None: the film's size."""
     references: int = 3

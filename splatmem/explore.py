@@ -5,12 +5,12 @@ read(cameras) -> partial frames -> inpainter -> whole frames -> depth agrees wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
@@ -22,11 +22,12 @@ from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoI
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
 from splatmem.inpaint.surroundings import Look, Surroundings, imagine_surroundings
-from splatmem.memory import MemoryReading, SpatialMemory
-from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_window
+from splatmem.memory import MemoryReading, SpatialMemory, StoredView
+from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_run, plan_window
 from splatmem.surface import surface_normals
 from splatmem.timing import StageClock
 from splatmem.visibility import KNOWN_ALPHA
+from splatmem.walk import Walk
 
 SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
 LAYOUT_WIDTH = 64  # the layout is fitted to the written views at this width
@@ -45,19 +46,24 @@ class ExploreSettings:
     plan: PlanSettings = field(default_factory=PlanSettings)
     max_generated_share: float = 0.5
     """Generated frames per film frame at most; what is unknown then stays unknown."""
+    max_video_share: float = 2.0
+    """The same for video models, whose windows are runs of frames that overlap."""
     photo_refine_steps: int = 60
     """Gradient steps that fit the memory to the photo."""
     refine_steps: int = 12
     """Gradient steps that fit each newly written frame."""
     min_write_pixels: int = 16
     """A frame with fewer unknown pixels than this is not written."""
+    min_video_write: float = 0.12
+    """Of a video model's window, frames with at least this share of unknown pixels are written first."""
 
 
 @dataclass
 class ExploreState:
     """How far an exploration has come; with the memory and the generator it is all that a continuation needs."""
 
-    windows: list[list[int]] = field(default_factory=list)
+    windows: list[Sequence[float]] = field(default_factory=list)
+    """Frame numbers of the film; those of a video model's windows may lie between its frames."""
     border_steps: list[float] = field(default_factory=list)
     finished: bool = False
     seed: int | None = None
@@ -77,8 +83,7 @@ def begin_memory(
 ) -> SpatialMemory:
     """A memory that holds one photo, seen by ``camera``."""
     with clock.stage("depth"):
-        fov = 2 * torch.rad2deg(torch.atan(0.5 * camera.width / camera.focal[0, 0])).item()
-        depth = estimate_depth(photo[None], fov_x_degrees=fov).depth[0]
+        depth = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees).depth[0]
         depth = plausible_sky(depth, camera, estimate_down(photo, camera) @ camera.world_to_cam[0, :3, :3])
     memory = SpatialMemory()
     everything = torch.ones(depth.shape, dtype=torch.bool)
@@ -112,24 +117,32 @@ def explore(
         after_window: called with the state when a window has become part of the memory: the moment to save.
     """
     state = state or ExploreState()
-    limit = int(settings.max_generated_share * len(path))
+    walk = Walk.along(path, memory.scale) if inpainter.continuous else Walk.every_frame(path)
+    share = settings.max_video_share if inpainter.continuous else settings.max_generated_share
+    limit = int(share * len(walk.cameras))
     if state.seed is None:
         state.seed = int(torch.randint(2**31, (1,), generator=generator))
-    with clock.stage("fill"):
-        surroundings = imagine(memory.first_only(), path, state.seed)
+    surroundings = None
+    if inpainter.wants_surroundings:
+        with clock.stage("fill"):
+            surroundings = imagine(memory.first_only(), path, state.seed)
     while not state.finished:
         with clock.stage("read"):
-            made = [frame for window in state.windows for frame in window]
-            window, unknown_share = next_window(memory, path, surroundings.layout, inpainter.window_frames, settings.plan, made)
-        window = window[: max(0, limit - state.generated_frames)]
+            made = [position for window in state.windows for position in window]
+            if inpainter.continuous:
+                window, unknown_share = next_run(memory, path, walk, inpainter.window_frames, settings.plan, made)
+            else:
+                layout = surroundings.layout if surroundings is not None else fit_layout(memory, path)
+                window, unknown_share = next_window(memory, path, layout, inpainter.window_frames, settings.plan, made)
+        window = window.first(max(0, limit - state.generated_frames))
         if progress is not None:
             progress(unknown_share)
-        if window:
+        if window.positions:
             state.border_steps += make_window(
-                memory, path[window], surroundings, inpainter, estimate_depth, generator, settings, clock, prompt
+                memory, window.cameras, surroundings, inpainter, estimate_depth, generator, settings, clock, prompt
             )
-            state.windows.append(window)
-        state.finished = not window
+            state.windows.append(window.positions)
+        state.finished = not window.positions
         if after_window is not None:
             after_window(state)
     return state
@@ -141,31 +154,59 @@ def next_window(
     layout: RoomLayout,
     window_frames: int,
     settings: PlanSettings,
-    made: list[int],
-) -> tuple[list[int], float]:
-    """Film frames of the next window, given those that were made before, and the candidates' mean unknown share."""
+    made: list[float],
+) -> tuple[Walk, float]:
+    """The next window, given the frames that were made before, and the candidates' mean unknown share."""
     near = max(1, len(path) // 48)
     unknown_share = 0.0
     for limit in sorted({min(settings.max_candidates, len(path)), len(path)}):
         frames = candidate_frames(len(path), limit)
         coarse = _coarse(path[frames], GRID_WIDTH)
-        fine = coarse.resized(4 * coarse.width, 4 * coarse.height)
-        unknown = (~memory.read(fine).known).float()[:, None]
-        share = torch.nn.functional.avg_pool2d(unknown, 4)[:, 0]
-        unknown_share = share.mean().item()
+        unknown, unknown_share = _unknown_cells(memory, coarse)
         points = coarse.unproject(layout.render(coarse).depth)
-        # A cell counts as unknown once a quarter of it is: thin disocclusions must be found too.
-        again = torch.tensor([any(abs(frame - other) <= near for other in made) for frame in frames])
-        chosen = plan_window(share >= 0.25, points, coarse, window_frames, settings, again)
+        chosen = plan_window(unknown, points, coarse, window_frames, settings, _near(frames, made, near))
         if chosen:
-            return [frames[i] for i in chosen], unknown_share
-    return [], unknown_share
+            return Walk.every_frame(path).at([frames[i] for i in chosen]), unknown_share
+    return Walk.every_frame(path).at([]), unknown_share
+
+
+def next_run(
+    memory: SpatialMemory,
+    path: Cameras,
+    walk: Walk,
+    window_frames: int,
+    settings: PlanSettings,
+    made: list[float],
+) -> tuple[Walk, float]:
+    """As ``next_window``, for a video model: cameras that follow each other along the walk, and at last, for what a wide
+    stride has missed, along the film."""
+    unknown_share = 0.0
+    for along in (walk, Walk.every_frame(path)) if walk.spacing > 1 else (walk,):
+        coarse = _coarse(along.cameras, GRID_WIDTH)
+        unknown, unknown_share = _unknown_cells(memory, coarse)
+        chosen = plan_run(unknown, coarse, window_frames, settings, _near(along.positions, made, along.spacing))
+        if chosen:
+            return along.at(chosen), unknown_share
+    return walk.at([]), unknown_share
+
+
+def _unknown_cells(memory: SpatialMemory, coarse: Cameras) -> tuple[Bool[Tensor, "f h w"], float]:
+    """Unknown cells of coarse views, and their mean share. A cell counts as unknown once a quarter of it is: thin
+    disocclusions must be found too."""
+    unknown = (~memory.read(coarse.resized(4 * coarse.width, 4 * coarse.height)).known).float()[:, None]
+    share = torch.nn.functional.avg_pool2d(unknown, 4)[:, 0]
+    return share >= 0.25, share.mean().item()
+
+
+def _near(frames: Sequence[float], made: list[float], reach: float) -> Bool[Tensor, " f"]:
+    """Frames at or next to one that was made."""
+    return torch.tensor([any(abs(frame - other) <= 1.001 * reach for other in made) for frame in frames])
 
 
 def make_window(
     memory: SpatialMemory,
     cameras: Cameras,
-    surroundings: Surroundings,
+    surroundings: Surroundings | None,
     inpainter: VideoInpainter,
     estimate_depth: DepthEstimator,
     generator: torch.Generator,
@@ -176,29 +217,46 @@ def make_window(
     """Fills one window and writes it; returns the border steps of its frames."""
     with clock.stage("read"):
         reading = memory.read(cameras)
+        reference = references(memory, cameras, inpainter.reference_views)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
     with clock.stage("fill"):
-        filled = inpainter(partial, generator=generator, prompt=prompt, reference=references(memory))
-    filled = with_depth(filled, estimate_depth, clock)
+        filled = inpainter(partial, generator=generator, prompt=prompt, reference=reference)
+    shares = reading.known.flatten(1).float().mean(1).tolist()
+    pixels = cameras.width * cameras.height
+    passes = [(list(range(len(cameras))), settings.min_write_pixels)]
+    if inpainter.continuous:
+        # Outward from the known. Neighbours show nearly the same: some are written whole, of the others what is left then.
+        outward = sorted(range(len(cameras)), key=lambda index: -shares[index])
+        passes = [(outward, int(settings.min_video_write * pixels)), (outward, int(settings.plan.min_unknown * pixels))]
     return [
         step
-        for index in range(len(cameras))
-        if (step := _write_frame(memory, filled, index, cameras[index], settings, clock)) is not None
+        for order, least in passes
+        for index in order
+        if (step := _write_frame(memory, filled, index, cameras[index], least, estimate_depth, settings, clock)) is not None
     ]
 
 
-def references(memory: SpatialMemory) -> ReferenceViews:
-    """What was really seen: the photo."""
-    photo = memory.views[0]
-    return ReferenceViews(memory.first_photo[None], photo.depth[None], photo.camera)
+def references(memory: SpatialMemory, cameras: Cameras, count: int) -> ReferenceViews | None:
+    """The photo, and those of the other stored views whose surfaces the cameras see most of; None for a count of 0."""
+    if count < 1:
+        return None
+    others = [(_overlap(view, cameras), -index) for index, view in enumerate(memory.views) if index > 0]
+    best = [-index for overlap, index in sorted(others, reverse=True)[: count - 1] if overlap > 0]
+    views = [memory.views[index] for index in (0, *best)]
+    rgb = torch.stack([view.rgb.float() / 255 for view in views])
+    return ReferenceViews(rgb, torch.stack([view.depth for view in views]), Cameras.cat([view.camera for view in views]))
 
 
-def with_depth(filled: FilledFrames, estimate_depth: DepthEstimator, clock: StageClock) -> FilledFrames:
-    """Frames with depth: the inpainter's own, or an estimate."""
-    if filled.depth is not None:
-        return filled
-    with clock.stage("depth"):
-        return FilledFrames(filled.rgb, estimate_depth(filled.rgb).depth)
+def _overlap(view: StoredView, cameras: Cameras) -> float:
+    """Share of a stored view's surfaces that fall into the pictures of other cameras, on average."""
+    coarse = _coarse(view.camera, GRID_WIDTH)
+    depth = view.at(coarse.width, coarse.height)[1]
+    near = torch.isfinite(depth)
+    points = coarse.unproject(torch.where(near, depth, 1.0)[None])[0][near]
+    pixels, distance = cameras.project(points)
+    x, y = pixels.unbind(-1)
+    inside = (distance > 0) & (x >= 0) & (x < cameras.width) & (y >= 0) & (y < cameras.height)
+    return inside.float().mean().item() if inside.numel() else 0.0
 
 
 def _write_frame(
@@ -206,18 +264,26 @@ def _write_frame(
     filled: FilledFrames,
     index: int,
     camera: Cameras,
+    least: int,
+    estimate_depth: DepthEstimator,
     settings: ExploreSettings,
     clock: StageClock,
 ) -> float | None:
-    """Writes what is unknown still in one frame of a window; earlier frames of the window are known by now."""
-    assert filled.depth is not None
+    """Writes what is unknown still in one frame of a window, if that is ``least`` pixels; returns its border step.
+
+    Earlier frames of the window are known by now.
+    """
     with clock.stage("read"):
         now = memory.read(camera)
     known = now.known[0]
-    if int((~known).sum()) < settings.min_write_pixels:
+    if int((~known).sum()) < max(1, least):
         return None
     with clock.stage("depth"):
-        agreed = agree(filled.depth[index], now.depth[0], known)
+        if filled.depth is not None:
+            made = filled.depth[index]
+        else:
+            made = estimate_depth(filled.rgb[index : index + 1], fov_x_degrees=camera.fov_x_degrees).depth[0]
+        agreed = agree(made, now.depth[0], known)
         depth = _before_backs(agreed.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
     with clock.stage("write"):

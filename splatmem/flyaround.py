@@ -26,6 +26,7 @@ from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, Photo, load_photo
 from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.memory import SpatialMemory
+from splatmem.models.hardware import choose_device
 from splatmem.output_folder import claim, discard_empty, publish
 from splatmem.paths import PRESET_NAMES
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
@@ -121,7 +122,7 @@ def flyaround(options: FlyaroundOptions, announce: Announce = silent) -> dict[st
     with clock.stage("load"):
         announce("loading the models", 0.0)
         photo = load_photo(options.photo, options.width, options.height)
-        inpainter = load_inpainter(config.inpainter.model, device=device, steps=config.inpainter.steps)
+        inpainter = load_inpainter(config.inpainter, device=device, hardware=config.hardware)
         estimate_depth = load_depth_estimator(config.depth.model, device=device)
     partial = claim(options.out, resume=options.resume, overwrite=options.overwrite)
     try:
@@ -264,16 +265,3 @@ def photo_sheet(run: Run):
     cameras = run.path[index]
     before, after = run.memory.first_only().read(cameras), run.memory.read(cameras)
     return contact_sheet(shown(after), before.rgb, before.known, after.depth)
-
-
-def choose_device(device: str) -> str:
-    """``auto`` takes CUDA where there is one.
-
-    Raises:
-        ValueError: the device is unknown, or asked for and not there.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this PyTorch sees no CUDA device; use --device cpu, or see 'splatmem doctor'")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device

@@ -65,7 +65,7 @@ class StoredView:
 
     @property
     def fov_x_degrees(self) -> float:
-        return float(2 * torch.rad2deg(torch.atan(0.5 * self.camera.width / self.camera.focal[0, 0])))
+        return self.camera.fov_x_degrees
 
     def at(self, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
         """Colour (averaged) and depth (sampled) at another size."""

@@ -1,8 +1,10 @@
 """The order in which a path's unseen space is made.
 
-The film's frames are candidates. A window starts at the frame that brings most new space while enough of it is already known,
-nearest to the first camera among equals; frames that overlap with it and bring further new space follow. So generation runs
-outward from the photo on both sides, and a full turn closes at the back, where both sides are already seen.
+The film's frames are candidates. For an inpainter of pictures a window starts at the frame that brings most new space while
+enough of it is already known, nearest to the first camera among equals; frames that overlap with it and bring further new space
+follow. So generation runs outward from the photo on both sides, and a full turn closes at the back, where both sides are
+already seen. For a video model a window is a run of frames along the path: from known frames, which show how the camera moves,
+into the unknown as far as a frame still has enough to hold on to.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 
 GRID_WIDTH = 32  # the plan is made on pictures of this width
+LEAD_IN = 4  # known frames at either end of a run
 OUTWARD_PREFERENCE = 0.25  # how much new space half a turn away from the photo is worth
 
 
@@ -86,6 +89,49 @@ def plan_window(
         overlap |= (covered & unknown).flatten(1).any(1)
         remaining &= ~covered
     return chosen
+
+
+def plan_run(
+    unknown: Bool[Tensor, "f h w"],
+    cameras: Cameras,
+    window_frames: int,
+    settings: PlanSettings,
+    made: Bool[Tensor, " f"] | None = None,
+) -> list[int]:
+    """The next window for a video model: candidates that follow each other, in their order; empty when all is seen.
+
+    Args: see ``plan_window``.
+    """
+    fresh = unknown.flatten(1).float().mean(1)
+    worth = torch.full_like(fresh, settings.min_unknown)
+    if made is not None:
+        worth[made] = settings.min_unknown_again
+    wanted = fresh > worth
+    if not wanted.any():
+        return []
+    anchored = wanted & (1 - fresh >= settings.min_known)
+    if not anchored.any():
+        return [int(torch.where(wanted, fresh, torch.inf).argmin())]
+    outward = _angle_from_first(cameras) / torch.pi
+    start = int(torch.where(anchored, fresh - OUTWARD_PREFERENCE * outward, -torch.inf).argmax())
+    first, last = _grown_run(start, anchored, fresh <= settings.min_unknown)
+    while last - first >= window_frames:  # too long: what is farther from the known waits
+        first, last = (first + 1, last) if fresh[first] > fresh[last] else (first, last - 1)
+    return list(range(first, last + 1))
+
+
+def _grown_run(start: int, anchored: Bool[Tensor, " f"], seen: Bool[Tensor, " f"]) -> tuple[int, int]:
+    """First and last of the frames around ``start`` that have enough to hold on to, with a lead-in of known ones."""
+    ends = []
+    for step in (-1, 1):
+        end = start
+        while 0 <= end + step < len(anchored) and anchored[end + step]:
+            end += step
+        for _ in range(LEAD_IN):
+            if 0 <= end + step < len(seen) and seen[end + step]:
+                end += step
+        ends.append(end)
+    return ends[0], ends[1]
 
 
 def _seen_by(points: Float[Tensor, "f h w 3"], camera: Cameras) -> Bool[Tensor, "f h w"]:

@@ -28,7 +28,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory) -> Rou
         camera: the photo's; it gives the image size and the field of view.
     """
     width, height = camera.width, camera.height
-    fov = 2 * torch.rad2deg(torch.atan(0.5 * width / camera.focal[0, 0])).item()
+    fov = camera.fov_x_degrees
     if path in PRESET_NAMES:
         made = make_path(
             path,

@@ -18,9 +18,13 @@ class RecordingInpainter:
 
     name = "recording"
     window_frames = 4
+    continuous = False
+    wants_surroundings = True
+    reference_views = 1
 
     def __init__(self) -> None:
         self.given: list[PartialFrames] = []
+        self.notes: list[str] = []
 
     def __call__(self, partial, *, generator, prompt="", reference=None) -> FilledFrames:
         self.given.append(partial)

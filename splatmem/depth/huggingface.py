@@ -10,10 +10,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from safetensors import SafetensorError
 from torch import Tensor
 
 from splatmem.depth.protocol import DepthPrediction
+from splatmem.models.load import load_model
 
 BATCH = 4  # pictures that go through a model together
 MIN_DEPTH = 1e-3
@@ -67,17 +67,14 @@ class HuggingFaceDepth:
 
         import splatmem.depth.small  # noqa: F401  (registers the embedded architecture)
 
-        folder = _local_folder(source)
-        try:
+        def load(folder: Path) -> HuggingFaceDepth:
             processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
             model = AutoModelForDepthEstimation.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
             )
-        except ImportError as error:
-            raise ValueError(f"the depth model {source} needs a package that is not installed: {error}") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-            raise ValueError(f"no depth model can be loaded from {folder}: {_loading_hint(folder, error)}") from error
-        return HuggingFaceDepth(model.to(device), processor, Path(source).name)
+            return HuggingFaceDepth(model.to(device), processor, Path(source).name)
+
+        return load_model(source, "depth model", load)
 
     @property
     def metric(self) -> bool:
@@ -182,41 +179,3 @@ def _opened(sky: Bool[Tensor, "t h w"], radius: int) -> Bool[Tensor, "t h w"]:
         return F.max_pool2d(mask[:, None].float(), 2 * radius + 1, stride=1, padding=radius)[:, 0] > 0
 
     return dilated(~dilated(~sky))
-
-
-def _local_folder(source: str) -> Path:
-    """A local folder as it is; a hub id from the cache, or fetched.
-
-    Raises:
-        ValueError: it is neither, and cannot be fetched.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    if source.startswith((".", "/", "~")):
-        raise ValueError(f"there is no folder {source}: give the folder of a depth model, or a hub id like owner/name")
-    try:
-        return Path(snapshot_download(source, local_files_only=True))
-    except (OSError, ValueError):
-        pass  # not in the cache
-    try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors"]))
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise ValueError(
-            f"the depth model {source!r} is neither a local folder nor in the cache, and could not be fetched. "
-            f"With a network, run: hf download {source}; without, give a local folder. ({type(error).__name__})"
-        ) from error
-
-
-def _loading_hint(folder: Path, error: Exception) -> str:
-    if not (folder / "config.json").is_file():
-        return "it has no config.json"
-    if not any(folder.glob("*.safetensors")):
-        pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
-        return (
-            "its weights are pickled, which are never loaded: convert them to safetensors" if pickled else "it has no weights"
-        )
-    return str(error)

@@ -13,7 +13,7 @@ from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.agreement import agree
 from splatmem.evaluate.scenes import Scene
-from splatmem.explore import ExploreSettings, begin_memory, explore, imagine, references, with_depth
+from splatmem.explore import ExploreSettings, begin_memory, explore, imagine, references
 from splatmem.film import BATCH, shown
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
@@ -187,11 +187,12 @@ def _next_frames(
         reading = memory.read(cameras)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
     with clock.stage("fill"):
-        filled = inpainter(partial, generator=generator, reference=references(memory))
-    filled = with_depth(filled, estimate_depth, clock)
-    assert filled.depth is not None
+        filled = inpainter(partial, generator=generator, reference=references(memory, cameras, inpainter.reference_views))
     with clock.stage("depth"):
-        depth = [agree(*frame).depth for frame in zip(filled.depth, reading.depth, reading.known, strict=True)]
+        made = filled.depth
+        if made is None:
+            made = estimate_depth(filled.rgb, fov_x_degrees=cameras.fov_x_degrees).depth
+        depth = [agree(*frame).depth for frame in zip(made, reading.depth, reading.known, strict=True)]
     rgb = [blend_colours(*frame) for frame in zip(filled.rgb, reading.rgb, reading.known, strict=True)]
     return torch.stack(rgb), torch.stack(depth)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint.classical import CLASSICAL_NAMES, ClassicalInpainter
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 
@@ -12,28 +14,61 @@ __all__ = ["FilledFrames", "PartialFrames", "ReferenceViews", "VideoInpainter", 
 EMBEDDED_FOLDER = "models/inpaint-small"
 
 
-def load_inpainter(model: str = "embedded", *, device: str = "cpu", steps: int | None = None) -> VideoInpainter:
+def load_inpainter(
+    model: InpainterConfig | str = "embedded",
+    *,
+    device: str = "cpu",
+    steps: int | None = None,
+    hardware: HardwareConfig | None = None,
+) -> VideoInpainter:
     """Loads an inpainter.
 
     Args:
-        model: ``embedded``, the name of a classical filler, or a folder that holds a saved ``RGBDInpaintPipeline``.
+        model: settings, or their ``model`` alone: ``embedded``, the name of a classical filler, or a local folder or hub id
+            of a diffusers pipeline.
         device: where it runs.
-        steps: diffusion steps; the model's own number by default.
+        steps: diffusion steps, where ``model`` is a name.
+        hardware: number format and offloading, for all but the embedded model.
 
     Raises:
-        ValueError: the name is unknown and no such folder exists.
-        FileNotFoundError: the model's weights are missing.
+        ValueError: no such model can be loaded; the message says what to do.
+        FileNotFoundError: the embedded model's weights are missing.
     """
-    if model in CLASSICAL_NAMES:
-        return ClassicalInpainter(model)
+    settings = InpainterConfig(model=model, steps=steps) if isinstance(model, str) else model
+    if settings.model in CLASSICAL_NAMES:
+        return ClassicalInpainter(settings.model)
     from splatmem import assets
+    from splatmem.models.load import load_model
+    from splatmem.models.locate import looks_like_hub_id
 
-    folder = assets.path(EMBEDDED_FOLDER) if model == "embedded" else Path(model)
-    if not (folder / "model_index.json").is_file():
+    if settings.model == "embedded":
+        from splatmem.inpaint.embedded import EmbeddedInpainter
+
+        return EmbeddedInpainter.from_pretrained(assets.path(EMBEDDED_FOLDER), device=device, steps=settings.steps)
+    if not Path(settings.model).expanduser().is_dir() and not looks_like_hub_id(settings.model):
         raise ValueError(
-            f"no inpainter {model!r}: expected 'embedded', one of {', '.join(CLASSICAL_NAMES)}, "
-            "or a folder with a model_index.json"
+            f"no inpainter {settings.model!r}: expected 'embedded', one of {', '.join(CLASSICAL_NAMES)}, a folder with a "
+            "model_index.json, or a hub id like owner/name"
         )
-    from splatmem.inpaint.embedded import EmbeddedInpainter
+    placed = hardware or HardwareConfig()
+    return load_model(
+        settings.model, "inpainter", lambda folder: _from_folder(folder, settings, placed, device), variant=settings.variant
+    )
 
-    return EmbeddedInpainter.from_pretrained(folder, device=device, steps=steps)
+
+def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str) -> VideoInpainter:
+    from splatmem.models.hardware import weights_dtype
+
+    class_name = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
+    if class_name == "RGBDInpaintPipeline":
+        from splatmem.inpaint.embedded import EmbeddedInpainter
+
+        return EmbeddedInpainter.from_pretrained(folder, device=device, steps=settings.steps)
+    dtype = weights_dtype(hardware, device)
+    if class_name == "WanVACEPipeline":
+        from splatmem.inpaint.wan_vace import WanVACEInpainter
+
+        return WanVACEInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    from splatmem.inpaint.keyframes import KeyframeInpainter
+
+    return KeyframeInpainter.from_pretrained(folder, settings, hardware, device, dtype)

@@ -26,6 +26,9 @@ class ClassicalInpainter:
     """
 
     window_frames = 1
+    continuous = False
+    wants_surroundings = False
+    reference_views = 0
 
     def __init__(self, method: str) -> None:
         """Chooses a method.
@@ -38,6 +41,7 @@ class ClassicalInpainter:
         if method == "patchmatch":
             _patchmatch_library()
         self.name = method
+        self.notes: list[str] = []
 
     def __call__(
         self,

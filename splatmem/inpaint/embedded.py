@@ -26,13 +26,17 @@ class EmbeddedInpainter:
     """Runs an ``RGBDInpaintPipeline`` on windows of any size."""
 
     window_frames = 4
+    continuous = False
+    wants_surroundings = True
+    reference_views = 0
 
     def __init__(self, pipeline: RGBDInpaintPipeline, *, steps: int = DEFAULT_STEPS, name: str = "embedded") -> None:
         self.pipeline, self.steps, self.name = pipeline, steps, name
+        self.notes: list[str] = []
 
     @staticmethod
     def from_pretrained(folder: Path, *, device: str = "cpu", steps: int | None = None) -> EmbeddedInpainter:
-        pipeline = RGBDInpaintPipeline.from_pretrained(folder, torch_dtype=torch.float32).to(device)
+        pipeline = RGBDInpaintPipeline.from_pretrained(folder, dtype=torch.float32).to(device)
         return EmbeddedInpainter(pipeline, steps=steps or DEFAULT_STEPS)
 
     def __call__(

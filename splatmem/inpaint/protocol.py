@@ -88,10 +88,18 @@ class VideoInpainter(Protocol):
     Attributes:
         name: for reports.
         window_frames: how many frames it does jointly; windows may be shorter.
+        continuous: whether the frames of a window must follow each other along the path, as a video model expects them to.
+        wants_surroundings: whether it starts from a guess of what lies all around.
+        reference_views: how many pictures of the scene it looks at beside the window.
+        notes: sentences for the report about what it could not do as asked.
     """
 
     name: str
     window_frames: int
+    continuous: bool
+    wants_surroundings: bool
+    reference_views: int
+    notes: list[str]
 
     def __call__(
         self,

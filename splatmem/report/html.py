@@ -88,7 +88,8 @@ def _path_plot(path: Cameras, state: ExploreState) -> str:
         centers[every, 0], centers[every, 2], forward[every, 0], forward[every, 2],
         color="#bbb", width=0.003, scale=8 / reach, scale_units="x", angles="xy",
     )  # fmt: skip
-    for number, window in enumerate(state.windows):
+    for number, positions in enumerate(state.windows):
+        window = [round(position) for position in positions]
         axes.quiver(
             centers[window, 0], centers[window, 2], forward[window, 0], forward[window, 2],
             color=f"C{number % 10}", width=0.006, scale=5 / reach, scale_units="x", angles="xy",

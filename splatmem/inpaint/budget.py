@@ -1,0 +1,79 @@
+"""How much a video model is asked to do at once, and what to do when that was too much for the device's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+
+from splatmem.models.hardware import is_out_of_memory, release
+
+FEWEST_PIXELS = 256 * 144
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Most frames and pixels of a frame that go through a model at once.
+
+    Attributes:
+        frames: 1, or 4k + 1.
+        pixels: None for no limit.
+    """
+
+    frames: int
+    pixels: int | None
+
+    def smaller(self, used_pixels: int) -> Budget | None:
+        """The next thing to try after ``frames`` of ``used_pixels`` did not fit: half the frames down to 17, then half the
+        pixels, then fewer frames; None if there is nothing left to try."""
+        if self.frames > 17:
+            return replace(self, frames=max(17, _4k_plus_1(self.frames // 2)))
+        if used_pixels // 2 >= FEWEST_PIXELS:
+            return replace(self, pixels=used_pixels // 2)
+        if self.frames > 5:
+            return replace(self, frames=5)
+        return None
+
+
+def _4k_plus_1(frames: int) -> int:
+    return (frames - 1) // 4 * 4 + 1
+
+
+def within_memory(
+    attempt: Callable[[Budget], Result],
+    budget: Budget,
+    pixels: Callable[[Budget], int],
+    device: str,
+    generator: torch.Generator,
+) -> tuple[Result, Budget]:
+    """Runs ``attempt`` with ever smaller budgets until one fits; returns its result and the budget that did.
+
+    Args:
+        pixels: how many a frame has under a budget.
+        generator: set back before each attempt.
+
+    Raises:
+        ValueError: not even the smallest fits; the message says which settings need less.
+    """
+    state = generator.get_state()
+    while True:
+        try:
+            return attempt(budget), budget
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0]
+        # Outside of the handler, where the error's traceback keeps the tensors of the failed attempt alive no longer.
+        release(device)
+        generator.set_state(state)
+        used = pixels(budget)
+        following = budget.smaller(used)
+        if following is None:
+            raise ValueError(
+                f"{device} has too little memory for {budget.frames} frames of {used} pixels ({reason}); give --low-vram, or "
+                f"--set hardware.offload=sequential, or --set inpainter.max_pixels={used // 2}; --resume goes on with that"
+            )
+        budget = following

@@ -1,0 +1,90 @@
+"""Whether the folder of a model is whole, found out without loading it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+WEIGHTLESS = ("Scheduler", "Tokenizer", "TokenizerFast", "Processor", "ProcessorPil", "ProcessorFast", "Extractor")
+LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with the folder of a diffusers pipeline or a transformers model, a sentence each; empty if it is whole."""
+    if not folder.is_dir():
+        return [f"there is no folder {folder}"]
+    if (folder / "model_index.json").is_file():
+        index = _json(folder / "model_index.json")
+        if not isinstance(index, dict):
+            return [f"{folder / 'model_index.json'} cannot be read as JSON"]
+        return [text for name, entry in index.items() for text in _component_problems(folder / name, entry)]
+    if (folder / "config.json").is_file():
+        return _weight_problems(folder)
+    return [f"{folder} has neither a model_index.json nor a config.json"]
+
+
+def _component_problems(folder: Path, entry: Any) -> list[str]:
+    """Of one part of a pipeline; ``entry`` is [library, class], or a setting."""
+    if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[1], str):
+        return []
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return [f"{folder} is missing: the pipeline's {folder.name} ({entry[1]})"]
+    if entry[1].endswith(WEIGHTLESS):
+        return []
+    if not (folder / "config.json").is_file():
+        return [f"{folder / 'config.json'} is missing"]
+    return _weight_problems(folder)
+
+
+def _weight_problems(folder: Path) -> list[str]:
+    found: list[str] = []
+    files = {file.name for file in folder.glob("*.safetensors")}
+    for index in folder.glob("*.safetensors.index*.json"):
+        content = _json(index)
+        if not isinstance(content, dict) or not isinstance(content.get("weight_map"), dict):
+            found.append(f"{index} cannot be read")
+        else:
+            missing = sorted(set(content["weight_map"].values()) - {name for name in files if (folder / name).is_file()})
+            found += [f"{folder / name} is missing" for name in missing]
+    if not files and not found:
+        pickled = any(file.suffix in PICKLES for file in folder.iterdir())
+        kind = (
+            "its weights are pickled, which are never loaded: convert them to safetensors" if pickled else "it has no weights"
+        )
+        return [f"{folder}: {kind}"]
+    return found + [text for name in sorted(files) if (text := safetensors_problem(folder / name))]
+
+
+def safetensors_problem(file: Path) -> str:
+    """What is wrong with a safetensors file, as its header tells; empty if its length is right.
+
+    The format: eight bytes with the length of a JSON header, the header with the place of each tensor, the tensors.
+    """
+    if not file.is_file():
+        return f"{file} is missing"
+    size = file.stat().st_size
+    with file.open("rb") as content:
+        start = content.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else LARGEST_HEADER + 1
+        if length > LARGEST_HEADER or 8 + length > size:
+            return f"{file} is no whole safetensors file: {size} bytes, its header is cut off"
+        try:
+            header = json.loads(content.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return f"{file} is no safetensors file: its header cannot be read"
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        kind = "truncated" if size < expected else "damaged"
+        return f"{file} is {kind}: {size} bytes, {expected} expected"
+    return ""
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,88 @@
+"""Where big models run: number format, what waits in main memory, and what there is to know about a device's memory."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import torch
+
+from splatmem.config import HardwareConfig
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(device: str) -> str:
+    """``auto`` takes CUDA where there is one, else Apple's GPU, else the CPU.
+
+    Raises:
+        ValueError: the device is unknown, or asked for and not there.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"device must be {', '.join(DEVICES)}, got {device!r}")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    if not there[device]:
+        raise ValueError(
+            f"--device {device}: this PyTorch sees no {device.upper()} device; use --device cpu, or see 'splatmem doctor'"
+        )
+    return device
+
+
+def weights_dtype(hardware: HardwareConfig, device: str) -> torch.dtype:
+    """The number format of big models' weights; see ``HardwareConfig.dtype``."""
+    if hardware.dtype != "auto":
+        return getattr(torch, hardware.dtype)
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float16 if device == "mps" else torch.float32
+
+
+def place(pipeline: Any, hardware: HardwareConfig, device: str) -> None:
+    """Brings a diffusers pipeline to the device, or prepares it to be brought there piece by piece.
+
+    On the CPU there is nothing to offload from; tiling bounds the memory there too.
+    """
+    if hardware.tiling and getattr(pipeline, "vae", None) is not None:
+        for switch in ("enable_tiling", "enable_slicing"):
+            if hasattr(pipeline.vae, switch):
+                getattr(pipeline.vae, switch)()
+    grouped = hasattr(pipeline, "enable_group_offload")
+    if device == "cpu" or hardware.offload == "none":
+        pipeline.to(device)
+    elif hardware.offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif hardware.offload == "sequential" or not grouped:
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        # Streams overlap transfer and computation; pinning on the fly keeps main memory at the weights' size.
+        streams = {"use_stream": True, "low_cpu_mem_usage": True} if device == "cuda" else {}
+        pipeline.enable_group_offload(onload_device=torch.device(device), offload_type="leaf_level", **streams)
+
+
+def release(device: str) -> None:
+    """Gives back the memory of models that nobody holds any more."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device's memory is full (PyTorch has a class for it on CUDA only)."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+    )
+
+
+def watch_peak(device: str) -> None:
+    """From now on ``peak_device_bytes`` counts anew."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_device_bytes(device: str) -> int | None:
+    """Most memory of the device that tensors held at once since ``watch_peak``; None where it cannot be told."""
+    return torch.cuda.max_memory_allocated() if device == "cuda" else None

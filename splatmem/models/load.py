@@ -1,0 +1,61 @@
+"""Loading with one answer to everything that can be wrong with a model's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+
+from splatmem.models.check import problems
+from splatmem.models.locate import download_command, looks_like_hub_id, model_folder
+
+Loaded = TypeVar("Loaded")
+ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
+
+
+def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, variant: str | None = None) -> Loaded:
+    """Finds the folder of a model, makes sure that it is whole, and loads it.
+
+    Args:
+        source: a local folder or a hub id.
+        what: the model's part, for messages.
+        load: from the folder, with safetensors only and no code from it.
+        variant: of the weights, where a pipeline offers several.
+
+    Raises:
+        ValueError: there is no such model, it is not whole, or it cannot be loaded; the message says what to do.
+    """
+    folder = model_folder(source, what, variant=variant)
+    wrong = problems(folder)
+    if wrong:
+        again = f"; fetch it again: {download_command(source, variant)}" if looks_like_hub_id(source) else ""
+        raise ValueError(f"the {what} in {folder} is not whole: {'; '.join(wrong)}{again}")
+    try:
+        with quiet():
+            return load(folder)
+    except ImportError as error:
+        raise ValueError(f"the {what} in {folder} needs a package that is not installed: {error}") from error
+    except ERRORS as error:
+        raise ValueError(f"no {what} can be loaded from {folder}: {error}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the libraries' own progress bars and remarks, which would run through the program's."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    loggings = (diffusers_logging, transformers_logging)
+    levels = [library.get_verbosity() for library in loggings]
+    for library in loggings:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, level in zip(loggings, levels, strict=True):
+            library.set_verbosity(level)
+            library.enable_progress_bar()

@@ -1,0 +1,119 @@
+"""Picture inpainters of several families, filled frame by frame; and what they are given."""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionInpaintPipeline
+from splatmem.cameras import identity_camera
+from splatmem.config import InpainterConfig
+from splatmem.inpaint import PartialFrames, load_inpainter
+from splatmem.inpaint.keyframes import KeyframeInpainter
+
+import tiny_models
+
+FAMILIES = {
+    "sd_inpaint": (tiny_models.sd_inpaint, "StableDiffusionInpaintPipeline", True),
+    "sdxl": (tiny_models.sdxl, "StableDiffusionXLInpaintPipeline", True),
+    "flux_fill": (tiny_models.flux_fill, "FluxFillPipeline", False),
+    "text_to_image": (tiny_models.sd_text_to_image, "StableDiffusionInpaintPipeline", True),
+}
+
+
+def frame(height: int, width: int, trust: float = 1.0) -> PartialFrames:
+    known = torch.ones(1, height, width, dtype=torch.bool)
+    known[:, :, 2 * width // 3 :] = False
+    confidence = torch.ones(1, height, width)
+    confidence[:, :, : width // 4] = trust
+    return PartialFrames(
+        torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(0)), torch.ones(1, height, width), known,
+        confidence * known, identity_camera(60, width, height),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_keeps_the_known_and_says_what_it_cannot(family, tmp_path):
+    build, pipeline, revises = FAMILIES[family]
+    build(tmp_path / family)
+    inpainter = load_inpainter(InpainterConfig(model=str(tmp_path / family), steps=2))
+    assert isinstance(inpainter, KeyframeInpainter)
+    assert type(inpainter.pipeline).__name__ == pipeline
+    assert (inpainter.window_frames, inpainter.continuous, inpainter.name) == (1, False, family)
+    partial = frame(40, 70, trust=0.2)
+    filled = inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room")
+    again = inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room")
+    assert filled.rgb.shape == partial.rgb.shape
+    assert filled.depth is None
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+    assert torch.equal(filled.rgb, again.rgb)
+    assert inpainter.revising is revises
+    assert bool(inpainter.notes) is not revises
+    assert all("partial noise" in note for note in inpainter.notes)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_models.sd_inpaint(tmp_path_factory.mktemp("sd") / "tiny")
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    calls: list[SimpleNamespace] = []
+    call = StableDiffusionInpaintPipeline.__call__
+
+    @functools.wraps(call)
+    def recording(self, *args, **kwargs):
+        assert not args
+        calls.append(SimpleNamespace(**kwargs))
+        return call(self, **kwargs)
+
+    monkeypatch.setattr(StableDiffusionInpaintPipeline, "__call__", recording)
+    return calls
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 48), (33, 70)])
+def test_the_pipeline_is_given_what_it_documents(folder, recorded, height, width):
+    settings = InpainterConfig(model=str(folder), steps=1, guidance=3.0, negative_prompt="blurry", revise=0.0)
+    partial = frame(height, width)
+    load_inpainter(settings)(partial, generator=torch.Generator(), prompt="a room")
+    (call,) = recorded
+    assert (call.height % 16, call.width % 16) == (0, 0)
+    assert call.image.size == call.mask_image.size == (call.width, call.height)
+    assert (call.image.mode, call.mask_image.mode) == ("RGB", "L")
+    mask, picture = np.asarray(call.mask_image)[:height, :width], np.asarray(call.image)[:height, :width]
+    known = partial.known[0].numpy()
+    assert np.array_equal(mask == 255, ~known), "white is painted anew"
+    assert set(np.unique(mask)) == {0, 255}
+    assert np.array_equal(picture[known], (partial.rgb[0].numpy()[known] * 255).round().astype(np.uint8))
+    assert (call.prompt, call.negative_prompt) == ("a room", "blurry")
+    assert (call.num_inference_steps, call.guidance_scale) == (1, 3.0)
+    assert not hasattr(call, "callback_on_step_end")
+
+
+def test_poor_pixels_are_given_to_be_revised(folder, recorded):
+    partial = frame(48, 64, trust=0.2)
+    filled = load_inpainter(InpainterConfig(model=str(folder), steps=1))(partial, generator=torch.Generator())
+    poor = partial.known[0] & (partial.trust[0] < 0.5)
+    assert (np.asarray(recorded[0].mask_image)[poor.numpy()] == 255).all()
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+
+
+@pytest.mark.parametrize(("limits", "size"), [({"max_pixels": 32 * 48}, (32, 48)), ({"min_pixels": 128 * 192}, (128, 192))])
+def test_frames_are_filled_at_a_size_that_suits_the_model(folder, recorded, limits, size):
+    partial = frame(64, 96)
+    filled = load_inpainter(InpainterConfig(model=str(folder), steps=1, **limits))(partial, generator=torch.Generator())
+    assert (recorded[0].height, recorded[0].width) == size
+    assert filled.rgb.shape == partial.rgb.shape
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+
+
+def test_a_pipeline_for_something_else_is_refused(tmp_path):
+    tiny_models.sd_inpaint(tmp_path)
+    index = tmp_path / "model_index.json"
+    index.write_text(index.read_text().replace("StableDiffusionInpaintPipeline", "AudioLDMPipeline"))
+    with pytest.raises(ValueError, match="no inpainting pipeline for a AudioLDMPipeline"):
+        load_inpainter(str(tmp_path))

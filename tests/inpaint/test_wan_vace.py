@@ -1,0 +1,257 @@
+"""What a Wan VACE pipeline is given, held against what it documents and does; and what comes back."""
+
+from __future__ import annotations
+
+import functools
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import WanVACEPipeline
+from PIL import Image
+from splatmem.config import HardwareConfig, InpainterConfig
+from splatmem.inpaint import load_inpainter
+from splatmem.inpaint.wan_vace import (
+    GREY,
+    OVERLAP,
+    WanVACEInpainter,
+    grow_over_groups,
+    overlapping_parts,
+    padded_length,
+    sampled_frames,
+)
+
+import tiny_models
+from partial_windows import views, window
+
+
+@pytest.fixture(scope="module")
+def one_transformer(tmp_path_factory):
+    return tiny_models.wan_vace(tmp_path_factory.mktemp("wan") / "tiny")
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Every call of a pipeline, with the latent masks that it made of what it was given; the calls go through."""
+    calls: list[SimpleNamespace] = []
+    call, prepare_masks = WanVACEPipeline.__call__, WanVACEPipeline.prepare_masks
+
+    @functools.wraps(call)
+    def recording(self, *args, **kwargs):
+        assert not args
+        calls.append(SimpleNamespace(**kwargs))
+        return call(self, **kwargs)
+
+    def recording_masks(self, *args, **kwargs):
+        calls[-1].latent_masks = prepare_masks(self, *args, **kwargs)
+        return calls[-1].latent_masks
+
+    monkeypatch.setattr(WanVACEPipeline, "__call__", recording)
+    monkeypatch.setattr(WanVACEPipeline, "prepare_masks", recording_masks)
+    return calls
+
+
+def check_contract(call: SimpleNamespace) -> None:
+    """What the pipeline's documentation and code ask for."""
+    batch, frames, channels, height, width = call.video.shape
+    assert (batch, channels) == (1, 3)
+    assert call.mask.shape == call.video.shape
+    assert frames % 4 == 1
+    assert call.num_frames == frames
+    assert (call.height, call.width) == (height, width)
+    assert height % 16 == 0
+    assert width % 16 == 0
+    assert call.video.dtype == call.mask.dtype == torch.float32
+    assert call.video.min() >= 0
+    assert call.video.max() <= 1
+    assert set(call.mask.unique().tolist()) <= {0.0, 1.0}
+    groups = [call.mask[0, :1], *call.mask[0, 1:].split(4)]
+    assert all(torch.equal(group, group[:1].expand_as(group)) for group in groups), "one mask for a latent"
+    for picture in call.reference_images or []:
+        assert isinstance(picture, Image.Image)
+        assert picture.mode == "RGB"
+
+
+@pytest.mark.parametrize(("frames", "height", "width"), [(5, 48, 64), (6, 40, 70), (1, 33, 65), (3, 64, 48)])
+def test_any_window_keeps_to_the_contract(one_transformer, recorded, frames, height, width):
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1, references=2))
+    partial = window(frames, height, width)
+    filled = inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room", reference=views(3, height, width))
+    assert filled.rgb.shape == partial.rgb.shape
+    assert filled.rgb.dtype == torch.float32
+    assert filled.depth is None
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+    assert bool(((filled.rgb >= 0) & (filled.rgb <= 1)).all())
+    (call,) = recorded
+    check_contract(call)
+    given = call.video[0].permute(0, 2, 3, 1)[:frames, :height, :width]
+    wanted = call.mask[0, :frames, 0, :height, :width] > 0.5
+    assert bool(wanted[~partial.known].all()), "all that is unknown is asked for"
+    assert torch.equal(given[~wanted], partial.rgb[~wanted]), "what is known is shown as it is"
+    assert bool((given[~partial.known] == GREY).all()), "the hole is grey"
+    padded = call.video[0, frames:]
+    assert torch.equal(padded, call.video[0, frames - 1 : frames].expand_as(padded))
+    latents = (call.num_frames - 1) // 4 + 1
+    assert len(call.reference_images) == min(2, latents)
+    assert call.prompt_embeds.shape[-1] == tiny_models.TEXT_WIDTH
+    assert call.num_inference_steps == 1
+
+
+def test_both_transformers_of_wan_22_take_their_steps(tmp_path, recorded, monkeypatch):
+    inpainter = load_inpainter(InpainterConfig(model=str(tiny_models.wan_vace(tmp_path, 2)), steps=4))
+    assert isinstance(inpainter, WanVACEInpainter)
+    ran = []
+    for name in ("transformer", "transformer_2"):
+        getattr(inpainter.pipeline, name).register_forward_hook(lambda *_, name=name: ran.append(name))
+    partial = window(6, 33, 50)
+    filled = inpainter(partial, generator=torch.Generator())
+    check_contract(recorded[0])
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+    assert ran == sorted(ran)
+    assert set(ran) == {"transformer", "transformer_2"}
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9])
+def test_latent_masks_cover_the_unknown_of_their_own_frames(one_transformer, recorded, frames):
+    """The pipeline looks up a latent's mask in one frame, not always one of its own."""
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1))
+    partial = window(frames, 32, 64)
+    inpainter(partial, generator=torch.Generator())
+    masks = recorded[0].latent_masks[0].unflatten(0, (8, 8))  # row and column inside a cell, latent, cells
+    pixels = masks.permute(2, 3, 0, 4, 1).flatten(3, 4).flatten(1, 2) > 0.5
+    for frame in range(frames):
+        latent = 0 if frame == 0 else (frame - 1) // 4 + 1
+        assert bool(pixels[latent][~partial.known[frame]].all())
+
+
+def test_sampled_frames_are_those_of_the_pipeline():
+    assert sampled_frames(9, 4) == [1, 4, 7]
+    assert len(sampled_frames(81, 4)) == 21
+
+
+def test_growing_changes_nothing_that_needs_no_change():
+    wanted = torch.zeros(9, 2, 2, dtype=torch.bool)
+    wanted[:, 0, 0] = True
+    assert torch.equal(grow_over_groups(wanted, 4), wanted)
+
+
+def test_long_windows_go_in_overlapping_parts_that_hold_on_to_each_other(one_transformer, recorded):
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1, window_frames=13, references=0))
+    partial = window(20, 32, 64)
+    filled = inpainter(partial, generator=torch.Generator().manual_seed(0))
+    assert [call.num_frames for call in recorded] == [13, 13, 13]
+    for call in recorded:
+        check_contract(call)
+        assert call.reference_images is None
+    first, second, _ = recorded
+    # The second part's first frames are known: they are what the first part made of them.
+    assert bool((second.mask[0, :OVERLAP] == 0).all())
+    made = filled.rgb[13 - OVERLAP : 13].permute(0, 3, 1, 2)
+    unknown = ~partial.known[13 - OVERLAP : 13, None].expand(-1, 3, -1, -1)
+    assert torch.equal(second.video[0, :OVERLAP][unknown], made[unknown])
+    assert not torch.equal(first.video, second.video)
+
+
+def test_parts_cover_a_window_once_and_overlap():
+    for frames in range(1, 200):
+        parts = overlapping_parts(frames, 49, OVERLAP)
+        assert parts[0][0] == 0
+        assert parts[-1][1] == frames
+        assert all(last - first <= 49 for first, last in parts)
+        assert all(b[0] == a[1] - OVERLAP for a, b in pairwise(parts))
+
+
+@pytest.mark.parametrize(("frames", "padded"), [(1, 1), (2, 5), (5, 5), (6, 9), (80, 81), (81, 81)])
+def test_lengths(frames, padded):
+    assert padded_length(frames, 4) == padded
+
+
+def test_large_frames_are_filled_small_and_known_pixels_stay_sharp(one_transformer, recorded):
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1, max_pixels=48 * 64))
+    partial = window(2, 96, 128)
+    filled = inpainter(partial, generator=torch.Generator())
+    check_contract(recorded[0])
+    assert recorded[0].video.shape[-2:] == (48, 64)
+    assert filled.rgb.shape == partial.rgb.shape
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+
+
+def test_the_same_seed_gives_the_same_frames(one_transformer):
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=2))
+    one, two, other = (inpainter(window(5, 32, 48), generator=torch.Generator().manual_seed(s)).rgb for s in (3, 3, 4))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+
+
+def test_poor_regions_keep_their_colours_under_the_mask(one_transformer, recorded):
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1, revise=0.5))
+    partial = window(5, 32, 64, trust=0.2)
+    filled = inpainter(partial, generator=torch.Generator())
+    poor = partial.known & (partial.trust < 0.5)
+    assert bool((recorded[0].mask[0, :, 0][poor] == 1).all())
+    assert torch.equal(recorded[0].video[0].permute(0, 2, 3, 1)[poor], partial.rgb[poor])
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+
+
+def test_without_revision_the_mask_alone_keeps_the_known(one_transformer, recorded):
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1, revise=0.0))
+    inpainter(window(5, 32, 64, trust=0.2), generator=torch.Generator())
+    assert not hasattr(recorded[0], "callback_on_step_end")
+    assert bool((recorded[0].mask[0, :, 0, :, :16] == 0).all())
+
+
+def test_trusted_latents_come_out_as_they_are_encoded(one_transformer, monkeypatch):
+    """Held to the last step: what the sampler hands to the decoder there is the known picture's own latents."""
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=3, references=1))
+    assert isinstance(inpainter, WanVACEInpainter)
+    held = []
+    make = WanVACEInpainter._held_latents
+
+    def keep(self, *args):
+        held.append(make(self, *args))
+        return held[-1]
+
+    monkeypatch.setattr(WanVACEInpainter, "_held_latents", keep)
+    decoded = []
+    decode = inpainter.pipeline.vae.decode
+    monkeypatch.setattr(inpainter.pipeline.vae, "decode", lambda z, **k: (decoded.append(z), decode(z, **k))[1])
+    inpainter(window(5, 32, 64), generator=torch.Generator(), reference=views(1, 32, 64))
+    config = inpainter.pipeline.vae.config
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1, 1) for v in (config.latents_mean, config.latents_std))
+    latents = (decoded[0] - mean) / std
+    trusted = (held[0].allowed[:, :, 1:] == 0).expand_as(latents)
+    assert 0 < trusted.float().mean() < 1
+    torch.testing.assert_close(latents[trusted], held[0].latents[:, :, 1:][trusted], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(latents[~trusted], held[0].latents[:, :, 1:][~trusted], atol=1e-2)
+
+
+def test_guidance_of_one_needs_no_second_prompt(one_transformer, recorded):
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1, guidance=1.0))
+    inpainter(window(1, 32, 32), generator=torch.Generator())
+    assert recorded[0].guidance_scale == 1.0
+    assert not hasattr(recorded[0], "negative_prompt_embeds")
+
+
+def test_text_encoder_is_let_go_once_the_prompt_is_read(one_transformer):
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1))
+    assert isinstance(inpainter, WanVACEInpainter)
+    inpainter(window(1, 32, 32), generator=torch.Generator(), prompt="a room")
+    assert inpainter.pipeline.text_encoder is None
+    inpainter(window(1, 32, 32), generator=torch.Generator(), prompt="a room")
+    with pytest.raises(ValueError, match="text encoder"):
+        inpainter(window(1, 32, 32), generator=torch.Generator(), prompt="a garden")
+
+
+def test_a_window_that_is_not_4k_plus_1_is_refused(one_transformer):
+    with pytest.raises(ValueError, match=r"4k \+ 1 .*, got 16: take 13 or 17"):
+        load_inpainter(InpainterConfig(model=str(one_transformer), window_frames=16))
+
+
+def test_weights_in_the_number_format_asked_for_but_for_the_autoencoder(one_transformer):
+    half = HardwareConfig(dtype="bfloat16")
+    inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1), hardware=half)
+    assert isinstance(inpainter, WanVACEInpainter)
+    assert inpainter.pipeline.transformer.dtype == torch.bfloat16
+    assert inpainter.pipeline.vae.dtype == torch.float32
+    assert torch.isfinite(inpainter(window(2, 32, 32), generator=torch.Generator()).rgb).all()

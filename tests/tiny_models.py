@@ -1,0 +1,144 @@
+"""Pipelines of the real classes with tiny random weights, saved to a folder: made in no time, run in tenths of a second."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLWan,
+    DDIMScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxFillPipeline,
+    FluxTransformer2DModel,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+    UniPCMultistepScheduler,
+    WanVACEPipeline,
+    WanVACETransformer3DModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+    UMT5Config,
+    UMT5EncoderModel,
+)
+
+TEXT_WIDTH = 8
+
+
+def clip_tokenizer() -> CLIPTokenizer:
+    words = [*string.ascii_lowercase, *(f"{c}</w>" for c in string.ascii_lowercase), "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=[], model_max_length=16)
+
+
+def t5_tokenizer() -> T5TokenizerFast:
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0)]
+    return T5TokenizerFast(vocab=special + [(c, -2.0) for c in string.ascii_lowercase], extra_ids=0)
+
+
+def clip_text(projection: bool = False):
+    config = CLIPTextConfig(
+        vocab_size=54, hidden_size=TEXT_WIDTH, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=16, projection_dim=TEXT_WIDTH, bos_token_id=52, eos_token_id=53,
+    )  # fmt: skip
+    return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config).eval()
+
+
+def picture_vae(latent_channels: int = 4) -> AutoencoderKL:
+    """With the real ones' factor of 8 between pixels and latents."""
+    return AutoencoderKL(
+        block_out_channels=[4, 4, 4, 4], norm_num_groups=2, layers_per_block=1, latent_channels=latent_channels,
+        down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4, sample_size=64, shift_factor=0.1,
+    )  # fmt: skip
+
+
+def unet(in_channels: int, xl: bool = False) -> UNet2DConditionModel:
+    more = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4, "projection_class_embeddings_input_dim": 32}
+    return UNet2DConditionModel(
+        block_out_channels=[4, 8], layers_per_block=1, norm_num_groups=2, in_channels=in_channels, out_channels=4,
+        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"], up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
+        cross_attention_dim=2 * TEXT_WIDTH if xl else TEXT_WIDTH, attention_head_dim=2, sample_size=8, **(more if xl else {}),
+    )  # fmt: skip
+
+
+def wan_transformer() -> WanVACETransformer3DModel:
+    return WanVACETransformer3DModel(
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16,
+        text_dim=TEXT_WIDTH, freq_dim=8, ffn_dim=8, num_layers=2, vace_layers=[0], vace_in_channels=96,
+    )  # fmt: skip
+
+
+def wan_vace(folder: Path, transformers: int = 1) -> Path:
+    """Wan VACE as of 2.1, or as of 2.2 with two transformers; the autoencoder has the real one's factors, 4 and 8."""
+    torch.manual_seed(0)
+    text = UMT5Config(vocab_size=30, d_model=TEXT_WIDTH, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    parts = {
+        "tokenizer": t5_tokenizer(),
+        "text_encoder": UMT5EncoderModel(text).eval(),
+        "vae": AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1),
+        "scheduler": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        "transformer": wan_transformer(),
+    }
+    if transformers == 2:
+        parts |= {"transformer_2": wan_transformer(), "boundary_ratio": 0.875}
+    WanVACEPipeline(**parts).save_pretrained(folder)
+    return folder
+
+
+def sd_inpaint(folder: Path, in_channels: int = 9) -> Path:
+    """Stable Diffusion for inpainting: 9 channels with mask and masked picture, or a plain one of 4."""
+    torch.manual_seed(0)
+    StableDiffusionInpaintPipeline(
+        vae=picture_vae(), text_encoder=clip_text(), tokenizer=clip_tokenizer(), unet=unet(in_channels),
+        scheduler=DDIMScheduler(clip_sample=False), safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def sd_text_to_image(folder: Path) -> Path:
+    torch.manual_seed(0)
+    StableDiffusionPipeline(
+        vae=picture_vae(), text_encoder=clip_text(), tokenizer=clip_tokenizer(), unet=unet(4),
+        scheduler=DDIMScheduler(clip_sample=False), safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def sdxl(folder: Path, inpaint: bool = True) -> Path:
+    torch.manual_seed(0)
+    kind = StableDiffusionXLInpaintPipeline if inpaint else StableDiffusionXLPipeline
+    kind(
+        vae=picture_vae(), text_encoder=clip_text(), text_encoder_2=clip_text(projection=True), tokenizer=clip_tokenizer(),
+        tokenizer_2=clip_tokenizer(), unet=unet(9 if inpaint else 4, xl=True), scheduler=EulerDiscreteScheduler(),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def flux_fill(folder: Path) -> Path:
+    torch.manual_seed(0)
+    text = T5Config(vocab_size=30, d_model=TEXT_WIDTH, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    # Packed latents (4 x 4 channels), the masked picture's (16), and the mask's pixels (4 x 64).
+    transformer = FluxTransformer2DModel(
+        patch_size=1, in_channels=16 + 16 + 256, out_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8,
+        num_attention_heads=2, joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=TEXT_WIDTH, axes_dims_rope=[2, 2, 4],
+        guidance_embeds=True,
+    )  # fmt: skip
+    FluxFillPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(), vae=picture_vae(), text_encoder=clip_text(), tokenizer=clip_tokenizer(),
+        text_encoder_2=T5EncoderModel(text).eval(), tokenizer_2=t5_tokenizer(), transformer=transformer,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
