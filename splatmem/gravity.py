@@ -24,6 +24,7 @@ UPRIGHT = 2.2  # an edge counts whose gradient is this much stronger across than
 STRONGEST = 0.2  # share of the pixels that are looked at
 MOST_EDGES = 1500
 WIDTH = 384  # pictures are looked at in this width
+EDGE_BLUR = 2.0  # pixels; finer edges show the stairs of the pixels, which are all upright
 
 
 def estimate_down(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:
@@ -41,7 +42,7 @@ def estimate_down(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor,
         return directions[int(prior.argmax())]
     off = (normals @ directions.T) / math.sin(math.radians(EDGE_SPREAD))
     votes = (weights[:, None] * torch.exp(-0.5 * off.square())).sum(0) / weights.sum()
-    return directions[int((votes * prior).argmax())]
+    return directions[int((votes.square() * prior).argmax())]
 
 
 def _candidates() -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
@@ -56,7 +57,7 @@ def _candidates() -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
 
 def _upright_edges(grey: Float[Tensor, "h w"], camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
     """Normals of the planes through the camera and the steep edges, in the camera's axes, and the edges' weights."""
-    smooth = gaussian_filter(grey.numpy(), 1.2)
+    smooth = gaussian_filter(grey.numpy(), EDGE_BLUR)
     along, across = (torch.from_numpy(slope) for slope in np.gradient(smooth))
     strength = torch.hypot(across, along)
     threshold = strength.flatten().quantile(1 - STRONGEST).clamp_min(1e-4)

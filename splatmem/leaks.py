@@ -18,7 +18,8 @@ from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
 from splatmem.render import rasterize
 
-LEAK = 0.2  # pixels of known surface that one new Gaussian may cover in an earlier view
+LEAK = 0.2  # pixels of known surface that one new Gaussian may cover in an earlier view ...
+LEAK_SHARE = 0.06  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
 SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
 
 
@@ -31,21 +32,30 @@ def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[T
         known: what of them the scene so far shows.
     """
     for _ in range(SHRINKINGS):
-        leaking = _coverage(old, added, cameras, known) > LEAK
+        leaking = _leaking(old, added, cameras, known)
         if not leaking.any():
             return added
         # The thin axis stays: it says how finely the surface was sampled.
         smaller = added.log_scales - math.log(2) * leaking[:, None] * added.log_scales.new_tensor([1.0, 1.0, 0.0])
         added = replace(added, log_scales=smaller)
-    return added.select(_coverage(old, added, cameras, known) <= LEAK)
+    return added.select(~_leaking(old, added, cameras, known))
 
 
-def _coverage(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Float[Tensor, " n"]:
-    """Known pixels that each added Gaussian covers in the view where it covers most."""
+def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:
+    """Added Gaussians that cover too much of some view."""
+    covered = _coverage(old, added, cameras, known)
+    depth = cameras.project(added.means)[1].clamp_min(1e-6)
+    radius = cameras.focal.mean(1)[:, None, None] * added.scales[None, :, :2] / depth[..., None]
+    alone = 2 * math.pi * radius.prod(-1)  # seen from the front: at most
+    return ((covered > LEAK) & (covered > LEAK_SHARE * alone)).any(0)
+
+
+def _coverage(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Float[Tensor, "v n"]:
+    """Known pixels that each added Gaussian covers in each view."""
     joined = Gaussians.cat([old, added])
     with torch.enable_grad():
         channel = torch.zeros(len(cameras), len(joined), 1, requires_grad=True)
         drawn = rasterize(joined, cameras, extra=channel).extra
         assert drawn is not None
         (weight,) = torch.autograd.grad((drawn[..., 0] * known).sum(), channel)
-    return weight[:, len(old) :, 0].amax(0)
+    return weight[:, len(old) :, 0]

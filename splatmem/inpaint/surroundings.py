@@ -193,7 +193,8 @@ def _exemplars(rgb: Tensor, relief: Tensor, known: Tensor, elevation: Tensor, fa
 
     known_small = shrink(known.float()[None])[0] > 0.99
     relief_small = shrink(torch.where(known, relief, 0.0)[None])[0]
-    foreground = torch.where(known_small, _foreground(relief_small, known_small), 0.0)
+    solid = known_small & (relief_small <= HIGHEST_RELIEF)  # sky says nothing about what stands in front of what
+    foreground = torch.where(solid, _foreground(relief_small, solid), 0.0)
     near = F.max_pool2d((foreground > 0.5).float()[None], 5, 1, 2)[0] > 0
     picture = torch.cat([shrink(rgb), RELIEF_WEIGHT * relief_small[None].clamp(max=1.0)])
     return Exemplars(picture, known_small, shrink(elevation[None, :, None].expand(1, -1, factor))[0, :, 0], foreground, near)

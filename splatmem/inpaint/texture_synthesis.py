@@ -100,7 +100,8 @@ def continue_panorama(finest: Exemplars, generator: torch.Generator, *, weights:
             source, current = _exact(level, sources, current, count, weights)
         else:
             source, current = _coherent(level, sources, source, current, count)
-    return torch.arange(finest.known.numel()).view(finest.known.shape) if source is None else source
+    own = torch.arange(finest.known.numel()).view(finest.known.shape)
+    return own if source is None else torch.where(finest.given, own, source)
 
 
 def copy_pixels(
@@ -195,7 +196,7 @@ def _exact(
         return torch.cat([patches * bell.sqrt(), (weights.elevation * level.elevation[index // width])[:, None]], dim=1)
 
     examples = features(patches, sources)
-    foreground = level.foreground.flatten()[sources]
+    foreground = _patches(level.foreground[None])[sources] @ _bell(1)
     dislike = torch.where(level.avoid.flatten()[targets], weights.foreground, weights.clutter)
     crowding = torch.zeros(len(sources))
     found, difference = torch.zeros(len(targets), dtype=torch.long), torch.zeros(len(targets))
