@@ -238,7 +238,8 @@ def _coherent(
             for right in (0, -1, 1):
                 neighbour = source[(row + down).clamp(0, height - 1), (column + right) % width]
                 there = (neighbour // width - down).clamp(0, height - 1) * width + (neighbour % width - right) % width
-                usable = torch.nonzero(allowed[there])[:, 0]
+                # Inside a copied piece all neighbours say the same.
+                usable = torch.nonzero(allowed[there] & ((there != found) | best.isinf()))[:, 0]
                 for part in usable.split(16 * CHUNK):
                     gap = ((queries[part] - patches[there[part]]) * weight).square().sum(1)
                     better = gap < best[part]
