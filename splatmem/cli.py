@@ -102,6 +102,34 @@ class Inspect:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """Makes films of scenes from their first frame alone, by several methods, and measures them against the truth."""
+
+    scenes: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders with transforms.json (nerfstudio's convention), images and, where known, 16-bit depth PNGs in millimetres."""
+    out: Path
+    """Folder for evaluate.json, report.html and sheets; it appears when all of it is there."""
+    preset: str = "embedded"
+    """Whose models are evaluated: the name of a file in configs/."""
+    overrides: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")
+    ] = ()
+    """Change what the preset says; may be given several times."""
+    methods: str = "all"
+    """all, or some of embedded, telea, navier_stokes, push_pull, smear, patchmatch, no_memory, separated by commas."""
+    frames: int | None = None
+    """How many of a scene's frames to take, evenly spread; all by default."""
+    size: str | None = None
+    """Width x height of the films; that of each scene's pictures by default."""
+    seed: int = 0
+    """The same seed gives the same films on the same machine."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the models and the rasterizer run."""
+    overwrite: bool = False
+    """Replace an earlier evaluation in the folder."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Says what this machine can use, and what to do about the rest."""
 
@@ -111,6 +139,7 @@ Command = (
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
@@ -141,6 +170,8 @@ def run(command: Any) -> int:
             commands.render(command, progress)
         elif isinstance(command, Export):
             commands.export(command)
+        elif isinstance(command, Evaluate):
+            commands.evaluate(command, progress)
         else:
             commands.inspect(command)
     return 0

@@ -130,6 +130,31 @@ def inspect(options: cli.Inspect) -> None:
     show_scene(gaussians, cameras, options.screenshot)
 
 
+def evaluate(options: cli.Evaluate, progress: RunProgress) -> None:
+    from splatmem.evaluate.methods import parse_methods
+    from splatmem.evaluate.run import PAGE, EvaluationOptions
+    from splatmem.evaluate.run import evaluate as run
+    from splatmem.evaluate.table import tables
+
+    request = EvaluationOptions(
+        scenes=options.scenes, out=options.out, preset=options.preset, overrides=options.overrides,
+        methods=parse_methods(options.methods), frames=options.frames,
+        size=None if options.size is None else parse_size(options.size),
+        seed=options.seed, device=options.device, overwrite=options.overwrite,
+    )  # fmt: skip
+    report = run(request, progress)
+    summaries = {name: (group, len(group["scenes"])) for name, group in report["groups"].items()}
+    summaries["all scenes"] = (report, len(report["scenes"]))
+    for name, (summary, count) in summaries.items():
+        for table in tables(summary, report["reference"], f"{name}, mean of {count}"):
+            progress.console.print(table)
+    progress.console.print(
+        f"bold: best; + and -: {report['reference']} is better or worse than that method, and the interval of the paired "
+        f"differences excludes zero (from six scenes on)\nsee {options.out / PAGE}",
+        highlight=False,
+    )
+
+
 def doctor(console: Console) -> int:
     from splatmem.doctor import examine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.evaluate.scenes import Truth
@@ -37,20 +37,21 @@ class FirstView:
 def split_by_first_view(truth: Truth) -> FirstView:
     """Reprojects every pixel of every frame into the first.
 
-    Where the cameras turn on the spot this needs no depth. Elsewhere a pixel is told only where its depth is measured, and
-    inside the first picture only where that is measured around the spot too. Between the two limits of depth, and within a
-    pixel of the first picture's rim, a pixel is neither kept nor made. The first frame itself is all kept.
+    Where the cameras turn on the spot this needs no depth. Elsewhere a pixel whose depth is not measured is told only if it
+    lies outside the first picture at any depth from the scene's nearest on, and inside the first picture a pixel is told only
+    where that is measured around the spot too. Between the two limits of depth, and within a pixel of the first picture's rim,
+    a pixel is neither kept nor made. The first frame itself is all kept.
     """
-    cameras, size = truth.cameras, (truth.cameras.height, truth.cameras.width)
-    still = truth.turns_on_the_spot
-    depth = torch.ones_like(truth.depth) if still else torch.where(truth.measured, truth.depth, 1.0)
-    pixels, distance = cameras[0].project(cameras.unproject(depth))
-    x, y, z = pixels[0, ..., 0], pixels[0, ..., 1], distance[0]
-    outside = (z <= 0) | (x < -RIM) | (x > size[1] + RIM) | (y < -RIM) | (y > size[0] + RIM)
-    rim = 0.5 - ROUNDING
-    inside = (z > 0) & (x >= rim) & (x <= size[1] - rim) & (y >= rim) & (y <= size[0] - rim)
-    if still:
-        return FirstView(inside, outside)
+    size = (truth.cameras.height, truth.cameras.width)
+    if truth.turns_on_the_spot:
+        far = torch.ones_like(truth.depth)
+        return FirstView(_inside(truth, far)[0], _outside(truth, far, far))
+    if not truth.measured.any():
+        nothing = torch.zeros_like(truth.measured)
+        return FirstView(nothing, nothing)
+    nearest_of_all = truth.depth[truth.measured].min()
+    outside = _outside(truth, torch.where(truth.measured, truth.depth, nearest_of_all), truth.depth)
+    inside, x, y, z = _inside(truth, torch.where(truth.measured, truth.depth, nearest_of_all))
     column, row = ((c - 0.5).floor().long() for c in (x, y))
     around = torch.stack(
         [
@@ -62,6 +63,41 @@ def split_by_first_view(truth: Truth) -> FirstView:
     nearest, farthest = first.amin(0), first.amax(0)  # NaN, and so neither, where one of the four is not measured
     same = (z <= farthest * (1 + SAME_SURFACE)) & (z >= nearest * (1 - SAME_SURFACE))
     hidden = z > farthest * (1 + HIDDEN)
-    kept, made = truth.measured & inside & same, truth.measured & (outside | (inside & hidden))
+    kept, made = truth.measured & inside & same, outside | (truth.measured & inside & hidden)
     kept[0], made[0] = True, False  # the first frame sees itself whole, measured or not
     return FirstView(kept, made)
+
+
+def _inside(truth: Truth, depth: Float[Tensor, "v h w"]) -> tuple[Bool[Tensor, "v h w"], Tensor, Tensor, Tensor]:
+    """Whether pixels at a depth lie among the pixel centres of the first picture; their place in it and their depth there."""
+    cameras = truth.cameras
+    pixels, distance = cameras[0].project(cameras.unproject(depth))
+    x, y, z = pixels[0, ..., 0], pixels[0, ..., 1], distance[0]
+    rim = 0.5 - ROUNDING
+    return (z > 0) & (x >= rim) & (x <= cameras.width - rim) & (y >= rim) & (y <= cameras.height - rim), x, y, z
+
+
+def _outside(truth: Truth, nearest: Float[Tensor, "v h w"], farthest: Float[Tensor, "v h w"]) -> Bool[Tensor, "v h w"]:
+    """Whether pixels lie outside the first picture, by the rim, at every depth from ``nearest`` to ``farthest`` (may be inf).
+
+    What the first camera sees is a pyramid of five half-spaces: a segment both ends of which lie outside of one and the same
+    half-space is outside.
+    """
+    cameras = truth.cameras
+    (fx, fy), (cx, cy) = cameras.focal[0].tolist(), cameras.intrinsics[0, :2, 2].tolist()
+    planes = [
+        (fx, 0.0, cx + RIM),
+        (-fx, 0.0, cameras.width + RIM - cx),
+        (0.0, fy, cy + RIM),
+        (0.0, -fy, cameras.height + RIM - cy),
+        (0.0, 0.0, 1.0),
+    ]
+    to_first = cameras.world_to_cam[0, :3, :3]
+    origins = cameras.centers @ to_first.T + cameras.world_to_cam[0, :3, 3]
+    rays = cameras.world_rays() @ to_first.T
+    outside = torch.zeros_like(nearest, dtype=torch.bool)
+    for plane in rays.new_tensor(planes):
+        at, along = (origins @ plane)[:, None, None], rays @ plane
+        ends = at + nearest * along, torch.where(torch.isinf(farthest), along, at + farthest * along)
+        outside |= (ends[0] <= 0) & (ends[1] <= 0)
+    return outside

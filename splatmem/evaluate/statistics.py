@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,18 +45,30 @@ def bootstrap(values: list[float], reference: list[float] | None = None, seed: i
     return Interval(float(sample.mean()), float(ends.low), float(ends.high), len(sample))
 
 
-def means(scenes: list[Mapping[str, Figures]], methods: list[str]) -> dict[str, Figures]:
-    """Each method's figures averaged over the scenes that have them."""
+def means(scenes: Sequence[Mapping[str, Figures]], methods: Sequence[str]) -> dict[str, Figures]:
+    """Each method's figures averaged over the scenes that have them; None where none has."""
     table: dict[str, Figures] = {}
     for method in methods:
-        table[method] = {}
-        for figure in FIGURES:
-            values = [v for scene in scenes if (v := scene[method][figure.name]) is not None]
-            table[method][figure.name] = float(np.mean(values)) if values else None
+        columns = {figure.name: _present(scenes, method, figure.name) for figure in FIGURES}
+        table[method] = {name: float(np.mean(values)) if values else None for name, values in columns.items()}
     return table
 
 
-def differences(scenes: list[Mapping[str, Figures]], methods: list[str], reference: str) -> dict[str, dict[str, Interval]]:
+def intervals(scenes: Sequence[Mapping[str, Figures]], methods: Sequence[str]) -> dict[str, dict[str, Interval]]:
+    """For each method and figure: its mean over the scenes that have it, with its interval."""
+    table: dict[str, dict[str, Interval]] = {}
+    for method in methods:
+        table[method] = {}
+        for figure in FIGURES:
+            values = _present(scenes, method, figure.name)
+            if values:
+                table[method][figure.name] = bootstrap(values)
+    return table
+
+
+def differences(
+    scenes: Sequence[Mapping[str, Figures]], methods: Sequence[str], reference: str
+) -> dict[str, dict[str, Interval]]:
     """For each other method and figure: ``reference`` minus the method, over the scenes where both have the figure."""
     table: dict[str, dict[str, Interval]] = {}
     for method in (m for m in methods if m != reference):
@@ -71,3 +83,7 @@ def differences(scenes: list[Mapping[str, Figures]], methods: list[str], referen
                 ours, theirs = (list(side) for side in zip(*pairs, strict=True))
                 table[method][figure.name] = bootstrap(ours, theirs)
     return table
+
+
+def _present(scenes: Sequence[Mapping[str, Figures]], method: str, figure: str) -> list[float]:
+    return [value for scene in scenes if (value := scene[method][figure]) is not None]

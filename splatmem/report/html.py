@@ -36,7 +36,7 @@ def report_page(report: dict[str, Any], sheet: Image.Image, path: Cameras, state
 {notes}
 <h2>Film</h2>
 <p>Of each frame: the film; what was known before anything was made (pink: nothing); depth.</p>
-<img alt="contact sheet" src="{_picture(sheet)}">
+<img alt="contact sheet" src="{picture_uri(sheet)}">
 <h2>Path from above</h2>
 <img alt="camera path" src="{_path_plot(path, state)}">
 <h2>Coverage and time</h2>
@@ -58,20 +58,23 @@ def _rows(values: dict[str, Any], prefix: str = "") -> str:
     return rows
 
 
-def _picture(image: Image.Image, form: str = "JPEG") -> str:
+def picture_uri(image: Image.Image, form: str = "JPEG") -> str:
+    """The picture as a data URI, to be embedded in a page."""
     buffer = io.BytesIO()
     image.save(buffer, form, quality=90)
     return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _figure(width: float, height: float, columns: int = 1):
+def new_figure(width: float, height: float, columns: int = 1, rows: int = 1):
+    """A matplotlib figure of this size in inches, and its axes in rows and columns, flat; no global state is touched."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, np.atleast_1d(figure.subplots(1, columns))
+    return figure, np.atleast_1d(figure.subplots(rows, columns)).ravel()
 
 
-def _svg(figure) -> str:
+def svg_uri(figure) -> str:
+    """The figure as a data URI."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg")
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
@@ -79,7 +82,7 @@ def _svg(figure) -> str:
 
 def _path_plot(path: Cameras, state: ExploreState) -> str:
     """Positions and viewing directions on the ground plane; the frames that were made are marked by window."""
-    figure, (axes,) = _figure(6, 5)
+    figure, (axes,) = new_figure(6, 5)
     centers, forward = path.centers.numpy(), path.forward.numpy()
     reach = max(float(np.ptp(centers[:, [0, 2]], axis=0).max()), 1e-3)
     axes.plot(centers[:, 0], centers[:, 2], "-", color="#888", linewidth=1)
@@ -97,14 +100,14 @@ def _path_plot(path: Cameras, state: ExploreState) -> str:
     axes.plot(*centers[0, [0, 2]], "o", color="black")
     axes.set(xlabel="x (right)", ylabel="z (ahead)", aspect="equal")
     axes.margins(0.35)
-    return _svg(figure)
+    return svg_uri(figure)
 
 
 def _cost_plot(seconds: dict[str, float], coverage: list[float]) -> str:
-    figure, (left, right) = _figure(10, 3.2, 2)
+    figure, (left, right) = new_figure(10, 3.2, 2)
     left.plot(range(len(coverage)), [100 * (1 - c) for c in coverage], "o-")
     left.set(xlabel="windows made", ylabel="known share of the path [%]", ylim=(0, 101))
     stages = [name for name in seconds if name != "total"]
     right.barh(stages[::-1], [seconds[name] for name in stages[::-1]])
     right.set(xlabel="seconds")
-    return _svg(figure)
+    return svg_uri(figure)

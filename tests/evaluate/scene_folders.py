@@ -23,6 +23,16 @@ def closed_turn(frames: int, width: int, height: int, sway: float = 0.0) -> Came
     return Cameras(torch.linalg.inv(poses), torch.cat([once.intrinsics, once.intrinsics[:1]]), width, height)
 
 
+def there_and_back(step: float, width: int, height: int, sway: float = 0.0) -> Cameras:
+    """Three steps to the side and three back, in degrees; with ``sway`` the camera moves on the way."""
+    angles = torch.deg2rad(step * torch.tensor([0.0, 1, 2, 3, 2, 1, 0]))
+    poses = torch.eye(4).repeat(len(angles), 1, 1)
+    poses[:, 0, 0] = poses[:, 2, 2] = angles.cos()
+    poses[:, 0, 2], poses[:, 2, 0] = angles.sin(), -angles.sin()
+    poses[:, 0, 3] = sway * angles
+    return Cameras.from_fov(poses, 70.0, width, height)
+
+
 def write_scene(folder: Path, cameras: Cameras, *, depth: bool = True) -> Path:
     """The room along ``cameras``, with depth in millimetres or without."""
     seen = room().render(cameras)

@@ -57,6 +57,20 @@ def test_what_the_first_frame_did_not_measure_is_not_told():
     assert not (seen.kept | seen.made)[1][blind].any()
 
 
+def test_without_depth_a_pixel_is_made_if_it_is_outside_at_any_depth():
+    truth = screen_before_wall([0.0, 0.5])
+    turned = turn(2, WIDTH, HEIGHT, fov=90.0)  # the other way round
+    poses = torch.stack([truth.cameras.cam_to_world[0], turned.cam_to_world[1]])
+    poses[1, 0, 3] = 0.5
+    behind = Cameras.from_fov(poses, 90.0, WIDTH, HEIGHT)
+    measured = truth.measured.clone()
+    measured[1] = False
+    depth = torch.where(measured, truth.depth, torch.inf)
+    assert split_by_first_view(Truth(behind, truth.rgb, depth, measured)).made[1].all()
+    # Beside the first camera, looking the same way: a far point is inside, a near one at the right end is not.
+    assert not split_by_first_view(Truth(truth.cameras, truth.rgb, depth, measured)).made[1].any()
+
+
 @pytest.mark.parametrize("measured", [True, False])
 def test_a_turn_on_the_spot_needs_no_depth(measured):
     cameras = turn(8, WIDTH, HEIGHT, fov=90.0)

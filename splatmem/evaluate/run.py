@@ -1,0 +1,218 @@
+"""The evaluation: films of scenes by several methods from their first frame alone, measured against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatmem.config import load_preset
+from splatmem.depth import DepthEstimator, load_depth_estimator
+from splatmem.evaluate.features import PatchFeatures
+from splatmem.evaluate.figures import Figures
+from splatmem.evaluate.film import Film, ScaledToTruth, TrueDepth, begin
+from splatmem.evaluate.measure import Yardstick, at_size, measure
+from splatmem.evaluate.methods import METHODS, MODEL, MakeFilm, load_methods
+from splatmem.evaluate.report import report_page
+from splatmem.evaluate.scenes import load_scene, spread
+from splatmem.evaluate.sheet import comparison_sheet
+from splatmem.evaluate.statistics import Interval, differences, intervals, means
+from splatmem.explore import ExploreSettings
+from splatmem.flyaround import choose_device
+from splatmem.inpaint import VideoInpainter
+from splatmem.io.atomic import require_replaceable, staged_directory
+from splatmem.report.figures import versions, write_json, write_text
+from splatmem.report.sheet import UNKNOWN_COLOUR
+
+RESULT, PAGE, SHEETS = "evaluate.json", "report.html", "sheets"
+SHEET_FRAMES = 7
+
+
+class Announce(Protocol):
+    """Receives the progress: the stage, such as a scene's name, and the share of it that is done, 0..1."""
+
+    def __call__(self, stage: str, share: float) -> None: ...
+
+
+def _silent(stage: str, share: float) -> None:
+    """Announces nothing."""
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What to compare, and on what."""
+
+    scenes: tuple[Path, ...]
+    out: Path
+    preset: str = "embedded"
+    overrides: tuple[str, ...] = ()
+    methods: tuple[str, ...] = METHODS
+    frames: int | None = None
+    size: tuple[int, int] | None = None
+    seed: int = 0
+    device: str = "auto"
+    overwrite: bool = False
+    explore: ExploreSettings = field(default_factory=ExploreSettings)
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for what can be known to be wrong before any work."""
+        if not self.scenes:
+            raise ValueError("no scenes: give the folders of one or more")
+        if self.frames is not None and self.frames < 2:
+            raise ValueError(f"a film has at least 2 frames, got {self.frames}")
+        out = self.out.resolve()
+        require_replaceable(out, self.overwrite)
+        if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
+            raise ValueError(f"{out} holds files that are no evaluation ({RESULT} is missing): --overwrite would delete them")
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """What was found on one scene.
+
+    Attributes:
+        facts: the scene's own: frames, sizes, how much of it is kept and made.
+        figures: by method.
+        stages: seconds by stage, by method.
+        pictures: by row of the sheet: the truth, what the first frame saw of it, and the methods, ``[f, h, w, 3]``.
+    """
+
+    facts: dict[str, Any]
+    figures: dict[str, Figures]
+    stages: dict[str, dict[str, float]]
+    pictures: dict[str, Float[Tensor, "f h w 3"]]
+
+
+def evaluate(options: EvaluationOptions, announce: Announce = _silent) -> dict[str, Any]:
+    """Makes ``options.out`` and returns what its evaluate.json holds.
+
+    Raises:
+        ValueError: options, scenes or models that cannot be used; nothing is left behind.
+        OSError: files cannot be read or written.
+    """
+    options.check()
+    config = load_preset(options.preset, options.overrides)
+    device = choose_device(options.device)
+    announce("reading the scenes", 0.0)
+    describe = PatchFeatures.pretrained()
+    folders = _named(options.scenes)
+    for folder in folders.values():
+        load_scene(folder, frames=options.frames, size=options.size)  # all of them before the first long run
+    announce("loading the models", 0.0)
+    methods = load_methods(options.methods, config, device)
+    estimate_depth = load_depth_estimator(config.depth.model, device=device)
+    with staged_directory(options.out, overwrite=options.overwrite) as staged:
+        results: dict[str, SceneResult] = {}
+        for number, (name, folder) in enumerate(folders.items()):
+            scene = load_scene(folder, frames=options.frames, size=options.size)
+
+            def progress(share: float, stage: str = f"{name} ({number + 1} of {len(folders)})") -> None:
+                announce(stage, share)
+
+            progress(0.0)
+            yardstick = Yardstick.of(scene, describe)
+            results[name] = evaluate_scene(yardstick, methods, estimate_depth, options, progress)
+        announce("writing the report", 0.0)
+        report = _report(results, folders, options, estimate_depth.name)
+        sheets = {name: comparison_sheet(result.pictures) for name, result in results.items()}
+        (staged / SHEETS).mkdir()
+        for name, sheet in sheets.items():
+            sheet.save(staged / SHEETS / f"{name.replace('/', '_')}.jpg", quality=90)
+        write_text(staged / PAGE, report_page(report, sheets))
+        write_json(report, staged / RESULT)
+    return report
+
+
+def evaluate_scene(
+    yardstick: Yardstick,
+    methods: dict[str, tuple[MakeFilm, VideoInpainter]],
+    estimate_depth: DepthEstimator,
+    options: EvaluationOptions,
+    progress: Callable[[float], None],
+) -> SceneResult:
+    """All methods on one scene, from the same lifted photo and with the same seed.
+
+    Where the truth has depth, each method makes its film twice: with the photo's depth as the depth model sees it, which gives
+    all figures, and with its true depth, which gives those of what is kept once more.
+    """
+    scene = yardstick.scene
+    begun = begin(scene, ScaledToTruth(estimate_depth, scene), options.explore)
+    true_begun = begin(scene, TrueDepth(estimate_depth, scene), options.explore) if scene.photo_measured.any() else None
+    chosen = spread(len(scene.path), SHEET_FRAMES)
+    truth, made = scene.truth.rgb[chosen], yardstick.first_view.made[chosen]
+    pictures = {"truth": truth, "first frame saw": torch.where(made[..., None], torch.tensor(UNKNOWN_COLOUR), truth)}
+    figures, stages = {}, {}
+    for done, (name, (make, inpainter)) in enumerate(methods.items()):
+        progress(done / len(methods))
+        films: list[Film | None] = [
+            None if start is None else make(start, scene.path, inpainter, estimate_depth, options.seed, options.explore)
+            for start in (begun, true_begun)
+        ]
+        film, true_depth_film = films
+        assert film is not None
+        figures[name] = measure(film, true_depth_film, yardstick)
+        stages[name] = film.seconds
+        pictures[name] = at_size(film, scene.truth)[0][chosen]
+    facts = {
+        "frames": len(scene.path),
+        "size": [scene.path.width, scene.path.height],
+        "compared_size": [scene.truth.cameras.width, scene.truth.cameras.height],
+        "kept_share": float(yardstick.first_view.kept[1:].float().mean()),
+        "made_share": float(yardstick.first_view.made[1:].float().mean()),
+    }
+    return SceneResult(facts, figures, stages, pictures)
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Scenes by folder name; with the parent's where names repeat."""
+    names = [folder.resolve().name for folder in folders]
+    named = {}
+    for name, folder in zip(names, folders, strict=True):
+        key = name if names.count(name) == 1 else f"{folder.resolve().parent.name}/{name}"
+        if key in named:
+            raise ValueError(f"the scene {folder} is given twice, or two scenes are called {key}")
+        named[key] = folder
+    return named
+
+
+def _report(
+    results: dict[str, SceneResult], folders: dict[str, Path], options: EvaluationOptions, depth_name: str
+) -> dict[str, Any]:
+    """The content of evaluate.json."""
+    methods = list(options.methods)
+    reference = MODEL if MODEL in methods else methods[0]
+    groups: dict[str, list[str]] = {}
+    for name, folder in folders.items():
+        groups.setdefault(folder.resolve().parent.name, []).append(name)
+
+    def summary(names: list[str]) -> dict[str, Any]:
+        scenes = [results[name].figures for name in names]
+        return {
+            "methods": means(scenes, methods),
+            "intervals": _plain(intervals(scenes, methods)),
+            "differences": _plain(differences(scenes, methods, reference)),
+        }
+
+    return {
+        "preset": options.preset,
+        "overrides": list(options.overrides),
+        "depth_model": depth_name,
+        "seed": options.seed,
+        "reference": reference,
+        "versions": versions(),
+        **summary(list(results)),
+        "groups": {group: {"scenes": names, **summary(names)} for group, names in groups.items()} if len(groups) > 1 else {},
+        "scenes": {
+            name: {**result.facts, "methods": result.figures, "seconds_by_stage": result.stages}
+            for name, result in results.items()
+        },
+    }
+
+
+def _plain(table: dict[str, dict[str, Interval]]) -> dict[str, dict[str, dict[str, Any]]]:
+    return {method: {name: asdict(interval) for name, interval in row.items()} for method, row in table.items()}
