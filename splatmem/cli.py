@@ -152,7 +152,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         sys.exit(run(command))
     except KeyboardInterrupt:
-        console.print("interrupted; what was finished is kept: run the same command with --resume to go on")
+        resumable = isinstance(command, Flyaround)
+        hint = "; what was finished is kept: run the same command with --resume to go on" if resumable else ""
+        console.print(f"interrupted{hint}")
         sys.exit(EXIT_INTERRUPTED)
     except (ValueError, OSError) as error:
         console.print(f"[bold red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
