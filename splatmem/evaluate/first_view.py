@@ -28,11 +28,6 @@ class FirstView:
     kept: Bool[Tensor, "v h w"]
     made: Bool[Tensor, "v h w"]
 
-    @property
-    def tells(self) -> bool:
-        """Whether anything could be told of any frame after the first."""
-        return bool((self.kept | self.made)[1:].any())
-
 
 def split_by_first_view(truth: Truth) -> FirstView:
     """Reprojects every pixel of every frame into the first.

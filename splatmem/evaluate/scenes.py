@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from splatmem.cameras import Cameras
@@ -86,36 +86,31 @@ def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int]
         ValueError: a file is missing, damaged or does not fit the others; the message names it.
     """
     file = folder / "transforms.json"
-    if not file.is_file():
-        raise ValueError(f"{folder} is no scene: expected a folder with transforms.json (nerfstudio's convention) and images")
-    content = parse_json(file)
-    entries = content.get("frames") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or len(entries) < 2 or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{file}: expected 'frames', a list of at least 2 objects")
-    chosen = spread(len(entries), frames)
-    entries = [entries[i] for i in chosen]
-    pictures = [_picture_file(folder, entry, f"{file}: frame {i}") for i, entry in zip(chosen, entries, strict=True)]
+    content = _read_index(file)
+    chosen = spread(len(content["frames"]), frames)
+    content["frames"] = [content["frames"][i] for i in chosen]
+    named = [(entry, f"{file}: frame {i}") for i, entry in zip(chosen, content["frames"], strict=True)]
+    pictures = [_picture_file(folder, entry, where) for entry, where in named]
+    depths = [_depth_file(folder, entry, where) for entry, where in named]
     own = _picture_size(pictures[0])
+    for picture in pictures:
+        _require_shape(picture, _picture_size(picture), own, pictures[0])
     width, height = size or own
     if min(width, height) < SMALLEST_SIDE:
         raise ValueError(f"{folder.name}: a film's sides have at least {SMALLEST_SIDE} pixels, got {width}x{height}")
-    for picture in pictures:
-        _require_shape(picture, _picture_size(picture), own, pictures[0])
-    stated = [_stated_size(content, entry, own) for entry in entries]
-    for (w, h), picture in zip(stated, pictures, strict=True):
-        _require_shape(picture, own, (w, h), file)
-    content = {**content, "frames": [{**e, "w": w, "h": h} for e, (w, h) in zip(entries, stated, strict=True)]}
-    path = parse_transforms(content, str(file), width=width, height=height, fov_x_degrees=None)
-    path = relative_to(path, path[0])
-    shown = _compared_size(own, (width, height))
-    unit = _depth_unit(content, file)
-    depths = [_depth_file(folder, entry, f"{file}: frame {i}") for i, entry in zip(chosen, entries, strict=True)]
-    depth = torch.stack([_read_depth(f, p, unit, shown) for f, p in zip(depths, pictures, strict=True)])
-    photo_depth = _read_depth(depths[0], pictures[0], unit, (width, height))
+    path = _read_path(content, pictures, own, (width, height), file)
+    shown, unit = _compared_size(own, (width, height)), _depth_unit(content, file)
+    depth = torch.stack([_read_depth(d, p, unit, shown) for d, p in zip(depths, pictures, strict=True)])
     rgb = torch.stack([load_photo(picture, *shown).rgb for picture in pictures])
-    photo = load_photo(pictures[0], width, height).rgb
-    truth = Truth(path.resized(*shown), rgb, depth, torch.isfinite(depth))
-    return Scene(folder.resolve().name, photo, path, photo_depth, torch.isfinite(photo_depth), truth)
+    photo_depth = _read_depth(depths[0], pictures[0], unit, (width, height))
+    return Scene(
+        name=folder.resolve().name,
+        photo=load_photo(pictures[0], width, height).rgb,
+        path=path,
+        photo_depth=photo_depth,
+        photo_measured=torch.isfinite(photo_depth),
+        truth=Truth(path.resized(*shown), rgb, depth, torch.isfinite(depth)),
+    )
 
 
 def spread(count: int, wanted: int | None) -> list[int]:
@@ -123,6 +118,33 @@ def spread(count: int, wanted: int | None) -> list[int]:
     if wanted is None or wanted >= count:
         return list(range(count))
     return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+
+
+def _read_index(file: Path) -> dict[str, Any]:
+    """The content of transforms.json, with frames."""
+    if not file.is_file():
+        raise ValueError(
+            f"{file.parent} is no scene: expected a folder with transforms.json (nerfstudio's convention) and images"
+        )
+    content = parse_json(file)
+    entries = content.get("frames") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or len(entries) < 2 or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{file}: expected 'frames', a list of at least 2 objects")
+    return content
+
+
+def _read_path(
+    content: dict[str, Any], pictures: Sequence[Path], own: tuple[int, int], film: tuple[int, int], file: Path
+) -> Cameras:
+    """The cameras at the film's size, in the world of the first."""
+    entries = []
+    for entry, picture in zip(content["frames"], pictures, strict=True):
+        stated = _stated_size(content, entry, own)
+        _require_shape(picture, own, stated, file)
+        entries.append({**entry, "w": stated[0], "h": stated[1]})
+    index = {**content, "frames": entries}
+    cameras = parse_transforms(index, str(file), width=film[0], height=film[1], fov_x_degrees=None)
+    return relative_to(cameras, cameras[0])
 
 
 def _picture_file(folder: Path, entry: dict[str, Any], where: str) -> Path:
@@ -149,8 +171,6 @@ def _depth_file(folder: Path, entry: dict[str, Any], where: str) -> Path | None:
 
 def _picture_size(file: Path) -> tuple[int, int]:
     """(width, height) of the upright picture."""
-    from PIL import ImageOps
-
     try:
         with Image.open(file) as image:
             return ImageOps.exif_transpose(image).size if image.getexif() else image.size
