@@ -30,8 +30,9 @@ def plausible_sky(depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tens
         return depth
     rays = camera.world_rays()[0]
     below = (rays @ down) > HORIZON * rays.norm(dim=-1)
-    parts, count = label((sky & ~below).numpy())
-    large = np.bincount(parts.ravel(), minlength=count + 1) >= SMALLEST_SKY * sky.numel()
+    parts = np.zeros(sky.shape, dtype=np.int32)
+    label((sky & ~below).numpy(), output=parts)
+    large = np.bincount(parts.ravel()) >= SMALLEST_SKY * sky.numel()
     large[0] = False
     kept = torch.from_numpy(large[parts])
     near = torch.where(sky, 0.0, 1 / depth)
