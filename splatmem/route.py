@@ -44,7 +44,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory) -> Rou
         return Route(made.cameras, [made.note] if made.note else [])
     cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov, frames=frames)
     blocked = int((~memory.is_free(cameras.centers)).sum())
-    notes = [f"the path file was taken as given, with its {len(cameras)} cameras"]
+    notes = [f"the path file was taken as given; it makes {len(cameras)} frames"]
     if blocked:
         notes.append(f"{blocked} of the {len(cameras)} cameras lie inside or behind what the photo shows to be solid")
     return Route(cameras, notes)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it; read when PyTorch is loaded
+
 import pytest
 from splatmem.cameras import Cameras
 

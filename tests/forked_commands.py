@@ -1,0 +1,193 @@
+"""The command line in real processes, without the seconds that imports take.
+
+A server imports the package once and forks for every command: each is a process of its own, with its own exit status, output
+and death, but it starts in milliseconds. Nothing is replaced in it by a stand-in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+TIME_LIMIT = 120.0  # seconds that a command of these tests may take at most
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: exit status (negative: the signal that killed it), what it printed, what it wrote to stderr."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The error's text; lines wrapped by the console are joined."""
+        return " ".join(self.err.split())
+
+
+class Running:
+    """A command that was started; ``wait`` must be called once."""
+
+    def __init__(self, server: ForkedCommands, pid: int, folder: Path) -> None:
+        self.server, self.pid, self.folder = server, pid, folder
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait_for(self, words: str) -> bool:
+        """Until ``words`` stand on stderr; False if the command's output stays without them for too long."""
+        deadline = time.monotonic() + TIME_LIMIT
+        while words not in (self.folder / "err").read_text():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.002)
+        return True
+
+    def wait(self) -> Ended:
+        status = int(self.server.answer())
+        return Ended(status, (self.folder / "out").read_text(), (self.folder / "err").read_text())
+
+
+class ForkedCommands:
+    """Runs ``splatmem`` command lines, one at a time."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.process, self.folder, self.count = process, folder, 0
+
+    def start(
+        self, *arguments: object, cwd: Path | None = None, die_at: int | None = None, watch: Path | None = None
+    ) -> Running:
+        """Starts a command.
+
+        Args:
+            die_at: the command kills itself with SIGKILL just before its ``die_at``-th change to the file system below
+                ``watch``; 0: never, the number of changes is written to ``changes`` in the folder of the command's output.
+        """
+        self.count += 1
+        folder = self.folder / str(self.count)
+        folder.mkdir()
+        for name in ("out", "err"):
+            (folder / name).touch()
+        request = {
+            "arguments": [str(a) for a in arguments],
+            "cwd": str(cwd or folder),
+            "folder": str(folder),
+            "die_at": die_at,
+            "watch": str(watch),
+        }
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return Running(self, int(self.answer()), folder)
+
+    def __call__(self, *arguments: object, cwd: Path | None = None) -> Ended:
+        """Runs a command to its end."""
+        return self.start(*arguments, cwd=cwd).wait()
+
+    def answer(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the server of commands has ended")
+        return line
+
+
+@contextmanager
+def forked_commands() -> Iterator[ForkedCommands]:
+    """A server of commands for the duration of the block."""
+    with tempfile.TemporaryDirectory(prefix="splatmem-commands-") as folder:
+        process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            yield ForkedCommands(process, Path(folder))
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait()
+
+
+def _serve() -> None:
+    import splatmem.cli
+    import splatmem.flyaround
+    import splatmem.inpaint.embedded
+    import splatmem.viewer.inspect  # noqa: F401
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            _become(request)
+        print(pid, flush=True)
+        deadline = time.monotonic() + TIME_LIMIT
+        while True:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                break
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.002)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _become(request: dict) -> None:
+    """Turns the forked child into the command; does not return."""
+    from splatmem import cli
+
+    status = 1
+    try:
+        os.chdir(request["cwd"])
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        files = [os.open(Path(request["folder"]) / name, os.O_WRONLY | os.O_APPEND) for name in ("out", "err")]
+        for target, source in enumerate([nothing, *files]):
+            os.dup2(source, target)
+        if request["die_at"] is not None:
+            _die_at_change(request["die_at"], request["watch"], Path(request["folder"]) / "changes")
+        cli.main(request["arguments"])
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
+
+
+def _die_at_change(number: int, watch: str, counter: Path) -> None:
+    """Counts changes below ``watch`` (Python announces them before they happen), and dies before one of them."""
+    seen: list[str] = []
+    log = os.open(counter, os.O_WRONLY | os.O_CREAT)
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event == "open":
+            changing = bool((arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR))
+        else:
+            changing = event in CHANGES
+        if changing and any(
+            isinstance(a, str | bytes | os.PathLike) and os.fsdecode(a).startswith(watch) for a in arguments[:2]
+        ):
+            seen.append(event)
+            os.pwrite(log, f"{len(seen)}".encode(), 0)
+            if len(seen) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+if __name__ == "__main__":
+    _serve()
