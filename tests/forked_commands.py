@@ -174,10 +174,7 @@ def _die_at_change(number: int, watch: str, counter: Path) -> None:
     log = os.open(counter, os.O_WRONLY | os.O_CREAT)
 
     def hook(event: str, arguments: tuple) -> None:
-        if event == "open":
-            changing = bool((arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR))
-        else:
-            changing = event in CHANGES
+        changing = bool((arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)) if event == "open" else event in CHANGES
         if changing and any(
             isinstance(a, str | bytes | os.PathLike) and os.fsdecode(a).startswith(watch) for a in arguments[:2]
         ):

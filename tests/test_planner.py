@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -130,7 +131,7 @@ class TestCandidates:
         assert chosen == sorted(set(chosen))
         assert len(chosen) == min(frames, limit)
         assert (chosen[0], chosen[-1]) == (0, frames - 1)
-        gaps = [b - a for a, b in zip(chosen, chosen[1:], strict=False)]
+        gaps = [b - a for a, b in itertools.pairwise(chosen)]
         assert all(abs(gap - (frames - 1) / (len(chosen) - 1)) <= 1 for gap in gaps)
 
     def test_plans_do_not_depend_on_the_size_of_the_film(self) -> None:

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
+from splatmem.io.atomic import atomic_path
 
-MAX_POINTS = 400_000
+MAX_POINTS = 2_000_000
 WINDOW = (1280, 800)
+POINT_SIZE = 3.0  # pixels
+SPACING = 0.005  # of the scene's reach, between points on a Gaussian: about a point's size in the first view
+MOST_ACROSS = 12  # points along one side of a Gaussian
+HALF_BLOCK = 0.7  # of a Gaussian's standard deviation: half the width of the pixels that it stands for
+EYE, TARGET = (0.3, -1.6, -1.75), (0.0, 0.1, -0.2)  # of the first view, in units of the scene's reach
 
 
 def show_scene(gaussians: Gaussians, cameras: Sequence[Cameras], screenshot: Path | None) -> None:
     """Opens a window, or draws one picture into ``screenshot`` without a display.
 
+    Args:
+        cameras: to be drawn. Where there are any, the Gaussians are those that they saw, so that the picture leaves out
+            surfaces that turn their backs to the viewer, and shows a room as if cut open.
+
     Raises:
         ValueError: Open3D is not installed or cannot draw here.
     """
+    if screenshot is None and not _has_display():
+        raise ValueError("there is no display to open a window on: give --screenshot FILE.png")
+    if not len(gaussians):
+        raise ValueError("the scene holds no Gaussians: there is nothing to show")
     open3d = _open3d()
-    geometries = [_points(open3d, gaussians), *(_frustum(open3d, c, gaussians) for c in cameras)]
+    reach = _reach(gaussians)
+    near = gaussians.select(gaussians.means.norm(dim=-1) <= 10 * reach)  # without the far shell
+    if cameras and screenshot is not None:
+        near = near.select(((torch.tensor(EYE) * reach - near.means) * near.normals).sum(-1) > 0)
+    geometries = [_points(open3d, near, SPACING * reach), *(_frustum(open3d, camera, 0.08 * reach) for camera in cameras)]
     visualizer = open3d.visualization.Visualizer()
     if not visualizer.create_window("splatmem", *WINDOW, visible=screenshot is None):
-        raise ValueError(
-            "Open3D could not open a window: on a machine without a display give --screenshot FILE.png; "
-            "drawing needs the Debian packages libgl1 and libegl1"
-        )
+        raise ValueError("Open3D could not open a window: drawing needs the Debian packages libgl1 and libegl1")
     try:
         for geometry in geometries:
             visualizer.add_geometry(geometry)
-        _place_camera(visualizer, gaussians)
+        _place_camera(visualizer, reach)
         if screenshot is None:
             visualizer.run()
         else:
@@ -43,34 +63,55 @@ def show_scene(gaussians: Gaussians, cameras: Sequence[Cameras], screenshot: Pat
         visualizer.destroy_window()
 
 
+def _has_display() -> bool:
+    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
 def _open3d():
+    # Mesa prints an error where this is missing, though it does without.
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
     try:
         import open3d
     except (ImportError, OSError) as error:
         raise ValueError(
             f"Open3D cannot be loaded ({error}): pip install 'splatmem[inspect-cpu]', and apt-get install libusb-1.0-0"
         ) from error
+    open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
     return open3d
 
 
-def _near_points(gaussians: Gaussians) -> torch.Tensor:
-    """Which Gaussians belong to the scene proper and not to the far shell."""
+def _reach(gaussians: Gaussians) -> float:
+    """Distance from the origin within which most of the scene lies; the far shell does not count."""
     distance = gaussians.means.norm(dim=-1)
-    return distance <= 10 * distance.median()
+    near = distance[distance <= 10 * distance.median()]
+    return float(near.sort().values[int(0.9 * (len(near) - 1))])
 
 
-def _points(open3d, gaussians: Gaussians):
-    near = gaussians.select(_near_points(gaussians))
-    step = max(1, len(near) // MAX_POINTS)
+def _points(open3d, gaussians: Gaussians, spacing: float):
+    means, colours = _spread(gaussians, spacing)
+    step = max(1, -(-len(means) // MAX_POINTS))
     cloud = open3d.geometry.PointCloud()
-    cloud.points = open3d.utility.Vector3dVector(near.means[::step].double().numpy())
-    cloud.colors = open3d.utility.Vector3dVector(near.rgb[::step].clamp(0, 1).double().numpy())
-    cloud.normals = open3d.utility.Vector3dVector(near.normals[::step].double().numpy())
+    cloud.points = open3d.utility.Vector3dVector(means[::step].double().numpy())
+    cloud.colors = open3d.utility.Vector3dVector(colours[::step].clamp(0, 1).double().numpy())
     return cloud
 
 
-def _frustum(open3d, camera: Cameras, gaussians: Gaussians):
-    size = 0.08 * float(gaussians.means.norm(dim=-1).median())
+def _spread(gaussians: Gaussians, spacing: float) -> tuple[Float[Tensor, "p 3"], Float[Tensor, "p 3"]]:
+    """Points and their colours: a grid on each Gaussian that is larger than ``spacing``, since one may stand for many pixels."""
+    sides = gaussians.scales[:, :2] * HALF_BLOCK
+    across = (2 * sides.amax(-1) / spacing).round().clamp(1, MOST_ACROSS).int()
+    points, colours = [], []
+    for count in range(1, MOST_ACROSS + 1):
+        some = gaussians.select(across == count)
+        steps = (torch.arange(count) + 0.5) / count * 2 - 1
+        grid = torch.cartesian_prod(steps, steps).view(-1, 1, 2) * sides[across == count]
+        offsets = (some.rotations[None, :, :, :2] * grid[:, :, None]).sum(-1)
+        points.append((some.means + offsets).reshape(-1, 3))
+        colours.append(some.rgb.repeat(len(grid), 1))
+    return torch.cat(points), torch.cat(colours)
+
+
+def _frustum(open3d, camera: Cameras, size: float):
     lines = open3d.geometry.LineSet.create_camera_visualization(
         camera.width,
         camera.height,
@@ -82,12 +123,11 @@ def _frustum(open3d, camera: Cameras, gaussians: Gaussians):
     return lines
 
 
-def _place_camera(visualizer, gaussians: Gaussians) -> None:
+def _place_camera(visualizer, reach: float) -> None:
     """Looks from behind and above the first camera into the scene."""
-    reach = float(gaussians.means[_near_points(gaussians)].norm(dim=-1).quantile(0.9))
     control = visualizer.get_view_control()
     parameters = control.convert_to_pinhole_camera_parameters()
-    eye, target = np.array([0.35, -0.9, -1.6]) * reach, np.array([0.0, 0.0, 0.2]) * reach
+    eye, target = np.array(EYE) * reach, np.array(TARGET) * reach
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross([0.0, 1.0, 0.0], forward)
     right /= np.linalg.norm(right)
@@ -97,7 +137,7 @@ def _place_camera(visualizer, gaussians: Gaussians) -> None:
     parameters.extrinsic = extrinsic
     control.convert_from_pinhole_camera_parameters(parameters, allow_arbitrary=True)
     options = visualizer.get_render_option()
-    options.point_size = 2.5
+    options.point_size = POINT_SIZE
     options.light_on = False  # the colours are those of the photo, light included
 
 
@@ -105,4 +145,5 @@ def _save_picture(visualizer, file: Path) -> None:
     from PIL import Image
 
     picture = np.asarray(visualizer.capture_screen_float_buffer(do_render=True))
-    Image.fromarray((picture * 255).round().astype(np.uint8)).save(file)
+    with atomic_path(file) as temporary:
+        Image.fromarray((picture * 255).round().astype(np.uint8)).save(temporary)

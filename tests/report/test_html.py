@@ -1,0 +1,164 @@
+"""The page about a run: whole in itself, and it holds what the run measured."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from splatmem.cameras import Cameras
+from splatmem.explore import ExploreState
+from splatmem.report.html import report_page
+
+REPORT: dict[str, Any] = {
+    "source": "a <b>& 'c'.jpg",
+    "path": "turn",
+    "frames": 24,
+    "size": [512, 288],
+    "versions": {"python": "3.11.7", "torch": "2.13.0"},
+    "seconds": {"total": 12.25, "load": 1.5, "fill": 7.0, "encode": 0.125},
+    "photo_psnr": 33.21234,
+    "retention_psnr": {"min": None, "mean": 40.5},
+    "notes": ["orbit drawn in to 31 % of its radius", "<script>alert(1)</script>"],
+}
+FETCHING = {"src", "href", "srcset", "data", "action", "poster", "background"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of each table row."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[list[str]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag == "td":
+            self.rows[-1].append("")
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes another tag"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.open and self.open[-1] == "td":
+            self.rows[-1][-1] += data
+
+    def pictures(self) -> dict[str, tuple[str, bytes]]:
+        """Media type and content of the embedded pictures, by their alternative text."""
+        found = {}
+        for tag, attributes in self.tags:
+            if tag == "img":
+                match = re.fullmatch(r"data:(image/[a-z+]+);base64,(.+)", attributes["src"] or "")
+                assert match, "a picture that is not embedded"
+                found[attributes["alt"] or ""] = (match[1], base64.b64decode(match[2], validate=True))
+        return found
+
+
+def written(report: dict[str, Any] = REPORT, windows: list[list[int]] | None = None, path: Cameras | None = None) -> str:
+    if path is None:
+        poses = torch.eye(4).repeat(24, 1, 1)
+        poses[:, 0, 3] = torch.linspace(0, 2, 24)
+        path = Cameras.from_fov(poses, 60, 512, 288)
+    windows = [[3, 5], [9]] if windows is None else windows
+    sheet = Image.new("RGB", (64, 48), (200, 30, 60))
+    return report_page(report, sheet, path, ExploreState(windows), [0.6, 0.25, 0.01][: len(windows) + 1])
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(written())
+
+
+def test_nothing_is_fetched(page: Page) -> None:
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object", "embed", "base", "form"), tag
+        for name in FETCHING & set(attributes):
+            assert (attributes[name] or "").startswith("data:"), f"<{tag} {name}=...>"
+    assert "url(" not in written()
+    assert "@import" not in written()
+
+
+def test_pictures_in_the_page_fetch_nothing_either(page: Page) -> None:
+    plots = [content for kind, content in page.pictures().values() if kind == "image/svg+xml"]
+    assert len(plots) == 2
+    for content in plots:
+        for element in ElementTree.fromstring(content).iter():
+            for name, value in element.attrib.items():
+                if name.rpartition("}")[2] in FETCHING and "rdf" not in name:
+                    assert value.startswith(("#", "data:")) or element.tag.endswith("type"), f"{element.tag} {name}={value}"
+            assert "url(http" not in (element.text or "")
+
+
+def test_it_holds_sheet_path_coverage_and_times(page: Page) -> None:
+    pictures = page.pictures()
+    assert set(pictures) == {"contact sheet", "camera path", "coverage and time"}
+    kind, content = pictures["contact sheet"]
+    sheet = Image.open(io.BytesIO(content))
+    assert kind == "image/jpeg"
+    assert sheet.size == (64, 48)
+    assert sum(abs(a - b) for a, b in zip(sheet.getpixel((30, 20)), (200, 30, 60), strict=True)) < 12  # type: ignore[arg-type]
+
+
+def svg(page: Page, name: str) -> str:
+    return page.pictures()[name][1].decode()
+
+
+def test_every_window_has_its_colour_in_the_path() -> None:
+    def arrows(windows: list[list[int]]) -> list[bool]:
+        drawing = svg(Page(written(windows=windows)), "camera path")
+        return [colour in drawing for colour in ("#1f77b4", "#ff7f0e", "#2ca02c")]
+
+    assert arrows([]) == [False, False, False]
+    assert arrows([[3, 5], [9]]) == [True, True, False]
+    assert arrows([[3], [9], [12]]) == [True, True, True]
+
+
+def test_every_stage_has_a_bar(page: Page) -> None:
+    drawing = svg(page, "coverage and time")
+    drawn = re.findall(r"<!-- (.+?) -->", drawing)
+    assert [name for name in drawn if name in ("load", "fill", "encode", "total")] == ["encode", "fill", "load"]
+
+
+def test_every_figure_is_in_the_table(page: Page) -> None:
+    def leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
+        return [
+            leaf
+            for key, value in values.items()
+            for leaf in (leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key])
+        ]
+
+    table = {row[0]: row[1] for row in page.rows}
+    assert list(table) == leaves(REPORT)
+    assert table["photo_psnr"] == "33.21"
+    assert table["retention_psnr.mean"] == "40.5"
+    assert table["size"] == "[512, 288]"
+
+
+def test_names_and_notes_are_text_and_not_markup(page: Page) -> None:
+    assert REPORT["source"] in page.text
+    assert "<script>alert(1)</script>" in page.text
+    assert not any(tag in ("script", "b") for tag, _ in page.tags)
+    notes = [attributes for tag, attributes in page.tags if attributes.get("class") == "note"]
+    assert len(notes) == 2
+    assert page.open == []
+
+
+def test_a_path_that_stays_in_one_place_can_be_drawn() -> None:
+    page = Page(written(windows=[], path=Cameras.from_fov(torch.eye(4).repeat(2, 1, 1), 60, 64, 64)))
+    assert len(page.pictures()) == 3
