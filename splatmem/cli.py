@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from splatmem import commands
 from splatmem.progress import RunProgress
@@ -22,29 +25,35 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 console = Console(stderr=True)
 
+Photo = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
+Scene = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+Size = tyro.conf.arg(metavar="WIDTHxHEIGHT")
+PathName = Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
+
 
 @dataclass(frozen=True)
 class Flyaround:
     """One photo in: a film along a camera path, the scene as a Gaussian splat .ply, and a session out."""
 
-    photo: tyro.conf.Positional[Path]
-    """The photo: any image file that Pillow reads."""
-    out: Path
+    photo: Photo
+    """The photo: JPEG, PNG, WebP, TIFF or any other picture that Pillow reads."""
+    out: Folder
     """Folder for the results; it appears when all of it is there."""
-    path: str = "turn"
+    path: PathName = "turn"
     """turn, orbit, arc, spiral, dolly, or a path file (transforms.json, COLMAP, TUM, keyframes)."""
     frames: int = 96
     """Length of the film. Path files with poses for every frame bring their own."""
-    size: str = "512x288"
-    """Width x height of the film in pixels; even numbers."""
+    size: Annotated[str, Size] = "512x288"
+    """Of the film in pixels; even numbers. The photo's middle is cut to this shape."""
     fps: float = 24.0
     """Frames per second."""
-    fov: str = "auto"
+    fov: Annotated[str, tyro.conf.arg(metavar="auto|DEGREES")] = "auto"
     """Horizontal field of view in degrees; auto reads it from the photo's EXIF data, or takes 60."""
     seed: int = 0
     """The same seed gives the same film on the same machine."""
     preset: str = "embedded"
-    """Which models: the name of a file in configs/."""
+    """Which models: the name of a file in configs/, without its ending."""
     overrides: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")
     ] = ()
@@ -54,23 +63,23 @@ class Flyaround:
     resume: bool = False
     """Go on with an interrupted run."""
     overwrite: bool = False
-    """Replace what is in the folder."""
+    """Replace a finished run in the folder, or an interrupted one."""
 
 
 @dataclass(frozen=True)
 class Render:
     """Films a finished scene along another path; nothing is generated."""
 
-    scene: tyro.conf.Positional[Path]
+    scene: Scene
     """A folder made by flyaround."""
-    out: Path
-    """The video file, .mp4."""
-    path: str = "turn"
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.mp4")]
+    """The video to write."""
+    path: PathName = "turn"
     """turn, orbit, arc, spiral, dolly, or a path file."""
     frames: int = 96
-    """Length of the film."""
-    size: str | None = None
-    """Width x height in pixels; the scene's own size by default."""
+    """Length of the film. Path files with poses for every frame bring their own."""
+    size: Annotated[str, Size] = "scene"
+    """In pixels; the scene's own size if not given."""
     fps: float = 24.0
     """Frames per second."""
     overwrite: bool = False
@@ -81,10 +90,10 @@ class Render:
 class Export:
     """Writes a finished scene as a Gaussian splat .ply (3DGS convention)."""
 
-    scene: tyro.conf.Positional[Path]
+    scene: Scene
     """A folder made by flyaround."""
-    file: tyro.conf.Positional[Path]
-    """The .ply to write."""
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.ply")]
+    """The file to write."""
     compact: bool = False
     """Leave out normals and zero coefficients: 17 properties instead of 62."""
     overwrite: bool = False
@@ -95,10 +104,10 @@ class Export:
 class Inspect:
     """Shows a scene's memory in Open3D as points, with the cameras that wrote it."""
 
-    scene: tyro.conf.Positional[Path]
-    """A folder made by flyaround, or a .ply."""
-    screenshot: Path | None = None
-    """Write a picture to this .png instead of opening a window; needs no display."""
+    scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR|FILE.ply")]
+    """A folder made by flyaround, or a Gaussian splat .ply."""
+    screenshot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
+    """Write a picture instead of opening a window; needs no display."""
 
 
 @dataclass(frozen=True)
@@ -146,18 +155,27 @@ Command = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; exits with 2 on bad input and 130 when interrupted."""
-    command: Any = tyro.cli(Command, prog="splatmem", args=arguments)  # type: ignore[arg-type]
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"splatmem {importlib.metadata.version('splatmem')}")
+        sys.exit(0)
+    command: Any = tyro.cli(
+        Command,  # type: ignore[arg-type]
+        prog="splatmem",
+        description="One photo and a camera path in; a film in which nothing vanishes, and the scene itself, out.",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
     # A termination request ends like Ctrl-C: the last finished window is on disk, and the run can be resumed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.showwarning = _show_warning
     try:
         sys.exit(run(command))
     except KeyboardInterrupt:
-        resumable = isinstance(command, Flyaround)
-        hint = "; what was finished is kept: run the same command with --resume to go on" if resumable else ""
-        console.print(f"interrupted{hint}")
+        _print(f"interrupted{_what_is_kept(command)}")
         sys.exit(EXIT_INTERRUPTED)
     except (ValueError, OSError) as error:
-        console.print(f"[bold red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+        _print(f"[bold red]error:[/] {escape(_one_line(error))}{_what_is_kept(command)}")
         sys.exit(EXIT_BAD_INPUT)
 
 
@@ -171,15 +189,33 @@ def run(command: Any) -> int:
         elif isinstance(command, Render):
             commands.render(command, progress)
         elif isinstance(command, Export):
-            commands.export(command)
+            commands.export(command, progress)
         elif isinstance(command, Evaluate):
             commands.evaluate(command, progress)
         else:
-            commands.inspect(command)
+            commands.inspect(command, progress)
     return 0
 
 
-def _plain(error: Exception) -> str:
-    from rich.markup import escape
+def _print(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
 
-    return escape(str(error) or type(error).__name__)
+
+def _one_line(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:  # without the number that Python puts in front
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _what_is_kept(command: Any) -> str:
+    """What the user can do with a run that did not reach its end."""
+    if isinstance(command, Flyaround) and commands.can_be_resumed(command.out):
+        return "; what was finished is kept: run the same command with --resume to go on"
+    return ""
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Prints this package's own warnings as sentences; those of libraries about their future are not the user's business."""
+    if not issubclass(category, FutureWarning | DeprecationWarning):
+        _print(f"[yellow]warning:[/] {escape(str(message))}")

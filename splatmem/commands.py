@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from splatmem import cli
     from splatmem.memory import SpatialMemory
     from splatmem.progress import RunProgress
+
+STARTED = time.perf_counter()  # close to the start of the process: what takes long is imported later
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -39,6 +42,7 @@ def flyaround(options: cli.Flyaround, progress: RunProgress) -> None:
     from splatmem.flyaround import FlyaroundOptions
     from splatmem.flyaround import flyaround as make
 
+    hide_bars_of_libraries()
     width, height = parse_size(options.size)
     request = FlyaroundOptions(
         photo=options.photo, out=options.out, path=options.path, frames=options.frames, width=width, height=height,
@@ -46,8 +50,26 @@ def flyaround(options: cli.Flyaround, progress: RunProgress) -> None:
         overrides=options.overrides, device=options.device,
         resume=options.resume, overwrite=options.overwrite,
     )  # fmt: skip
-    report = make(request, progress)
-    progress.console.print(_summary(report, options.out), highlight=False)
+    report = make(request, progress, STARTED)
+    progress.say(_summary(report, options.out))
+
+
+def can_be_resumed(out: Path) -> bool:
+    """Whether ``out`` is being made and has a snapshot to go on from."""
+    from splatmem.flyaround import MEMORY_FOLDER
+    from splatmem.output_folder import partial_folder
+    from splatmem.session import has_session
+
+    return has_session(partial_folder(out.resolve()) / MEMORY_FOLDER)
+
+
+def hide_bars_of_libraries() -> None:
+    """They would write into this package's own."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _summary(report: dict[str, Any], out: Path) -> str:
@@ -86,37 +108,36 @@ def check_target(file: Path, suffix: str, overwrite: bool) -> None:
 
 
 def render(options: cli.Render, progress: RunProgress) -> None:
-    from splatmem.film import film_memory
+    from splatmem.film import check_film, film_memory
     from splatmem.route import route
     from splatmem.timing import StageClock
 
     check_target(options.out, ".mp4", options.overwrite)
-    if not 2 <= options.frames <= 10_000:
-        raise ValueError(f"a film has 2 to 10000 frames, got {options.frames}")
     memory = open_memory(options.scene)
     camera = memory.views[0].camera
-    if options.size is not None:
+    if options.size != "scene":
         camera = camera.resized(*parse_size(options.size))
+    check_film(options.frames, camera.width, camera.height, options.fps)
     way = route(options.path, options.frames, camera, memory)
     clock = StageClock()
     film = film_memory(memory, way.cameras, options.out, options.fps, clock, progress)
     for note in way.notes:
-        progress.console.print(f"note: {note}", highlight=False)
+        progress.say(f"note: {note}")
     seconds = clock.seconds["render"] + clock.seconds["encode"]
-    progress.console.print(
-        f"{len(way.cameras)} frames in {seconds:.1f} s, {100 * film.unknown_fraction:.2f} % unknown: {options.out}",
-        highlight=False,
-    )
+    progress.say(f"{len(way.cameras)} frames in {seconds:.1f} s, {100 * film.unknown_fraction:.2f} % unknown: {options.out}")
 
 
-def export(options: cli.Export) -> None:
+def export(options: cli.Export, progress: RunProgress) -> None:
     from splatmem.io.ply import save_ply
 
     check_target(options.file, ".ply", options.overwrite)
-    save_ply(open_memory(options.scene).gaussians, options.file, compact=options.compact)
+    gaussians = open_memory(options.scene).gaussians
+    save_ply(gaussians, options.file, compact=options.compact)
+    size = options.file.stat().st_size / 2**20
+    progress.say(f"{len(gaussians):,} Gaussians, {size:.0f} MiB: {options.file}")
 
 
-def inspect(options: cli.Inspect) -> None:
+def inspect(options: cli.Inspect, progress: RunProgress) -> None:
     from splatmem.io.ply import load_ply
     from splatmem.viewer.inspect import show_scene
 
@@ -128,6 +149,8 @@ def inspect(options: cli.Inspect) -> None:
         memory = open_memory(options.scene)
         gaussians, cameras = memory.gaussians, [view.camera for view in memory.views]
     show_scene(gaussians, cameras, options.screenshot)
+    if options.screenshot is not None:
+        progress.say(f"{len(gaussians):,} Gaussians, {len(cameras)} cameras: {options.screenshot}")
 
 
 def evaluate(options: cli.Evaluate, progress: RunProgress) -> None:

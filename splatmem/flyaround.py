@@ -20,8 +20,9 @@ from splatmem.config import load_preset
 from splatmem.depth import DepthEstimator, load_depth_estimator
 from splatmem.evaluate.metrics import psnr
 from splatmem.explore import ExploreSettings, ExploreState, begin_memory, explore
-from splatmem.film import FilmFigures, film_memory, shown
+from splatmem.film import FilmFigures, check_film, film_memory, shown
 from splatmem.inpaint import load_inpainter
+from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, Photo, load_photo
 from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import save_transforms_json
@@ -33,7 +34,7 @@ from splatmem.report.figures import peak_memory_bytes, summary, versions, write_
 from splatmem.report.html import report_page
 from splatmem.report.sheet import contact_sheet
 from splatmem.route import route
-from splatmem.session import drop_previous_snapshot, load_session, save_session
+from splatmem.session import drop_previous_snapshot, has_session, load_session, save_session
 from splatmem.timing import StageClock
 
 MEMORY_FOLDER = "memory"
@@ -72,17 +73,9 @@ class FlyaroundOptions:
 
     def check(self) -> None:
         """Raises ``ValueError`` for what can be known to be wrong before any work."""
-        if not 2 <= self.frames <= 10_000:
-            raise ValueError(f"a film has 2 to 10000 frames, got {self.frames}")
-        sides = (self.width, self.height)
-        if not all(64 <= side <= 4096 and side % 2 == 0 for side in sides) or not 0.2 <= sides[0] / sides[1] <= 5:
-            raise ValueError(
-                f"a film's sides are even, 64 to 4096 pixels long and at most 5:1 to each other, got {self.width}x{self.height}"
-            )
-        if not 1 <= self.fps <= 240:
-            raise ValueError(f"frames per second lie in 1..240, got {self.fps}")
-        if self.path not in PRESET_NAMES and not Path(self.path).exists():
-            raise ValueError(f"no path {self.path!r}: expected {', '.join(PRESET_NAMES)}, or a path file that exists")
+        check_film(self.frames, self.width, self.height, self.fps)
+        if self.path not in PRESET_NAMES:
+            load_path(self.path, width=self.width, height=self.height, fov_x_degrees=DEFAULT_FOV_X_DEGREES, frames=self.frames)
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite exclude each other")
 
@@ -101,37 +94,43 @@ class Run:
     generator: torch.Generator
     state: ExploreState
     clock: StageClock
+    started: float
+    """When it began by ``time.perf_counter``, as if it had never been interrupted."""
     coverage: list[float] = field(default_factory=list)
     """Unknown share of the path before each window."""
     notes: list[str] = field(default_factory=list)
     """Sentences for the report."""
 
 
-def flyaround(options: FlyaroundOptions, announce: Announce = silent) -> dict[str, Any]:
+def flyaround(options: FlyaroundOptions, announce: Announce = silent, started: float | None = None) -> dict[str, Any]:
     """Makes ``options.out`` and returns its report.
+
+    Args:
+        started: when the user's waiting began, by ``time.perf_counter``; now, if not given.
 
     Raises:
         ValueError: options or input that cannot be used; nothing is left behind.
         OSError: files cannot be read or written.
     """
-    started = time.perf_counter()
+    started = time.perf_counter() if started is None else started
     options.check()
     config = load_preset(options.preset, options.overrides)
     device = choose_device(options.device)
-    clock = StageClock()
-    with clock.stage("load"):
-        announce("loading the models", 0.0)
-        photo = load_photo(options.photo, options.width, options.height)
-        inpainter = load_inpainter(config.inpainter, device=device, hardware=config.hardware)
-        estimate_depth = load_depth_estimator(config.depth.model, device=device)
+    photo = load_photo(options.photo, options.width, options.height)
+    clock = StageClock({"load": time.perf_counter() - started})
     partial = claim(options.out, resume=options.resume, overwrite=options.overwrite)
+    session = partial / MEMORY_FOLDER
     try:
-        if options.resume:
-            run = resume_run(partial / MEMORY_FOLDER, options, clock)
-        else:
+        # A run that was killed before its first snapshot begins anew: that gives the same bytes.
+        run = resume_run(session, options, clock, started) if has_session(session) else None
+        announce("loading the models", 0.0)
+        with clock.stage("load"):
+            inpainter = load_inpainter(config.inpainter, device=device, hardware=config.hardware)
+            estimate_depth = load_depth_estimator(config.depth.model, device=device)
+        if run is None:
             announce("lifting the photo", 0.0)
-            run = begin_run(photo, estimate_depth, options, clock)
-            save_run(partial / MEMORY_FOLDER, run, options)
+            run = begin_run(photo, estimate_depth, options, clock, started)
+            save_run(session, run, options)
     except BaseException:
         discard_empty(options.out)
         raise
@@ -142,24 +141,29 @@ def flyaround(options: FlyaroundOptions, announce: Announce = silent) -> dict[st
 
     explore(
         run.memory, run.path, inpainter, estimate_depth, run.generator, options.explore, clock,
-        state=run.state, progress=progress, after_window=lambda _: save_run(partial / MEMORY_FOLDER, run, options),
+        state=run.state, progress=progress, after_window=lambda _: save_run(session, run, options),
     )  # fmt: skip
     film = film_memory(run.memory, run.path, partial / "video.mp4", options.fps, clock, announce)
     announce("writing the scene and the report", 0.0)
-    report = write_outputs(partial, run, film, photo, options, inpainter.name, device, started)
-    drop_previous_snapshot(partial / MEMORY_FOLDER)
+    report = write_outputs(partial, run, film, photo, options, inpainter.name, device)
+    drop_previous_snapshot(session)
     publish(options.out)
     return report
 
 
-def begin_run(photo: Photo, estimate_depth: DepthEstimator, options: FlyaroundOptions, clock: StageClock) -> Run:
+def begin_run(
+    photo: Photo, estimate_depth: DepthEstimator, options: FlyaroundOptions, clock: StageClock, started: float
+) -> Run:
     """The memory of the photo, and the path through it."""
     fov = options.fov or photo.fov_x_degrees or DEFAULT_FOV_X_DEGREES
     camera = identity_camera(fov, options.width, options.height)
     memory = begin_memory(photo.rgb, camera, estimate_depth, options.explore, clock)
     way = route(options.path, options.frames, camera, memory)
     generator = torch.Generator().manual_seed(options.seed)
-    return Run(memory, way.cameras, generator, ExploreState(), clock, notes=way.notes)
+    notes = way.notes
+    if options.fov is None and photo.fov_x_degrees is None:
+        notes = [f"the photo does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed", *notes]
+    return Run(memory, way.cameras, generator, ExploreState(), clock, started, notes=notes)
 
 
 def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:
@@ -173,7 +177,7 @@ def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:
         "generator": run.generator.get_state().tolist(),
         "coverage": run.coverage,
         "notes": run.notes,
-        "seconds": dict(run.clock.seconds),
+        "seconds": {"total": time.perf_counter() - run.started, **run.clock.seconds},
         # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
         "path": {
             "world_to_cam": run.path.world_to_cam.double().tolist(),
@@ -184,7 +188,7 @@ def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:
     save_session(run.memory, folder, progress)
 
 
-def resume_run(folder: Path, options: FlyaroundOptions, clock: StageClock) -> Run:
+def resume_run(folder: Path, options: FlyaroundOptions, clock: StageClock, started: float) -> Run:
     """The run as its last finished window left it.
 
     Raises:
@@ -201,11 +205,12 @@ def resume_run(folder: Path, options: FlyaroundOptions, clock: StageClock) -> Ru
     generator = torch.Generator()
     generator.set_state(torch.tensor(progress["generator"], dtype=torch.uint8))
     state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"], progress["seed"])
+    earlier = progress["seconds"].pop("total", 0.0)
     for name, seconds in progress["seconds"].items():
         clock.seconds[name] += seconds
     # The planner looks again at the state that the last window left: its coverage is noted anew.
-    coverage = progress["coverage"][: len(state.windows)]
-    return Run(memory, cameras, generator, state, clock, coverage, progress["notes"])
+    coverage = progress["coverage"][: len(state.windows) + state.finished]
+    return Run(memory, cameras, generator, state, clock, started - earlier, coverage, progress["notes"])
 
 
 def write_outputs(
@@ -216,7 +221,6 @@ def write_outputs(
     options: FlyaroundOptions,
     inpainter_name: str,
     device: str,
-    started: float,
 ) -> dict[str, Any]:
     """Writes everything but the film and the session; returns the report."""
     with run.clock.stage("render"):
@@ -234,19 +238,19 @@ def write_outputs(
         "path": options.path,
         "frames": len(run.path),
         "size": [options.width, options.height],
-        "fov_x_degrees": run.memory.views[0].fov_x_degrees,
+        "fov_x_degrees": round(run.memory.views[0].fov_x_degrees, 3),
         "seed": options.seed,
         "preset": options.preset,
         "inpainter": inpainter_name,
         "device": device,
         "versions": versions(),
-        "seconds": {"total": time.perf_counter() - started, **{name: run.clock.seconds[name] for name in stages}},
+        "seconds": {"total": time.perf_counter() - run.started, **{name: run.clock.seconds[name] for name in stages}},
         "windows": len(run.state.windows),
         "generated_frames": run.state.generated_frames,
         "gaussians": len(run.memory.gaussians),
         "memory_bytes": run.memory.nbytes,
         "peak_rss_bytes": peak_memory_bytes(),
-        "photo_psnr": photo_psnr,
+        "photo_psnr": summary([photo_psnr])["min"],
         "retention_psnr": summary(retention),
         "unknown_fraction": film.unknown_fraction,
         "worst_frame": {"frame": film.worst_frame[0], "unknown_fraction": film.worst_frame[1]},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from splatmem.io.atomic import require_replaceable, swap_in
+from splatmem.io.atomic import remove_leftovers, require_replaceable, swap_in
 
 MARK = "report.json"  # what tells a finished output folder from any other
 
@@ -28,6 +28,7 @@ def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
     out = out.resolve()
     partial = partial_folder(out)
     if resume and partial.is_dir():
+        remove_leftovers(partial)
         return partial
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
         hint = "it is complete already; " if resume else ""

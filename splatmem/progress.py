@@ -40,8 +40,12 @@ class RunProgress:
             self._finish_all()
             self.stages[stage] = self.bars.add_task(stage, total=1.0)
             if not self.console.is_terminal:
-                self.console.print(stage)
+                self.say(stage)
         self.bars.update(self.stages[stage], completed=share)
+
+    def say(self, text: str) -> None:
+        """Prints lines of text as they are; long ones are left to the terminal to wrap."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _finish_all(self) -> None:
         for task in self.stages.values():

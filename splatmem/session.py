@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -34,6 +35,16 @@ def previous_snapshot(folder: Path) -> Path:
     return folder.with_name(folder.name + ".previous")
 
 
+def _next_snapshot(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".next")
+
+
+def has_session(folder: Path) -> bool:
+    """Whether ``load_session`` finds a snapshot, whole or not."""
+    folder = folder.absolute()
+    return folder.is_dir() or previous_snapshot(folder).is_dir()
+
+
 def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] | None = None) -> None:
     """Writes a snapshot; the one before is kept beside it, so that one whole snapshot exists at any time.
 
@@ -42,11 +53,11 @@ def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] |
         progress: JSON values to be kept with the memory.
     """
     folder = folder.absolute()
-    staging = folder.with_name(folder.name + ".next")
+    staging = _next_snapshot(folder)
     with staged_directory(staging, overwrite=True) as staged:
         parameters = {name: value for name, value in vars(memory.gaussians).items() if value is not None}
-        save_file({name: value.detach().cpu().contiguous() for name, value in parameters.items()}, staged / GAUSSIANS)
-        save_file(_view_tensors(memory.views), staged / VIEWS)
+        _save_tensors({name: value.detach().cpu().contiguous() for name, value in parameters.items()}, staged / GAUSSIANS)
+        _save_tensors(_view_tensors(memory.views), staged / VIEWS)
         index = {
             "format": FORMAT,
             "version": VERSION,
@@ -64,8 +75,10 @@ def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] |
 
 
 def drop_previous_snapshot(folder: Path) -> None:
-    """Forgets the older snapshot of a finished run."""
-    shutil.rmtree(previous_snapshot(folder.absolute()), ignore_errors=True)
+    """Forgets the older snapshot of a finished run, and one that a killed run had not put in its place yet."""
+    folder = folder.absolute()
+    for other in (previous_snapshot(folder), _next_snapshot(folder)):
+        shutil.rmtree(other, ignore_errors=True)
 
 
 def load_session(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
@@ -76,8 +89,10 @@ def load_session(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
     """
     folder = folder.absolute()
     previous = previous_snapshot(folder)
-    if not folder.is_dir() and not previous.is_dir():
+    if not has_session(folder):
         raise ValueError(f"there is no session in {folder}: expected the memory/ folder that 'splatmem flyaround' writes")
+    if not folder.is_dir():  # killed while the new snapshot took its place
+        return _load(previous)
     try:
         return _load(folder)
     except DamagedSessionError as damage:
@@ -127,6 +142,17 @@ def _checksum(file: Path) -> dict[str, Any]:
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     return {"bytes": file.stat().st_size, "sha256": digest}
+
+
+def _save_tensors(tensors: dict[str, torch.Tensor], file: Path) -> None:
+    try:
+        save_file(tensors, file)
+    except SafetensorError as error:
+        # What the system answered stands in the text only: "... No space left on device (os error 28)".
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from error
 
 
 def _view_tensors(views: list[StoredView]) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ and death, but it starts in milliseconds. Nothing is replaced in it by a stand-i
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -115,12 +116,17 @@ def forked_commands() -> Iterator[ForkedCommands]:
             process.wait()
 
 
-def _serve() -> None:
-    import splatmem.cli
-    import splatmem.flyaround
-    import splatmem.inpaint.embedded
-    import splatmem.viewer.inspect  # noqa: F401
+# What a run imports on its way.
+IMPORTED_BEFOREHAND = (
+    *("splatmem.cli", "splatmem.flyaround", "splatmem.inpaint.embedded", "splatmem.depth.small", "splatmem.viewer.inspect"),
+    *("matplotlib.backends.backend_svg", "matplotlib.figure", "diffusers", "kornia", "plyfile", "transformers"),
+)
 
+
+def _serve() -> None:
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    for name in IMPORTED_BEFOREHAND:
+        importlib.import_module(name)
     for line in sys.stdin:
         request = json.loads(line)
         sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ _WRITE_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT,
     errno.ENOTDIR, errno.EEXIST, errno.EBUSY, errno.EXDEV, errno.ENAMETOOLONG,
 }  # fmt: skip
+
+_TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{8}\.partial(\.\w+)?")
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         OSError: the file cannot be written (full disk, no permission, no such folder); the message names the folder.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    temporary = _temporary(path.parent, path.stem, path.suffix)
     try:
         with _write_errors_name(path.parent, temporary):
             if not path.parent.is_dir():
@@ -57,7 +60,7 @@ def staged_directory(final: str | Path, *, overwrite: bool = False) -> Iterator[
     final = Path(final).resolve()
     require_replaceable(final, overwrite)
     parent = final.parent
-    staged = parent / f".{final.name}.{secrets.token_hex(4)}.partial"
+    staged = _temporary(parent, final.name)
     with _write_errors_name(parent, staged):
         parent.mkdir(parents=True, exist_ok=True)
         staged.mkdir()
@@ -76,17 +79,28 @@ def staged_directory(final: str | Path, *, overwrite: bool = False) -> Iterator[
 
 def swap_in(staged: Path, final: Path) -> None:
     """Puts a filled folder in the place of another, which disappears only once the new one is there."""
-    if not final.exists():
-        os.rename(staged, final)
-        return
     old = staged.with_suffix(".replaced")
-    os.rename(final, old)
+    if final.exists():
+        shutil.rmtree(old, ignore_errors=True)  # left by a process that was killed here
+        os.rename(final, old)
     try:
         os.rename(staged, final)
     except BaseException:
-        os.rename(old, final)
+        if old.exists():
+            os.rename(old, final)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files and folders of ``atomic_path`` and ``staged_directory`` that a killed process left."""
+    for entry in folder.iterdir():
+        if _TEMPORARY_NAME.fullmatch(entry.name):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _temporary(folder: Path, stem: str, suffix: str = "") -> Path:
+    return folder / f".{stem}.{secrets.token_hex(4)}.partial{suffix}"
 
 
 def require_replaceable(final: Path, overwrite: bool) -> None:

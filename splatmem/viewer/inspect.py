@@ -97,7 +97,7 @@ def _points(open3d, gaussians: Gaussians, spacing: float):
 
 
 def _spread(gaussians: Gaussians, spacing: float) -> tuple[Float[Tensor, "p 3"], Float[Tensor, "p 3"]]:
-    """Points and their colours: a grid on each Gaussian that is larger than ``spacing``, since one may stand for many pixels."""
+    """Points and their colours: a grid on each Gaussian larger than ``spacing``, since one may stand for many pixels."""
     sides = gaussians.scales[:, :2] * HALF_BLOCK
     across = (2 * sides.amax(-1) / spacing).round().clamp(1, MOST_ACROSS).int()
     points, colours = [], []
