@@ -1,11 +1,12 @@
 # make demo | make test: each makes its own virtual environment first, and reuses it the next time.
+# make test-slow: the tests that take minutes (a run killed before each of its changes to the disk, disks of many sizes).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OUT ?= out/demo
 
-.PHONY: demo test lint types sanitize system clean
+.PHONY: demo test test-slow lint types sanitize system clean
 
 demo: $(STAMP)
 	@echo "== one photo in, a film and a scene out: $(OUT)"
@@ -14,6 +15,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	@echo "== the whole test suite"
 	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	@echo "== the tests that take minutes"
+	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check splatmem tools tests

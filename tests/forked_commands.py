@@ -32,8 +32,12 @@ class Ended:
 
     @property
     def error(self) -> str:
-        """The error's text; lines wrapped by the console are joined."""
-        return " ".join(self.err.split())
+        """The error's line, which must be the last one and the only one of its kind."""
+        lines = [line for line in self.err.splitlines() if line.strip()]
+        assert lines, "nothing was said"
+        assert lines[-1].startswith("error: "), self.err
+        assert sum(line.startswith(("error:", "Traceback")) for line in lines) == 1, self.err
+        return lines[-1]
 
 
 class Running:
@@ -54,6 +58,11 @@ class Running:
             time.sleep(0.002)
         return True
 
+    @property
+    def changes(self) -> int:
+        """How often the command changed the file system below the folder that was watched."""
+        return int((self.folder / "changes").read_text() or 0)
+
     def wait(self) -> Ended:
         status = int(self.server.answer())
         return Ended(status, (self.folder / "out").read_text(), (self.folder / "err").read_text())
@@ -66,13 +75,18 @@ class ForkedCommands:
         self.process, self.folder, self.count = process, folder, 0
 
     def start(
-        self, *arguments: object, cwd: Path | None = None, die_at: int | None = None, watch: Path | None = None
+        self,
+        *arguments: object,
+        die_at: int | None = None,
+        watch: Path | None = None,
+        installation: Path | None = None,
     ) -> Running:
         """Starts a command.
 
         Args:
             die_at: the command kills itself with SIGKILL just before its ``die_at``-th change to the file system below
-                ``watch``; 0: never, the number of changes is written to ``changes`` in the folder of the command's output.
+                ``watch``; 0: never. How many changes there were is told by ``Running.changes``.
+            installation: where the package looks for its models and presets.
         """
         self.count += 1
         folder = self.folder / str(self.count)
@@ -81,19 +95,19 @@ class ForkedCommands:
             (folder / name).touch()
         request = {
             "arguments": [str(a) for a in arguments],
-            "cwd": str(cwd or folder),
             "folder": str(folder),
             "die_at": die_at,
             "watch": str(watch),
+            "installation": installation and str(installation),
         }
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         return Running(self, int(self.answer()), folder)
 
-    def __call__(self, *arguments: object, cwd: Path | None = None) -> Ended:
+    def __call__(self, *arguments: object, installation: Path | None = None) -> Ended:
         """Runs a command to its end."""
-        return self.start(*arguments, cwd=cwd).wait()
+        return self.start(*arguments, installation=installation).wait()
 
     def answer(self) -> str:
         assert self.process.stdout is not None
@@ -143,21 +157,24 @@ def _serve() -> None:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.002)
         print(os.waitstatus_to_exitcode(status), flush=True)
+    os._exit(0)  # taking so many modules down in order takes seconds
 
 
 def _become(request: dict) -> None:
     """Turns the forked child into the command; does not return."""
-    from splatmem import cli
+    from splatmem import assets, cli
 
     status = 1
     try:
-        os.chdir(request["cwd"])
+        os.chdir(request["folder"])
         nothing = os.open(os.devnull, os.O_RDONLY)
         files = [os.open(Path(request["folder"]) / name, os.O_WRONLY | os.O_APPEND) for name in ("out", "err")]
         for target, source in enumerate([nothing, *files]):
             os.dup2(source, target)
         if request["die_at"] is not None:
             _die_at_change(request["die_at"], request["watch"], Path(request["folder"]) / "changes")
+        if request["installation"] is not None:
+            assets.PACKAGE = Path(request["installation"]) / "splatmem"
         cli.main(request["arguments"])
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

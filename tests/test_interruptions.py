@@ -1,0 +1,226 @@
+"""A run that is killed, interrupted or stopped by a full disk, at any moment: nothing half-written, and ``--resume`` ends with
+the same bytes as a run that nothing disturbed. Real processes, real signals, real disks."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import PHOTO, SMALL_RUN
+from disks import enlarge, small_disk
+from forked_commands import Ended, ForkedCommands
+
+STAGES = ("loading the models", "lifting the photo", "making the unseen", "filming", "writing the scene and the report")
+TIMES = {"report.json", "report.html", "memory/session.json"}  # hold seconds: compared without those
+MEBIBYTE = 2**20
+
+
+class Flyaround:
+    """A small run of the main job into ``out``."""
+
+    def __init__(self, splatmem: ForkedCommands, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.splatmem, self.folder, self.out = splatmem, folder, folder / "out"
+
+    def arguments(self, *options: str) -> tuple[object, ...]:
+        return ("flyaround", PHOTO, "--out", self.out, *SMALL_RUN, *options)
+
+    def run(self, *options: str) -> Ended:
+        return self.splatmem(*self.arguments(*options))
+
+    def start(self, *options: str, die_at: int | None = None):
+        return self.splatmem.start(*self.arguments(*options), die_at=die_at, watch=self.folder)
+
+
+@pytest.fixture
+def run(splatmem: ForkedCommands, tmp_path: Path) -> Flyaround:
+    return Flyaround(splatmem, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def changes(splatmem: ForkedCommands, tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> int:
+    """How often an undisturbed run changes the disk; on the way: two runs end with the same bytes."""
+    run = Flyaround(splatmem, tmp_path_factory.mktemp("undisturbed") / "run")
+    running = run.start(die_at=0)
+    assert running.wait().status == 0
+    assert_same_results(run.out, small_run)
+    return running.changes
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def without_times(folder: Path) -> list[Any]:
+    report = json.loads((folder / "report.json").read_text())
+    index = json.loads((folder / "memory" / "session.json").read_text())
+    assert {"total", "load", "fill"} <= set(report["seconds"])
+    for values, keys in ((report, ("seconds", "peak_rss_bytes")), (index["progress"], ("seconds",))):
+        for key in keys:
+            del values[key]
+    return [report, index]
+
+
+def assert_same_results(folder: Path, whole: Path) -> None:
+    found, expected = contents(folder), contents(whole)
+    assert set(found) == set(expected), "no file is missing, and none is left over"
+    different = [name for name in expected if name not in TIMES and found[name] != expected[name]]
+    assert different == []
+    assert without_times(folder) == without_times(whole)
+
+
+def assert_resumes(run: Flyaround, whole: Path) -> None:
+    """What a user does next leads to the whole result, beside which nothing is left."""
+    if not run.out.exists():
+        ended = run.run("--resume") if run.out.with_name("out.partial").exists() else run.run()
+        assert ended.status == 0, ended.err
+    assert_same_results(run.out, whole)
+    assert [entry.name for entry in run.folder.iterdir()] == ["out"]
+
+
+def assert_nothing_half_written(run: Flyaround, whole: Path) -> None:
+    if run.out.exists():
+        assert_same_results(run.out, whole)
+
+
+def killed_before(run: Flyaround, number: int, whole: Path) -> None:
+    ended = run.start(die_at=number).wait()
+    assert ended.status == -signal.SIGKILL, f"change {number}: {ended.err}"
+    assert_nothing_half_written(run, whole)
+    assert_resumes(run, whole)
+
+
+def test_killed_before_a_change_to_the_disk(run: Flyaround, changes: int, small_run: Path) -> None:
+    number = random.randint(1, changes)
+    print(f"killed before change {number} of {changes}")
+    killed_before(run, number, small_run)
+
+
+@pytest.mark.slow
+def test_killed_before_each_change_to_the_disk(splatmem: ForkedCommands, tmp_path: Path, changes: int, small_run: Path) -> None:
+    for number in range(1, changes + 1):
+        killed_before(Flyaround(splatmem, tmp_path / str(number)), number, small_run)
+
+
+@pytest.mark.slow
+def test_killed_again_while_resuming(run: Flyaround, small_run: Path) -> None:
+    """Each attempt dies a little later than the one before."""
+    for number in (8, 9, 12, 14, 15, 20):
+        resumed = ("--resume",) if run.out.with_name("out.partial").exists() else ()
+        assert run.start(*resumed, die_at=number).wait().status == -signal.SIGKILL
+        assert not run.out.exists()
+    assert_resumes(run, small_run)
+
+
+def interrupted_in(run: Flyaround, stage: str, number: signal.Signals, whole: Path) -> None:
+    running = run.start()
+    assert running.wait_for(stage)
+    delay = random.uniform(0, 0.7)
+    time.sleep(delay)
+    running.send(number)
+    ended = running.wait()
+    told = f"{stage} + {delay:.3f} s, {number.name}: {ended.err}"
+    print(told)
+    partial = run.out.with_name("out.partial")
+    if ended.status == 0:  # it was faster
+        assert run.out.exists(), told
+    else:
+        assert ended.status == 130, told
+        last = ended.err.splitlines()[-1]
+        kept = (partial / "memory").exists()
+        assert last == "interrupted" + "; what was finished is kept: run the same command with --resume to go on" * kept, told
+        assert partial.exists() == kept, f"what cannot be resumed leaves nothing; {told}"
+    assert_nothing_half_written(run, whole)
+    assert_resumes(run, whole)
+
+
+def test_interrupted_by_the_user(run: Flyaround, small_run: Path) -> None:
+    interrupted_in(run, "making the unseen", signal.SIGINT, small_run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("attempt", range(2))
+def test_interrupted_in_every_stage(run: Flyaround, stage: str, number: signal.Signals, attempt: int, small_run: Path) -> None:
+    interrupted_in(run, stage, number, small_run)
+
+
+@pytest.mark.slow
+def test_killed_at_any_time(splatmem: ForkedCommands, tmp_path: Path, small_run: Path) -> None:
+    started = time.monotonic()
+    assert Flyaround(splatmem, tmp_path / "whole").run().status == 0
+    duration = time.monotonic() - started
+    for attempt in range(10):
+        run = Flyaround(splatmem, tmp_path / str(attempt))
+        running, delay = run.start(), random.uniform(0, duration)
+        time.sleep(delay)
+        running.send(signal.SIGKILL)
+        print(f"killed after {delay:.3f} of {duration:.1f} s")
+        assert running.wait().status in (-signal.SIGKILL, 0)
+        assert_nothing_half_written(run, small_run)
+        assert_resumes(run, small_run)
+
+
+def test_a_finished_run_survives_a_killed_replacement(run: Flyaround, changes: int, small_run: Path) -> None:
+    """With --overwrite the old results stay until the new ones take their place."""
+    run.folder.mkdir(exist_ok=True)
+    shutil.copytree(small_run, run.out)
+    (run.out / "note.txt").write_text("of the old run")
+    ended = run.start("--overwrite", die_at=changes // 2).wait()
+    assert ended.status == -signal.SIGKILL
+    assert (run.out / "note.txt").exists()
+    assert run.run("--resume").status == 0
+    assert_resumes(run, small_run)
+
+
+@pytest.mark.slow
+def test_killed_while_results_are_swapped(splatmem: ForkedCommands, tmp_path: Path, changes: int, small_run: Path) -> None:
+    """The last changes of a replacement: at each of them either the old or the new results are there, or can be had."""
+    for number in range(changes - 3, changes + 5):
+        run = Flyaround(splatmem, tmp_path / str(number))
+        shutil.copytree(small_run, run.out)
+        running = run.start("--overwrite", die_at=number)
+        ended = running.wait()
+        places = [run.out, run.folder / "out.replaced", run.folder / "out.partial"]
+        assert any((place / "scene.ply").exists() for place in places)
+        if ended.status and run.folder.joinpath("out.partial").exists():
+            assert run.run("--resume").status == 0
+        assert run.run("--overwrite").status == 0, "a folder left by a killed run is no obstacle"
+        assert_resumes(run, small_run)
+
+
+def filled(splatmem: ForkedCommands, folder: Path, size: int, whole: Path) -> None:
+    """A run on a disk of ``size`` bytes, which is enlarged when the run has failed."""
+    with small_disk(folder, size) as disk:
+        run = Flyaround(splatmem, disk)
+        ended = run.run()
+        told = f"{size / MEBIBYTE:.2f} MiB: {ended.err}"
+        if ended.status != 0:
+            assert ended.status == 2, told
+            assert "No space left on device" in ended.error, told
+            assert str(disk) in ended.error, told
+            kept = (disk / "out.partial" / "memory").exists()
+            assert ("--resume" in ended.error) == kept, told
+            assert not run.out.exists(), told
+            assert kept or not any(disk.iterdir()), f"what cannot be resumed leaves nothing; {told}"
+            assert not list(disk.glob("**/.*partial*")), told
+        enlarge(disk, 64 * MEBIBYTE)
+        assert_resumes(run, whole)
+
+
+def test_full_disk(splatmem: ForkedCommands, tmp_path: Path, small_run: Path) -> None:
+    filled(splatmem, tmp_path / "disk", int(1.5 * MEBIBYTE), small_run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mebibytes", [0.02, 0.3, 0.8, 1.0, 2.0, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 7.5, 8.0, 9.0, 10.0, 12.0])
+def test_disks_of_many_sizes(splatmem: ForkedCommands, tmp_path: Path, small_run: Path, mebibytes: float) -> None:
+    filled(splatmem, tmp_path / "disk", int(mebibytes * MEBIBYTE), small_run)
