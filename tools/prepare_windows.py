@@ -9,6 +9,8 @@ the partial frames; the room layout fitted to the same points gives the proposal
 from __future__ import annotations
 
 import time
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,7 +162,7 @@ def write_shard(files: list[Path], number: int, options: Options) -> int:
     for file in files:
         try:
             clip = load_clip(file, 2 * options.width)
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             print(f"skipped {file.name}: {error}")
             continue
         # Full turns are what the loop does most, and where most is unseen.
