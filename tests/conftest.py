@@ -9,14 +9,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it; read when PyTorch is loaded
 
 import pytest
-from splatmem import assets
 from splatmem.cameras import Cameras
 
-from forked_commands import ForkedCommands, forked_commands
+from forked_commands import PHOTO, SMALL_RUN, ForkedCommands, forked_commands
 from textured_room import room, turn
-
-PHOTO = assets.path("photos/interior_table.jpg")
-SMALL_RUN = ("--size", "96x64", "--frames", 12)
 
 
 @pytest.fixture(scope="session")

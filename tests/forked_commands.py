@@ -19,6 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from splatmem import assets
+
+PHOTO = assets.path("photos/interior_table.jpg")
+SMALL_RUN = ("--size", "96x64", "--frames", 12)
+"""Options of a run of the main job that takes a few seconds and makes two windows."""
+
 TIME_LIMIT = 120.0  # seconds that a command of these tests may take at most
 
 

@@ -15,9 +15,8 @@ from PIL import Image
 from splatmem import assets
 from splatmem.io.ply import load_ply
 
-from conftest import PHOTO, SMALL_RUN
 from disks import read_only_folder
-from forked_commands import ForkedCommands
+from forked_commands import PHOTO, SMALL_RUN, ForkedCommands
 
 HEADER_ONLY_PIXELS = 20_000
 
@@ -87,6 +86,8 @@ class TestOptions:
         [
             (["--preset", "embeded"], "unknown preset 'embeded' (did you mean 'embedded'?); there are: "),
             (["--preset", "../embedded"], "unknown preset"),
+            (["--set", "inpainter.step=3"], "did you mean 'steps'"),
+            (["--set", "inpainter.steps=3", "--set", "depth.model=7"], "model must be text"),
             (["--size", "512"], "a size is WIDTHxHEIGHT in pixels, such as 512x288, got '512'"),
             (["--size", "511x287"], "sides are even, 64 to 4096 pixels long"),
             (["--size", "32x32"], "64 to 4096"),

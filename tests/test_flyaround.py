@@ -1,8 +1,6 @@
 """The main job as a user runs it, small: with the embedded models."""
 
 import json
-import os
-import shutil
 
 import numpy as np
 import pytest
@@ -67,24 +65,6 @@ def test_report_page_is_self_contained(result):
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_interrupted_run_resumes_to_the_same_bytes(result, tmp_path):
-    whole, _ = result
-    out = tmp_path / "broken"
-    calls = []
-
-    def interrupt(stage, share):
-        calls.append(stage)
-        if calls.count("making the unseen") == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        flyaround(FlyaroundOptions(PHOTO, out, **SMALL), interrupt)
-    assert not out.exists()
-    flyaround(FlyaroundOptions(PHOTO, out, **SMALL, resume=True))
-    for name in ("video.mp4", "scene.ply", "cameras.json", "contact_sheet.png"):
-        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
-
-
 def test_resume_with_other_options_is_refused(tmp_path):
     out = tmp_path / "broken"
 
@@ -117,84 +97,6 @@ def test_second_lap_shows_the_same_frames(result, tmp_path):
     out, _ = result
     assert run_cli("render", out, "--frames", 24, "--out", tmp_path / "lap.mp4") == 0
     assert (tmp_path / "lap.mp4").read_bytes() == (out / "video.mp4").read_bytes()
-
-
-def bad_photo(folder, kind):
-    file = folder / f"{kind}.png"
-    if kind == "text":
-        file.write_text("not a picture")
-    elif kind == "truncated":
-        file.write_bytes(PHOTO.read_bytes()[:5000])
-    elif kind == "tiny":
-        Image.new("RGB", (1, 1)).save(file)
-    return file
-
-
-@pytest.mark.parametrize("kind", ["text", "truncated", "tiny", "missing"])
-def test_bad_photos(tmp_path, kind, capsys):
-    assert run_cli("flyaround", bad_photo(tmp_path, kind), "--out", tmp_path / "out") == 2
-    assert f"{kind}.png" in capsys.readouterr().err.replace("\n", "")
-    assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "out.partial").exists()
-
-
-def test_huge_photo(tmp_path):
-    Image.new("1", (20000, 20000)).save(tmp_path / "huge.png")
-    assert run_cli("flyaround", tmp_path / "huge.png", "--out", tmp_path / "out") == 2
-
-
-@pytest.mark.parametrize(
-    ("extra", "words"),
-    [
-        (["--preset", "embeded"], "did you mean 'embedded'"),
-        (["--set", "inpainter.step=3"], "did you mean 'steps'"),
-        (["--set", "inpainter.steps=3", "--set", "depth.model=7"], "model must be text"),
-        (["--path", "nowhere.json"], "no path 'nowhere.json'"),
-        (["--size", "512"], "WIDTHxHEIGHT"),
-        (["--size", "511x287"], "even"),
-        (["--frames", "1"], "2 to 10000"),
-        (["--fov", "wide"], "auto or 10 to 150"),
-        (["--resume"], "nothing to resume"),
-        (["--device", "cuda"], "CUDA"),
-    ],
-)
-def test_bad_options(tmp_path, capsys, extra, words):
-    if "cuda" in extra and torch.cuda.is_available():
-        pytest.skip("there is a CUDA device")
-    assert run_cli("flyaround", PHOTO, "--out", tmp_path / "out", *extra) == 2
-    assert words in " ".join(capsys.readouterr().err.split())
-    assert not (tmp_path / "out.partial").exists()
-
-
-def test_full_folder_is_not_touched(tmp_path, capsys):
-    (tmp_path / "mine.txt").write_text("keep")
-    assert run_cli("flyaround", PHOTO, "--out", tmp_path) == 2
-    assert "not empty" in capsys.readouterr().err
-    assert (tmp_path / "mine.txt").read_text() == "keep"
-
-
-def test_bad_path_files(tmp_path):
-    for number, content in enumerate(["", "{", '{"frames": []}', "frames: 3"]):
-        file = tmp_path / f"path{number}.json"
-        file.write_text(content)
-        assert run_cli("flyaround", PHOTO, "--out", tmp_path / "out", "--path", file, "--size", "128x72") == 2
-        assert not (tmp_path / "out").exists()
-        shutil.rmtree(tmp_path / "out.partial", ignore_errors=True)
-
-
-def test_unwritable_folder(tmp_path):
-    (tmp_path / "file").write_text("")
-    assert run_cli("flyaround", PHOTO, "--out", tmp_path / "file" / "out") == 2
-
-
-def test_damaged_session(result, tmp_path, capsys):
-    copy = tmp_path / "copy"
-    shutil.copytree(result[0], copy)
-    (copy / "memory" / "views.safetensors").write_bytes(os.urandom(100))
-    assert run_cli("render", copy, "--out", tmp_path / "v.mp4") == 2
-    assert "views.safetensors" in capsys.readouterr().err.replace("\n", "")
-    assert not (tmp_path / "v.mp4").exists()
-    assert len(load_ply(copy / "scene.ply")) > 0
 
 
 def test_doctor(capsys):

@@ -20,10 +20,9 @@ from splatmem.io.atomic import atomic_path
 MAX_POINTS = 2_000_000
 WINDOW = (1280, 800)
 POINT_SIZE = 3.0  # pixels
-SPACING = 0.005  # of the scene's reach, between points on a Gaussian: about a point's size in the first view
+SPACING = 0.006  # of the scene's reach, between points on a Gaussian: about a point's size in the first view
 MOST_ACROSS = 12  # points along one side of a Gaussian
-HALF_BLOCK = 0.7  # of a Gaussian's standard deviation: half the width of the pixels that it stands for
-EYE, TARGET = (0.3, -1.6, -1.75), (0.0, 0.1, -0.2)  # of the first view, in units of the scene's reach
+EYE = (0.2, -1.15, -1.3)  # of the first view, seen from the scene's middle, in units of its reach
 
 
 def show_scene(gaussians: Gaussians, cameras: Sequence[Cameras], screenshot: Path | None) -> None:
@@ -41,10 +40,10 @@ def show_scene(gaussians: Gaussians, cameras: Sequence[Cameras], screenshot: Pat
     if not len(gaussians):
         raise ValueError("the scene holds no Gaussians: there is nothing to show")
     open3d = _open3d()
-    reach = _reach(gaussians)
-    near = gaussians.select(gaussians.means.norm(dim=-1) <= 10 * reach)  # without the far shell
+    near, middle, reach = _scene_proper(gaussians)
+    eye = middle + reach * torch.tensor(EYE)
     if cameras and screenshot is not None:
-        near = near.select(((torch.tensor(EYE) * reach - near.means) * near.normals).sum(-1) > 0)
+        near = near.select(((eye - near.means) * near.normals).sum(-1) > 0)
     geometries = [_points(open3d, near, SPACING * reach), *(_frustum(open3d, camera, 0.08 * reach) for camera in cameras)]
     visualizer = open3d.visualization.Visualizer()
     if not visualizer.create_window("splatmem", *WINDOW, visible=screenshot is None):
@@ -52,7 +51,7 @@ def show_scene(gaussians: Gaussians, cameras: Sequence[Cameras], screenshot: Pat
     try:
         for geometry in geometries:
             visualizer.add_geometry(geometry)
-        _place_camera(visualizer, reach)
+        _place_camera(visualizer, eye.double().numpy(), middle.double().numpy())
         if screenshot is None:
             visualizer.run()
         else:
@@ -80,11 +79,13 @@ def _open3d():
     return open3d
 
 
-def _reach(gaussians: Gaussians) -> float:
-    """Distance from the origin within which most of the scene lies; the far shell does not count."""
-    distance = gaussians.means.norm(dim=-1)
-    near = distance[distance <= 10 * distance.median()]
-    return float(near.sort().values[int(0.9 * (len(near) - 1))])
+def _scene_proper(gaussians: Gaussians) -> tuple[Gaussians, Float[Tensor, "3"], float]:
+    """The Gaussians without the far shell, their middle, and how far most of them reach from it."""
+    middle = gaussians.means.median(dim=0).values
+    distance = (gaussians.means - middle).norm(dim=-1)
+    near = gaussians.select(distance <= 10 * distance.median())
+    low, high = (near.means.sort(dim=0).values[int(share * (len(near) - 1))] for share in (0.05, 0.95))
+    return near, 0.5 * (low + high), 0.5 * float((high - low).norm())
 
 
 def _points(open3d, gaussians: Gaussians, spacing: float):
@@ -97,8 +98,8 @@ def _points(open3d, gaussians: Gaussians, spacing: float):
 
 
 def _spread(gaussians: Gaussians, spacing: float) -> tuple[Float[Tensor, "p 3"], Float[Tensor, "p 3"]]:
-    """Points and their colours: a grid on each Gaussian larger than ``spacing``, since one may stand for many pixels."""
-    sides = gaussians.scales[:, :2] * HALF_BLOCK
+    """Points and their colours: a grid on each Gaussian larger than ``spacing``, one standard deviation to each side."""
+    sides = gaussians.scales[:, :2]
     across = (2 * sides.amax(-1) / spacing).round().clamp(1, MOST_ACROSS).int()
     points, colours = [], []
     for count in range(1, MOST_ACROSS + 1):
@@ -123,11 +124,10 @@ def _frustum(open3d, camera: Cameras, size: float):
     return lines
 
 
-def _place_camera(visualizer, reach: float) -> None:
+def _place_camera(visualizer, eye: np.ndarray, target: np.ndarray) -> None:
     """Looks from behind and above the first camera into the scene."""
     control = visualizer.get_view_control()
     parameters = control.convert_to_pinhole_camera_parameters()
-    eye, target = np.array(EYE) * reach, np.array(TARGET) * reach
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross([0.0, 1.0, 0.0], forward)
     right /= np.linalg.norm(right)

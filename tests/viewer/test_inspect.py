@@ -80,7 +80,7 @@ def test_large_gaussians_are_drawn_as_many_points() -> None:
     gaussians = Gaussians(
         means=torch.tensor([[1.0, 2.0, 3.0]]),
         quats=turn,
-        log_scales=torch.tensor([[0.5, 0.25, 0.01]]).log(),
+        log_scales=torch.tensor([[0.35, 0.175, 0.01]]).log(),
         opacity_logits=torch.zeros(1),
         sh=torch.zeros(1, 1, 3),
     )
