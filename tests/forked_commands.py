@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,9 @@ class Running:
         self.server, self.pid, self.folder = server, pid, folder
 
     def send(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
+        """Sends a signal, unless the command has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def wait_for(self, words: str) -> bool:
         """Until ``words`` stand on stderr; False if the command's output stays without them for too long."""

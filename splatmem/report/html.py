@@ -38,6 +38,8 @@ def report_page(report: dict[str, Any], sheet: Image.Image, path: Cameras, state
 <p>Of each frame: the film; what was known before anything was made (pink: nothing); depth.</p>
 <img alt="contact sheet" src="{picture_uri(sheet)}">
 <h2>Path from above</h2>
+<p>The dot is the photo's camera. Grey arrows are the film's cameras; coloured ones are the frames that were generated, one colour
+for each window.</p>
 <img alt="camera path" src="{_path_plot(path, state)}">
 <h2>Coverage and time</h2>
 <img alt="coverage and time" src="{_cost_plot(report["seconds"], coverage)}">
@@ -107,6 +109,7 @@ def _cost_plot(seconds: dict[str, float], coverage: list[float]) -> str:
     figure, (left, right) = new_figure(10, 3.2, 2)
     left.plot(range(len(coverage)), [100 * (1 - c) for c in coverage], "o-")
     left.set(xlabel="windows made", ylabel="known share of the path [%]", ylim=(0, 101))
+    left.xaxis.get_major_locator().set_params(integer=True)
     stages = [name for name in seconds if name != "total"]
     right.barh(stages[::-1], [seconds[name] for name in stages[::-1]])
     right.set(xlabel="seconds")
