@@ -13,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/splatmem flyaround assets/photos/interior_table.jpg --out $(OUT) --overwrite
 
 test: $(STAMP)
-	@echo "== the whole test suite"
+	@echo "== the test suite (make test-slow runs what takes minutes)"
 	$(BIN)/python -m pytest
 
 test-slow: $(STAMP)
