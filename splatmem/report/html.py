@@ -38,8 +38,8 @@ def report_page(report: dict[str, Any], sheet: Image.Image, path: Cameras, state
 <p>Of each frame: the film; what was known before anything was made (pink: nothing); depth.</p>
 <img alt="contact sheet" src="{picture_uri(sheet)}">
 <h2>Path from above</h2>
-<p>The dot is the photo's camera. Grey arrows are the film's cameras; coloured ones are the frames that were generated, one colour
-for each window.</p>
+<p>The dot is the photo's camera. Grey arrows are the film's cameras; coloured ones are the frames that were generated, one
+colour for each window.</p>
 <img alt="camera path" src="{_path_plot(path, state)}">
 <h2>Coverage and time</h2>
 <img alt="coverage and time" src="{_cost_plot(report["seconds"], coverage)}">
