@@ -7,14 +7,15 @@
 // R starts at v . image - T_end u, for the image holds all the sums and the background, and each Gaussian takes off its own
 // w_i (v . c_i): one scalar per pixel, whatever the number of channels. With G = dL/dalpha_i alpha_i, which is the gradient of
 // the exponent, a pair (Gaussian, tile) is summed up by the six moments G, G dx, G dy, G dx^2, G dx dy, G dy^2 and by the
-// channels' gradients w_i v. Each pair writes them to a slot of its own; no two threads meet.
+// channels' gradients w_i v. Each pair writes them to a slot of its own; no two threads meet. The absolute gradients of AbsGS
+// (Ye et al. 2024) are sums of |G Q d| over the pixels, and cannot be had from moments.
 #include "blocks.h"
 #include "threads.h"
 
 namespace splatmem::SPLATMEM_ISA {
 namespace {
 
-template <int kChannels>
+template <int kChannels, bool kAbsolute>
 class BackwardTile {
     static constexpr int kTile = tile_size(kChannels);
     static constexpr int kSlots = kBlockSlots<kTile>;
@@ -78,6 +79,8 @@ class BackwardTile {
     LANES_INLINE uint64_t add(const Record& r, uint64_t blocks, float* slot) {
         const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
         const float* channels = r.channels();
+        const Float16 conic_xx = r.power_xx * (-2.f / kLog2E), conic_yy = r.power_yy * (-2.f / kLog2E);
+        const Float16 conic_xy = r.power_xy * (-1.f / kLog2E);
         uint64_t changed = 0;
         Float16 sums[kSums];
 #pragma GCC unroll 32
@@ -109,6 +112,10 @@ class BackwardTile {
             sums[4] = fma(gx, blend.dy, sums[4]);
             sums[5] = fma(gy, blend.dy, sums[5]);
             store(transmittance, blend.transmittance);
+            if (kAbsolute) {
+                sums[kMoments + kChannels] = sums[kMoments + kChannels] + abs(fma(conic_xx, gx, conic_xy * gy));
+                sums[kMoments + kChannels + 1] = sums[kMoments + kChannels + 1] + abs(fma(conic_xy, gx, conic_yy * gy));
+            }
             if (any(blend.stopped)) changed |= uint64_t{1} << block;
         });
         for (int k = 0; k < kSums; k += 16) store_sums(slot + k, sums + k);
@@ -123,27 +130,33 @@ class BackwardTile {
     alignas(64) float grad_[kChannels][kSlots * 16];
 };
 
-template <int kChannels>
+template <int kChannels, bool kAbsolute>
 void composite(const ViewState& view, const ChannelGroup& group, const ImageIn& in, Scratch& scratch, int threads) {
     const uint32_t* starts = view.tile_starts.data();
     parallel_for(view.tiles_x * view.tiles_y, threads, [&](int index) {
-        BackwardTile<kChannels> tile(view, index, group, in);
+        BackwardTile<kChannels, kAbsolute> tile(view, index, group, in);
         tile.composite(starts[index], starts[index + 1], scratch.slots.data(), scratch.slot_used.data());
     });
+}
+
+template <bool kAbsolute>
+void composite(const ViewState& view, const ChannelGroup& group, const ImageIn& in, Scratch& scratch, int threads) {
+    switch (group.padded) {
+        case 1: return composite<1, kAbsolute>(view, group, in, scratch, threads);
+        case 3: return composite<3, kAbsolute>(view, group, in, scratch, threads);
+        case 4: return composite<4, kAbsolute>(view, group, in, scratch, threads);
+        case 8: return composite<8, kAbsolute>(view, group, in, scratch, threads);
+        default: return composite<16, kAbsolute>(view, group, in, scratch, threads);
+    }
 }
 
 }  // namespace
 
 // Fills scratch.slots where it marks scratch.slot_used; both reserved before, the marks cleared.
 void composite_backward(
-    const ViewState& view, const ChannelGroup& group, const ImageIn& in, Scratch& scratch, int threads) {
-    switch (group.padded) {
-        case 1: return composite<1>(view, group, in, scratch, threads);
-        case 3: return composite<3>(view, group, in, scratch, threads);
-        case 4: return composite<4>(view, group, in, scratch, threads);
-        case 8: return composite<8>(view, group, in, scratch, threads);
-        default: return composite<16>(view, group, in, scratch, threads);
-    }
+    const ViewState& view, const ChannelGroup& group, const ImageIn& in, Scratch& scratch, bool absolute, int threads) {
+    if (absolute) return composite<true>(view, group, in, scratch, threads);
+    return composite<false>(view, group, in, scratch, threads);
 }
 
 }  // namespace splatmem::SPLATMEM_ISA

@@ -2,7 +2,8 @@
 //
 // A Gaussian with rotation R (of the quaternion q) and scales s has covariance Sigma = R S S R^T. With camera coordinates
 // t = W X + b and J the Jacobian of the pinhole projection at t, its 2D covariance is J W Sigma W^T J^T = U U^T with the 2x3
-// matrix U = J W R S. As in 3DGS, t is clamped in J to 15 % beyond the image, where the linearisation goes astray.
+// matrix U = J W R S. As in 3DGS, t is clamped in J to 15 % beyond the image, where the linearisation goes astray. An
+// orthographic camera is the same with 1 / z = 1 and slopes of zero.
 #pragma once
 
 #include "lanes.h"
@@ -16,6 +17,10 @@ struct Projector {
     float left, right, top, bottom;  // bounds of t.x / t.z and t.y / t.z in J
 
     LANES_INLINE explicit Projector(const Camera& c) : camera(c) {
+        if (c.model == CameraModel::ortho) {
+            left = right = top = bottom = 0.f;
+            return;
+        }
         const float margin_x = 0.15f * c.width / c.fx, margin_y = 0.15f * c.height / c.fy;
         left = -c.cx / c.fx - margin_x;
         right = (c.width - c.cx) / c.fx + margin_x;
@@ -35,6 +40,11 @@ LANES_INLINE Vec3 to_camera(const Camera& c, Float16 x, Float16 y, Float16 z) {
         fma(r[3], x, fma(r[4], y, fma(r[5], z, t[1]))),
         fma(r[6], x, fma(r[7], y, fma(r[8], z, t[2]))),
     };
+}
+
+// 1 / z, or 1 of an orthographic camera.
+LANES_INLINE Float16 inverse_depth(const Camera& c, Float16 z) {
+    return c.model == CameraModel::ortho ? Float16(1.f) : Float16(1.f) / z;
 }
 
 struct Ewa {
@@ -59,7 +69,7 @@ struct Ewa {
                gather(scene.quats + 3, index, 4));
         for (int k = 0; k < 3; k++) scale[k] = gather(scene.scales + k, index, 3);
 
-        inv_z = Float16(1.f) / t.z;
+        inv_z = inverse_depth(c, t.z);
         slope_x = clamp(t.x * inv_z, projector.left, projector.right);
         slope_y = clamp(t.y * inv_z, projector.top, projector.bottom);
         j00 = c.fx * inv_z;
@@ -76,6 +86,13 @@ struct Ewa {
                 jwr[row + k] = fma(jw[row], rotation[k], fma(jw[row + 1], rotation[3 + k], jw[row + 2] * rotation[6 + k]));
                 u[row + k] = jwr[row + k] * scale[k];
             }
+    }
+
+    // det(U U^T) as the sum of U's squared 2x2 minors (Cauchy-Binet), which does not cancel for thin Gaussians as
+    // xx yy - xy^2 does.
+    LANES_INLINE Float16 determinant() const {
+        const Float16 m0 = u[0] * u[4] - u[1] * u[3], m1 = u[0] * u[5] - u[2] * u[3], m2 = u[1] * u[5] - u[2] * u[4];
+        return fma(m0, m0, fma(m1, m1, m2 * m2));
     }
 
   private:

@@ -35,12 +35,11 @@ struct ProjectedGradient {
     Float16 depth;
 };
 
-// Gradients to Gaussians and their camera.
+// Gradients to Gaussians, and what those to the camera are made of.
 struct EwaGradient {
-    Vec3 t;                              // of the camera coordinates
-    Float16 jw[6];                       // of J W
-    Float16 mean[3], quat[4], scale[3];
-    Float16 log_opacity;
+    Float16 mean[3], quat[4], scale[3], opacity;
+    Vec3 t;         // of the camera coordinates
+    Float16 jw[6];  // of J W
 };
 
 // dL/dSigma'.
@@ -70,6 +69,7 @@ LANES_INLINE void quaternion_gradient(const Ewa& e, const Float16* r, Float16* g
 
 // dL/dt, of the camera coordinates.
 LANES_INLINE Vec3 camera_gradient(const Ewa& e, const Projector& projector, const ProjectedGradient& g, const Float16* grad_jw) {
+    if (projector.camera.model == CameraModel::ortho) return {e.j00 * g.x, e.j11 * g.y, g.depth};
     const float* w = projector.camera.rotation;
     const auto dot = [&](const Float16* row, const float* axis) {
         return row[0] * axis[0] + row[1] * axis[1] + row[2] * axis[2];
@@ -92,11 +92,32 @@ LANES_INLINE Vec3 camera_gradient(const Ewa& e, const Projector& projector, cons
     };
 }
 
+// The factor rho that antialiasing multiplies opacities by, rho^2 = det(U U^T) / det(Sigma'): adds its gradient to dL/dSigma',
+//
+//   dlog(rho^2)/dSigma' = (U U^T)^-1 - Q = ((1 - rho^2) Q - eps det(Q) I) / rho^2,
+//
+// and returns rho.
+LANES_INLINE Float16 take_back_compensation(
+    const Ewa& e, float eps, const Conic& conic, Float16 grad_log_opacity, Symmetric2& cov) {
+    const Float16 square = e.determinant() * conic.det;
+    const Float16 xx = e.u[0] * e.u[0] + e.u[1] * e.u[1] + e.u[2] * e.u[2];
+    const Float16 yy = e.u[3] * e.u[3] + e.u[4] * e.u[4] + e.u[5] * e.u[5];
+    const Float16 eps_det = eps * conic.det, rest = eps_det * (xx + yy + eps);  // 1 - rho^2 without its cancellation
+    const Float16 weight = 0.5f * grad_log_opacity / square;
+    cov.xx = cov.xx + weight * (rest * conic.q.xx - eps_det);
+    cov.xy = cov.xy + weight * (rest * conic.q.xy);
+    cov.yy = cov.yy + weight * (rest * conic.q.yy - eps_det);
+    return sqrt(square);
+}
+
+// From projected Gaussians with these conics and opacities.
 LANES_INLINE EwaGradient take_back(
-    const Ewa& e, const Projector& projector, const Conic& conic, const ProjectedGradient& g) {
+    const Ewa& e, const Projector& projector, const Conic& conic, Float16 opacity, const ProjectedGradient& g) {
     EwaGradient out;
-    out.log_opacity = g.log_opacity;
-    const Symmetric2 cov = covariance_gradient(conic, g.moments);
+    Symmetric2 cov = covariance_gradient(conic, g.moments);
+    out.opacity = g.log_opacity / opacity;
+    if (projector.camera.antialiased)
+        out.opacity = out.opacity * take_back_compensation(e, projector.camera.eps2d, conic, g.log_opacity, cov);
     Float16 grad_jwr[6];
     for (int k = 0; k < 3; k++) {
         const Float16 u0 = 2.f * (cov.xx * e.u[k] + cov.xy * e.u[3 + k]);

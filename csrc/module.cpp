@@ -16,6 +16,7 @@
 
 #include "dispatch.h"
 #include "rasterizer.h"
+#include "threads.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -89,40 +90,76 @@ struct SceneTensors {
 
 // Where the gradients of a scene's tensors go, in their shapes and all in float32.
 struct GradientTensors {
-    Out<2> means, quats, scales;
-    Out<1> opacities;
+    std::optional<Out<2>> means, quats, scales;
+    std::optional<Out<1>> opacities;
     std::optional<Out<3>> colors;
     std::optional<Out<4>> harmonics;
+    std::optional<Out<3>> viewmats;
+    std::optional<Out<2>> centers;
 
-    void check(const SceneTensors& scene) const {
-        expect(means.size() == scene.means.size() && quats.size() == scene.quats.size(), "gradient of means or quats");
-        expect(scales.size() == scene.scales.size() && opacities.size() == scene.opacities.size(), "gradient of scales or opacities");
-        expect(!colors || (scene.colors && colors->size() == scene.colors->size()), "gradient of colors");
-        expect(!harmonics || (scene.harmonics && harmonics->size() == scene.harmonics->size()), "gradient of harmonics");
+    void check(const SceneTensors& scene, bool through_projection) const {
+        const auto as_large = [](const auto& gradient, const auto& tensor) { return gradient && gradient->size() == tensor.size(); };
+        if (through_projection || (scene.harmonics && scene.degree > 0)) expect(as_large(means, scene.means), "gradient of means");
+        if (through_projection) {
+            expect(as_large(quats, scene.quats), "gradient of quats");
+            expect(as_large(scales, scene.scales), "gradient of scales");
+            expect(as_large(opacities, scene.opacities), "gradient of opacities");
+        }
+        expect(!colors || (scene.colors && as_large(colors, *scene.colors)), "gradient of colors");
+        expect(!harmonics || (scene.harmonics && as_large(harmonics, *scene.harmonics)), "gradient of harmonics");
+        expect(viewmats.has_value() == centers.has_value(), "gradients of viewmats and centers: both or none");
+        if (!viewmats) return;
+        expect(viewmats->shape(1) == 4 && viewmats->shape(2) == 4, "gradient of viewmats");
+        expect(centers->shape(0) == viewmats->shape(0) && centers->shape(1) == 3, "gradient of centers");
     }
 
     void clear(int threads) const {
-        const auto zero = [&](const auto& tensor) { splatmem::fill_with_zeros(tensor.data(), tensor.size(), threads); };
+        const auto zero = [&](const auto& tensor) {
+            if (tensor) splatmem::fill_with_zeros(tensor->data(), tensor->size(), threads);
+        };
         zero(means);
         zero(quats);
         zero(scales);
         zero(opacities);
-        if (colors) zero(*colors);
-        if (harmonics) zero(*harmonics);
+        zero(colors);
+        zero(harmonics);
+        zero(viewmats);
+        zero(centers);
     }
 
-    splatmem::SceneGradients of_view(size_t view) const {
-        splatmem::SceneGradients to{};
-        to.means = means.data();
-        to.quats = quats.data();
-        to.scales = scales.data();
-        to.opacities = opacities.data();
+    splatmem::Gradients of_view(size_t view) const {
+        splatmem::Gradients to{};
+        const auto all = [](const auto& tensor) { return tensor ? tensor->data() : nullptr; };
         const auto row = [&](const auto& tensor) {
-            return tensor.data() + tensor.size() / tensor.shape(0) * std::min(view, tensor.shape(0) - 1);
+            return tensor ? tensor->data() + tensor->size() / tensor->shape(0) * std::min(view, tensor->shape(0) - 1) : nullptr;
         };
-        if (colors) to.colors = row(*colors);
-        if (harmonics) to.harmonics = row(*harmonics);
+        to.means = all(means);
+        to.quats = all(quats);
+        to.scales = all(scales);
+        to.opacities = all(opacities);
+        to.colors = row(colors);
+        to.harmonics = row(harmonics);
+        to.viewmat = row(viewmats);
+        to.center = row(centers);
         return to;
+    }
+};
+
+// Gradients to the visible Gaussians of one view, in the scene's order.
+struct ProjectedTensors {
+    Out<2> means2d;
+    Out<1> depths;
+    Out<2> conics;
+    Out<1> opacities;
+    std::optional<Out<2>> absolute_means2d;
+
+    splatmem::ProjectedGradients check(const splatmem::DrawnView& drawn) const {
+        const size_t rows = drawn.state().visible;
+        expect(means2d.shape(0) == rows && means2d.shape(1) == 2, "gradient of means2d");
+        expect(conics.shape(0) == rows && conics.shape(1) == 3, "gradient of conics");
+        expect(depths.shape(0) == rows && opacities.shape(0) == rows, "gradient of depths or projected opacities");
+        expect(!absolute_means2d || absolute_means2d->size() == 2 * rows, "absolute gradient of means2d");
+        return {means2d.data(), depths.data(), conics.data(), opacities.data(), absolute_means2d ? absolute_means2d->data() : nullptr};
     }
 };
 
@@ -147,7 +184,7 @@ using Drawn = std::unique_ptr<splatmem::DrawnView>;
 std::vector<Drawn> draw(
     const SceneTensors& tensors, const In<3>& viewmats, const In<3>& ks, const In<2>& centers,
     const std::optional<In<2>>& backgrounds, const Out<4>& images, const Out<4>& alphas, float near_plane, float far_plane,
-    float radius_clip, float eps2d, bool with_depth, int threads) {
+    float radius_clip, float eps2d, bool antialiased, bool ortho, bool with_depth, int threads) {
     const size_t views = viewmats.shape(0), channels = images.shape(3), pixels = images.shape(1) * images.shape(2);
     expect(viewmats.shape(1) == 4 && viewmats.shape(2) == 4, "viewmats");
     expect(ks.shape(0) == views && ks.shape(1) == 3 && ks.shape(2) == 3, "Ks");
@@ -165,6 +202,8 @@ std::vector<Drawn> draw(
         camera.far_plane = far_plane;
         camera.radius_clip = radius_clip;
         camera.eps2d = eps2d;
+        camera.antialiased = antialiased;
+        camera.model = ortho ? splatmem::CameraModel::ortho : splatmem::CameraModel::pinhole;
         const splatmem::ImageOut out{
             images.data() + i * pixels * channels, alphas.data() + i * pixels,
             backgrounds ? backgrounds->data() + i * channels : nullptr};
@@ -176,14 +215,31 @@ std::vector<Drawn> draw(
 
 void backward(
     const splatmem::DrawnView& drawn, const SceneTensors& tensors, size_t view, const In<3>& image, const In<3>& alpha,
-    const In<3>& grad_image, const In<3>& grad_alpha, const GradientTensors& gradients, int threads) {
-    gradients.check(tensors);
+    const In<3>& grad_image, const In<3>& grad_alpha, const GradientTensors& gradients,
+    const std::optional<ProjectedTensors>& projected, int threads) {
+    gradients.check(tensors, !projected);
     expect(grad_image.size() == image.size() && grad_alpha.size() == alpha.size(), "grad_image or grad_alpha");
     const splatmem::ImageIn in{image.data(), alpha.data(), grad_image.data(), grad_alpha.data()};
     const splatmem::Scene scene = tensors.of_view(view);
-    const splatmem::SceneGradients to = gradients.of_view(view);
+    splatmem::Gradients to = gradients.of_view(view);
+    splatmem::ProjectedGradients stop{};
+    if (projected) {
+        stop = projected->check(drawn);
+        to.projected = &stop;
+    }
     nb::gil_scoped_release release;
     drawn.backward(scene, in, to, threads);
+}
+
+void projected_backward(
+    const splatmem::DrawnView& drawn, const SceneTensors& tensors, size_t view, const ProjectedTensors& projected,
+    const GradientTensors& gradients, int threads) {
+    gradients.check(tensors, true);
+    const splatmem::ProjectedGradients from = projected.check(drawn);
+    const splatmem::Scene scene = tensors.of_view(view);
+    const splatmem::Gradients to = gradients.of_view(view);
+    nb::gil_scoped_release release;
+    drawn.backward(scene, from, to, threads);
 }
 
 template <class T>
@@ -195,7 +251,7 @@ nb::object array(size_t rows, size_t columns, T** data) {
 }
 
 // The visible Gaussians in the scene's order, with gsplat's names and its integer radii.
-nb::dict projected(const splatmem::DrawnView& drawn) {
+nb::dict projected(const splatmem::DrawnView& drawn, int threads) {
     const splatmem::ViewState& view = drawn.state();
     int64_t* ids;
     int32_t* radii;
@@ -207,27 +263,31 @@ nb::dict projected(const splatmem::DrawnView& drawn) {
     result["depths"] = array(view.visible, 1, &depths);
     result["conics"] = array(view.visible, 3, &conics);
     result["opacities"] = array(view.visible, 1, &opacities);
-    size_t out = 0;
-    for (int k = 0; k < view.chunk_count; k++)
-        for (uint32_t i = 0; i < view.chunks.data()[k].visible; i++, out++) {
-            const size_t at = static_cast<size_t>(k) * splatmem::kChunk + i;
-            const splatmem::Record& r = view.record(at);
-            const float xx = r.power_xx * (-2.f / splatmem::kLog2E), xy = r.power_xy * (-1.f / splatmem::kLog2E);
-            const float yy = r.power_yy * (-2.f / splatmem::kLog2E);
-            const float bound = 2.f * std::log(r.opacity / splatmem::kMinAlpha);
-            const float extent = std::fmin(splatmem::kMaxExtent, std::sqrt(std::fmax(bound, 0.f)));
-            const double det = static_cast<double>(xx) * yy - static_cast<double>(xy) * xy;
-            ids[out] = view.gaussian_ids.data()[at];
-            opacities[out] = r.opacity;
-            radii[2 * out] = static_cast<int32_t>(std::ceil(extent * std::sqrt(yy / det)));
-            radii[2 * out + 1] = static_cast<int32_t>(std::ceil(extent * std::sqrt(xx / det)));
-            means2d[2 * out] = r.x + 0.5f;
-            means2d[2 * out + 1] = r.y + 0.5f;
-            depths[out] = view.depths.data()[at];
-            conics[3 * out] = xx;
-            conics[3 * out + 1] = xy;
-            conics[3 * out + 2] = yy;
-        }
+    {
+        nb::gil_scoped_release release;
+        splatmem::parallel_for(view.chunk_count, threads, [&](int k) {
+            const splatmem::Chunk& chunk = view.chunks.data()[k];
+            for (uint32_t i = 0; i < chunk.visible; i++) {
+                const size_t at = static_cast<size_t>(k) * splatmem::kChunk + i, out = chunk.first_visible + i;
+                const splatmem::Record& r = view.record(at);
+                const float xx = r.power_xx * (-2.f / splatmem::kLog2E), xy = r.power_xy * (-1.f / splatmem::kLog2E);
+                const float yy = r.power_yy * (-2.f / splatmem::kLog2E);
+                const float bound = 2.f * std::log(r.opacity / splatmem::kMinAlpha);
+                const float extent = std::fmin(splatmem::kMaxExtent, std::sqrt(std::fmax(bound, 0.f)));
+                const float det = r.narrowing * xx * xx;
+                ids[out] = view.gaussian_ids.data()[at];
+                opacities[out] = r.opacity;
+                radii[2 * out] = static_cast<int32_t>(std::ceil(extent * std::sqrt(yy / det)));
+                radii[2 * out + 1] = static_cast<int32_t>(std::ceil(extent * std::sqrt(xx / det)));
+                means2d[2 * out] = r.x + 0.5f;
+                means2d[2 * out + 1] = r.y + 0.5f;
+                depths[out] = view.depths.data()[at];
+                conics[3 * out] = xx;
+                conics[3 * out + 1] = xy;
+                conics[3 * out + 2] = yy;
+            }
+        });
+    }
     return result;
 }
 
@@ -248,7 +308,7 @@ nb::dict statistics(const splatmem::DrawnView& view) {
 
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
-    m.attr("interface") = 2;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
+    m.attr("interface") = 3;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
     nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
         .def(
@@ -262,16 +322,28 @@ NB_MODULE(_kernels, m) {
             "means"_a, "quats"_a, "scales"_a, "opacities"_a, "colors"_a.none(), "harmonics"_a.none(), "degree"_a);
     nb::class_<GradientTensors>(m, "Gradients", "Tensors for the gradients of a Scene; None for those that are not wanted.")
         .def(
-            nb::init<Out<2>, Out<2>, Out<2>, Out<1>, std::optional<Out<3>>, std::optional<Out<4>>>(), "means"_a, "quats"_a,
-            "scales"_a, "opacities"_a, "colors"_a.none(), "harmonics"_a.none())
+            nb::init<
+                std::optional<Out<2>>, std::optional<Out<2>>, std::optional<Out<2>>, std::optional<Out<1>>,
+                std::optional<Out<3>>, std::optional<Out<4>>, std::optional<Out<3>>, std::optional<Out<2>>>(),
+            "means"_a.none(), "quats"_a.none(), "scales"_a.none(), "opacities"_a.none(), "colors"_a.none(),
+            "harmonics"_a.none(), "viewmats"_a.none(), "centers"_a.none())
         .def("clear", &GradientTensors::clear, "threads"_a, nb::call_guard<nb::gil_scoped_release>(), "Sets them to zero.");
+    nb::class_<ProjectedTensors>(m, "ProjectedGradients", "Tensors for the gradients of a view's projected Gaussians.")
+        .def(
+            nb::init<Out<2>, Out<1>, Out<2>, Out<1>, std::optional<Out<2>>>(), "means2d"_a, "depths"_a, "conics"_a,
+            "opacities"_a, "absolute_means2d"_a.none());
     m.def("draw", &draw, "scene"_a, "viewmats"_a, "Ks"_a, "centers"_a, "backgrounds"_a.none(), "images"_a, "alphas"_a,
-          nb::kw_only(), "near_plane"_a, "far_plane"_a, "radius_clip"_a, "eps2d"_a, "with_depth"_a, "threads"_a,
-          "Draws the views into `images` and `alphas` and returns what their backward passes need.");
+          nb::kw_only(), "near_plane"_a, "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a,
+          "ortho"_a, "with_depth"_a, "threads"_a, "Draws the views into `images` and `alphas` and returns what their backward passes need.");
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")
         .def("backward", &backward, "scene"_a, "view"_a, "image"_a, "alpha"_a, "grad_image"_a, "grad_alpha"_a, "gradients"_a,
-             nb::kw_only(), "threads"_a, "Adds to the gradients; those of colours and harmonics with a view axis, to row `view`.")
-        .def("projected", &projected, "The visible Gaussians' ids, radii, means2d, depths, conics, opacities as NumPy arrays.")
+             "projected"_a.none(), nb::kw_only(), "threads"_a,
+             "Adds to the gradients; those with a view axis, to row `view`. If `projected` is given, those through the "
+             "projection go there instead.")
+        .def("projected_backward", &projected_backward, "scene"_a, "view"_a, "projected"_a, "gradients"_a, nb::kw_only(),
+             "threads"_a, "Adds to the gradients those through the projection.")
+        .def_prop_ro("visible", [](const splatmem::DrawnView& view) { return view.state().visible; }, "Visible Gaussians.")
+        .def("projected", &projected, "threads"_a, "The visible Gaussians' ids, radii, means2d, depths, conics, opacities as NumPy arrays.")
         .def("statistics", &statistics, "Numbers of visible Gaussians and (Gaussian, tile) pairs; seconds by stage.");
     m.def("instruction_sets", &splatmem::instruction_sets, "Those compiled in that this processor has, best first.");
     m.def("instruction_set", [] { return std::string(splatmem::kernels().name); }, "The one in use.");

@@ -31,7 +31,7 @@ struct CoarseCull {
 
     LANES_INLINE unsigned maybe_visible(const Camera& c, const float* means, const float* scales, const int32_t* index) const {
         const Vec3 t = to_camera(c, gather(means, index, 3), gather(means + 1, index, 3), gather(means + 2, index, 3));
-        const Float16 inv_z = reciprocal(t.z);
+        const Float16 inv_z = c.model == CameraModel::ortho ? Float16(1.f) : reciprocal(t.z);
         const Float16 x = fma(c.fx * t.x, inv_z, c.cx), y = fma(c.fy * t.y, inv_z, c.cy);
         const Float16 largest = max(
             abs(gather(scales, index, 3)), max(abs(gather(scales + 1, index, 3)), abs(gather(scales + 2, index, 3))));
@@ -52,19 +52,18 @@ struct ProjectedLanes {
     LANES_INLINE ProjectedLanes(const Projector& projector, const Scene& scene, const int32_t* index, int tile) {
         const Camera& c = projector.camera;
         const Ewa ewa(projector, scene, index);
-        const Float16 opacity = gather(scene.opacities, index, 1);
+        Float16 opacity = gather(scene.opacities, index, 1);
         const Float16* u = ewa.u;
 
-        // Sigma' = U U^T + eps I. The determinant of U U^T is the sum of U's squared 2x2 minors (Cauchy-Binet), which does not
-        // cancel for thin Gaussians as xx yy - xy^2 does.
+        // Sigma' = U U^T + eps I.
         const Float16 eps = c.eps2d;
         const Float16 xx = fma(u[0], u[0], fma(u[1], u[1], u[2] * u[2]));
         const Float16 yy = fma(u[3], u[3], fma(u[4], u[4], u[5] * u[5]));
         const Float16 xy = fma(u[0], u[3], fma(u[1], u[4], u[2] * u[5]));
-        const Float16 m0 = u[0] * u[4] - u[1] * u[3], m1 = u[0] * u[5] - u[2] * u[3], m2 = u[1] * u[5] - u[2] * u[4];
-        const Float16 det = fma(m0, m0, fma(m1, m1, fma(m2, m2, eps * (xx + yy + eps))));
+        const Float16 sharp_det = ewa.determinant(), det = fma(eps, xx + yy + eps, sharp_det);
         const Float16 cov_xx = xx + eps, cov_yy = yy + eps;
         const Float16 inv_det = Float16(1.f) / det;
+        if (c.antialiased) opacity = opacity * sqrt(sharp_det * inv_det);
         const Float16 conic_xx = cov_yy * inv_det, conic_xy = -(xy * inv_det), conic_yy = cov_xx * inv_det;
 
         // gsplat's radii: alpha falls to 1/255 at sqrt(2 ln(255 opacity)) standard deviations (StopThePop, Radl et al. 2024).
@@ -128,11 +127,9 @@ int coarse_pass(const CoarseCull& cull, const Camera& camera, const Scene& scene
 
 // Whether the colours of the groups after the first are finite; the first group's are checked where they are copied.
 bool is_finite_beyond(const Scene& scene, const ChannelGroup& group, size_t gaussian) {
-    float check = 0.f, value;
-    for (int c = group.first + group.used - scene.harmonic_channels(); c < scene.channels; c++) {
-        read_colors(scene, gaussian, c, 1, &value);
-        check += value * 0.f;
-    }
+    const int first = group.first + group.used - scene.harmonic_channels();
+    float check = 0.f;
+    read_colors(scene, gaussian, first, scene.channels - first, [&](int, float value) { check += value * 0.f; });
     return check == 0.f;
 }
 

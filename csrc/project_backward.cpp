@@ -15,9 +15,11 @@ constexpr int kMaxSums = 32;
 struct Row {
     int count = 0;
     alignas(64) int32_t index[16] = {};  // in the scene
+    uint32_t place[16] = {};             // among the visible
     alignas(64) float geometry[5][16] = {};
 
-    LANES_INLINE void add(const Record& r, uint32_t gaussian) {
+    LANES_INLINE void add(const Record& r, uint32_t gaussian, uint32_t visible) {
+        place[count] = visible;
         geometry[0][count] = r.power_xx * (-2.f / kLog2E);
         geometry[1][count] = r.power_xy * (-1.f / kLog2E);
         geometry[2][count] = r.power_yy * (-2.f / kLog2E);
@@ -34,6 +36,44 @@ struct Row {
         return {q, load(geometry[4]) * q.xx * q.xx};  // narrowing is det(Q) / Q.xx^2
     }
     LANES_INLINE Float16 opacity() const { return load(geometry[3]); }
+    LANES_INLINE Mask16 present() const {
+        alignas(64) static constexpr float lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+        return load(lanes) < static_cast<float>(count);
+    }
+};
+
+// Gradients to the camera, summed over rows.
+class CameraSums {
+  public:
+    CameraSums() {
+        for (Float16& sum : sums_) sum = 0.f;
+    }
+
+    // J W holds W, and so do the camera coordinates t = W X + b.
+    LANES_INLINE void add(const Row& row, const Ewa& e, const EwaGradient& grad, const Scene& scene) {
+        const Mask16 present = row.present();
+        const Float16 t[3] = {grad.t.x, grad.t.y, grad.t.z};
+        for (int k = 0; k < 3; k++) {
+            const Float16 x = gather(scene.means + k, row.index, 3);
+            const Float16 via_j[3] = {
+                e.j00 * grad.jw[k], e.j11 * grad.jw[3 + k], e.j02 * grad.jw[k] + e.j12 * grad.jw[3 + k]};
+            for (int i = 0; i < 3; i++) add(3 * i + k, present, fma(t[i], x, via_j[i]));
+            add(9 + k, present, t[k]);
+        }
+    }
+    LANES_INLINE void subtract_center(const Row& row, const Float16* grad) {
+        for (int k = 0; k < 3; k++) add(12 + k, row.present(), -grad[k]);
+    }
+    void add_to(float* sums) const {
+        alignas(64) float totals[kCameraSums];
+        store_sums(totals, sums_);
+        for (int k = 0; k < kCameraSums; k++) sums[k] += totals[k];
+    }
+
+  private:
+    LANES_INLINE void add(int k, Mask16 present, Float16 value) { sums_[k] = sums_[k] + zero_unless(present, value); }
+
+    Float16 sums_[kCameraSums];
 };
 
 LANES_INLINE void add_to_rows(const Row& row, const Float16* values, int columns, float* rows) {
@@ -45,21 +85,59 @@ LANES_INLINE void add_to_rows(const Row& row, const Float16* values, int columns
     }
 }
 
-// From projected Gaussians to the scene.
+// From projected Gaussians to the scene and the camera.
 LANES_INLINE void take_back_projection(
-    const Row& row, const ProjectedGradient& g, const Projector& projector, const Scene& scene, const SceneGradients& to) {
+    const Row& row, const ProjectedGradient& g, const Projector& projector, const Scene& scene, const Gradients& to,
+    CameraSums& camera) {
     const Ewa ewa(projector, scene, row.index);
-    const EwaGradient grad = take_back(ewa, projector, row.conic(), g);
-    const Float16 opacity = grad.log_opacity / row.opacity();
+    const EwaGradient grad = take_back(ewa, projector, row.conic(), row.opacity(), g);
     add_to_rows(row, grad.mean, 3, to.means);
     add_to_rows(row, grad.quat, 4, to.quats);
     add_to_rows(row, grad.scale, 3, to.scales);
-    add_to_rows(row, &opacity, 1, to.opacities);
+    add_to_rows(row, &grad.opacity, 1, to.opacities);
+    if (to.camera_sums) camera.add(row, ewa, grad, scene);
+}
+
+// To projected Gaussians, for someone else to take back.
+LANES_INLINE void store_projected(const Row& row, const ProjectedGradient& g, const ProjectedGradients& to) {
+    alignas(64) float out[7][16];
+    store(out[0], g.x);
+    store(out[1], g.y);
+    store(out[2], g.depth);
+    store(out[3], -0.5f * g.moments.xx);  // dL/dQ = -1/2 M, and Q.xy stands for two entries
+    store(out[4], -g.moments.xy);
+    store(out[5], -0.5f * g.moments.yy);
+    store(out[6], g.log_opacity / row.opacity());
+    for (int lane = 0; lane < row.count; lane++) {
+        const size_t i = row.place[lane];
+        for (int k = 0; k < 2; k++) to.means2d[2 * i + k] += out[k][lane];
+        to.depths[i] += out[2][lane];
+        for (int k = 0; k < 3; k++) to.conics[3 * i + k] += out[3 + k][lane];
+        to.opacities[i] += out[6][lane];
+    }
+}
+
+LANES_INLINE ProjectedGradient load_projected(const Row& row, const ProjectedGradients& from) {
+    alignas(64) float in[7][16] = {};
+    for (int lane = 0; lane < row.count; lane++) {
+        const size_t i = row.place[lane];
+        for (int k = 0; k < 2; k++) in[k][lane] = from.means2d[2 * i + k];
+        in[2][lane] = from.depths[i];
+        for (int k = 0; k < 3; k++) in[3 + k][lane] = from.conics[3 * i + k];
+        in[6][lane] = from.opacities[i];
+    }
+    return {
+        load(in[0]),
+        load(in[1]),
+        {-2.f * load(in[3]), -load(in[4]), -2.f * load(in[5])},
+        load(in[6]) * row.opacity(),
+        load(in[2]),
+    };
 }
 
 // From the colours seen to the coefficients, and through the direction to the means.
 LANES_INLINE void take_back_harmonics(
-    const Row& row, const float (*rgb)[16], const Camera& camera, const Scene& scene, const SceneGradients& to) {
+    const Row& row, const float (*rgb)[16], const Camera& camera, const Scene& scene, const Gradients& to, CameraSums& sums) {
     SeenHarmonics seen;
     seen.look(camera, scene, row.index);
     const int bands = harmonic_bands(scene.degree);
@@ -88,32 +166,43 @@ LANES_INLINE void take_back_harmonics(
         (g.z - along * d.z) * direction.inv_distance,
     };
     add_to_rows(row, mean, 3, to.means);
+    if (to.camera_sums) sums.subtract_center(row, mean);
 }
 
 // Collects sums over a Gaussian's pairs until there are sixteen, then takes them back together.
 class PairSums {
   public:
-    PairSums(const Projector& projector, const ChannelGroup& group, const Scene& scene, const SceneGradients& gradients)
+    PairSums(const Projector& projector, const ChannelGroup& group, const Scene& scene, const Gradients& gradients)
         : projector_(projector), group_(group), scene_(scene), gradients_(gradients) {}
 
-    void add(const Record& r, uint32_t gaussian, const float* sums) {
+    void add(const Record& r, uint32_t gaussian, uint32_t visible, const float* sums) {
         for (int k = 0; k < kMoments + group_.used; k++) sums_[k][row_.count] = sums[k];
         if (group_.first == 0)  // what the clamp of the harmonics holds at zero gets no gradient
             for (int c = 0; c < scene_.harmonic_channels(); c++)
                 if (__builtin_signbit(r.channels()[c])) sums_[kMoments + c][row_.count] = 0.f;
-        row_.add(r, gaussian);
+        if (gradients_.projected && gradients_.projected->absolute_means2d)
+            for (int k = 0; k < 2; k++)
+                gradients_.projected->absolute_means2d[2 * size_t{visible} + k] += sums[kMoments + group_.padded + k];
+        row_.add(r, gaussian, visible);
         if (row_.count == 16) flush();
     }
 
     void flush() {
         if (row_.count == 0) return;
         row_.fill();
-        take_back_projection(row_, projected_gradient(), projector_, scene_, gradients_);
+        const ProjectedGradient g = projected_gradient();
+        if (gradients_.projected) {
+            store_projected(row_, g, *gradients_.projected);
+        } else {
+            take_back_projection(row_, g, projector_, scene_, gradients_, camera_);
+        }
         const int harmonics = group_.first == 0 ? scene_.harmonic_channels() : 0;
-        if (harmonics) take_back_harmonics(row_, sums_ + kMoments, projector_.camera, scene_, gradients_);
+        if (harmonics) take_back_harmonics(row_, sums_ + kMoments, projector_.camera, scene_, gradients_, camera_);
         if (gradients_.colors) take_back_colors(harmonics);
         row_.count = 0;
     }
+
+    const CameraSums& camera() const { return camera_; }
 
   private:
     LANES_INLINE ProjectedGradient projected_gradient() const {
@@ -139,8 +228,9 @@ class PairSums {
     const Projector& projector_;
     const ChannelGroup& group_;
     const Scene& scene_;
-    const SceneGradients& gradients_;
+    const Gradients& gradients_;
     Row row_;
+    CameraSums camera_;
     alignas(64) float sums_[kMaxSums][16] = {};
 };
 
@@ -166,7 +256,7 @@ LANES_INLINE bool sum_slots(const Scratch& scratch, uint32_t begin, uint32_t end
 template <int kSums>
 void reduce(
     const ViewState& view, const ChannelGroup& group, const Scratch& scratch, const Scene& scene,
-    const SceneGradients& gradients, int threads) {
+    const Gradients& gradients, int threads) {
     const Projector projector(view.camera);
     parallel_for(view.chunk_count, threads, [&](int k) {
         const Chunk& chunk = view.chunks.data()[k];
@@ -176,19 +266,42 @@ void reduce(
             const size_t at = static_cast<size_t>(k) * kChunk + i;
             const uint32_t begin = chunk.first_pair + view.pair_offsets.data()[at];
             const uint32_t end = begin + view.boxes.data()[at].area();
-            if (sum_slots<kSums>(scratch, begin, end, sums)) row.add(view.record(at), view.gaussian_ids.data()[at], sums);
+            if (sum_slots<kSums>(scratch, begin, end, sums))
+                row.add(view.record(at), view.gaussian_ids.data()[at], chunk.first_visible + i, sums);
         }
         row.flush();
+        if (gradients.camera_sums) row.camera().add_to(gradients.camera_sums + size_t{kCameraSums} * k);
     });
 }
 
 }  // namespace
 
+// From the slots that composite_backward filled.
 void project_backward(
     const ViewState& view, const ChannelGroup& group, const Scratch& scratch, const Scene& scene,
-    const SceneGradients& gradients, int threads) {
+    const Gradients& gradients, int threads) {
     if (slot_stride(group.padded) == 16) return reduce<16>(view, group, scratch, scene, gradients, threads);
     return reduce<32>(view, group, scratch, scene, gradients, threads);
+}
+
+// From given gradients to the projected Gaussians.
+void projected_backward(
+    const ViewState& view, const ProjectedGradients& given, const Scene& scene, const Gradients& gradients, int threads) {
+    const Projector projector(view.camera);
+    parallel_for(view.chunk_count, threads, [&](int k) {
+        const Chunk& chunk = view.chunks.data()[k];
+        Row row;
+        CameraSums camera;
+        for (uint32_t i = 0; i < chunk.visible; i++) {
+            const size_t at = static_cast<size_t>(k) * kChunk + i;
+            row.add(view.record(at), view.gaussian_ids.data()[at], chunk.first_visible + i);
+            if (row.count < 16 && i + 1 < chunk.visible) continue;
+            row.fill();
+            take_back_projection(row, load_projected(row, given), projector, scene, gradients, camera);
+            row.count = 0;
+        }
+        if (gradients.camera_sums) camera.add_to(gradients.camera_sums + size_t{kCameraSums} * k);
+    });
 }
 
 }  // namespace splatmem::SPLATMEM_ISA

@@ -66,6 +66,28 @@ void reserve_projection(ViewState& view, const Scene& scene) {
     view.harmonic_colors.reserve(scene.harmonic_channels() && view.first_group.image_channels > kGroupChannels ? 3 * count : 0);
 }
 
+// Makes room for what the chunks have for the camera, where that is wanted.
+Gradients with_camera_sums(Gradients gradients, int chunks) {
+    if (gradients.viewmat == nullptr) return gradients;
+    const size_t count = static_cast<size_t>(chunks) * kCameraSums;
+    gradients.camera_sums = scratch().camera_sums.reserve(count);
+    std::fill(gradients.camera_sums, gradients.camera_sums + count, 0.f);
+    return gradients;
+}
+
+// In the chunks' order, so that the result does not depend on the threads.
+void add_camera_sums(const Gradients& gradients, int chunks) {
+    if (gradients.viewmat == nullptr) return;
+    double total[kCameraSums] = {};
+    for (int k = 0; k < chunks; k++)
+        for (int i = 0; i < kCameraSums; i++) total[i] += gradients.camera_sums[static_cast<size_t>(k) * kCameraSums + i];
+    for (int row = 0; row < 3; row++) {
+        for (int k = 0; k < 3; k++) gradients.viewmat[4 * row + k] += static_cast<float>(total[3 * row + k]);
+        gradients.viewmat[4 * row + 3] += static_cast<float>(total[9 + row]);
+        gradients.center[row] += static_cast<float>(total[12 + row]);
+    }
+}
+
 }  // namespace
 
 DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& out, const RenderSettings& settings)
@@ -99,21 +121,40 @@ DrawnView::~DrawnView() {
     if (pool().size() < kPooledViews) pool().push_back(std::move(state_));
 }
 
-void DrawnView::backward(const Scene& scene, const ImageIn& in, const SceneGradients& gradients, int threads) const {
+void DrawnView::backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const {
     std::lock_guard lock(drawing);
     ViewState& view = *state_;
+<<<<<<< HEAD
     seconds_.composite_backward = seconds_.project_backward = 0;
+=======
+    const Gradients to = with_camera_sums(gradients, view.chunk_count);
+    const bool absolute = gradients.projected && gradients.projected->absolute_means2d;
+>>>>>>> 12958d8 (gsplat's contract on the CPU: gradients to cameras and through meta, antialiasing, absgrad, orthographic views, batches of scenes)
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
         const ChannelGroup group = channel_group(first, image_channels_, depth_channel_);
         if (image_channels_ > kGroupChannels) refill_channels(view, scene, group, threads);
         scratch().slots.reserve(view.pairs * slot_stride(group.padded) + 64);
         std::memset(scratch().slot_used.reserve(view.pairs + 64), 0, view.pairs);
         const ImageIn part{in.image, in.alpha, in.grad_image, first == 0 ? in.grad_alpha : nullptr};
+<<<<<<< HEAD
         timed(seconds_.composite_backward, [&] { kernels().composite_backward(view, group, part, scratch(), threads); });
         timed(seconds_.project_backward, [&] {
             kernels().project_backward(view, group, scratch(), scene, gradients, threads);
         });
+=======
+        kernels().composite_backward(view, group, part, scratch(), absolute, threads);
+        kernels().project_backward(view, group, scratch(), scene, to, threads);
+>>>>>>> 12958d8 (gsplat's contract on the CPU: gradients to cameras and through meta, antialiasing, absgrad, orthographic views, batches of scenes)
     }
+    add_camera_sums(to, view.chunk_count);
+}
+
+void DrawnView::backward(
+    const Scene& scene, const ProjectedGradients& projected, const Gradients& gradients, int threads) const {
+    std::lock_guard lock(drawing);
+    const Gradients to = with_camera_sums(gradients, state_->chunk_count);
+    kernels().projected_backward(*state_, projected, scene, to, threads);
+    add_camera_sums(to, state_->chunk_count);
 }
 
 void fill_with_zeros(float* values, size_t count, int threads) {

@@ -27,7 +27,10 @@ class DrawnView {
     DrawnView& operator=(const DrawnView&) = delete;
 
     // Adds the gradients of a loss to those of the same scene, from the image and alpha that were drawn and their gradients.
-    void backward(const Scene& scene, const ImageIn& in, const SceneGradients& gradients, int threads) const;
+    void backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const;
+
+    // The same from gradients to the projected Gaussians.
+    void backward(const Scene& scene, const ProjectedGradients& projected, const Gradients& gradients, int threads) const;
 
     const ViewState& state() const { return *state_; }
     const StageSeconds& stage_seconds() const { return seconds_; }

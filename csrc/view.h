@@ -64,13 +64,29 @@ struct Scene {
     int harmonic_channels() const { return bands > 0 ? 3 : 0; }  // an empty scene has no pointers
 };
 
-// Gradients of the same shapes; the kernels add to them. Those of harmonics and colors may be null: not wanted.
-struct SceneGradients {
-    float *means, *quats, *scales, *opacities, *harmonics, *colors;
+// Gradients to what the projection gives, row by row for the visible Gaussians in the scene's order.
+struct ProjectedGradients {
+    float *means2d, *depths, *conics, *opacities;  // [visible, 2], [visible], xx xy yy [visible, 3], [visible]
+    float* absolute_means2d;  // [visible, 2]: sums of the absolute values of the pixels' gradients (AbsGS), or null
 };
 
-// A pinhole camera with OpenCV axes: camera = rotation world + translation, pixel = f camera.xy / camera.z + c.
+// Gradients of a scene's shapes and of its camera; the kernels add to them. Null: not wanted.
+struct Gradients {
+    float *means;                        // not null
+    float *quats, *scales, *opacities;   // not null unless `projected` is given
+    float *harmonics, *colors;
+    float *viewmat, *center;    // [4, 4] and [3]
+    float* camera_sums;         // [chunks, kCameraSums]: those of the camera from each chunk
+    ProjectedGradients* projected;  // if given, compositing's gradients go there and not through the projection
+};
+constexpr int kCameraSums = 16;  // nine of the rotation, three of the translation, three of the centre
+
+enum class CameraModel { pinhole, ortho };
+
+// A camera with OpenCV axes: camera = rotation world + translation, pixel = f camera.xy / camera.z + c, or, orthographic,
+// pixel = f camera.xy + c.
 struct Camera {
+    CameraModel model;
     float rotation[9], translation[3];
     float center[3];  // the camera's place in the world
     float fx, fy, cx, cy;
@@ -78,6 +94,7 @@ struct Camera {
     float near_plane, far_plane;
     float radius_clip;  // Gaussians with both radii at most this many pixels are skipped
     float eps2d;        // variance in square pixels that is added to every projected Gaussian
+    bool antialiased;   // whether opacities make up for what eps2d adds (Mip-Splatting, Yu et al. 2024)
 };
 
 // The channels that are composited together. Channel `depth_channel` of the image is the z-depth, the others are colours.
@@ -108,9 +125,9 @@ constexpr int kRecordGeometry = sizeof(Record) / sizeof(float);
 constexpr int record_stride(int padded_channels) { return padded_channels <= 4 ? 16 : 32; }
 // Tiles of 32 pixels, or 16 when the accumulators of more than four channels would not stay in the first-level cache.
 constexpr int tile_size(int padded_channels) { return padded_channels <= 4 ? 32 : 16; }
-// Floats of a gradient slot: six moments and the channels (composite_backward.cpp).
+// Floats of a gradient slot: six moments, the channels, and the two of absolute gradients (composite_backward.cpp).
 constexpr int kMoments = 6;
-constexpr int slot_stride(int padded_channels) { return kMoments + padded_channels <= 16 ? 16 : 32; }
+constexpr int slot_stride(int padded_channels) { return kMoments + padded_channels + 2 <= 16 ? 16 : 32; }
 
 // The tiles that a Gaussian's box touches: columns [x0, x1), rows [y0, y1).
 struct TileBox {
@@ -167,6 +184,7 @@ struct Scratch {
     Buffer<uint32_t> tile_counts;
     Buffer<float> slots;
     Buffer<uint8_t> slot_used;
+    Buffer<float> camera_sums;
 };
 
 // One group of channels of an image [height, width, image_channels], and the alpha [height, width].
@@ -183,9 +201,10 @@ struct Kernels {
     const char* name;
     void (*project)(ViewState&, const Scene&, int threads);
     void (*composite_forward)(const ViewState&, const ChannelGroup&, const ImageOut&, int threads);
-    void (*composite_backward)(const ViewState&, const ChannelGroup&, const ImageIn&, Scratch&, int threads);
+    void (*composite_backward)(const ViewState&, const ChannelGroup&, const ImageIn&, Scratch&, bool absolute, int threads);
     void (*project_backward)(
-        const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const SceneGradients&, int threads);
+        const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const Gradients&, int threads);
+    void (*projected_backward)(const ViewState&, const ProjectedGradients&, const Scene&, const Gradients&, int threads);
 };
 
 void sort_and_bin(ViewState& view, Scratch& scratch, int threads);
@@ -206,19 +225,18 @@ static inline float float_of_bfloat(uint16_t bfloat) {
     return value;
 }
 
-// Copies colour channels [first, first + count) of a Gaussian.
-static inline void read_colors(const Scene& scene, size_t gaussian, int first, int count, float* out) {
+// Calls put(c, value) for colour channels first + c of a Gaussian, c < count.
+template <class Put>
+static inline void read_colors(const Scene& scene, size_t gaussian, int first, int count, Put put) {
     const size_t at = gaussian * scene.channels + first;
-    switch (scene.colors_type) {
-        case Scalar::float32:
-            for (int c = 0; c < count; c++) out[c] = static_cast<const float*>(scene.colors)[at + c];
-            return;
-        case Scalar::float16:
-            for (int c = 0; c < count; c++) out[c] = float_of_half(static_cast<const uint16_t*>(scene.colors)[at + c]);
-            return;
-        case Scalar::bfloat16:
-            for (int c = 0; c < count; c++) out[c] = float_of_bfloat(static_cast<const uint16_t*>(scene.colors)[at + c]);
+    if (scene.colors_type == Scalar::float32) {
+        const float* colors = static_cast<const float*>(scene.colors) + at;
+        for (int c = 0; c < count; c++) put(c, colors[c]);
+        return;
     }
+    const uint16_t* colors = static_cast<const uint16_t*>(scene.colors) + at;
+    const bool half = scene.colors_type == Scalar::float16;
+    for (int c = 0; c < count; c++) put(c, half ? float_of_half(colors[c]) : float_of_bfloat(colors[c]));
 }
 
 // Writes a Gaussian's channels of one group into its record; false if one of them is not finite. `rgb` is what the harmonics
@@ -226,15 +244,19 @@ static inline void read_colors(const Scene& scene, size_t gaussian, int first, i
 static inline bool fill_channels(
     float* record, const ChannelGroup& group, const Scene& scene, size_t gaussian, const float* rgb, float depth) {
     float* channels = record + kRecordGeometry;
-    const int harmonics = scene.harmonic_channels(), has_depth = group.has_depth();
-    int c = 0;
-    for (; group.first + c < harmonics; c++) channels[c] = rgb[group.first + c];
-    const int colors = group.used - has_depth - c;
-    read_colors(scene, gaussian, group.first + c - harmonics, colors, channels + c);
-    if (has_depth) channels[group.used - 1] = depth;
-    for (c = group.used; c < group.padded; c++) channels[c] = 0.f;
     float check = 0.f;
-    for (c = 0; c < group.used; c++) check += channels[c] * 0.f;
+    const auto put = [&](int c, float value) {
+        channels[c] = value;
+        check += value * 0.f;
+    };
+    const int harmonics = scene.harmonic_channels(), has_depth = group.has_depth();
+    int before = 0;
+    for (; group.first + before < harmonics; before++) put(before, rgb[group.first + before]);
+    read_colors(
+        scene, gaussian, group.first + before - harmonics, group.used - has_depth - before,
+        [&](int c, float value) { put(before + c, value); });
+    if (has_depth) put(group.used - 1, depth);
+    for (int c = group.used; c < group.padded; c++) channels[c] = 0.f;
     return check == 0.f;
 }
 

@@ -1,14 +1,22 @@
-"""The compiled kernels as one differentiable function of torch tensors."""
+"""The compiled kernels as differentiable functions of torch tensors.
+
+Two functions make the graph, as in gsplat: the projection, whose results ``meta`` shows, and compositing, which takes them. The
+kernels compute both at once, and so do their gradients unless somebody holds a projected tensor at the time of the backward
+pass: then compositing's gradients go to the projected Gaussians, where ``retain_grad`` finds them, and from there to the scene.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from splatmem.render.extension import load_kernels
 
@@ -25,6 +33,8 @@ class ViewSettings:
     far_plane: float = 1e10
     radius_clip: float = 0.0
     eps2d: float = 0.3
+    antialiased: bool = False
+    ortho: bool = False
     sh_degree: int = 0  # of the harmonics that are evaluated
     with_depth: bool = False  # whether the z-depth is drawn as the last channel
 
@@ -39,46 +49,222 @@ class ViewSettings:
             raise ValueError(f"eps2d and radius_clip must not be negative, got {self.eps2d} and {self.radius_clip}")
 
 
+@dataclass(frozen=True)
+class SceneTensors:
+    """``b`` scenes of ``n`` Gaussians each, activated.
+
+    Attributes:
+        colors: channels that are drawn as they are, with ``v`` = 1 if all views share them and else one set per view.
+        harmonics: spherical-harmonic coefficients of a colour, which becomes the image's first three channels; ``v`` as above.
+    """
+
+    means: Float[Tensor, "b n 3"]
+    quats: Float[Tensor, "b n 4"]
+    scales: Float[Tensor, "b n 3"]
+    opacities: Float[Tensor, "b n"]
+    colors: Float[Tensor, "b v n d"] | None = None
+    harmonics: Float[Tensor, "b v n k 3"] | None = None
+
+    def tensors(self) -> list[Tensor | None]:
+        return [getattr(self, f.name) for f in fields(self)]
+
+    @property
+    def channels(self) -> int:
+        """What the image has beside the depth."""
+        return (0 if self.colors is None else self.colors.shape[-1]) + (0 if self.harmonics is None else 3)
+
+
+@dataclass(frozen=True)
+class CameraTensors:
+    """``c`` cameras for each of ``b`` scenes; ``backgrounds`` has a value for each of the image's channels."""
+
+    viewmats: Float[Tensor, "b c 4 4"]
+    Ks: Float[Tensor, "b c 3 3"]
+    backgrounds: Float[Tensor, "b c x"] | None = None
+
+
+@dataclass(frozen=True)
+class Projected:
+    """The Gaussians as the views show them, under gsplat's names: a row for each that is visible (``packed``), or one for
+    each there is, with radii of zero for the others and no ids (``dense``: the leading dimensions are those of the scenes, then
+    ``c n``)."""
+
+    batch_ids: Int[Tensor, " m"] | None
+    camera_ids: Int[Tensor, " m"] | None
+    gaussian_ids: Int[Tensor, " m"] | None
+    radii: Int[Tensor, "*m 2"]
+    means2d: Float[Tensor, "*m 2"]
+    depths: Float[Tensor, "*m"]
+    conics: Float[Tensor, "*m 3"]
+    opacities: Float[Tensor, "*m"]
+
+
+@dataclass
+class _Drawing:
+    """What the gradients need of a drawing beside its tensors."""
+
+    settings: ViewSettings
+    scenes: list[Any]  # as the kernels take them
+    views: list[list[Any]]  # as the kernels keep them, by scene and camera
+    absgrad: bool = False
+    rows: Int[Tensor, " m"] | None = None  # where the visible Gaussians are in the dense layout, if that is asked for
+    watched: list[weakref.ref] = field(default_factory=list)  # the projected tensors that the caller was given
+
+    def counts(self) -> list[int]:
+        """Visible Gaussians of each view."""
+        return [view.visible for views in self.views for view in views]
+
+    def packed(self, tensor: Tensor, packed_shape: tuple[int, ...]) -> Tensor:
+        """A row for each visible Gaussian, view after view, of a tensor in the layout."""
+        return tensor.contiguous() if self.rows is None else tensor.reshape(-1, *packed_shape[1:])[self.rows]
+
+    def laid_out(self, packed: Tensor, shape: torch.Size) -> Tensor:
+        """The inverse, with zeros for the others."""
+        if self.rows is None:
+            return packed
+        dense = packed.new_zeros(shape)
+        dense.view(-1, *packed.shape[1:])[self.rows] = packed
+        return dense
+
+
 def draw(
-    means: Float[Tensor, "n 3"],
-    quats: Float[Tensor, "n 4"],
-    scales: Float[Tensor, "n 3"],
-    opacities: Float[Tensor, " n"],
-    colors: Float[Tensor, "v n d"] | None,
-    harmonics: Float[Tensor, "v n k 3"] | None,
-    viewmats: Float[Tensor, "c 4 4"],
-    Ks: Float[Tensor, "c 3 3"],
-    backgrounds: Float[Tensor, "c x"] | None,
+    scene: SceneTensors,
+    cameras: CameraTensors,
     settings: ViewSettings,
-) -> tuple[Float[Tensor, "c h w x"], Float[Tensor, "c h w 1"], list]:
-    """Draws ``c`` views; the caller has checked shapes, types and devices.
+    *,
+    layout: Literal["packed", "dense"] | None = None,
+    batch_dims: tuple[int, ...] = (),
+    absgrad: bool = False,
+) -> tuple[Float[Tensor, "b c h w x"], Float[Tensor, "b c h w 1"], Projected | None]:
+    """Draws every scene through its cameras; the caller has checked shapes, types and devices.
 
     Args:
-        colors: channels that are drawn as they are, with ``v`` = 1 if all views share them and else ``v`` = ``c``.
-        harmonics: spherical-harmonic coefficients of a colour, which becomes the image's first three channels; ``v`` as above.
-        backgrounds: one value for each of the image's channels.
+        layout: of the projected Gaussians, if they are wanted.
+        batch_dims: shape that the dense layout gives to the scenes.
+        absgrad: whether the projected ``means2d`` get an attribute ``absgrad`` in the backward pass: sums over pixels of the
+            absolute values of their gradients (Ye et al. 2024, "AbsGS").
 
     Returns:
-        The image with its channels in the order harmonics, colors, depth; the accumulated alpha; and the drawn views, as the
-        kernels keep them.
+        The image with its channels in the order harmonics, colors, depth; the accumulated alpha; and the projected Gaussians.
     """
-    views: list = []
-    image, alpha = _Draw.apply(
-        means, quats, scales, opacities, colors, harmonics, viewmats, _centers(viewmats, settings), Ks, backgrounds, settings,
-        views,
-    )  # fmt: skip
-    return image, alpha, views
+    tensors = scene.tensors()
+    centers = _centers(cameras.viewmats, settings)
+    image, alpha, drawing = _run(scene, centers, cameras, settings)
+    projected = None if layout is None else _projected(drawing, scene, cameras, layout, batch_dims)
+    inputs = [*tensors, cameras.viewmats, centers, cameras.backgrounds]
+    if not (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)):
+        return image, alpha, projected
+    drawing.absgrad = absgrad
+    shown: list[Tensor | None] = [None] * 4
+    if projected is not None:
+        values = (projected.means2d, projected.depths, projected.conics, projected.opacities)
+        shown = list(_Project.apply(*tensors[:4], cameras.viewmats, values, drawing))
+        drawing.watched = [weakref.ref(t) for t in shown]
+        projected = replace(projected, **dict(zip(("means2d", "depths", "conics", "opacities"), shown, strict=True)))
+    image, alpha = _Composite.apply(*inputs, *shown, (image, alpha), drawing)
+    return image, alpha, projected
 
 
-def _centers(viewmats: Tensor, settings: ViewSettings) -> Tensor:
+def _centers(viewmats: Tensor, settings: ViewSettings) -> Float[Tensor, "b c 3"]:
     """Places of the cameras in the world, for which only view-dependent colours ask."""
     if settings.sh_degree == 0:
-        return viewmats.new_zeros(len(viewmats), 3)
-    return torch.linalg.inv(viewmats)[:, :3, 3]
+        return viewmats.new_zeros(*viewmats.shape[:2], 3)
+    return torch.linalg.inv(viewmats)[..., :3, 3]
 
 
-class _Draw(torch.autograd.Function):
-    """``views`` receives what the kernels keep of each view."""
+def _of_scene(tensor: Tensor | None, batch: int) -> Any:
+    """One scene's part, as the kernels take it."""
+    return None if tensor is None else tensor[batch].detach().contiguous()
+
+
+def _run(
+    scene: SceneTensors, centers: Tensor, cameras: CameraTensors, settings: ViewSettings
+) -> tuple[Tensor, Tensor, _Drawing]:
+    viewmats = cameras.viewmats
+    size = (*viewmats.shape[:2], settings.height, settings.width)
+    image, alpha = viewmats.new_empty(*size, scene.channels + settings.with_depth), viewmats.new_empty(*size, 1)
+    kernels = load_kernels()
+    scenes = [
+        kernels.Scene(*(_of_scene(t, b) for t in scene.tensors()), settings.sh_degree) for b in range(len(scene.means))
+    ]
+    views = [
+        kernels.draw(
+            scenes[b],
+            *(_of_scene(t, b) for t in (viewmats, cameras.Ks, centers, cameras.backgrounds)),
+            image[b],
+            alpha[b],
+            near_plane=settings.near_plane,
+            far_plane=settings.far_plane,
+            radius_clip=settings.radius_clip,
+            eps2d=settings.eps2d,
+            antialiased=settings.antialiased,
+            ortho=settings.ortho,
+            with_depth=settings.with_depth,
+            threads=torch.get_num_threads(),
+        )
+        for b in range(len(scenes))
+    ]
+    return image, alpha, _Drawing(settings, scenes, views)
+
+
+def _projected(
+    drawing: _Drawing, scene: SceneTensors, cameras: CameraTensors, layout: str, batch_dims: tuple[int, ...]
+) -> Projected:
+    """In NumPy: threads of torch that spin after a short operation would hold up the next view's kernels."""
+    count, gaussians = cameras.viewmats.shape[1], scene.means.shape[1]
+    parts = [view.projected(torch.get_num_threads()) for views in drawing.views for view in views]
+    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    view_ids, gaussian_ids = np.repeat(np.arange(len(parts)), drawing.counts()), values.pop("gaussian_ids")
+    if layout == "packed":
+        ids = [torch.from_numpy(a) for a in (*np.divmod(view_ids, count), gaussian_ids)]
+        return Projected(*ids, **{name: torch.from_numpy(packed) for name, packed in values.items()})
+    drawing.rows = torch.from_numpy(view_ids * gaussians + gaussian_ids)
+    shape = (*batch_dims, count, gaussians)
+    dense = {
+        name: drawing.laid_out(torch.from_numpy(packed), torch.Size((*shape, *packed.shape[1:])))
+        for name, packed in values.items()
+    }
+    return Projected(None, None, None, **dense)
+
+
+class _Project(torch.autograd.Function):
+    """From the scene and the cameras to the projected Gaussians, whose values are given."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        means: Tensor,
+        quats: Tensor,
+        scales: Tensor,
+        opacities: Tensor,
+        viewmats: Tensor,
+        values: tuple[Tensor, ...],
+        drawing: _Drawing,
+    ) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(means, quats, scales, opacities, viewmats)
+        ctx.drawing = drawing
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *outer: Tensor | None) -> tuple[Tensor | None, ...]:
+        if all(g is None for g in outer):
+            return (None,) * 7
+        drawing: _Drawing = ctx.drawing
+        *tensors, viewmats = ctx.saved_tensors
+        given = _zero_rows(sum(drawing.counts()))
+        given = [zero if g is None else drawing.packed(g, zero.shape) for g, zero in zip(outer, given, strict=True)]
+        grads = [torch.empty_like(t) for t in tensors]
+        poses = _room_for_poses(viewmats, ctx.needs_input_grad[4])
+        for gradients, b, c, view, rows in _views(drawing, [*grads, None, None, *poses]):
+            projected = load_kernels().ProjectedGradients(*(g[rows] for g in given), None)
+            view.projected_backward(drawing.scenes[b], c, projected, gradients, threads=torch.get_num_threads())
+        return (*grads, poses[0], None, None)
+
+
+class _Composite(torch.autograd.Function):
+    """From the scene, the cameras and the projected Gaussians to the image and the alpha, which are given."""
 
     @staticmethod
     def forward(
@@ -91,52 +277,74 @@ class _Draw(torch.autograd.Function):
         harmonics: Tensor | None,
         viewmats: Tensor,
         centers: Tensor,
-        Ks: Tensor,
         backgrounds: Tensor | None,
-        settings: ViewSettings,
-        views: list,
-    ) -> tuple[Tensor, Tensor]:
-        kernels = load_kernels()
-        scene = [None if t is None else t.detach().contiguous() for t in (means, quats, scales, opacities, colors, harmonics)]
-        channels = sum((0 if colors is None else colors.shape[-1], 0 if harmonics is None else 3, settings.with_depth))
-        image = means.new_empty(len(viewmats), settings.height, settings.width, channels)
-        alpha = means.new_empty(len(viewmats), settings.height, settings.width, 1)
-        views += kernels.draw(
-            kernels.Scene(*scene, settings.sh_degree),
-            *(t.detach().contiguous() for t in (viewmats, Ks, centers)),
-            None if backgrounds is None else backgrounds.detach().contiguous(),
-            image,
-            alpha,
-            near_plane=settings.near_plane,
-            far_plane=settings.far_plane,
-            radius_clip=settings.radius_clip,
-            eps2d=settings.eps2d,
-            with_depth=settings.with_depth,
-            threads=torch.get_num_threads(),
-        )
-        ctx.save_for_backward(*scene, image, alpha)
-        ctx.views, ctx.settings = list(views), settings
-        return image, alpha
+        means2d: Tensor | None,
+        depths: Tensor | None,
+        conics: Tensor | None,
+        projected_opacities: Tensor | None,
+        images: tuple[Tensor, Tensor],
+        drawing: _Drawing,
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(means, quats, scales, opacities, colors, harmonics, viewmats, *images)
+        ctx.shapes = [None if t is None else t.shape for t in (means2d, depths, conics, projected_opacities)]
+        ctx.drawing = drawing
+        return images
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx: Any, grad_image: Tensor, grad_alpha: Tensor) -> tuple[Tensor | None, ...]:
-        kernels: ModuleType = load_kernels()
-        *scene, image, alpha = ctx.saved_tensors
+        drawing: _Drawing = ctx.drawing
+        *tensors, viewmats, image, alpha = ctx.saved_tensors
         grad_image, grad_alpha = grad_image.contiguous(), grad_alpha.contiguous()
-        wanted = (True, True, True, True, *ctx.needs_input_grad[4:6])
+        shown = [ref() for ref in drawing.watched]
+        watched = any(t is not None for t in shown)  # else nobody can tell where the gradients went through
+        directional = drawing.settings.sh_degree > 0
+        needed = ctx.needs_input_grad
+        wanted = [directional or not watched, *[not watched] * 3, *needed[4:6]]
         grads = [
             torch.empty_like(t, dtype=torch.float32) if want and t is not None else None
-            for t, want in zip(scene, wanted, strict=True)
+            for t, want in zip(tensors, wanted, strict=True)
         ]
-        tensors, gradients = kernels.Scene(*scene, ctx.settings.sh_degree), kernels.Gradients(*grads)
-        threads = torch.get_num_threads()
-        gradients.clear(threads)
-        for i, view in enumerate(ctx.views):
-            view.backward(tensors, i, image[i], alpha[i], grad_image[i], grad_alpha[i], gradients, threads=threads)
-        grad_backgrounds = None
-        if ctx.needs_input_grad[9]:
-            grad_backgrounds = ((1 - alpha) * grad_image).sum(dim=(1, 2))
+        poses = _room_for_poses(viewmats, needed[6])
+        stops = _zero_rows(sum(drawing.counts())) if watched else []
+        absolute = torch.zeros_like(stops[0]) if watched and drawing.absgrad else None
+        for gradients, b, c, view, rows in _views(drawing, [*grads, *poses]):
+            stop = None
+            if watched:
+                parts = (t[rows] for t in stops)
+                stop = load_kernels().ProjectedGradients(*parts, None if absolute is None else absolute[rows])
+            view.backward(
+                drawing.scenes[b], c, image[b, c], alpha[b, c], grad_image[b, c], grad_alpha[b, c], gradients, stop,
+                threads=torch.get_num_threads(),
+            )  # fmt: skip
+        outer: list[Tensor | None] = [None] * 4
+        if watched:
+            outer = [drawing.laid_out(t, shape) for t, shape in zip(stops, ctx.shapes, strict=True)]
+        if absolute is not None and shown[0] is not None:
+            shown[0].absgrad = drawing.laid_out(absolute, ctx.shapes[0])
         if grads[4] is not None:
-            grads[4] = grads[4].to(scene[4].dtype)
-        return (*grads, None, None, None, grad_backgrounds, None, None)
+            grads[4] = grads[4].to(tensors[4].dtype)
+        backgrounds = ((1 - alpha) * grad_image).sum(dim=(2, 3)) if needed[8] else None
+        return (*grads, *poses, backgrounds, *outer, None, None)
+
+
+def _zero_rows(count: int) -> list[Tensor]:
+    """Room for the gradients to visible Gaussians: of means2d, depths, conics and opacities."""
+    return [torch.zeros(shape, dtype=torch.float32, device="cpu") for shape in ((count, 2), (count,), (count, 3), (count,))]
+
+
+def _room_for_poses(viewmats: Tensor, wanted: bool) -> list[Tensor | None]:
+    """Room for the gradients to the cameras: of their transforms and their centres."""
+    return [torch.empty_like(viewmats), viewmats.new_empty(*viewmats.shape[:2], 3)] if wanted else [None, None]
+
+
+def _views(drawing: _Drawing, grads: Sequence[Tensor | None]) -> Iterator[tuple[Any, int, int, Any, slice]]:
+    """The views with what a backward pass of each needs: the gradients (cleared) as the kernels take them, the indices of
+    its scene and camera, the kernels' view, and its rows among the visible Gaussians."""
+    first = 0
+    for b, views in enumerate(drawing.views):
+        gradients = load_kernels().Gradients(*(None if g is None else g[b] for g in grads))
+        gradients.clear(torch.get_num_threads())
+        for c, view in enumerate(views):
+            yield gradients, b, c, view, slice(first, first + view.visible)
+            first += view.visible

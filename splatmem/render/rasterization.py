@@ -7,29 +7,44 @@ capped at 0.999, alphas below 1/255 dropped, and a stop before a pixel's transmi
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.render.autograd import ViewSettings, draw
+from splatmem.render.autograd import CameraTensors, Projected, SceneTensors, ViewSettings, draw
 from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 ALPHA_FLOOR = 1e-10  # of the division that turns accumulated into expected depth, as in gsplat
+ABSGRAD_CHANNELS = 16  # the kernels composite that many at once, and absolute values of parts do not add up to those of the sum
+COLOR_TYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+# Further arguments of gsplat.rasterization, which the CPU kernels do not have.
+UNSUPPORTED = (
+    "covars",
+    "with_ut",
+    "with_eval3d",
+    "radial_coeffs",
+    "tangential_coeffs",
+    "thin_prism_coeffs",
+    "ftheta_coeffs",
+    "rolling_shutter",
+    "viewmats_rs",
+)
 
 
 def rasterization(
-    means: Float[Tensor, "n 3"],
-    quats: Float[Tensor, "n 4"],
-    scales: Float[Tensor, "n 3"],
-    opacities: Float[Tensor, " n"],
+    means: Float[Tensor, "*b n 3"],
+    quats: Float[Tensor, "*b n 4"],
+    scales: Float[Tensor, "*b n 3"],
+    opacities: Float[Tensor, "*b n"],
     colors: Tensor,
-    viewmats: Float[Tensor, "c 4 4"],
-    Ks: Float[Tensor, "c 3 3"],
+    viewmats: Float[Tensor, "*b c 4 4"],
+    Ks: Float[Tensor, "*b c 3 3"],
     width: int,
     height: int,
     near_plane: float = 0.01,
@@ -39,41 +54,53 @@ def rasterization(
     sh_degree: int | None = None,
     packed: bool = True,
     tile_size: int = 16,
-    backgrounds: Float[Tensor, "c d"] | None = None,
+    backgrounds: Float[Tensor, "*b c d"] | None = None,
     render_mode: RenderMode = "RGB",
     sparse_grad: bool = False,
     absgrad: bool = False,
     rasterize_mode: Literal["classic", "antialiased"] = "classic",
     channel_chunk: int = 32,
+    distributed: bool = False,
+    camera_model: Literal["pinhole", "ortho"] = "pinhole",
+    segmented: bool = False,
     **unsupported: Any,
-) -> tuple[Float[Tensor, "c h w x"], Float[Tensor, "c h w 1"], dict[str, Any]]:
+) -> tuple[Float[Tensor, "*b c h w x"], Float[Tensor, "*b c h w 1"], dict[str, Any]]:
     """Draws ``n`` Gaussians into ``c`` views, as ``gsplat.rasterization`` does; CUDA tensors are handed to gsplat itself.
 
+    Differentiable in everything but ``Ks``. Gaussians with a parameter that is not finite are not drawn and get zero gradients.
+
     Args:
-        means: centres in the world.
+        means: centres in the world. Any leading dimensions ``*b``, shared by all tensors, count scenes of their own.
         quats: rotations ``wxyz`` of any length; a zero quaternion counts as no rotation.
         scales: standard deviations along the local axes, in world units.
         opacities: in 0..1, after the sigmoid.
-        colors: channels ``[n, d]`` or, per view, ``[c, n, d]``, of any number; with ``sh_degree`` coefficients
-            ``[n, k, 3]`` or ``[c, n, k, 3]``.
-        viewmats: world-to-camera transforms, OpenCV axes. No gradient flows to them on the CPU.
-        Ks: pinhole intrinsics in pixels, no skew; pixel centres lie at +0.5.
+        colors: channels ``[*b, n, d]`` or, per view, ``[*b, c, n, d]``, of any number, in single or half precision; with
+            ``sh_degree`` coefficients ``[*b, n, k, 3]`` or ``[*b, c, n, k, 3]``.
+        viewmats: world-to-camera transforms, OpenCV axes.
+        Ks: intrinsics in pixels, no skew; pixel centres lie at +0.5.
         width, height: image size in pixels.
         near_plane, far_plane: only Gaussians whose centre has a z-depth between the two are drawn.
         radius_clip: Gaussians whose radii in pixels are at most this are skipped.
         eps2d: variance in square pixels that is added to every projected Gaussian.
         sh_degree: degree to evaluate, 0 to 3, if ``colors`` holds spherical-harmonic coefficients.
-        packed: layout of ``meta`` alone: one row per visible Gaussian and view, or ``[c, n, ...]`` with zero radii for the
+        packed: layout of ``meta`` alone: one row per visible Gaussian and view, or ``[*b, c, n, ...]`` with zero radii for the
             invisible ones.
-        tile_size, channel_chunk: tuning of the CUDA kernels; without effect on the CPU.
+        tile_size, channel_chunk, segmented: tuning of the CUDA kernels; without effect on the CPU.
         backgrounds: colour behind each view; black if None.
         render_mode: "RGB" draws ``colors``; "D" the accumulated depth ``sum(w z)``, "ED" the expected one,
             ``sum(w z) / alpha``; "RGB+D" and "RGB+ED" append it as the last channel.
+        absgrad: whether the backward pass sets ``meta["means2d"].absgrad``, the sums over pixels of the absolute values of
+            their gradients (Ye et al. 2024, "AbsGS").
+        rasterize_mode: "antialiased" multiplies opacities by the square root of what ``eps2d`` leaves of the projected
+            determinant (Yu et al. 2024, "Mip-Splatting").
+        camera_model: "pinhole", or "ortho" for ``pixel = f camera.xy + c``.
+        sparse_grad, distributed: not supported on the CPU, nor are the further arguments of gsplat.
 
     Returns:
-        The image ``[c, h, w, x]``, the accumulated alpha ``[c, h, w, 1]``, and a dictionary with ``means2d``, ``radii``,
-        ``depths``, ``conics`` and ``opacities`` of the projected Gaussians (no gradient flows through it on the CPU).
-        Gaussians with a parameter that is not finite are not drawn and get zero gradients.
+        The image ``[*b, c, h, w, x]``, the accumulated alpha ``[*b, c, h, w, 1]``, and a dictionary with ``means2d``,
+        ``radii``, ``depths``, ``conics`` and ``opacities`` of the projected Gaussians and, if packed, their ``gaussian_ids``,
+        ``camera_ids`` and ``batch_ids``. Gradients flow through it, and ``meta["means2d"].retain_grad()`` works, so gsplat's
+        densification strategies do.
 
     Raises:
         ValueError: if a shape, dtype, device or setting does not fit.
@@ -86,22 +113,23 @@ def rasterization(
         return gsplat.rasterization(
             means, quats, scales, opacities, colors, viewmats, Ks, width, height, near_plane, far_plane, radius_clip,
             eps2d, sh_degree, packed, tile_size, backgrounds, render_mode, sparse_grad, absgrad, rasterize_mode,
-            channel_chunk, **unsupported,
+            channel_chunk, distributed, camera_model, segmented, **unsupported,
         )  # fmt: skip
-    _refuse("rasterize_mode", rasterize_mode, "classic")
-    _refuse("sparse_grad", sparse_grad, False)
-    _refuse("absgrad", absgrad, False)
-    for name, value in unsupported.items():
-        _refuse(name, value, "pinhole" if name == "camera_model" else None)
-    settings = ViewSettings(width, height, near_plane, far_plane, radius_clip, eps2d)
-    harmonics = None
-    if sh_degree is not None:
-        _check_harmonics(means, colors, viewmats, sh_degree)
-        settings, harmonics, colors = replace(settings, sh_degree=sh_degree), colors, means.new_zeros(len(means), 0)
-    image, alpha, views = _draw(
-        means, quats, scales, opacities, colors, harmonics, viewmats, Ks, settings, backgrounds, render_mode
+    _refuse_options(sparse_grad=sparse_grad, distributed=distributed, **unsupported)
+    _one_of("rasterize_mode", rasterize_mode, ("classic", "antialiased"))
+    _one_of("camera_model", camera_model, ("pinhole", "ortho"))
+    settings = ViewSettings(
+        width, height, near_plane, far_plane, radius_clip, eps2d, rasterize_mode == "antialiased", camera_model == "ortho"
     )
-    return image, alpha, _meta(views, len(means), packed, settings)
+    scene = SceneTensors(means, quats, scales, opacities)
+    if sh_degree is None:
+        scene = replace(scene, colors=colors)
+    else:
+        if not 0 <= sh_degree <= MAX_DEGREE:
+            raise NotImplementedError(f"sh_degree must lie in 0..{MAX_DEGREE}, got {sh_degree}")
+        scene, settings = replace(scene, harmonics=colors), replace(settings, sh_degree=sh_degree)
+    cameras = CameraTensors(viewmats, Ks, backgrounds)
+    return _draw(scene, cameras, settings, render_mode, "packed" if packed else "dense", absgrad)
 
 
 def render_views(
@@ -123,9 +151,9 @@ def render_views(
     ``extra``, which come after the colour; without the cost of ``meta``."""
     degree = round(sh.shape[-2] ** 0.5) - 1
     if not means.is_cuda:
+        scene = SceneTensors(means, quats, scales, opacities, extra, sh)
         settings = ViewSettings(width, height, sh_degree=degree)
-        colors = means.new_zeros(len(means), 0) if extra is None else extra
-        return _draw(means, quats, scales, opacities, colors, sh, viewmats, Ks, settings, backgrounds, render_mode)[:2]
+        return _draw(scene, CameraTensors(viewmats, Ks, backgrounds), settings, render_mode)[:2]
     views = (viewmats, Ks, width, height)
     if extra is None:
         return rasterization(
@@ -145,127 +173,123 @@ def _joined(colors: Tensor, extra: Tensor) -> Tensor:
 
 
 def _draw(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    harmonics: Tensor | None,
-    viewmats: Tensor,
-    Ks: Tensor,
+    scene: SceneTensors,
+    cameras: CameraTensors,
     settings: ViewSettings,
-    backgrounds: Tensor | None,
     render_mode: RenderMode,
-) -> tuple[Tensor, Tensor, list]:
-    if render_mode not in get_args(RenderMode):
-        raise ValueError(f"render_mode must be one of {', '.join(get_args(RenderMode))}, got {render_mode!r}")
-    _check_tensors(means, quats, scales, opacities, colors, harmonics, viewmats, Ks, backgrounds)
+    layout: Literal["packed", "dense"] | None = None,
+    absgrad: bool = False,
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """``draw`` with the shapes of ``rasterization``, checked, and its render modes."""
+    _one_of("render_mode", render_mode, get_args(RenderMode))
+    _check_shapes(scene, cameras, settings)
+    _check_tensors(scene, cameras)
     if render_mode in ("D", "ED"):
-        colors, harmonics, backgrounds = means.new_zeros(len(means), 0), None, None
+        scene, cameras = replace(scene, colors=None, harmonics=None), replace(cameras, backgrounds=None)
         settings = replace(settings, sh_degree=0)
     settings = replace(settings, with_depth=render_mode != "RGB")
-    if backgrounds is not None and settings.with_depth:
-        backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
-    image, alpha, views = draw(
-        means,
-        quats,
-        scales,
-        opacities,
-        colors if colors.ndim == 3 else colors[None],
-        harmonics if harmonics is None or harmonics.ndim == 4 else harmonics[None],
-        viewmats,
-        Ks,
-        backgrounds,
-        settings,
-    )
+    batch_dims = scene.means.shape[:-2]
+    scene, cameras = _flattened(scene, cameras, settings, len(batch_dims))
+    channels = scene.channels + settings.with_depth
+    if absgrad and channels > ABSGRAD_CHANNELS:
+        raise NotImplementedError(f"absgrad on the CPU works with up to {ABSGRAD_CHANNELS} channels, got {channels}")
+    image, alpha, projected = draw(scene, cameras, settings, layout=layout, batch_dims=batch_dims, absgrad=absgrad)
+    image, alpha = (t.reshape(*batch_dims, *t.shape[1:]) for t in (image, alpha))
     if render_mode.endswith("ED"):
         expected = image[..., -1:] / alpha.clamp_min(ALPHA_FLOOR)
         image = torch.cat([image[..., :-1], expected], dim=-1)
-    return image, alpha, views
+    return image, alpha, {} if projected is None else _meta(projected, cameras, settings)
 
 
-def _meta(views: list, count: int, packed: bool, settings: ViewSettings) -> dict[str, Any]:
-    """What became of the Gaussians in each view, under gsplat's names and in its two layouts.
-
-    In NumPy: threads of torch that spin after a short operation would hold up the next view's kernels.
-    """
-    parts = [view.projected() for view in views]
-    meta: dict[str, Any] = {"width": settings.width, "height": settings.height, "n_cameras": len(views)}
-    if packed:
-        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        arrays["camera_ids"] = np.repeat(np.arange(len(parts)), [len(part["gaussian_ids"]) for part in parts])
-    else:
-        arrays = {}
-        for name in ("radii", "means2d", "depths", "conics", "opacities"):
-            like = parts[0][name]
-            arrays[name] = np.zeros((len(parts), count, *like.shape[1:]), like.dtype)
-            for view, part in enumerate(parts):
-                arrays[name][view, part["gaussian_ids"]] = part[name]
-        meta |= {"camera_ids": None, "gaussian_ids": None}
-    return meta | {name: torch.from_numpy(array) for name, array in arrays.items()}
+def _meta(projected: Projected, cameras: CameraTensors, settings: ViewSettings) -> dict[str, Any]:
+    batches, views = cameras.viewmats.shape[:2]
+    sizes = {"width": settings.width, "height": settings.height, "n_batches": batches, "n_cameras": views}
+    return vars(projected) | sizes
 
 
-def _refuse(name: str, value: object, default: object) -> None:
-    """Raises unless an argument has the one value that the CPU kernels know (False and None both mean "off")."""
-    off = value is None or value is False
-    if (off and not default) or (isinstance(value, str) and value == default):
-        return
-    raise NotImplementedError(
-        f"rasterization on the CPU does not support {name}={value!r} (only {default!r}); "
-        "move the tensors to a CUDA device to use gsplat's own kernels"
+def _flattened(
+    scene: SceneTensors, cameras: CameraTensors, settings: ViewSettings, dims: int
+) -> tuple[SceneTensors, CameraTensors]:
+    """With one leading dimension for the scenes, one for the views in the colours, and a background for every channel."""
+    count = math.prod(scene.means.shape[:dims])
+
+    def flat(tensor: Tensor | None, ndim: int) -> Any:
+        if tensor is None:
+            return None
+        tensor = tensor.reshape(count, *tensor.shape[dims:])
+        return tensor[:, None] if tensor.ndim < ndim else tensor
+
+    backgrounds = cameras.backgrounds
+    if backgrounds is not None and settings.with_depth:
+        backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
+    return (
+        SceneTensors(
+            flat(scene.means, 3), flat(scene.quats, 3), flat(scene.scales, 3), flat(scene.opacities, 2),
+            flat(scene.colors, 4), flat(scene.harmonics, 5),
+        ),
+        CameraTensors(flat(cameras.viewmats, 4), flat(cameras.Ks, 4), flat(backgrounds, 3)),
+    )  # fmt: skip
+
+
+def _refuse_options(**options: object) -> None:
+    """Raises for options that ask for something the CPU kernels do not have."""
+    for name, value in options.items():
+        if name not in (*UNSUPPORTED, "sparse_grad", "distributed"):
+            raise TypeError(f"rasterization() got an unexpected argument {name!r}")
+        nothing = value is None or value is False or (name == "rolling_shutter" and getattr(value, "name", None) == "GLOBAL")
+        if not nothing:
+            raise NotImplementedError(
+                f"rasterization on the CPU does not support {name}; move the tensors to a CUDA device to use gsplat's kernels"
+            )
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        kind = NotImplementedError if name == "camera_model" else ValueError
+        raise kind(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def _check_shapes(scene: SceneTensors, cameras: CameraTensors, settings: ViewSettings) -> None:
+    b, n, c = (
+        tuple(scene.means.shape[:-2]),
+        scene.means.shape[-2] if scene.means.ndim > 1 else 0,
+        cameras.viewmats.shape[-3:][0],
     )
-
-
-def _check_harmonics(means: Tensor, harmonics: Tensor, viewmats: Tensor, degree: int) -> None:
-    n, c = len(means), len(viewmats)
-    if tuple(harmonics.shape[:-2]) not in ((n,), (c, n)) or harmonics.shape[-1] != 3:
-        raise ValueError(
-            f"with sh_degree, colors must have shape ({n}, k, 3) or ({c}, {n}, k, 3), got {tuple(harmonics.shape)}"
-        )
-    if not 0 <= degree <= MAX_DEGREE:
-        raise NotImplementedError(f"sh_degree must lie in 0..{MAX_DEGREE}, got {degree}")
-    bands = (degree + 1) ** 2
-    if bands > harmonics.shape[-2]:
-        raise ValueError(f"sh_degree {degree} needs {bands} coefficients per Gaussian, got {harmonics.shape[-2]}")
-
-
-def _check_tensors(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    harmonics: Tensor | None,
-    viewmats: Tensor,
-    Ks: Tensor,
-    backgrounds: Tensor | None,
-) -> None:
-    n, c = len(means), len(viewmats)
-    if c == 0:
-        raise ValueError("viewmats must hold at least one camera, got none")
-    tensors = {
-        "means": (means, [(n, 3)]),
-        "quats": (quats, [(n, 4)]),
-        "scales": (scales, [(n, 3)]),
-        "opacities": (opacities, [(n,)]),
-        "colors": (colors, [(n, colors.shape[-1]), (c, n, colors.shape[-1])]),
-        "viewmats": (viewmats, [(c, 4, 4)]),
-        "Ks": (Ks, [(c, 3, 3)]),
+    expected: dict[str, tuple[Tensor | None, list[tuple[int, ...]]]] = {
+        "means": (scene.means, [(*b, n, 3)]),
+        "quats": (scene.quats, [(*b, n, 4)]),
+        "scales": (scene.scales, [(*b, n, 3)]),
+        "opacities": (scene.opacities, [(*b, n)]),
+        "viewmats": (cameras.viewmats, [(*b, c, 4, 4)]),
+        "Ks": (cameras.Ks, [(*b, c, 3, 3)]),
     }
-    if harmonics is not None:
-        tensors["spherical harmonics"] = (harmonics, [(n, *harmonics.shape[-2:]), (c, n, *harmonics.shape[-2:])])
-    if backgrounds is not None:
-        tensors["backgrounds"] = (backgrounds, [(c, colors.shape[-1] + (0 if harmonics is None else 3))])
-    for name, (tensor, shapes) in tensors.items():
-        if tuple(tensor.shape) not in shapes:
+    if scene.colors is not None:
+        d = scene.colors.shape[-1]
+        expected["colors"] = (scene.colors, [(*b, n, d), (*b, c, n, d)])
+    if scene.harmonics is not None:
+        bands, needed = scene.harmonics.shape[-2:][0], (settings.sh_degree + 1) ** 2
+        expected["colors (with sh_degree)"] = (scene.harmonics, [(*b, n, bands, 3), (*b, c, n, bands, 3)])
+        if bands < needed:
+            raise ValueError(f"sh_degree {settings.sh_degree} needs {needed} coefficients per Gaussian, got {bands}")
+    expected["backgrounds"] = (cameras.backgrounds, [(*b, c, scene.channels)])
+    for name, (tensor, shapes) in expected.items():
+        if tensor is not None and tuple(tensor.shape) not in shapes:
             raise ValueError(f"{name} must have shape {' or '.join(map(str, shapes))}, got {tuple(tensor.shape)}")
-        if tensor.dtype != torch.float32:
-            raise ValueError(f"{name} must be float32, got {tensor.dtype}; convert it with .float()")
-        if tensor.device != means.device:
-            raise ValueError(f"{name} lies on {tensor.device} but means on {means.device}; move it there")
+    if c == 0 or math.prod(b) == 0:
+        raise ValueError("viewmats must hold at least one camera, got none")
+
+
+def _check_tensors(scene: SceneTensors, cameras: CameraTensors) -> None:
+    for name, tensor in (vars(scene) | vars(cameras)).items():
+        if tensor is None:
+            continue
+        if tensor.dtype not in (COLOR_TYPES if name == "colors" else COLOR_TYPES[:1]):
+            halves = ", float16 or bfloat16" if name == "colors" else ""
+            raise ValueError(f"{name} must be float32{halves}, got {tensor.dtype}; convert it with .float()")
+        if tensor.device != scene.means.device:
+            raise ValueError(f"{name} lies on {tensor.device} but means on {scene.means.device}; move it there")
+    if cameras.Ks.requires_grad and torch.is_grad_enabled():
+        raise NotImplementedError("rasterization gives no gradients to Ks; pass Ks.detach()")
     for name in ("viewmats", "Ks"):
-        tensor = tensors[name][0]
-        if tensor.requires_grad and torch.is_grad_enabled():
-            raise NotImplementedError(f"rasterization on the CPU gives no gradients to {name}; pass {name}.detach()")
-        if not torch.isfinite(tensor).all():
+        if not torch.isfinite(getattr(cameras, name)).all():
             raise ValueError(f"{name} must be finite, got NaN or infinity")

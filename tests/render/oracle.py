@@ -61,6 +61,43 @@ def _cross(a: Tensor) -> Tensor:
     return torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
 
 
+@dataclass
+class Projected:
+    """The Gaussians in ``c`` views, ``[c, n, ...]``."""
+
+    visible: Tensor
+    means2d: Tensor
+    depths: Tensor
+    conics: Tensor
+    opacities: Tensor
+
+
+def project(
+    scene: Scene,
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
+    *,
+    eps2d: float = 0.3,
+    near_plane: float = 0.01,
+    far_plane: float = 1e10,
+    rasterize_mode: str = "classic",
+    camera_model: str = "pinhole",
+) -> Projected:
+    from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
+
+    covars, _ = _quat_scale_to_covar_preci(scene.quats, scene.scales, compute_preci=False)
+    radii, means2d, depths, conics, compensations = _fully_fused_projection(
+        scene.means, covars, viewmats, Ks, width, height, eps2d, near_plane, far_plane,
+        calc_compensations=rasterize_mode == "antialiased", camera_model=camera_model,
+    )  # fmt: skip
+    opacities = scene.opacities.expand(len(viewmats), -1)
+    if compensations is not None:
+        opacities = opacities * compensations
+    return Projected((radii > 0).all(dim=-1) & (opacities >= 1 / 255), means2d, depths, conics, opacities)
+
+
 def render(
     scene: Scene,
     viewmats: Tensor,
@@ -70,27 +107,23 @@ def render(
     backgrounds: Tensor | None = None,
     render_mode: str = "RGB",
     sh_degree: int | None = None,
-    eps2d: float = 0.3,
-    near_plane: float = 0.01,
-    far_plane: float = 1e10,
+    shifts: Tensor | None = None,
+    **options,
 ) -> tuple[Tensor, Tensor]:
-    """The image ``[c, h, w, x]`` and the alpha ``[c, h, w, 1]``, as ``rasterization`` returns them."""
-    from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
+    """The image ``[c, h, w, x]`` and the alpha ``[c, h, w, 1]``, as ``rasterization`` returns them.
 
+    ``shifts`` [c, n, h, w, 2] move the projected means, pixel by pixel: for gradients that are not summed over the pixels.
+    """
     viewmats, Ks = viewmats.to(scene.means), Ks.to(scene.means)
-    covars, _ = _quat_scale_to_covar_preci(scene.quats, scene.scales, compute_preci=False)
-    radii, means2d, depths, conics, _ = _fully_fused_projection(
-        scene.means, covars, viewmats, Ks, width, height, eps2d, near_plane, far_plane
-    )
+    projected = project(scene, viewmats, Ks, width, height, **options)
     images, alphas = [], []
     for i in range(len(viewmats)):
         colors = _seen_colors(scene, viewmats, sh_degree)
         colors = colors[i] if colors.ndim == 3 else colors
         if "D" in render_mode:
-            depth = depths[i][:, None]
+            depth = projected.depths[i][:, None]
             colors = torch.cat([colors, depth], dim=-1) if "RGB" in render_mode else depth
-        visible = (radii[i] > 0).all(dim=-1) & (scene.opacities >= 1 / 255)
-        image, alpha = _composite(means2d[i], conics[i], scene.opacities, colors, depths[i], visible, width, height)
+        image, alpha = _composite(projected, i, colors, width, height, None if shifts is None else shifts[i])
         if backgrounds is not None and "RGB" in render_mode:
             padding = image.shape[-1] - backgrounds.shape[-1]
             image = image + (1 - alpha) * torch.nn.functional.pad(backgrounds[i], (0, padding))
@@ -112,26 +145,22 @@ def _seen_colors(scene: Scene, viewmats: Tensor, sh_degree: int | None) -> Tenso
 
 
 def _composite(
-    means2d: Tensor,
-    conics: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    depths: Tensor,
-    visible: Tensor,
-    width: int,
-    height: int,
+    projected: Projected, view: int, colors: Tensor, width: int, height: int, shifts: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    order = torch.argsort(depths, stable=True)
-    order = order[visible[order]]
+    order = torch.argsort(projected.depths[view], stable=True)
+    order = order[projected.visible[view][order]]
     if len(order) == 0:
         return colors.new_zeros(height, width, colors.shape[-1]), colors.new_zeros(height, width, 1)
+    means2d, conics = projected.means2d[view, order], projected.conics[view, order]
     x = torch.arange(width, dtype=means2d.dtype) + 0.5
     y = torch.arange(height, dtype=means2d.dtype) + 0.5
-    dx = means2d[order, 0, None, None] - x
-    dy = means2d[order, 1, None, None] - y[:, None]
-    a, b, c = (conics[order, k, None, None] for k in range(3))
+    dx = means2d[:, 0, None, None] - x
+    dy = means2d[:, 1, None, None] - y[:, None]
+    if shifts is not None:
+        dx, dy = dx + shifts[order, ..., 0], dy + shifts[order, ..., 1]
+    a, b, c = (conics[:, k, None, None] for k in range(3))
     sigma = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
-    alpha = (opacities[order, None, None] * torch.exp(-sigma)).clamp(max=0.999)
+    alpha = (projected.opacities[view, order, None, None] * torch.exp(-sigma)).clamp(max=0.999)
     alpha = torch.where(alpha < 1 / 255, 0.0, alpha)
     with torch.no_grad():  # a pixel stops before the Gaussian that would take its transmittance to 1e-4
         stopped = ((torch.cumprod(1 - alpha, dim=0) <= 1e-4) & (alpha > 0)).cummax(dim=0).values
