@@ -124,27 +124,19 @@ DrawnView::~DrawnView() {
 void DrawnView::backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const {
     std::lock_guard lock(drawing);
     ViewState& view = *state_;
-<<<<<<< HEAD
     seconds_.composite_backward = seconds_.project_backward = 0;
-=======
     const Gradients to = with_camera_sums(gradients, view.chunk_count);
     const bool absolute = gradients.projected && gradients.projected->absolute_means2d;
->>>>>>> 12958d8 (gsplat's contract on the CPU: gradients to cameras and through meta, antialiasing, absgrad, orthographic views, batches of scenes)
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
         const ChannelGroup group = channel_group(first, image_channels_, depth_channel_);
         if (image_channels_ > kGroupChannels) refill_channels(view, scene, group, threads);
         scratch().slots.reserve(view.pairs * slot_stride(group.padded) + 64);
         std::memset(scratch().slot_used.reserve(view.pairs + 64), 0, view.pairs);
         const ImageIn part{in.image, in.alpha, in.grad_image, first == 0 ? in.grad_alpha : nullptr};
-<<<<<<< HEAD
-        timed(seconds_.composite_backward, [&] { kernels().composite_backward(view, group, part, scratch(), threads); });
-        timed(seconds_.project_backward, [&] {
-            kernels().project_backward(view, group, scratch(), scene, gradients, threads);
+        timed(seconds_.composite_backward, [&] {
+            kernels().composite_backward(view, group, part, scratch(), absolute, threads);
         });
-=======
-        kernels().composite_backward(view, group, part, scratch(), absolute, threads);
-        kernels().project_backward(view, group, scratch(), scene, to, threads);
->>>>>>> 12958d8 (gsplat's contract on the CPU: gradients to cameras and through meta, antialiasing, absgrad, orthographic views, batches of scenes)
+        timed(seconds_.project_backward, [&] { kernels().project_backward(view, group, scratch(), scene, to, threads); });
     }
     add_camera_sums(to, view.chunk_count);
 }
