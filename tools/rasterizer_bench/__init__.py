@@ -1,0 +1,1 @@
+"""Parts of tools/bench_rasterizer.py: scenes, what is timed on them, the machine's roofs, and the report."""
