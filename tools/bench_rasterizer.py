@@ -49,7 +49,7 @@ class Options:
     rounds: int = 15
     """Rounds in which the contenders take turns."""
     clock: Literal["wall", "cpu"] = "wall"
-    """"cpu" counts the processor time of all threads, which a busy machine changes less; only ratios with one thread mean much."""
+    """"cpu" counts the processor time of all threads, which a busy machine changes less: for ratios with one thread."""
     instruction_set: str | None = None
     """One of those that this processor has, instead of the best."""
     prototype: Path | None = None
