@@ -74,8 +74,10 @@ class Splatmem:
         """Seconds by stage, and numbers of visible Gaussians and pairs, of one drawing with its way back."""
         image, alpha = self.draw(view)
         function = image.grad_fn
+        while not hasattr(function, "drawing"):
+            function = function.next_functions[0][0]
         torch.autograd.grad((image, alpha), self.leaves, (self.losses.image, self.losses.alpha))
-        return function.views[0].statistics()
+        return function.drawing.views[0][0].statistics()
 
 
 class Prototype:
