@@ -184,9 +184,7 @@ def _run(
     size = (*viewmats.shape[:2], settings.height, settings.width)
     image, alpha = viewmats.new_empty(*size, scene.channels + settings.with_depth), viewmats.new_empty(*size, 1)
     kernels = load_kernels()
-    scenes = [
-        kernels.Scene(*(_of_scene(t, b) for t in scene.tensors()), settings.sh_degree) for b in range(len(scene.means))
-    ]
+    scenes = [kernels.Scene(*(_of_scene(t, b) for t in scene.tensors()), settings.sh_degree) for b in range(len(scene.means))]
     views = [
         kernels.draw(
             scenes[b],
