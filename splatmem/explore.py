@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.depth import DepthEstimator
+from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.agreement import agree
 from splatmem.depth.sky import plausible_sky
 from splatmem.gravity import estimate_down
@@ -282,7 +282,7 @@ def _write_frame(
         if filled.depth is not None:
             made = filled.depth[index]
         else:
-            made = estimate_depth(filled.rgb[index : index + 1], fov_x_degrees=camera.fov_x_degrees).depth[0]
+            made = completed_depth(estimate_depth, filled.rgb[index], now.depth[0], known, camera.fov_x_degrees)
         agreed = agree(made, now.depth[0], known)
         depth = _before_backs(agreed.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)

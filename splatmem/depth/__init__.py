@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from splatmem.depth.protocol import DepthEstimator, DepthPrediction
+from splatmem.depth.protocol import DepthCompleter, DepthEstimator, DepthPrediction, completed_depth
 
-__all__ = ["DepthEstimator", "DepthPrediction", "load_depth_estimator"]
+__all__ = ["DepthCompleter", "DepthEstimator", "DepthPrediction", "completed_depth", "load_depth_estimator"]
 
 EMBEDDED_FOLDER = "models/depth-small"
 
@@ -21,6 +21,13 @@ def load_depth_estimator(model: str = "embedded", *, device: str = "cpu") -> Dep
         ValueError: no such model can be loaded; the message says what to do.
     """
     from splatmem import assets
-    from splatmem.depth.huggingface import HuggingFaceDepth
+    from splatmem.depth.huggingface import HuggingFaceDepth, Output
+    from splatmem.depth.prompted import PromptedDepth
 
-    return HuggingFaceDepth.from_pretrained(str(assets.path(EMBEDDED_FOLDER)) if model == "embedded" else model, device=device)
+    embedded = str(assets.path(EMBEDDED_FOLDER))
+    if model == "embedded":
+        return HuggingFaceDepth.from_pretrained(embedded, device=device)
+    estimator = HuggingFaceDepth.from_pretrained(model, device=device)
+    if estimator.output is Output.PROMPTED:
+        return PromptedDepth(estimator, HuggingFaceDepth.from_pretrained(embedded, device=device))
+    return estimator

@@ -18,6 +18,10 @@ from splatmem.models.load import load_model
 BATCH = 4  # pictures that go through a model together
 MIN_DEPTH = 1e-3
 FAR_TO_NEAR = 15.0  # how much farther the farthest percent of a disparity map is taken to be than its nearest
+PLAUSIBLE_FOV = (5.0, 150.0)  # degrees
+MIN_FITTED = 16  # known pixels from which scale and shift of a disparity map are fitted
+FIT_ROUNDS = 5
+FARTHEST = 10.0  # how much farther than all that is known a fitted disparity map may reach
 SKY_OPENING = 1 / 48  # sky narrower than this share of the picture's height is noise
 
 
@@ -26,6 +30,7 @@ class Output(Enum):
 
     METRES = "z-depth in metres"
     DISPARITY = "inverse depth up to scale and shift"
+    PROMPTED = "z-depth in the unit of the map that it is given"
     INVERSE_PER_WIDTH = "inverse depth times focal length over image width"  # Depth Pro's canonical inverse depth
 
 
@@ -34,12 +39,12 @@ OUTPUT_OF_TYPE = {
     "zoedepth": Output.METRES,
     "glpn": Output.METRES,
     "tipsv2_dpt": Output.METRES,
+    "prompt_depth_anything": Output.PROMPTED,
     "depth_pro": Output.INVERSE_PER_WIDTH,
     "depth_anything": Output.DISPARITY,  # METRES where the configuration says so
     "dpt": Output.DISPARITY,  # METRES on a DINOv2 backbone: those were trained on NYU and KITTI depth
 }
 UNSUITED_TYPES = {
-    "prompt_depth_anything": "it needs a depth sensor's map beside the picture",
     "chmv2": "it estimates the height of trees seen from the air",
 }
 
@@ -63,12 +68,12 @@ class HuggingFaceDepth:
         Raises:
             ValueError: it cannot be loaded, or is no model that estimates the depth of pictures.
         """
-        from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+        from transformers import AutoModelForDepthEstimation
 
         import splatmem.depth.small  # noqa: F401  (registers the embedded architecture)
 
         def load(folder: Path) -> HuggingFaceDepth:
-            processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+            processor = _processor(folder)
             model = AutoModelForDepthEstimation.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
             )
@@ -79,7 +84,12 @@ class HuggingFaceDepth:
     @property
     def metric(self) -> bool:
         """Whether depth comes in metres; Depth Pro only if a field of view is estimated or given."""
-        return self.output is not Output.DISPARITY
+        return self.output not in (Output.DISPARITY, Output.PROMPTED)
+
+    @property
+    def estimates_fov(self) -> bool:
+        """Whether the model tells the field of view too."""
+        return self.output is Output.INVERSE_PER_WIDTH
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
@@ -88,22 +98,47 @@ class HuggingFaceDepth:
         Raises:
             ValueError: ``images`` is not ``[t, h, w, 3]``.
         """
-        if images.ndim != 4 or images.shape[-1] != 3 or images.numel() == 0:
-            raise ValueError(f"depth estimation needs images [t, h, w, 3], got {list(images.shape)}")
+        _check(images)
         parts = [self._predict(batch, fov_x_degrees) for batch in images.split(BATCH)]
         depth = torch.cat([part.depth for part in parts])
         fovs = [part.fov_x_degrees for part in parts if part.fov_x_degrees is not None]
         return DepthPrediction(depth, parts[0].metric, sum(fovs) / len(fovs) if fovs else None)
 
+    def complete(
+        self,
+        images: Float[Tensor, "t h w 3"],
+        known_depth: Float[Tensor, "t h w"],
+        known: Bool[Tensor, "t h w"],
+        *,
+        fov_x_degrees: float | None = None,
+    ) -> DepthPrediction:
+        """As ``__call__``; for disparity the shift, which no picture shows, is taken from what is known."""
+        if self.output is not Output.DISPARITY:
+            return self(images, fov_x_degrees=fov_x_degrees)
+        _check(images)
+        maps = torch.cat([self._run(batch)[0] for batch in images.split(BATCH)])
+        depth = [_fitted(disparity, depth, usable) for disparity, depth, usable in zip(maps, known_depth, known, strict=True)]
+        return DepthPrediction(torch.stack(depth).clamp_min(MIN_DEPTH), metric=False)
+
+    @torch.no_grad()
+    def prompted(self, images: Float[Tensor, "t h w 3"], prompt: Float[Tensor, "t 1 p q"]) -> Float[Tensor, "t h w"]:
+        """Depth by a model that is given a coarse map with each picture, in that map's unit, within its range."""
+        _check(images)
+        flat = prompt.flatten(1)
+        # The models scale the map to 0..1: one that is the same everywhere would be divided by nothing.
+        tilt = 1e-3 * flat.mean(1)[:, None, None, None] * torch.linspace(0, 1, prompt.shape[-1])
+        prompt = torch.where((flat.amax(1) - flat.amin(1) < 1e-6)[:, None, None, None], prompt + tilt, prompt)
+        pairs = zip(images.split(BATCH), prompt.split(BATCH), strict=True)
+        depth = torch.cat([self._run(pictures, prompt_depth=maps)[0] for pictures, maps in pairs])
+        return depth.clamp_min(MIN_DEPTH)
+
     def _predict(self, images: Float[Tensor, "t h w 3"], fov_x_degrees: float | None) -> DepthPrediction:
-        size = (images.shape[1], images.shape[2])
-        pictures = [(image.clamp(0, 1) * 255).round().byte().cpu().numpy() for image in images]
-        inputs = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last")
-        outputs = self.model(**inputs.to(self.model.device))
-        raw = outputs.predicted_depth.float()
-        raw = _without_zoe_padding(raw, size) if _is_zoe_padded(self.processor) else _resized(raw, size)
+        raw, outputs = self._run(images)
+        size = raw.shape[1:]
         estimated = getattr(outputs, "field_of_view", None)
         estimated = None if estimated is None else float(estimated.float().mean())
+        if estimated is not None and not PLAUSIBLE_FOV[0] <= estimated <= PLAUSIBLE_FOV[1]:
+            estimated = None
         depth, metric = raw, self.metric
         if self.output is Output.DISPARITY:
             depth = disparity_to_depth(raw)
@@ -115,9 +150,34 @@ class HuggingFaceDepth:
         depth = depth.clamp_min(MIN_DEPTH)
         sky_logits = getattr(outputs, "sky_logits", None)
         if sky_logits is not None:
-            sky = _opened(_resized(sky_logits.float(), size) > 0, radius=round(0.5 * SKY_OPENING * size[0]))
-            depth = torch.where(sky, torch.inf, depth)
-        return DepthPrediction(depth.cpu(), metric, estimated)
+            resized = _resized(sky_logits.float().cpu(), (size[0], size[1]))
+            depth = torch.where(_opened(resized > 0, radius=round(0.5 * SKY_OPENING * size[0])), torch.inf, depth)
+        return DepthPrediction(depth, metric, estimated)
+
+    @torch.no_grad()
+    def _run(self, images: Float[Tensor, "t h w 3"], **more: Tensor) -> tuple[Float[Tensor, "t h w"], Any]:
+        """The model's map at the pictures' size, on the CPU, and all that it puts out."""
+        size = (images.shape[1], images.shape[2])
+        pictures = [(image.clamp(0, 1) * 255).round().byte().cpu().numpy() for image in images]
+        inputs = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last").to(self.model.device)
+        outputs = self.model(**inputs, **{name: value.to(self.model.device) for name, value in more.items()})
+        raw = outputs.predicted_depth.float().cpu()
+        return _without_zoe_padding(raw, size) if _is_zoe_padded(self.processor) else _resized(raw, size), outputs
+
+
+def _check(images: Tensor) -> None:
+    if images.ndim != 4 or images.shape[-1] != 3 or images.numel() == 0:
+        raise ValueError(f"depth estimation needs images [t, h, w, 3], got {list(images.shape)}")
+
+
+def _processor(folder: Path) -> Any:
+    """What prepares pictures for a model. Depth Pro's own needs torchvision, only to resize, which this one does too."""
+    from transformers import AutoImageProcessor, DPTImageProcessorPil
+
+    settings = folder / "preprocessor_config.json"
+    if settings.is_file() and "DepthPro" in settings.read_text(encoding="utf-8"):
+        return DPTImageProcessorPil.from_pretrained(folder, keep_aspect_ratio=False, ensure_multiple_of=1, do_pad=False)
+    return AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
 
 
 def output_of(config: Any) -> Output:
@@ -153,6 +213,32 @@ def disparity_to_depth(disparity: Float[Tensor, "t h w"]) -> Float[Tensor, "t h 
     inverse = (disparity - far) / span * (1 - 1 / FAR_TO_NEAR) + 1 / FAR_TO_NEAR
     depth = 1 / inverse.clamp_min(0.25 / FAR_TO_NEAR)
     return depth / depth.flatten(1).median(dim=1).values[:, None, None]
+
+
+def _fitted(
+    disparity: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]
+) -> Float[Tensor, "h w"]:
+    """Depth from disparity whose scale and shift are those that fit what is known; assumed where too little is.
+
+    Least squares on inverse depth, repeated without what is more than three median deviations off.
+    """
+    usable = known & torch.isfinite(known_depth) & (known_depth > 0)
+    x, y = disparity[usable].double(), 1 / known_depth[usable].double()
+    if len(x) < MIN_FITTED:
+        return disparity_to_depth(disparity[None])[0]
+    inlier = torch.ones_like(x, dtype=torch.bool)
+    slope, shift = 0.0, 0.0
+    for _ in range(FIT_ROUNDS):
+        mx, my = x[inlier].mean(), y[inlier].mean()
+        slope = float(((x[inlier] - mx) * (y[inlier] - my)).sum() / (x[inlier] - mx).square().sum().clamp_min(1e-12))
+        shift = float(my) - slope * float(mx)
+        off = (slope * x + shift - y).abs()
+        inlier = off <= 3 * off[inlier].median().clamp_min(1e-9)
+    if slope <= 0:  # what is known is flat, or is not what the picture shows: only its distance can be taken over
+        relative = disparity_to_depth(disparity[None])[0]
+        return relative * (known_depth[usable] / relative[usable]).median()
+    farthest = FARTHEST * float(known_depth[usable].max())
+    return (1 / (slope * disparity + shift).clamp_min(1 / farthest)).to(disparity)
 
 
 def _resized(maps: Float[Tensor, "t h w"], size: tuple[int, int]) -> Float[Tensor, "t H W"]:

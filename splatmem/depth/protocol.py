@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -37,3 +37,40 @@ class DepthEstimator(Protocol):
             fov_x_degrees: of the pictures, for models that use it.
         """
         ...
+
+
+@runtime_checkable
+class DepthCompleter(Protocol):
+    """An estimator that makes use of depth that is known already."""
+
+    def complete(
+        self,
+        images: Float[Tensor, "t h w 3"],
+        known_depth: Float[Tensor, "t h w"],
+        known: Bool[Tensor, "t h w"],
+        *,
+        fov_x_degrees: float | None = None,
+    ) -> DepthPrediction:
+        """Depth at the pictures' size, near what is known and in its unit; agreement to the last bit is left to the caller.
+
+        Args:
+            images: sRGB in 0..1.
+            known_depth: z-depth, meaningless where not known, ``inf`` for sky.
+            known: where it counts; nowhere at all is allowed.
+            fov_x_degrees: of the pictures.
+        """
+        ...
+
+
+def completed_depth(
+    estimator: DepthEstimator,
+    image: Float[Tensor, "h w 3"],
+    known_depth: Float[Tensor, "h w"],
+    known: Bool[Tensor, "h w"],
+    fov_x_degrees: float,
+) -> Float[Tensor, "h w"]:
+    """Depth of one picture, with regard to what is known of it if the estimator can."""
+    if isinstance(estimator, DepthCompleter):
+        completed = estimator.complete(image[None], known_depth[None], known[None], fov_x_degrees=fov_x_degrees)
+        return completed.depth[0]
+    return estimator(image[None], fov_x_degrees=fov_x_degrees).depth[0]

@@ -20,6 +20,8 @@ from transformers import (
     BeitConfig,
     DepthAnythingConfig,
     DepthAnythingForDepthEstimation,
+    DepthProConfig,
+    DepthProForDepthEstimation,
     Dinov2Config,
     DPTConfig,
     DPTForDepthEstimation,
@@ -27,6 +29,9 @@ from transformers import (
     GLPNConfig,
     GLPNForDepthEstimation,
     GLPNImageProcessorPil,
+    PromptDepthAnythingConfig,
+    PromptDepthAnythingForDepthEstimation,
+    PromptDepthAnythingImageProcessorPil,
     ZoeDepthConfig,
     ZoeDepthForDepthEstimation,
     ZoeDepthImageProcessorPil,
@@ -46,6 +51,40 @@ def depth_anything(folder: Path, **options: object) -> None:
     )  # fmt: skip
     DepthAnythingForDepthEstimation(config).save_pretrained(folder)
     DPTImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
+
+
+def prompt_depth_anything(folder: Path) -> None:
+    backbone = Dinov2Config(
+        image_size=28, patch_size=14, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    config = PromptDepthAnythingConfig(
+        backbone_config=backbone, patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[4, 4, 8, 8],
+        fusion_hidden_size=8, head_hidden_size=8,
+    )  # fmt: skip
+    PromptDepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    processor = PromptDepthAnythingImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14)
+    processor.save_pretrained(folder)
+
+
+def depth_pro(folder: Path) -> None:
+    vision = {
+        "model_type": "dinov2", "image_size": 16, "patch_size": 4, "num_hidden_layers": 4, "hidden_size": 8,
+        "num_attention_heads": 2, "mlp_ratio": 2,
+    }  # fmt: skip
+    config = DepthProConfig(
+        fusion_hidden_size=8, patch_size=16, intermediate_hook_ids=[1, 0], intermediate_feature_dims=[8, 8],
+        scaled_images_ratios=[0.5, 1.0], scaled_images_overlap_ratios=[0.0, 0.2], scaled_images_feature_dims=[8, 8],
+        use_fov_model=True, num_fov_head_layers=1, image_model_config=vision, patch_model_config=vision,
+        fov_model_config=vision,
+    )  # fmt: skip
+    DepthProForDepthEstimation(config).save_pretrained(folder)
+    # Its own processor cannot be built without torchvision; this is what it saves.
+    settings = {
+        "image_processor_type": "DepthProImageProcessor", "size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3, "do_resize": True, "do_rescale": True, "do_normalize": True, "rescale_factor": 1 / 255,
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
 
 
 def dpt(folder: Path) -> None:
@@ -91,6 +130,8 @@ KINDS: dict[str, tuple[Callable[[Path], None], bool]] = {
     "dpt": (dpt, False),
     "zoedepth": (zoedepth, True),
     "glpn": (glpn, True),
+    "depth_pro": (depth_pro, True),
+    "prompt_depth_anything": (prompt_depth_anything, True),
     "embedded": (embedded, True),
 }
 
@@ -117,7 +158,7 @@ class FakeModel:
     device = "cpu"
 
     def __init__(self, kind: str, **outputs: Tensor) -> None:
-        self.config, self.outputs = SimpleNamespace(model_type=kind), outputs
+        self.config, self.outputs = SimpleNamespace(model_type=kind, backbone_config=None), outputs
 
     def eval(self) -> FakeModel:
         return self
@@ -194,12 +235,54 @@ def test_dpt_on_dinov2_gives_metres() -> None:
     assert output_of(SimpleNamespace(model_type="dpt", backbone_config=None)) is Output.DISPARITY
 
 
-@pytest.mark.parametrize(
-    ("kind", "message"), [("prompt_depth_anything", "sensor"), ("chmv2", "trees"), ("resnet", "known types: .*dpt")]
-)
+@pytest.mark.parametrize(("kind", "message"), [("chmv2", "trees"), ("resnet", "known types: .*dpt")])
 def test_unsuited_models_are_refused(kind: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         output_of(SimpleNamespace(model_type=kind))
+
+
+def test_depth_pro_tells_the_field_of_view_unless_it_is_absurd() -> None:
+    inverse, picture = torch.full((1, 28, 28), 0.25), torch.rand(1, 30, 40, 3)
+    for degrees, expected in ((75.0, 75.0), (-2.0, None), (179.0, None)):
+        estimator = estimator_that_sees("depth_pro", predicted_depth=inverse, field_of_view=torch.tensor([degrees]))
+        assert estimator.estimates_fov
+        assert estimator(picture).fov_x_degrees == expected
+    assert not estimator_that_sees("glpn", predicted_depth=inverse).estimates_fov
+
+
+def slanted_wall(height: int = 40, width: int = 60) -> Tensor:
+    return torch.linspace(2.0, 6.0, width).expand(height, -1)
+
+
+@pytest.mark.parametrize("outliers", [0.0, 0.2])
+def test_known_depth_shows_the_shift_of_disparity(outliers: float) -> None:
+    depth = slanted_wall()
+    disparity = 3.0 / depth + 1.7
+    estimator = estimator_that_sees("dpt", predicted_depth=disparity[None])
+    known = torch.zeros_like(depth, dtype=torch.bool)
+    known[:, :25] = True
+    given = depth.clone()
+    wrong = torch.rand(depth.shape, generator=torch.Generator().manual_seed(0)) < outliers
+    given[wrong] *= 3
+    given[0, 0] = torch.inf
+    completed = estimator.complete(torch.rand(1, 40, 60, 3), given[None], known[None]).depth[0]
+    torch.testing.assert_close(completed, depth, rtol=0.02, atol=0)
+    guessed = estimator(torch.rand(1, 40, 60, 3)).depth[0]
+    assert (guessed / guessed[0, 0] * depth[0, 0] - depth).abs().max() > 0.5, "which a picture alone does not show"
+
+
+def test_disparity_that_contradicts_the_known_gives_its_distance_only() -> None:
+    depth = slanted_wall()
+    estimator = estimator_that_sees("dpt", predicted_depth=depth[None])  # rises where disparity should fall
+    completed = estimator.complete(torch.rand(1, 40, 60, 3), depth[None], torch.ones_like(depth, dtype=torch.bool)[None])
+    assert bool((completed.depth > 0).all())
+    assert 1 < completed.depth.median() < 10
+
+
+def test_without_anything_known_disparity_is_completed_as_it_is_estimated() -> None:
+    estimator = estimator_that_sees("dpt", predicted_depth=torch.rand(1, 40, 60))
+    picture, nothing = torch.rand(1, 40, 60, 3), torch.zeros(1, 40, 60, dtype=torch.bool)
+    torch.testing.assert_close(estimator.complete(picture, torch.zeros(1, 40, 60), nothing).depth, estimator(picture).depth)
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (1, 3, 4, 5), (0, 4, 5, 3)])

@@ -1,0 +1,47 @@
+"""Depth models that sharpen a coarse map which they are given with the picture (Prompt Depth Anything, Lin et al. 2025)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.depth.agreement import agree
+from splatmem.depth.huggingface import HuggingFaceDepth
+from splatmem.depth.protocol import DepthEstimator, DepthPrediction
+
+PROMPT_HEIGHT = 192  # rows of the maps that the models were trained with
+
+
+class PromptedDepth:
+    """The map comes from another estimator, brought into line with what is known where something is."""
+
+    def __init__(self, model: HuggingFaceDepth, base: DepthEstimator) -> None:
+        self.model, self.base, self.name = model, base, model.name
+
+    def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
+        base = self.base(images, fov_x_degrees=fov_x_degrees)
+        return DepthPrediction(self._sharpened(images, base.depth), base.metric, base.fov_x_degrees)
+
+    def complete(
+        self,
+        images: Float[Tensor, "t h w 3"],
+        known_depth: Float[Tensor, "t h w"],
+        known: Bool[Tensor, "t h w"],
+        *,
+        fov_x_degrees: float | None = None,
+    ) -> DepthPrediction:
+        base = self.base(images, fov_x_degrees=fov_x_degrees)
+        dense = torch.stack([agree(*maps).depth for maps in zip(base.depth, known_depth, known, strict=True)])
+        return DepthPrediction(self._sharpened(images, dense), base.metric, base.fov_x_degrees)
+
+    def _sharpened(self, images: Float[Tensor, "t h w 3"], dense: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:
+        """The model's depth, given a whole map as prompt; sky stays sky."""
+        sky = torch.isinf(dense)
+        farthest = torch.where(sky, 0.0, dense).amax((1, 2), keepdim=True)
+        solid = torch.where(sky, farthest.clamp_min(1e-3), dense)
+        height, width = solid.shape[1:]
+        size = (min(height, PROMPT_HEIGHT), max(1, round(width * min(height, PROMPT_HEIGHT) / height)))
+        prompt = F.interpolate(solid[:, None], size=size, mode="nearest-exact")
+        return torch.where(sky, torch.inf, self.model.prompted(images, prompt))
