@@ -149,7 +149,8 @@ def test_any_model_gives_depth_at_the_size_of_the_pictures(kind: str, tmp_path: 
     assert prediction.depth.shape == (5, 45, 71)
     assert prediction.depth.dtype == torch.float32
     assert bool((prediction.depth > 0).all())
-    torch.testing.assert_close(estimator(images[4:]).depth, prediction.depth[4:], rtol=1e-3, atol=1e-4)
+    alone = estimator(images[4:], fov_x_degrees=60.0)
+    torch.testing.assert_close(alone.depth, prediction.depth[4:], rtol=1e-3, atol=1e-4)
 
 
 class FakeModel:
