@@ -182,12 +182,13 @@ std::vector<TestScene> odd_scenes() {
 // ---- drawing ------------------------------------------------------------------------------------------------------------
 
 struct Result {
-    Floats image, alpha, means, quats, scales, opacities, colors, harmonics;
+    Floats image, alpha, means, quats, scales, opacities, colors, harmonics, viewmat, center;
 
     std::vector<std::pair<const char*, const Floats*>> arrays() const {
         return {{"image", &image}, {"alpha", &alpha}, {"gradient of means", &means}, {"gradient of quats", &quats},
                 {"gradient of scales", &scales}, {"gradient of opacities", &opacities}, {"gradient of colors", &colors},
-                {"gradient of harmonics", &harmonics}};
+                {"gradient of harmonics", &harmonics}, {"gradient of the camera", &viewmat},
+                {"gradient of its centre", &center}};
     }
 };
 
@@ -226,7 +227,8 @@ Result draw(const TestScene& s, int threads) {
     const size_t pixels = static_cast<size_t>(s.width) * s.height, values = pixels * channels;
     const Floats background(channels, 0.25f);
     Result r{Floats(values),           Floats(pixels),             Floats(s.means.size()),  Floats(s.quats.size()),
-             Floats(s.scales.size()), Floats(s.opacities.size()), Floats(s.colors.size()), Floats(s.harmonics.size())};
+             Floats(s.scales.size()), Floats(s.opacities.size()), Floats(s.colors.size()), Floats(s.harmonics.size()),
+             Floats(16),               Floats(3)};
     const splatmem::DrawnView view(
         camera, scene, {r.image.data(), r.alpha.data(), background.data()}, splatmem::RenderSettings{true, threads});
 
@@ -234,14 +236,17 @@ Result draw(const TestScene& s, int threads) {
     Floats grad_image(values), grad_alpha(pixels);
     for (float& g : grad_image) g = random.uniform(-1, 1);
     for (float& g : grad_alpha) g = random.uniform(-1, 1);
-    splatmem::SceneGradients gradients{};
+    splatmem::Gradients gradients{};
     gradients.means = r.means.data();
     gradients.quats = r.quats.data();
     gradients.scales = r.scales.data();
     gradients.opacities = r.opacities.data();
     gradients.harmonics = r.harmonics.data();
     gradients.colors = r.colors.data();
-    view.backward(scene, {r.image.data(), r.alpha.data(), grad_image.data(), grad_alpha.data()}, gradients, threads);
+    gradients.viewmat = r.viewmat.data();
+    gradients.center = r.center.data();
+    const splatmem::ImageIn loss{r.image.data(), r.alpha.data(), grad_image.data(), grad_alpha.data()};
+    view.backward(scene, loss, gradients, threads);
     return r;
 }
 
