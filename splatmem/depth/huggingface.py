@@ -77,7 +77,9 @@ class HuggingFaceDepth:
             model = AutoModelForDepthEstimation.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
             )
-            return HuggingFaceDepth(model.to(device), processor, Path(source).name)
+            # Convolutions are faster with the channels last, depthwise ones by half.
+            model = model.to(device, memory_format=torch.channels_last)
+            return HuggingFaceDepth(model, processor, Path(source).name)
 
         return load_model(source, "depth model", load)
 
@@ -262,6 +264,7 @@ def _opened(sky: Bool[Tensor, "t h w"], radius: int) -> Bool[Tensor, "t h w"]:
         return sky
 
     def dilated(mask: Tensor) -> Tensor:
-        return F.max_pool2d(mask[:, None].float(), 2 * radius + 1, stride=1, padding=radius)[:, 0] > 0
+        wide = F.max_pool2d(mask[:, None].float(), (1, 2 * radius + 1), stride=1, padding=(0, radius))
+        return F.max_pool2d(wide, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[:, 0] > 0
 
     return dilated(~dilated(~sky))

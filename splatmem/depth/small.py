@@ -108,9 +108,10 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
 
 def _low_pass(maps: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
     """Three box filters in a row: nearly a Gaussian."""
-    maps = maps[:, None]
+    maps, side = maps[:, None], 2 * radius + 1
     for _ in range(3):
-        maps = F.avg_pool2d(F.pad(maps, (radius,) * 4, mode="replicate"), 2 * radius + 1, stride=1)
+        padded = F.pad(maps, (radius,) * 4, mode="replicate")
+        maps = F.avg_pool2d(F.avg_pool2d(padded, (1, side), stride=1), (side, 1), stride=1)
     return maps[:, 0]
 
 
