@@ -23,9 +23,12 @@ from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
 from torch import Tensor, nn
 
 HELD_OUT_ROOMS = 24
-CROP = (128, 192)  # training height and width
+WHOLE = (144, 216)  # height and width at which a picture's structure is learnt: most of the picture, reduced
+DETAIL = (192, 288)  # and its detail: a part of the picture at about its own size
+WHOLE_SHARE, DETAIL_SHARE = (0.65, 1.0), (0.6, 0.9)  # of the picture's height
 FROZEN_BLOCKS = 5  # of the encoder: its generic first layers, where most of the time would go
 MIN_DEPTH, MAX_DEPTH = 0.1, 60.0
+GRADIENT_WEIGHT = 0.4
 
 
 @dataclass
@@ -40,6 +43,8 @@ class Options:
     threads: int = 1
     views: int = 4
     """Views taken from each clip."""
+    bfloat16: bool = False
+    """Convolutions in bfloat16: faster where the processor has instructions for it."""
     encoder: Path | None = None
     """ImageNet weights of EfficientNet-Lite0 (.pth) to start from."""
     start: Path | None = None
@@ -73,23 +78,30 @@ def load_frames(options: Options) -> tuple[dict[str, Tensor], dict[str, Tensor]]
     return stacked(parts[False]), stacked(parts[True])
 
 
-def augmented_batch(frames: dict[str, Tensor], size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Random crops, mirrored, with photographic damage: rgb -1..1 ``[b, 3, h, w]``, depth in metres with 0 = sky."""
+def augmented_batch(
+    frames: dict[str, Tensor], size: int, rng: np.random.Generator, crop: tuple[int, int], share: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """Random crops, mirrored, with photographic damage: rgb -1..1 ``[b, 3, h, w]``, depth in metres with 0 = sky.
+
+    Args:
+        crop: height and width that the crops are brought to.
+        share: smallest and largest height of a crop before, relative to the picture's.
+    """
     pictures, depths = [], []
     for index in rng.integers(len(frames["rgb"]), size=size):
         rgb, depth = frames["rgb"][index], frames["depth"][index].float() / 1000
         height, width = depth.shape
-        crop_height = int(height * rng.uniform(0.6, 1.0))
+        crop_height = int(height * rng.uniform(*share))
         crop_width = min(width, int(crop_height * rng.uniform(1.2, 1.78)))
         top, left = rng.integers(height - crop_height + 1), rng.integers(width - crop_width + 1)
         window = (slice(top, top + crop_height), slice(left, left + crop_width))
-        picture = Image.fromarray(rgb[window].numpy()).resize(CROP[::-1], Image.Resampling.BICUBIC)
+        picture = Image.fromarray(rgb[window].numpy()).resize(crop[::-1], Image.Resampling.BICUBIC)
         if rng.random() < 0.4:
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=int(rng.integers(30, 90)))
             picture = Image.open(buffer)
         pictures.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
-        depths.append(F.interpolate(depth[window][None, None], size=CROP, mode="nearest")[0, 0])
+        depths.append(F.interpolate(depth[window][None, None], size=crop, mode="nearest")[0, 0])
     x, depth = torch.stack(pictures), torch.stack(depths)
     if rng.random() < 0.5:
         x, depth = x.flip(-1), depth.flip(-1)
@@ -116,7 +128,7 @@ def depth_loss(log_depth: Tensor, sky_logits: Tensor, depth: Tensor) -> Tensor:
         part, valid = residual[:, ::stride, ::stride], weight[:, ::stride, ::stride]
         for axis in (1, 2):
             both = valid.narrow(axis, 1, valid.shape[axis] - 1) * valid.narrow(axis, 0, valid.shape[axis] - 1)
-            loss = loss + 0.2 * (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp_min(1)
+            loss = loss + GRADIENT_WEIGHT * (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp_min(1)
     return loss + 0.1 * F.binary_cross_entropy_with_logits(sky_logits, sky.float())
 
 
@@ -127,7 +139,7 @@ def validate(model: SmallDepthForDepthEstimation, frames: dict[str, Tensor], lim
     every = max(1, len(frames["rgb"]) // limit)
     for rgb, depth in zip(frames["rgb"][::every], frames["depth"][::every].float() / 1000, strict=True):
         x = rgb.permute(2, 0, 1)[None].float() / 127.5 - 1
-        predicted = model.log_depth_and_sky(x)[0][0]
+        predicted = model(x).predicted_depth[0].log()
         near = depth > 0
         ratio = predicted[near] - depth[near].log()
         ratio = (ratio - ratio.median()).exp()
@@ -180,8 +192,13 @@ def train(options: Options) -> None:
         fall = 1.0 if progress < 0.5 else 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - 0.5) / 0.5))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * min(1.0, (step + 1) / 100) * fall
-        x, depth = augmented_batch(frames, options.batch, rng)
-        loss = depth_loss(*model.log_depth_and_sky(x.contiguous(memory_format=torch.channels_last)), depth)
+        if step % 2:
+            x, depth = augmented_batch(frames, options.batch // 2, rng, DETAIL, DETAIL_SHARE)
+        else:
+            x, depth = augmented_batch(frames, options.batch, rng, WHOLE, WHOLE_SHARE)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.bfloat16):
+            log_depth, sky_logits = model.log_depth_and_sky(x.contiguous(memory_format=torch.channels_last))
+        loss = depth_loss(log_depth.float(), sky_logits.float(), depth)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -67,9 +67,9 @@ def test_batches_keep_picture_and_depth_together(tool: ModuleType) -> None:
     """Of a picture whose brightness is its depth, crops still are."""
     ramp = torch.linspace(0, 1, 256).expand(144, 256)
     frames = {"rgb": (ramp[None, ..., None] * 255).byte().expand(1, 144, 256, 3), "depth": (1000 + ramp[None] * 5000).int()}
-    rgb, depth = tool.augmented_batch(frames, 6, np.random.default_rng(0))
-    assert rgb.shape == (6, 3, *tool.CROP)
-    assert depth.shape == (6, *tool.CROP)
+    rgb, depth = tool.augmented_batch(frames, 6, np.random.default_rng(0), (64, 96), (0.6, 1.0))
+    assert rgb.shape == (6, 3, 64, 96)
+    assert depth.shape == (6, 64, 96)
     assert rgb.abs().max() <= 1
     for picture, truth in zip(rgb.mean(1), depth, strict=True):
         together = torch.corrcoef(torch.stack([picture.flatten(), truth.flatten()]))[0, 1]
@@ -96,7 +96,8 @@ def test_run_resume_export(
     tool: ModuleType, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tool, "HELD_OUT_ROOMS", 1)
-    monkeypatch.setattr(tool, "CROP", (64, 96))
+    monkeypatch.setattr(tool, "WHOLE", (64, 96))
+    monkeypatch.setattr(tool, "DETAIL", (64, 96))
     out = tmp_path / "run"
 
     def options(**changes: object):
