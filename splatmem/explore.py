@@ -21,7 +21,7 @@ from splatmem.gravity import estimate_down
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
-from splatmem.inpaint.surroundings import Look, Surroundings, imagine_surroundings
+from splatmem.inpaint.surroundings import Surroundings, imagine_surroundings
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_run, plan_window
 from splatmem.surface import surface_normals
@@ -66,8 +66,6 @@ class ExploreState:
     """Frame numbers of the film; those of a video model's windows may lie between its frames."""
     border_steps: list[float] = field(default_factory=list)
     finished: bool = False
-    seed: int | None = None
-    """Of the surroundings, so that a continuation imagines the same."""
 
     @property
     def generated_frames(self) -> int:
@@ -120,12 +118,10 @@ def explore(
     walk = Walk.along(path, memory.scale) if inpainter.continuous else Walk.every_frame(path)
     share = settings.max_video_share if inpainter.continuous else settings.max_generated_share
     limit = int(share * len(walk.cameras))
-    if state.seed is None:
-        state.seed = int(torch.randint(2**31, (1,), generator=generator))
     surroundings = None
     if inpainter.wants_surroundings:
         with clock.stage("fill"):
-            surroundings = imagine(memory.first_only(), path, state.seed)
+            surroundings = imagine(memory.first_only(), path)
     while not state.finished:
         with clock.stage("read"):
             made = [position for window in state.windows for position in window]
@@ -299,17 +295,9 @@ def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tens
     return torch.where(back, torch.minimum(depth, SKIN * now.depth[0]), depth)
 
 
-def imagine(memory: SpatialMemory, path: Cameras, seed: int) -> Surroundings:
+def imagine(memory: SpatialMemory, path: Cameras) -> Surroundings:
     """What may lie all around, given what the memory shows: a guess that every window starts from."""
-
-    def look(cameras: Cameras) -> Look:
-        reading = memory.read(cameras)
-        return Look(reading.rgb, reading.depth, reading.known)
-
-    camera = memory.views[0].camera
-    cameras = Cameras.cat([camera.resized(path.width, path.height), path])
-    generator = torch.Generator().manual_seed(seed)
-    return imagine_surroundings(look, fit_layout(memory, path), camera.centers[0], cameras, generator)
+    return imagine_surroundings(memory, fit_layout(memory, path), path, memory.down())
 
 
 def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:

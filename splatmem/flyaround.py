@@ -173,7 +173,6 @@ def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:
         "windows": run.state.windows,
         "border_steps": run.state.border_steps,
         "finished": run.state.finished,
-        "seed": run.state.seed,
         "generator": run.generator.get_state().tolist(),
         "coverage": run.coverage,
         "notes": run.notes,
@@ -204,7 +203,7 @@ def resume_run(folder: Path, options: FlyaroundOptions, clock: StageClock, start
     cameras = Cameras(torch.tensor(path["world_to_cam"]), torch.tensor(path["intrinsics"]), *path["size"])
     generator = torch.Generator()
     generator.set_state(torch.tensor(progress["generator"], dtype=torch.uint8))
-    state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"], progress["seed"])
+    state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"])
     earlier = progress["seconds"].pop("total", 0.0)
     for name, seconds in progress["seconds"].items():
         clock.seconds[name] += seconds

@@ -30,7 +30,8 @@ class RecordingInpainter:
         self.given.append(partial)
         grey = torch.full_like(partial.rgb, 0.5)
         assert partial.surroundings is not None
-        return FilledFrames(keep_known(partial, grey), partial.surroundings.render(partial.cameras).depth)
+        proposal = partial.surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
+        return FilledFrames(keep_known(partial, grey), proposal.depth)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
     memory = explored[0].first_only()
     cameras = room_turn[[2, 3, 4]]
     reading = memory.read(cameras)
-    surroundings = imagine(memory, room_turn, seed=0)
+    surroundings = imagine(memory, room_turn)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
     inpainter = load_inpainter("embedded", steps=1)
     filled = inpainter(partial, generator=torch.Generator().manual_seed(1))

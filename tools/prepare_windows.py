@@ -1,7 +1,8 @@
 """Turns rendered clips into training windows for the embedded inpainter.
 
 From each clip a few views play what the memory has seen; their points are splatted into four other views, which gives
-the partial frames; the room layout fitted to the same points gives the proposal. Shards are .npz files of windows.
+the partial frames. The first view's points, mirrored all around, and the room layout fitted to all points give the proposal, as
+in the loop. Shards are .npz files of windows.
 
     python tools/prepare_windows.py --clips clips --out windows
 """
@@ -19,7 +20,10 @@ import torch
 import torch.nn.functional as F
 import tyro
 from splatmem.cameras import Cameras
+from splatmem.gravity import estimate_down
 from splatmem.inpaint.layout import fit_room_layout
+from splatmem.inpaint.mirroring import Sector, mirrored_points
+from splatmem.inpaint.surroundings import propose
 from splatmem.surface import surface_normals
 from torch import Tensor
 
@@ -128,15 +132,27 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
     keep = near[sample]
     if keep.float().mean() < 0.3:
         return None
+    down = estimate_down(colours[0], seen[0]) @ seen.world_to_cam[0, :3, :3]
     layout = fit_room_layout(
         points[sample][keep],
         normals[sample][keep],
         colours[sample][keep],
         torch.cat([seen.centers, wanted.centers]),
+        down,
     )
     cameras = wanted.resized(options.width, options.height)
-    proposal = layout.render(cameras)
     partial_rgb, partial_depth, known = splat(points.reshape(-1, 3), colours.reshape(-1, 3), cameras)
+    sector, first = Sector.of(seen[0], down), points[0].reshape(-1, 3)
+    inside = sector.holds(first)
+    copies = mirrored_points(first[inside], sector)
+    inside_rgb = colours[0].reshape(-1, 3)[inside].repeat(len(copies), 1)
+    copied_rgb, copied_depth, covered = splat(copies.reshape(-1, 3), inside_rgb, cameras)
+    proposal = propose(
+        torch.where(known[..., None], partial_rgb, copied_rgb),
+        torch.where(known, partial_depth, copied_depth),
+        known | covered,
+        layout.render(cameras),
+    )
     unknown_share = 1 - known.float().mean()
     if unknown_share < 0.08:
         return None
@@ -151,8 +167,8 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
         "known": known.numpy(),
         "proposal_rgb": (proposal.rgb.clamp(0, 1) * 255).round().byte().numpy(),
         "proposal_depth": proposal.depth.half().numpy(),
-        "position": (proposal.position * 127).round().to(torch.int8).numpy(),
-        "direction": (proposal.direction * 127).round().to(torch.int8).numpy(),
+        "covered": proposal.covered.numpy(),
+        "place": (proposal.place * 127).round().to(torch.int8).numpy(),
     }
 
 

@@ -193,7 +193,7 @@ def train(options: Options) -> None:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * min(1.0, (step + 1) / 100) * fall
         if step % 2:
-            x, depth = augmented_batch(frames, options.batch // 2, rng, DETAIL, DETAIL_SHARE)
+            x, depth = augmented_batch(frames, max(1, options.batch // 2), rng, DETAIL, DETAIL_SHARE)
         else:
             x, depth = augmented_batch(frames, options.batch, rng, WHOLE, WHOLE_SHARE)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.bfloat16):

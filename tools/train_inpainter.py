@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from splatmem.inpaint.rgbd_pipeline import NOISE_SCALE, RGBDInpaintPipeline, encode_depth, make_scheduler
-from splatmem.inpaint.rgbd_unet import RGBDWindowUNet
+from splatmem.inpaint.rgbd_pipeline import NOISE_SCALE, RGBDInpaintPipeline, encode_depth, make_scheduler, support_of
+from splatmem.inpaint.rgbd_unet import KNOWN_SUPPORT, RGBDWindowUNet
 from torch import Tensor
 
 
@@ -31,6 +31,10 @@ class Options:
     learning_rate: float = 8e-4
     threads: int = 1
     channels: tuple[int, int, int] = (32, 80, 160)
+    bfloat16: bool = False
+    """Convolutions in bfloat16: faster where the processor has instructions for it."""
+    start: Path | None = None
+    """An exported pipeline folder to go on from."""
     seed: int = 0
     export: Path | None = None
     """Write the averaged weights as a diffusers pipeline folder and stop."""
@@ -66,9 +70,13 @@ class Batch:
 
     clean: Tensor
     partial: Tensor
-    known: Tensor
+    support: Tensor
     proposal: Tensor
     geometry: Tensor
+
+    @property
+    def unknown(self) -> Tensor:
+        return (self.support < KNOWN_SUPPORT).float()
 
     @staticmethod
     def from_arrays(arrays: dict[str, Tensor]) -> Batch:
@@ -79,36 +87,35 @@ class Batch:
             colour = rgb.permute(0, 1, 4, 2, 3).float() / 127.5 - 1
             return torch.cat([colour, encode_depth(depth.float(), scale)[:, :, None]], dim=2)
 
-        geometry = torch.cat([arrays["position"], arrays["direction"]], dim=-1)
         return Batch(
             clean=rgbd(arrays["rgb"], arrays["depth"]),
             partial=rgbd(arrays["partial_rgb"], arrays["partial_depth"]),
-            known=arrays["known"][:, :, None].float(),
+            support=support_of(arrays["known"], arrays["covered"]),
             proposal=rgbd(arrays["proposal_rgb"], proposal_depth),
-            geometry=geometry.permute(0, 1, 4, 2, 3).float() / 127,
+            geometry=arrays["place"].permute(0, 1, 4, 2, 3).float() / 127,
         )
 
     def augmented(self, rng: np.random.Generator) -> Batch:
         """Mirrored, colours permuted and scaled, frames in reverse order: each at random, for the whole batch."""
         pictures = [self.clean, self.partial, self.proposal]
-        known, geometry = self.known, self.geometry
+        support, geometry = self.support, self.geometry
         if rng.random() < 0.5:
-            pictures, known, geometry = [p.flip(-1) for p in pictures], known.flip(-1), geometry.flip(-1)
+            pictures, support, geometry = [p.flip(-1) for p in pictures], support.flip(-1), geometry.flip(-1)
             geometry = geometry * torch.tensor([-1.0, 1, 1, -1, 1, 1])[:, None, None]
         if rng.random() < 0.5:
-            pictures, known, geometry = [p.flip(1) for p in pictures], known.flip(1), geometry.flip(1)
+            pictures, support, geometry = [p.flip(1) for p in pictures], support.flip(1), geometry.flip(1)
         if rng.random() < 0.3:
             order = [*rng.permutation(3).tolist(), 3]
             pictures = [p[:, :, order] for p in pictures]
-        gain = torch.from_numpy(rng.uniform(0.75, 1.2, (len(known), 1, 3, 1, 1)).astype(np.float32))
+        gain = torch.from_numpy(rng.uniform(0.75, 1.2, (len(support), 1, 3, 1, 1)).astype(np.float32))
         adjusted = []
         for picture in pictures:
             colour = ((picture[:, :, :3] + 1) * gain - 1).clamp(-1, 1)
             adjusted.append(torch.cat([colour, picture[:, :, 3:]], dim=2))
-        return Batch(adjusted[0], adjusted[1], known, adjusted[2], geometry)
+        return Batch(adjusted[0], adjusted[1], support, adjusted[2], geometry)
 
 
-def loss_terms(model: RGBDWindowUNet, batch: Batch, sigma: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def loss_terms(model: RGBDWindowUNet, batch: Batch, sigma: Tensor, noise: Tensor, bfloat16: bool) -> tuple[Tensor, Tensor]:
     """Training loss, and the mean squared error of the unknown pixels for the log.
 
     The path from proposal plus noise to the clean window is straight (rectified flow, Liu et al. 2022), the model
@@ -117,10 +124,11 @@ def loss_terms(model: RGBDWindowUNet, batch: Batch, sigma: Tensor, noise: Tensor
     level = sigma[:, None, None, None, None]
     start = batch.proposal + NOISE_SCALE * noise
     noisy = (1 - level) * batch.clean + level * start
-    predicted = model(noisy, sigma, batch.proposal, batch.partial, batch.known, batch.geometry)
-    unknown = 1 - batch.known
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+        predicted = model(noisy, sigma, batch.proposal, batch.partial, batch.support, batch.geometry)
+    unknown = batch.unknown
     error = (predicted - batch.clean) ** 2
-    weight = unknown + 0.05 * batch.known
+    weight = unknown + 0.05 * (1 - unknown)
     loss = (weight * error / level.clamp_min(0.25) ** 2).sum() / (4 * weight.sum())
     # Edges and textures: the same on differences between neighbours, which plain squares neglect.
     for axis in (-1, -2):
@@ -137,12 +145,12 @@ def validate(model: RGBDWindowUNet, windows: WindowSet, limit: int = 48) -> dict
     sums: dict[str, list[float]] = {}
     for first in range(0, min(limit, len(windows)), 8):
         batch = windows.batch(torch.arange(first, min(first + 8, len(windows))))
-        unknown = 1 - batch.known
+        unknown = batch.unknown
         candidates = {"proposal": batch.proposal}
         for steps in (1, 4):
             generator = torch.Generator().manual_seed(first)
             candidates[f"steps{steps}"] = pipeline.sample(
-                batch.proposal, batch.partial, batch.known, batch.geometry, steps=steps, generator=generator
+                batch.proposal, batch.partial, batch.support, batch.geometry, steps=steps, generator=generator
             )
         for name, picture in candidates.items():
             squares = (unknown * (picture - batch.clean) ** 2).sum((1, 3, 4)) / unknown.sum((1, 3, 4)).clamp_min(1)
@@ -158,7 +166,11 @@ def train(options: Options) -> None:
     rng = np.random.default_rng(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.pt"
-    model = RGBDWindowUNet(channels=options.channels).to(memory_format=torch.channels_last)
+    if options.start is None:
+        model = RGBDWindowUNet(channels=options.channels)
+    else:
+        model = RGBDWindowUNet.from_pretrained(options.start, subfolder="unet", torch_dtype=torch.float32)
+    model = model.to(memory_format=torch.channels_last).train()
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     step, spent = 0, 0.0
@@ -187,7 +199,7 @@ def train(options: Options) -> None:
         # Sampling starts at sigma = 1 and few steps are taken, so the noisy end gets most of the training.
         sigma = torch.from_numpy(rng.beta(1.6, 0.9, options.batch).astype(np.float32)).clamp_min(0.02)
         sigma[rng.random(options.batch) < 0.25] = 1.0
-        loss, error = loss_terms(model, batch, sigma, torch.randn_like(batch.clean))
+        loss, error = loss_terms(model, batch, sigma, torch.randn_like(batch.clean), options.bfloat16)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -145,14 +145,13 @@ def film_without_memory(
     """
     throw_away, clock, started = begun.copy(), StageClock(), time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
-    guess = int(torch.randint(2**31, (1,), generator=generator))
     with clock.stage("render"):
         reading = throw_away.read(path[0])
     frames, depths = [shown(reading)], [reading.depth]
     gaussians, size = len(throw_away.gaussians), throw_away.nbytes
     for first in range(1, len(path), inpainter.window_frames):
         cameras = path[slice(first, first + inpainter.window_frames)]
-        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, generator, guess, clock)
+        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, generator, clock)
         frames.append(rgb)
         depths.append(depth)
         if first + len(cameras) < len(path):
@@ -177,12 +176,11 @@ def _next_frames(
     inpainter: VideoInpainter,
     estimate_depth: DepthEstimator,
     generator: torch.Generator,
-    guess: int,
     clock: StageClock,
 ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
     """One window as the loop would fill it, joined to the known as the loop would join it."""
     with clock.stage("fill"):
-        surroundings = imagine(memory, cameras, guess)
+        surroundings = imagine(memory, cameras)
     with clock.stage("read"):
         reading = memory.read(cameras)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)

@@ -1,4 +1,4 @@
-"""The embedded inpainter: the surroundings propose; a small diffusion model revises the proposal to fit what is known."""
+"""The embedded inpainter: the surroundings propose; a small diffusion model revises what nothing was copied for."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.inpaint.layout import LayoutReading
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.inpaint.rgbd_pipeline import RGBDInpaintPipeline
-from splatmem.inpaint.surroundings import Surroundings
+from splatmem.inpaint.surroundings import Proposal, Surroundings
 
 SAMPLE_WIDTH = 64
 SIZE_STEP = 4
 DEFAULT_STEPS = 2
-STRENGTH = 0.35  # share of the diffusion that the proposal goes through
+STRENGTH = 0.7  # share of the diffusion that the proposal goes through
+COPIES_REVISED = 0.0  # how much of the model's change is taken over where something was copied: that is sharp, the model is not
 LARGEST_CHANGE = 0.7  # of log depth: the model corrects the proposal's depth, it does not replace it
 
 
@@ -61,18 +61,18 @@ class EmbeddedInpainter:
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
         """One window of at most ``window_frames`` frames."""
         height, width = _sample_size(partial.cameras)
-        proposal = surroundings.render(partial.cameras)
+        proposal = surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
         everywhere = torch.ones_like(partial.known)
         small_rgb, small_depth, _ = _shrink(proposal.rgb, proposal.depth, everywhere, height, width)
         rgb, depth, known = _shrink(partial.rgb, partial.depth, partial.known, height, width)
-        place = surroundings.layout.render(partial.cameras.resized(width, height))
         revised_rgb, revised_depth = self.pipeline(
             small_rgb,
             small_depth,
             rgb,
             depth,
             known,
-            torch.cat([place.position, place.direction], dim=-1),
+            _area(proposal.covered[:, None].float(), height, width)[:, 0] >= 0.5,
+            _area(proposal.place.permute(0, 3, 1, 2), height, width).permute(0, 2, 3, 1),
             num_inference_steps=self.steps,
             strength=STRENGTH,
             generator=generator,
@@ -91,24 +91,28 @@ def _shrink(
 ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"], Bool[Tensor, "t h w"]]:
     """Frames at the small size: means of the known pixels (of the inverse, for depth); known where they fill half a cell."""
 
-    def area(x: Tensor) -> Tensor:
-        return F.interpolate(x, size=(height, width), mode="area")
-
     weight = known[:, None].float()
-    share = area(weight)
+    share = _area(weight, height, width)
     inverse = torch.where(known, 1 / depth.clamp_min(1e-4), 0.0)[:, None]
-    mean = area(torch.where(known[:, None], rgb.permute(0, 3, 1, 2), 0.0)) / share.clamp_min(1e-4)
-    return mean.permute(0, 2, 3, 1), (share / area(inverse).clamp_min(1e-6))[:, 0], share[:, 0] >= 0.5
+    mean = _area(torch.where(known[:, None], rgb.permute(0, 3, 1, 2), 0.0), height, width) / share.clamp_min(1e-4)
+    harmonic = share / _area(inverse, height, width).clamp_min(1e-6)
+    return mean.permute(0, 2, 3, 1), harmonic[:, 0], share[:, 0] >= 0.5
+
+
+def _area(x: Float[Tensor, "t c H W"], height: int, width: int) -> Float[Tensor, "t c h w"]:
+    return F.interpolate(x, size=(height, width), mode="area")
 
 
 def _revised(
-    proposal: LayoutReading, change: Float[Tensor, "t h w 3"], stretch: Float[Tensor, "t h w"]
+    proposal: Proposal, change: Float[Tensor, "t h w 3"], stretch: Float[Tensor, "t h w"]
 ) -> tuple[Float[Tensor, "t H W 3"], Float[Tensor, "t H W"]]:
-    """The sharp proposal with the model's smooth changes of its colour and log depth."""
+    """The sharp proposal with the model's smooth changes of its colour and log depth: whole in the gaps, less in copies."""
+    height, width = proposal.depth.shape[1:]
 
-    def up(x: Tensor) -> Tensor:
-        return F.interpolate(x, size=proposal.depth.shape[1:], mode="bicubic", align_corners=False)
+    def up(x: Float[Tensor, "t c h w"]) -> Float[Tensor, "t c H W"]:
+        return F.interpolate(x, size=(height, width), mode="bicubic", align_corners=False)
 
-    rgb = proposal.rgb + up(change.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    factor = up(stretch.clamp(-LARGEST_CHANGE, LARGEST_CHANGE)[:, None])[:, 0].exp()
-    return rgb.clamp(0, 1), proposal.depth * factor
+    weight = torch.where(proposal.covered, COPIES_REVISED, 1.0)
+    rgb = proposal.rgb + weight[..., None] * up(change.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    log_factor = weight * up(stretch.clamp(-LARGEST_CHANGE, LARGEST_CHANGE)[:, None])[:, 0]
+    return rgb.clamp(0, 1), proposal.depth * log_factor.exp()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.inpaint.rgbd_unet import RGBDWindowUNet
+from splatmem.inpaint.rgbd_unet import KNOWN_SUPPORT, RGBDWindowUNet
 
 NOISE_SCALE = 0.5  # standard deviation of the noise on the proposal, in the network's units
 DEPTH_SCALE = 1.5  # natural-log units of depth that map to 1
@@ -22,6 +22,11 @@ def encode_depth(depth: Tensor, scale: Tensor) -> Tensor:
 
 def decode_depth(encoded: Tensor, scale: Tensor) -> Tensor:
     return torch.exp(encoded.clamp(-DEPTH_LIMIT, DEPTH_LIMIT) * DEPTH_SCALE) * scale
+
+
+def support_of(known: Bool[Tensor, "*t h w"], covered: Bool[Tensor, "*t h w"]) -> Float[Tensor, "*t 1 h w"]:
+    """What the pixels of a proposal stand on, for the network: 1 known, 0.5 covered by a copy, 0 nothing."""
+    return (0.5 * (known.float() + (known | covered).float())).unsqueeze(-3)
 
 
 def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
@@ -43,7 +48,7 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         self,
         proposal: Float[Tensor, "b t 4 h w"],
         partial: Float[Tensor, "b t 4 h w"],
-        known: Float[Tensor, "b t 1 h w"],
+        support: Float[Tensor, "b t 1 h w"],
         geometry: Float[Tensor, "b t 6 h w"],
         *,
         steps: int = 4,
@@ -61,11 +66,11 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         sample = proposal + strength * NOISE_SCALE * noise
         timesteps, sigmas = torch.as_tensor(self.scheduler.timesteps), torch.as_tensor(self.scheduler.sigmas)
         for timestep, sigma in zip(timesteps, sigmas[:-1], strict=True):
-            clean = self.unet(sample, sigma.expand(len(sample)), proposal, partial, known, geometry)
-            clean = torch.where(known > 0.5, partial, clean.clamp(-DEPTH_LIMIT, DEPTH_LIMIT))
+            clean = self.unet(sample, sigma.expand(len(sample)), proposal, partial, support, geometry)
+            clean = torch.where(support > KNOWN_SUPPORT, partial, clean.clamp(-DEPTH_LIMIT, DEPTH_LIMIT))
             velocity = (sample - clean) / sigma
             sample = self.scheduler.step(velocity, timestep, sample, return_dict=False)[0]  # type: ignore[arg-type]
-        return torch.where(known > 0.5, partial, sample)
+        return torch.where(support > KNOWN_SUPPORT, partial, sample)
 
     @torch.no_grad()
     def __call__(
@@ -74,14 +79,19 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         proposal_depth: Float[Tensor, "t h w"],
         partial_rgb: Float[Tensor, "t h w 3"],
         partial_depth: Float[Tensor, "t h w"],
-        known: Tensor,
+        known: Bool[Tensor, "t h w"],
+        covered: Bool[Tensor, "t h w"],
         geometry: Float[Tensor, "t h w 6"],
         *,
         num_inference_steps: int = 4,
         strength: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
-        """Fills one window at the size that it is given; colours in 0..1, z-depth in any unit."""
+        """Fills one window at the size that it is given; colours in 0..1, z-depth in any unit.
+
+        Args:
+            covered: where the proposal is a copy of something that was seen.
+        """
         scale = proposal_depth.median()
 
         def encode(rgb: Tensor, depth: Tensor) -> Tensor:
@@ -91,7 +101,7 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         filled = self.sample(
             encode(proposal_rgb, proposal_depth),
             partial,
-            known[None, :, None].float(),
+            support_of(known, covered)[None],
             geometry.permute(0, 3, 1, 2)[None],
             steps=num_inference_steps,
             strength=strength,

@@ -2,105 +2,89 @@ import math
 
 import pytest
 import torch
-from splatmem.cameras import Cameras
-from splatmem.inpaint.surroundings import Look, Surroundings, imagine_surroundings
+from splatmem.explore import imagine
+from splatmem.inpaint.layout import LayoutReading
+from splatmem.inpaint.surroundings import CLEARANCE, Surroundings, propose
+from splatmem.memory import SpatialMemory
 
 from textured_room import room, turn
 
-VIEWS = turn(8, width=64, height=36)
-
-PILLAR = torch.tensor([0.6, 2.2])  # x and z of a pillar in the room, 0.4 m across
-
-
-def scene(cameras: Cameras) -> tuple[torch.Tensor, torch.Tensor]:
-    """True colour and depth of the test room with a bright pillar in it."""
-    drawn = room().render(cameras)
-    rays = cameras.world_rays()
-    origin = cameras.centers[:, None, None]
-    across = rays[..., [0, 2]]
-    along = ((PILLAR - origin[..., [0, 2]]) * across).sum(-1) / across.square().sum(-1)
-    miss = (origin[..., [0, 2]] + along[..., None] * across - PILLAR).norm(dim=-1)
-    hit = (along > 0) & (miss < 0.2)
-    return torch.where(hit[..., None], 0.95, drawn.rgb), torch.where(hit, along, drawn.depth)
-
-
-def look_with(field_of_view: float):
-    """Knows what a camera at the origin sees within a field of view ahead."""
-
-    def look(cameras: Cameras) -> Look:
-        rgb, depth = scene(cameras)
-        points = cameras.unproject(depth)
-        azimuth = torch.atan2(points[..., 0], points[..., 2])
-        known = (azimuth.abs() < math.radians(field_of_view / 2)) & ((points[..., 1] / points[..., 2].abs()).abs() < 0.5)
-        return Look(rgb, depth, known)
-
-    return look
+VIEWS = turn(12, width=96, height=54)
 
 
 @pytest.fixture(scope="module")
-def imagined() -> Surroundings:
-    return imagine_surroundings(look_with(80), room(), torch.zeros(3), VIEWS, torch.Generator().manual_seed(0))
+def memory() -> SpatialMemory:
+    seen = room().render(VIEWS[0])
+    memory = SpatialMemory()
+    memory.write(seen.rgb[0], seen.depth[0], VIEWS[0], torch.ones(54, 96, dtype=torch.bool))
+    return memory
 
 
-def test_what_is_known_comes_back(imagined):
-    camera = VIEWS[0]
-    reading = imagined.render(camera)
-    rgb, depth = scene(camera)
-    background = depth > 3.0  # the pillar is foreground: behind it, the wall is imagined
-    inner = torch.zeros_like(background)
-    inner[:, 6:-6, 6:-6] = True
-    assert (reading.rgb - rgb).abs()[background & inner].mean() < 0.03
-    assert ((reading.depth / depth).log().abs()[background & inner]).median() < 0.03
+@pytest.fixture(scope="module")
+def surroundings(memory: SpatialMemory) -> Surroundings:
+    return imagine(memory, VIEWS)
 
 
-def test_behind_a_thing_lies_the_wall(imagined):
-    camera = VIEWS[0]
-    _, depth = scene(camera)
-    thing = depth < 3.0
-    reading = imagined.render(camera)
-    assert reading.depth[thing].median() > 2.8
-    assert (reading.rgb[thing].mean(-1) < 0.9).float().mean() > 0.8
+def nothing_known(surroundings: Surroundings, cameras):
+    size = (len(cameras), cameras.height, cameras.width)
+    return surroundings.propose(cameras, torch.zeros(*size, 3), torch.ones(size), torch.zeros(size, dtype=torch.bool))
 
 
-def test_a_whole_turn_is_filled_plausibly(imagined):
-    reading = imagined.render(VIEWS)
-    assert torch.isfinite(reading.rgb).all()
-    assert torch.isfinite(reading.depth).all()
-    assert reading.depth.min() > 0.3
-    behind = reading.rgb[4]
-    assert behind.std() > 0.5 * scene(VIEWS[0])[0].std()
+def test_a_whole_turn_is_proposed(surroundings) -> None:
+    proposal = nothing_known(surroundings, VIEWS[range(2, 11)])
+    assert proposal.covered.float().mean() > 0.9
+    assert torch.isfinite(proposal.rgb).all()
+    assert torch.isfinite(proposal.depth).all()
+    assert proposal.depth.min() > 0.3
 
 
-def test_parallax_follows_the_relief(imagined):
-    """From another place the known wall is seen where it stands."""
+def test_beside_the_view_stands_its_mirror_image(surroundings) -> None:
+    """Seen symmetrically about the view's right end, the picture is the same on both sides."""
     pose = torch.eye(4)
-    pose[0, 3] = -0.4
-    camera = Cameras.from_fov(pose[None], 50.0, 64, 36)
-    reading = imagined.render(camera)
-    _, depth = scene(camera)
-    middle = (depth > 3.0)[:, 10:-10, 20:-20]
-    assert ((reading.depth / depth).log().abs()[:, 10:-10, 20:-20][middle]).median() < 0.05
+    angle = math.radians(35)
+    pose[0, 0] = pose[2, 2] = math.cos(angle)
+    pose[0, 2], pose[2, 0] = math.sin(angle), -math.sin(angle)
+    across = type(VIEWS).from_fov(pose[None], 50.0, 96, 54)
+    seen = room().render(across)
+    known = torch.zeros(1, 54, 96, dtype=torch.bool)
+    known[:, :, :48] = True
+    proposal = surroundings.propose(across, seen.rgb, seen.depth, known)
+    left, right = proposal.rgb[0, 6:-6, :48], proposal.rgb[0, 6:-6, 48:].flip(1)
+    assert (left - right)[:, 10:].abs().mean() < 0.05
+    near, far = proposal.depth[0, 6:-6, :48], proposal.depth[0, 6:-6, 48:].flip(1)
+    assert (near / far).log()[:, 10:].abs().mean() < 0.05
 
 
-def test_copied_things_leave_room_for_the_path():
-    poses = torch.eye(4).repeat(12, 1, 1)
-    for index in range(12):
-        angle = 2 * math.pi * index / 12
-        poses[index, :3, 3] = torch.tensor([1.2 * math.sin(angle), 0.0, -1.2 + 1.2 * math.cos(angle)])
-    cameras = Cameras.from_fov(poses, 60.0, 48, 27)
-    made = imagine_surroundings(look_with(80), room(), torch.zeros(3), cameras, torch.Generator().manual_seed(0))
-    outward = made.render(cameras).depth
-    assert outward.min() > 0.25
+def test_known_pixels_are_proposed_as_they_are(surroundings) -> None:
+    cameras = VIEWS[[1, 2]]
+    rgb, depth = torch.rand(2, 54, 96, 3), 1 + torch.rand(2, 54, 96)
+    known = torch.rand(2, 54, 96) < 0.5
+    proposal = surroundings.propose(cameras, rgb, depth, known)
+    assert torch.equal(proposal.rgb[known], rgb[known])
+    assert torch.equal(proposal.depth[known], depth[known])
+    assert proposal.covered[known].all()
 
 
-def test_sky_stays_sky():
-    def look(cameras: Cameras) -> Look:
-        seen = look_with(80)(cameras)
-        up = cameras.world_rays()[..., 1] < -0.1
-        return Look(seen.rgb, torch.where(up, torch.inf, seen.depth), seen.known)
+def test_cameras_are_kept_clear(memory) -> None:
+    path = VIEWS[[0]]
+    near = memory.gaussians.means.norm(dim=1).min()
+    tight = SpatialMemory(memory.gaussians, memory.views, scale=float(near) / CLEARANCE * 1.5)
+    kept = imagine(tight, path).copies.gaussians
+    assert len(kept) < len(imagine(memory, path).copies.gaussians)
+    assert kept.means.norm(dim=1).min() > CLEARANCE * tight.scale
 
-    made = imagine_surroundings(look, room(), torch.zeros(3), VIEWS, torch.Generator().manual_seed(0))
-    depth = made.render(VIEWS).depth
-    assert torch.isinf(depth[0, :5]).float().mean() > 0.9
-    assert torch.isinf(depth[4, :5]).float().mean() > 0.5
-    assert torch.isfinite(depth[:, 25:]).all()
+
+def test_gaps_take_the_background_s_colours_and_the_room_s_depth() -> None:
+    rgb = torch.zeros(1, 16, 32, 3)
+    rgb[:, :, :12] = 0.8  # the wall
+    rgb[:, :, 20:] = 0.1  # a thing in front of it
+    depth = torch.full((1, 16, 32), 4.0)
+    depth[:, :, 20:] = 1.0
+    covered = torch.ones(1, 16, 32, dtype=torch.bool)
+    covered[:, :, 12:20] = False
+    nothing = torch.zeros(1, 16, 32, 3)
+    walls = LayoutReading(torch.full((1, 16, 32, 3), 0.5), torch.full((1, 16, 32), 4.2), nothing, nothing)
+    proposal = propose(rgb, depth, covered, walls)
+    assert (proposal.rgb[:, :, 12:20] - 0.8).abs().max() < 0.1
+    assert torch.equal(proposal.depth[:, :, 12:20], walls.depth[:, :, 12:20])
+    assert torch.equal(proposal.rgb[covered], rgb[covered])
