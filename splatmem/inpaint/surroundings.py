@@ -14,7 +14,8 @@ from splatmem.inpaint.mirroring import Sector, mirrored_gaussians
 from splatmem.inpaint.pyramid import push_pull
 from splatmem.memory import SpatialMemory
 
-CLEARANCE = 0.3  # of the memory's scale: nothing is guessed nearer than this to a camera
+CLEARANCE = 0.3  # of the memory's scale: nothing is guessed nearer than this to a camera ...
+NEAREST_SHARE = 0.5  # ... or than this share of the distance that the view's nearest things have from its own camera
 BACKGROUND = 0.75  # of the room's depth: what is farther than this may go on behind what is nearer
 GUESS_WEIGHT = 0.002  # of the room's own colours where gaps are closed
 
@@ -87,7 +88,10 @@ def imagine_surroundings(memory: SpatialMemory, layout: RoomLayout, cameras: Cam
         cameras: that will look at it: they are kept clear.
         down: direction of gravity.
     """
-    gaussians = mirrored_gaussians(memory.gaussians, Sector.of(memory.views[0].camera, down))
+    view = memory.views[0].camera
+    gaussians = mirrored_gaussians(memory.gaussians, Sector.of(view, down))
+    nearest = (memory.gaussians.means - view.centers).norm(dim=1).sort().values[len(memory.gaussians) // 100]
+    clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
     places = cameras.centers[:: max(1, len(cameras) // 48)]
-    clear = torch.cdist(gaussians.means, places).amin(1) > CLEARANCE * memory.scale
+    clear = torch.cdist(gaussians.means, places).amin(1) > clearance
     return Surroundings(layout, SpatialMemory(gaussians.select(clear), memory.views, memory.scale))

@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from splatmem.cameras import Cameras
 from splatmem.explore import imagine
 from splatmem.inpaint.layout import LayoutReading
-from splatmem.inpaint.surroundings import CLEARANCE, Surroundings, propose
+from splatmem.inpaint.surroundings import CLEARANCE, NEAREST_SHARE, Surroundings, propose
 from splatmem.memory import SpatialMemory
 
 from textured_room import room, turn
@@ -44,7 +45,7 @@ def test_beside_the_view_stands_its_mirror_image(surroundings) -> None:
     angle = math.radians(35)
     pose[0, 0] = pose[2, 2] = math.cos(angle)
     pose[0, 2], pose[2, 0] = math.sin(angle), -math.sin(angle)
-    across = type(VIEWS).from_fov(pose[None], 50.0, 96, 54)
+    across = Cameras.from_fov(pose[None], 50.0, 96, 54)
     seen = room().render(across)
     known = torch.zeros(1, 54, 96, dtype=torch.bool)
     known[:, :, :48] = True
@@ -66,12 +67,15 @@ def test_known_pixels_are_proposed_as_they_are(surroundings) -> None:
 
 
 def test_cameras_are_kept_clear(memory) -> None:
-    path = VIEWS[[0]]
-    middle = memory.gaussians.means.norm(dim=1).median()
-    tight = SpatialMemory(memory.gaussians, memory.views, scale=float(middle) / CLEARANCE)
-    kept = imagine(tight, path).copies.gaussians
-    assert 0 < len(kept) < len(imagine(memory, path).copies.gaussians)
-    assert kept.means.norm(dim=1).min() > CLEARANCE * tight.scale
+    copies = imagine(memory, VIEWS).copies.gaussians
+    copy = copies.means[len(copies) // 2]
+    pose = torch.eye(4)
+    pose[:3, 3] = copy
+    visitor = Cameras.from_fov(pose[None], 60.0, 96, 54)
+    kept = imagine(memory, Cameras.cat([VIEWS, visitor])).copies.gaussians
+    assert 0 < len(kept) < len(copies)
+    nearest = memory.gaussians.means.norm(dim=1).min()
+    assert (kept.means - copy).norm(dim=1).min() > min(CLEARANCE * memory.scale, NEAREST_SHARE * float(nearest))
 
 
 def test_gaps_take_the_background_s_colours_and_the_room_s_depth() -> None:
