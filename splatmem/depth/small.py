@@ -27,7 +27,7 @@ class SmallDepthConfig(PretrainedConfig):
     model_type = "splatmem_small_depth"
 
     def __init__(
-        self, pyramid_channels: int = 64, structure_side: int = 144, detail_share: float = 1 / 24, **kwargs: Any
+        self, pyramid_channels: int = 64, structure_side: int = 144, detail_share: float = 1 / 12, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.pyramid_channels = pyramid_channels
