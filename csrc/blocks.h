@@ -116,7 +116,7 @@ LANES_INLINE void load_batch(
     const float* records = view.records.data();
     const uint32_t* pairs = view.pair_records.data();
     for (uint32_t pair = begin; pair < end; pair++) {
-        const float* ahead = records + static_cast<size_t>(pairs[pair + kBatch + 4]) * kStride;
+        const float* ahead = records + static_cast<size_t>(pairs[pair + kPairsAhead]) * kStride;
         for (int line = 0; line < kStride; line += 16) __builtin_prefetch(ahead + line);
         const Record& r = *reinterpret_cast<const Record*>(records + static_cast<size_t>(pairs[pair]) * kStride);
         batch.record[pair - begin] = &r;

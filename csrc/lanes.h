@@ -176,4 +176,22 @@ LANES_INLINE void store_sums(float* out, const Float16* a) {
     }
 }
 
+LANES_INLINE Register part_of(Register a, int) { return a; }
+template <class T>
+LANES_INLINE Register part_of(WideRegister<T> a, int part) {
+    constexpr int half = T::width / Register::width;
+    return part < half ? part_of(a.lo, part) : part_of(a.hi, part - half);
+}
+// Writes lane i of a[k] to out[i][k], for i, k < 16.
+LANES_INLINE void store_transposed(float (*out)[16], const Float16* a) {
+    constexpr int width = Register::width;
+    for (int rows = 0; rows < 16; rows += width)
+        for (int columns = 0; columns < 16; columns += width) {
+            Register square[width];
+            for (int k = 0; k < width; k++) square[k] = part_of(a[columns + k].v, rows / width);
+            transpose(square);
+            for (int i = 0; i < width; i++) store(out[rows + i] + columns, square[i]);
+        }
+}
+
 }  // namespace splatmem::SPLATMEM_ISA

@@ -25,8 +25,10 @@ namespace {
 
 template <int kDims>
 using In = nb::ndarray<const float, nb::ndim<kDims>, nb::c_contig, nb::device::cpu>;
+template <class T, int kDims>
+using Outs = nb::ndarray<T, nb::ndim<kDims>, nb::c_contig, nb::device::cpu>;
 template <int kDims>
-using Out = nb::ndarray<float, nb::ndim<kDims>, nb::c_contig, nb::device::cpu>;
+using Out = Outs<float, kDims>;
 
 void expect(bool holds, const char* what) {
     if (!holds) throw std::invalid_argument(std::string("splatmem kernels: wrong shape of ") + what);
@@ -113,21 +115,8 @@ struct GradientTensors {
         expect(centers->shape(0) == viewmats->shape(0) && centers->shape(1) == 3, "gradient of centers");
     }
 
-    void clear(int threads) const {
-        const auto zero = [&](const auto& tensor) {
-            if (tensor) splatmem::fill_with_zeros(tensor->data(), tensor->size(), threads);
-        };
-        zero(means);
-        zero(quats);
-        zero(scales);
-        zero(opacities);
-        zero(colors);
-        zero(harmonics);
-        zero(viewmats);
-        zero(centers);
-    }
-
-    splatmem::Gradients of_view(size_t view) const {
+    // `first`: whether this is the first view that adds to them, so that they need not be cleared before.
+    splatmem::Gradients of_view(size_t view, bool first) const {
         splatmem::Gradients to{};
         const auto all = [](const auto& tensor) { return tensor ? tensor->data() : nullptr; };
         const auto row = [&](const auto& tensor) {
@@ -141,6 +130,9 @@ struct GradientTensors {
         to.harmonics = row(harmonics);
         to.viewmat = row(viewmats);
         to.center = row(centers);
+        to.overwrite = first;
+        to.overwrite_colors = first || (colors && colors->shape(0) > 1);
+        to.overwrite_harmonics = first || (harmonics && harmonics->shape(0) > 1);
         return to;
     }
 };
@@ -184,7 +176,7 @@ using Drawn = std::unique_ptr<splatmem::DrawnView>;
 std::vector<Drawn> draw(
     const SceneTensors& tensors, const In<3>& viewmats, const In<3>& ks, const In<2>& centers,
     const std::optional<In<2>>& backgrounds, const Out<4>& images, const Out<4>& alphas, float near_plane, float far_plane,
-    float radius_clip, float eps2d, bool antialiased, bool ortho, bool with_depth, int threads) {
+    float radius_clip, float eps2d, bool antialiased, bool ortho, bool with_depth, bool keep, int threads) {
     const size_t views = viewmats.shape(0), channels = images.shape(3), pixels = images.shape(1) * images.shape(2);
     expect(viewmats.shape(1) == 4 && viewmats.shape(2) == 4, "viewmats");
     expect(ks.shape(0) == views && ks.shape(1) == 3 && ks.shape(2) == 3, "Ks");
@@ -194,9 +186,9 @@ std::vector<Drawn> draw(
     expect(images.shape(0) == views && channels == expected, "images");
     expect(alphas.size() == views * pixels, "alphas");
     expect(!backgrounds || (backgrounds->shape(0) == views && backgrounds->shape(1) == channels), "backgrounds");
-    std::vector<Drawn> drawn;
+    std::vector<Drawn> drawn(keep ? views : 0);
     nb::gil_scoped_release release;
-    for (size_t i = 0; i < views; i++) {
+    const auto draw_view = [&](size_t i, int view_threads) {
         splatmem::Camera camera = camera_of(viewmats.data() + 16 * i, ks.data() + 9 * i, centers.data() + 3 * i, images);
         camera.near_plane = near_plane;
         camera.far_plane = far_plane;
@@ -207,21 +199,26 @@ std::vector<Drawn> draw(
         const splatmem::ImageOut out{
             images.data() + i * pixels * channels, alphas.data() + i * pixels,
             backgrounds ? backgrounds->data() + i * channels : nullptr};
-        drawn.push_back(std::make_unique<splatmem::DrawnView>(
-            camera, tensors.of_view(i), out, splatmem::RenderSettings{with_depth, threads}));
-    }
+        Drawn view = std::make_unique<splatmem::DrawnView>(
+            camera, tensors.of_view(i), out, splatmem::RenderSettings{with_depth, view_threads});
+        if (keep) drawn[i] = std::move(view);
+    };
+    // As many views as go round are drawn each on a thread of its own, which never waits for the others; the rest on all.
+    const size_t apart = threads > 1 ? views / threads * threads : 0;
+    splatmem::parallel_for(static_cast<int>(apart), threads, [&](int i) { draw_view(i, 1); });
+    for (size_t i = apart; i < views; i++) draw_view(i, threads);
     return drawn;
 }
 
 void backward(
     const splatmem::DrawnView& drawn, const SceneTensors& tensors, size_t view, const In<3>& image, const In<3>& alpha,
     const In<3>& grad_image, const In<3>& grad_alpha, const GradientTensors& gradients,
-    const std::optional<ProjectedTensors>& projected, int threads) {
+    const std::optional<ProjectedTensors>& projected, bool first, int threads) {
     gradients.check(tensors, !projected);
     expect(grad_image.size() == image.size() && grad_alpha.size() == alpha.size(), "grad_image or grad_alpha");
     const splatmem::ImageIn in{image.data(), alpha.data(), grad_image.data(), grad_alpha.data()};
     const splatmem::Scene scene = tensors.of_view(view);
-    splatmem::Gradients to = gradients.of_view(view);
+    splatmem::Gradients to = gradients.of_view(view, first);
     splatmem::ProjectedGradients stop{};
     if (projected) {
         stop = projected->check(drawn);
@@ -233,62 +230,55 @@ void backward(
 
 void projected_backward(
     const splatmem::DrawnView& drawn, const SceneTensors& tensors, size_t view, const ProjectedTensors& projected,
-    const GradientTensors& gradients, int threads) {
+    const GradientTensors& gradients, bool first, int threads) {
     gradients.check(tensors, true);
     const splatmem::ProjectedGradients from = projected.check(drawn);
     const splatmem::Scene scene = tensors.of_view(view);
-    const splatmem::Gradients to = gradients.of_view(view);
+    const splatmem::Gradients to = gradients.of_view(view, first);
     nb::gil_scoped_release release;
     drawn.backward(scene, from, to, threads);
 }
 
-template <class T>
-nb::object array(size_t rows, size_t columns, T** data) {
-    *data = new T[rows * columns];
-    nb::capsule owner(*data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
-    const size_t shape[2] = {rows, columns};
-    return nb::cast(nb::ndarray<nb::numpy, T>(*data, columns == 1 ? 1 : 2, shape, owner));
+// An array of recycled memory, not cleared.
+nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
+    size_t count = 1;
+    for (const size_t side : shape) count *= side;
+    void* memory = splatmem::acquire_memory(count * sizeof(float));
+    const nb::capsule owner(memory, splatmem::release_memory);
+    return {memory, shape.size(), shape.data(), owner};
 }
 
 // The visible Gaussians in the scene's order, with gsplat's names and its integer radii.
-nb::dict projected(const splatmem::DrawnView& drawn, int threads) {
+void projected(
+    const splatmem::DrawnView& drawn, const Outs<int64_t, 1>& gaussian_ids, const Outs<int32_t, 2>& radii, const Out<2>& means2d,
+    const Out<1>& depths, const Out<2>& conics, const Out<1>& opacities, int threads) {
     const splatmem::ViewState& view = drawn.state();
-    int64_t* ids;
-    int32_t* radii;
-    float *means2d, *depths, *conics, *opacities;
-    nb::dict result;
-    result["gaussian_ids"] = array(view.visible, 1, &ids);
-    result["radii"] = array(view.visible, 2, &radii);
-    result["means2d"] = array(view.visible, 2, &means2d);
-    result["depths"] = array(view.visible, 1, &depths);
-    result["conics"] = array(view.visible, 3, &conics);
-    result["opacities"] = array(view.visible, 1, &opacities);
-    {
-        nb::gil_scoped_release release;
-        splatmem::parallel_for(view.chunk_count, threads, [&](int k) {
-            const splatmem::Chunk& chunk = view.chunks.data()[k];
-            for (uint32_t i = 0; i < chunk.visible; i++) {
-                const size_t at = static_cast<size_t>(k) * splatmem::kChunk + i, out = chunk.first_visible + i;
-                const splatmem::Record& r = view.record(at);
-                const float xx = r.power_xx * (-2.f / splatmem::kLog2E), xy = r.power_xy * (-1.f / splatmem::kLog2E);
-                const float yy = r.power_yy * (-2.f / splatmem::kLog2E);
-                const float bound = 2.f * std::log(r.opacity / splatmem::kMinAlpha);
-                const float extent = std::fmin(splatmem::kMaxExtent, std::sqrt(std::fmax(bound, 0.f)));
-                const float det = r.narrowing * xx * xx;
-                ids[out] = view.gaussian_ids.data()[at];
-                opacities[out] = r.opacity;
-                radii[2 * out] = static_cast<int32_t>(std::ceil(extent * std::sqrt(yy / det)));
-                radii[2 * out + 1] = static_cast<int32_t>(std::ceil(extent * std::sqrt(xx / det)));
-                means2d[2 * out] = r.x + 0.5f;
-                means2d[2 * out + 1] = r.y + 0.5f;
-                depths[out] = view.depths.data()[at];
-                conics[3 * out] = xx;
-                conics[3 * out + 1] = xy;
-                conics[3 * out + 2] = yy;
-            }
-        });
-    }
-    return result;
+    const size_t rows = view.visible;
+    expect(gaussian_ids.shape(0) == rows && depths.shape(0) == rows && opacities.shape(0) == rows, "projected Gaussians");
+    expect(radii.size() == 2 * rows && means2d.size() == 2 * rows && conics.size() == 3 * rows, "projected Gaussians");
+    nb::gil_scoped_release release;
+    splatmem::parallel_for(view.chunk_count, threads, [&](int k) {
+        const splatmem::Chunk& chunk = view.chunks.data()[k];
+        for (uint32_t i = 0; i < chunk.visible; i++) {
+            const size_t at = static_cast<size_t>(k) * splatmem::kChunk + i, out = chunk.first_visible + i;
+            const splatmem::Record& r = view.record(at);
+            const float xx = r.power_xx * (-2.f / splatmem::kLog2E), xy = r.power_xy * (-1.f / splatmem::kLog2E);
+            const float yy = r.power_yy * (-2.f / splatmem::kLog2E);
+            const float bound = 2.f * std::log(r.opacity / splatmem::kMinAlpha);
+            const float extent = std::fmin(splatmem::kMaxExtent, std::sqrt(std::fmax(bound, 0.f)));
+            const float det = r.narrowing * xx * xx;
+            gaussian_ids.data()[out] = view.gaussian_ids.data()[at];
+            opacities.data()[out] = r.opacity;
+            radii.data()[2 * out] = static_cast<int32_t>(std::ceil(extent * std::sqrt(yy / det)));
+            radii.data()[2 * out + 1] = static_cast<int32_t>(std::ceil(extent * std::sqrt(xx / det)));
+            means2d.data()[2 * out] = r.x + 0.5f;
+            means2d.data()[2 * out + 1] = r.y + 0.5f;
+            depths.data()[out] = view.depths.data()[at];
+            conics.data()[3 * out] = xx;
+            conics.data()[3 * out + 1] = xy;
+            conics.data()[3 * out + 2] = yy;
+        }
+    });
 }
 
 nb::dict statistics(const splatmem::DrawnView& view) {
@@ -308,7 +298,7 @@ nb::dict statistics(const splatmem::DrawnView& view) {
 
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
-    m.attr("interface") = 3;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
+    m.attr("interface") = 4;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
     nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
         .def(
@@ -327,23 +317,26 @@ NB_MODULE(_kernels, m) {
                 std::optional<Out<3>>, std::optional<Out<4>>, std::optional<Out<3>>, std::optional<Out<2>>>(),
             "means"_a.none(), "quats"_a.none(), "scales"_a.none(), "opacities"_a.none(), "colors"_a.none(),
             "harmonics"_a.none(), "viewmats"_a.none(), "centers"_a.none())
-        .def("clear", &GradientTensors::clear, "threads"_a, nb::call_guard<nb::gil_scoped_release>(), "Sets them to zero.");
+;
     nb::class_<ProjectedTensors>(m, "ProjectedGradients", "Tensors for the gradients of a view's projected Gaussians.")
         .def(
             nb::init<Out<2>, Out<1>, Out<2>, Out<1>, std::optional<Out<2>>>(), "means2d"_a, "depths"_a, "conics"_a,
             "opacities"_a, "absolute_means2d"_a.none());
+    m.def("empty", &empty, "shape"_a, "A float32 array of memory that is used again and again; not cleared.");
     m.def("draw", &draw, "scene"_a, "viewmats"_a, "Ks"_a, "centers"_a, "backgrounds"_a.none(), "images"_a, "alphas"_a,
           nb::kw_only(), "near_plane"_a, "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a,
-          "ortho"_a, "with_depth"_a, "threads"_a, "Draws the views into `images` and `alphas` and returns what their backward passes need.");
+          "ortho"_a, "with_depth"_a, "keep"_a, "threads"_a,
+          "Draws the views into `images` and `alphas` and returns what their backward passes need, if it is to be kept.");
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")
         .def("backward", &backward, "scene"_a, "view"_a, "image"_a, "alpha"_a, "grad_image"_a, "grad_alpha"_a, "gradients"_a,
-             "projected"_a.none(), nb::kw_only(), "threads"_a,
-             "Adds to the gradients; those with a view axis, to row `view`. If `projected` is given, those through the "
-             "projection go there instead.")
+             "projected"_a.none(), nb::kw_only(), "first"_a, "threads"_a,
+             "Adds to the gradients, or overwrites them if this is the first view; those with a view axis, in row `view`. If "
+             "`projected` is given, those through the projection are added to that instead.")
         .def("projected_backward", &projected_backward, "scene"_a, "view"_a, "projected"_a, "gradients"_a, nb::kw_only(),
-             "threads"_a, "Adds to the gradients those through the projection.")
+             "first"_a, "threads"_a, "Adds to the gradients those through the projection, or overwrites them with those.")
         .def_prop_ro("visible", [](const splatmem::DrawnView& view) { return view.state().visible; }, "Visible Gaussians.")
-        .def("projected", &projected, "threads"_a, "The visible Gaussians' ids, radii, means2d, depths, conics, opacities as NumPy arrays.")
+        .def("projected", &projected, "gaussian_ids"_a, "radii"_a, "means2d"_a, "depths"_a, "conics"_a, "opacities"_a,
+             nb::kw_only(), "threads"_a, "Writes the visible Gaussians, as gsplat shows them, into a row each.")
         .def("statistics", &statistics, "Numbers of visible Gaussians and (Gaussian, tile) pairs; seconds by stage.");
     m.def("instruction_sets", &splatmem::instruction_sets, "Those compiled in that this processor has, best first.");
     m.def("instruction_set", [] { return std::string(splatmem::kernels().name); }, "The one in use.");

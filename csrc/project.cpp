@@ -42,9 +42,9 @@ struct CoarseCull {
     }
 };
 
-// The geometry of sixteen records, lane by lane, and which of the lanes are visible.
+// The geometry of sixteen records, and which of them are visible.
 struct ProjectedLanes {
-    alignas(64) float geometry[kRecordGeometry][16];
+    alignas(64) float records[16][16];  // the geometry of a lane's record, and four floats that mean nothing
     alignas(64) float depth[16];
     alignas(64) float tiles[4][16];  // x0, x1, y0, y1 of the TileBox
     unsigned visible;
@@ -95,18 +95,22 @@ struct ProjectedLanes {
         // A row of the ellipse: xx dx^2 + 2 xy dx dy + yy dy^2 <= bound is solved by
         //   dx = -(xy/xx) dy +- sqrt(bound / xx - (xx yy - xy^2) / xx^2 dy^2), with xx yy - xy^2 = 1 / det.
         const Float16 inv_yy = Float16(1.f) / cov_yy, reach = bound * det * inv_yy;  // 1 / conic_xx = det / cov_yy
-        store(geometry[0], pixel_x);
-        store(geometry[1], pixel_y);
-        store(geometry[2], (-0.5f * kLog2E) * conic_xx);
-        store(geometry[3], -kLog2E * conic_xy);
-        store(geometry[4], (-0.5f * kLog2E) * conic_yy);
-        store(geometry[5], opacity);
-        store(geometry[6], half_width);
-        store(geometry[7], half_height);
-        store(geometry[8], xy * inv_yy);
-        store(geometry[9], det * inv_yy * inv_yy);
-        store(geometry[10], reach);
-        store(geometry[11], bound_sigmas * xy / sigma_x);  // where the ellipse is widest: dy = cov_xy / cov_xx * half_width
+        Float16 geometry[16] = {
+            pixel_x,
+            pixel_y,
+            (-0.5f * kLog2E) * conic_xx,
+            -kLog2E * conic_xy,
+            (-0.5f * kLog2E) * conic_yy,
+            opacity,
+            half_width,
+            half_height,
+            xy * inv_yy,
+            det * inv_yy * inv_yy,
+            reach,
+            bound_sigmas * xy / sigma_x,  // where the ellipse is widest: dy = cov_xy / cov_xx * half_width
+            0.f, 0.f, 0.f, 0.f,
+        };
+        store_transposed(records, geometry);
         store(depth, ewa.t.z);
     }
 };
@@ -151,21 +155,17 @@ class ChunkWriter {
             if (harmonics) seen_.color(scene_, lane, gaussian, rgb);
             if (!fill_channels(record, group, scene_, gaussian, rgb, depth) || !is_finite_beyond(scene_, group, gaussian))
                 continue;
-            for (int k = 0; k < kRecordGeometry; k++) record[k] = lanes.geometry[k][lane];
+            __builtin_memcpy(record, lanes.records[lane], kRecordGeometry * sizeof(float));
             if (harmonics && group.used < group.image_channels)
                 for (int c = 0; c < 3; c++) view_.harmonic_colors.data()[3 * at + c] = rgb[c];
             const auto tile = [&](int k) { return static_cast<uint16_t>(lanes.tiles[k][lane]); };
             const TileBox box{tile(0), tile(1), tile(2), tile(3)};
-            uint32_t depth_bits;
-            __builtin_memcpy(&depth_bits, &depth, 4);
             view_.depths.data()[at] = depth;
             view_.gaussian_ids.data()[at] = static_cast<uint32_t>(gaussian);
             view_.boxes.data()[at] = box;
-            view_.pair_offsets.data()[at] = chunk_.pairs;
+            view_.pair_offsets.data()[at] = static_cast<uint32_t>(chunk_.pairs);
             chunk_.pairs += box.area();
             chunk_.visible++;
-            if (depth_bits < chunk_.min_depth) chunk_.min_depth = depth_bits;
-            if (depth_bits > chunk_.max_depth) chunk_.max_depth = depth_bits;
         }
     }
     const Chunk& chunk() const { return chunk_; }
@@ -175,7 +175,7 @@ class ChunkWriter {
     const Scene& scene_;
     const size_t begin_;
     SeenHarmonics seen_;
-    Chunk chunk_{0, 0, 0, 0, ~0u, 0};
+    Chunk chunk_{};
 };
 
 Chunk project_chunk(ViewState& view, const Scene& scene, const Projector& projector, const CoarseCull& cull, int chunk) {

@@ -253,6 +253,20 @@ LANES_INLINE bool sum_slots(const Scratch& scratch, uint32_t begin, uint32_t end
     return any;
 }
 
+// Clears a chunk's rows of what is to be overwritten; what is then added to them finds them in the cache.
+void clear_rows(const Gradients& to, const Scene& scene, int chunk) {
+    const int64_t first = int64_t{chunk} * kChunk, left = scene.count - first, count = left < kChunk ? left : kChunk;
+    const auto clear = [&](bool overwrite, float* rows, int columns) {
+        if (overwrite && rows) std::memset(rows + first * columns, 0, count * columns * sizeof(float));
+    };
+    clear(to.overwrite, to.means, 3);
+    clear(to.overwrite, to.quats, 4);
+    clear(to.overwrite, to.scales, 3);
+    clear(to.overwrite, to.opacities, 1);
+    clear(to.overwrite_harmonics, to.harmonics, 3 * scene.bands);
+    clear(to.overwrite_colors, to.colors, scene.channels);
+}
+
 template <int kSums>
 void reduce(
     const ViewState& view, const ChannelGroup& group, const Scratch& scratch, const Scene& scene,
@@ -260,6 +274,7 @@ void reduce(
     const Projector projector(view.camera);
     parallel_for(view.chunk_count, threads, [&](int k) {
         const Chunk& chunk = view.chunks.data()[k];
+        if (group.first == 0) clear_rows(gradients, scene, k);
         PairSums row(projector, group, scene, gradients);
         alignas(64) float sums[kMaxSums];
         for (uint32_t i = 0; i < chunk.visible; i++) {
@@ -290,6 +305,7 @@ void projected_backward(
     const Projector projector(view.camera);
     parallel_for(view.chunk_count, threads, [&](int k) {
         const Chunk& chunk = view.chunks.data()[k];
+        clear_rows(gradients, scene, k);
         Row row;
         CameraSums camera;
         for (uint32_t i = 0; i < chunk.visible; i++) {

@@ -3,29 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <mutex>
-#include <vector>
 
 #include "dispatch.h"
 #include "threads.h"
 
 namespace splatmem {
 namespace {
-
-constexpr size_t kPooledViews = 4;
-
-// Drawing is parallel inside, so views are drawn one after the other; the lock also guards the memory below.
-std::mutex drawing;
-
-std::vector<std::unique_ptr<ViewState>>& pool() {
-    static auto* views = new std::vector<std::unique_ptr<ViewState>>();  // outlives whatever Python still holds at exit
-    return *views;
-}
-
-Scratch& scratch() {
-    static auto* memory = new Scratch();
-    return *memory;
-}
 
 // Runs a stage and adds the seconds that it took.
 template <class Stage>
@@ -67,10 +50,10 @@ void reserve_projection(ViewState& view, const Scene& scene) {
 }
 
 // Makes room for what the chunks have for the camera, where that is wanted.
-Gradients with_camera_sums(Gradients gradients, int chunks) {
+Gradients with_camera_sums(Gradients gradients, Scratch& scratch, int chunks) {
     if (gradients.viewmat == nullptr) return gradients;
     const size_t count = static_cast<size_t>(chunks) * kCameraSums;
-    gradients.camera_sums = scratch().camera_sums.reserve(count);
+    gradients.camera_sums = scratch.camera_sums.reserve(count);
     std::fill(gradients.camera_sums, gradients.camera_sums + count, 0.f);
     return gradients;
 }
@@ -93,12 +76,8 @@ void add_camera_sums(const Gradients& gradients, int chunks) {
 DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& out, const RenderSettings& settings)
     : image_channels_(scene.harmonic_channels() + scene.channels + settings.with_depth),
       depth_channel_(settings.with_depth ? image_channels_ - 1 : -1) {
-    std::lock_guard lock(drawing);
-    if (pool().empty()) pool().push_back(std::make_unique<ViewState>());
-    state_ = std::move(pool().back());
-    pool().pop_back();
-
     ViewState& view = *state_;
+    Scratch scratch;
     view.camera = camera;
     view.first_group = channel_group(0, image_channels_, depth_channel_);
     view.stride = record_stride(view.first_group.padded);
@@ -107,7 +86,7 @@ DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& o
     view.tiles_y = (camera.height + view.tile - 1) / view.tile;
     reserve_projection(view, scene);
     timed(seconds_.project, [&] { kernels().project(view, scene, settings.threads); });
-    timed(seconds_.sort_and_bin, [&] { sort_and_bin(view, scratch(), settings.threads); });
+    timed(seconds_.sort_and_bin, [&] { sort_and_bin(view, scratch, settings.threads); });
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
         const ChannelGroup group = channel_group(first, image_channels_, depth_channel_);
         if (first > 0) refill_channels(view, scene, group, settings.threads);
@@ -116,46 +95,32 @@ DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& o
     }
 }
 
-DrawnView::~DrawnView() {
-    std::lock_guard lock(drawing);
-    if (pool().size() < kPooledViews) pool().push_back(std::move(state_));
-}
-
 void DrawnView::backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const {
-    std::lock_guard lock(drawing);
     ViewState& view = *state_;
+    Scratch scratch;
     seconds_.composite_backward = seconds_.project_backward = 0;
-    const Gradients to = with_camera_sums(gradients, view.chunk_count);
+    const Gradients to = with_camera_sums(gradients, scratch, view.chunk_count);
     const bool absolute = gradients.projected && gradients.projected->absolute_means2d;
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
         const ChannelGroup group = channel_group(first, image_channels_, depth_channel_);
         if (image_channels_ > kGroupChannels) refill_channels(view, scene, group, threads);
-        scratch().slots.reserve(view.pairs * slot_stride(group.padded) + 64);
-        std::memset(scratch().slot_used.reserve(view.pairs + 64), 0, view.pairs);
+        scratch.slots.reserve(view.pairs * slot_stride(group.padded) + 64);
+        std::memset(scratch.slot_used.reserve(view.pairs + 64), 0, view.pairs);
         const ImageIn part{in.image, in.alpha, in.grad_image, first == 0 ? in.grad_alpha : nullptr};
         timed(seconds_.composite_backward, [&] {
-            kernels().composite_backward(view, group, part, scratch(), absolute, threads);
+            kernels().composite_backward(view, group, part, scratch, absolute, threads);
         });
-        timed(seconds_.project_backward, [&] { kernels().project_backward(view, group, scratch(), scene, to, threads); });
+        timed(seconds_.project_backward, [&] { kernels().project_backward(view, group, scratch, scene, to, threads); });
     }
     add_camera_sums(to, view.chunk_count);
 }
 
 void DrawnView::backward(
     const Scene& scene, const ProjectedGradients& projected, const Gradients& gradients, int threads) const {
-    std::lock_guard lock(drawing);
-    const Gradients to = with_camera_sums(gradients, state_->chunk_count);
+    Scratch scratch;
+    const Gradients to = with_camera_sums(gradients, scratch, state_->chunk_count);
     kernels().projected_backward(*state_, projected, scene, to, threads);
     add_camera_sums(to, state_->chunk_count);
-}
-
-void fill_with_zeros(float* values, size_t count, int threads) {
-    std::lock_guard lock(drawing);
-    constexpr size_t kPart = 1 << 16;
-    parallel_for(static_cast<int>((count + kPart - 1) / kPart), threads, [&](int part) {
-        const size_t begin = part * kPart;
-        std::fill(values + begin, values + std::min(begin + kPart, count), 0.f);
-    });
 }
 
 }  // namespace splatmem

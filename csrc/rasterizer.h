@@ -17,12 +17,10 @@ struct StageSeconds {
     double project = 0, sort_and_bin = 0, composite_forward = 0, composite_backward = 0, project_backward = 0;
 };
 
-// A drawn view. Its memory goes back to a small pool, so that the next view does not pay for fresh pages.
 class DrawnView {
   public:
     // Draws into image [height, width, channels] and alpha [height, width]; background [channels] may be null.
     DrawnView(const Camera& camera, const Scene& scene, const ImageOut& out, const RenderSettings& settings);
-    ~DrawnView();
     DrawnView(const DrawnView&) = delete;
     DrawnView& operator=(const DrawnView&) = delete;
 
@@ -36,13 +34,10 @@ class DrawnView {
     const StageSeconds& stage_seconds() const { return seconds_; }
 
   private:
-    std::unique_ptr<ViewState> state_;
+    const std::unique_ptr<ViewState> state_ = std::make_unique<ViewState>();
     int image_channels_;
     int depth_channel_;
     mutable StageSeconds seconds_;
 };
-
-// On all threads: fresh pages cost as much as the kernels.
-void fill_with_zeros(float* values, size_t count, int threads);
 
 }  // namespace splatmem

@@ -85,6 +85,30 @@ LANES_INLINE Register sum_each(const Register* a) {
         _mm512_shuffle_f32x4(four[2], four[3], 0x88), _mm512_shuffle_f32x4(four[2], four[3], 0xdd));
     return {_mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd))};
 }
+// Exchanges lane i of a[k] with lane k of a[i].
+LANES_INLINE void transpose(Register* a) {
+    __m512 b[16], c[16];
+    for (int i = 0; i < 16; i += 2) {
+        b[i] = _mm512_unpacklo_ps(a[i].v, a[i + 1].v);
+        b[i + 1] = _mm512_unpackhi_ps(a[i].v, a[i + 1].v);
+    }
+    for (int i = 0; i < 16; i += 4)
+        for (int k = 0; k < 2; k++) {
+            const __m512d x = _mm512_castps_pd(b[i + k]), y = _mm512_castps_pd(b[i + k + 2]);
+            c[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+            c[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+        }
+    // c[4 m + r] holds, in its quarter q, the lanes 4 m to 4 m + 3 of row 4 q + r.
+    for (int r = 0; r < 4; r++) {
+        const __m512 low02 = _mm512_shuffle_f32x4(c[r], c[4 + r], 0x88), low13 = _mm512_shuffle_f32x4(c[r], c[4 + r], 0xdd);
+        const __m512 high02 = _mm512_shuffle_f32x4(c[8 + r], c[12 + r], 0x88);
+        const __m512 high13 = _mm512_shuffle_f32x4(c[8 + r], c[12 + r], 0xdd);
+        a[r].v = _mm512_shuffle_f32x4(low02, high02, 0x88);
+        a[8 + r].v = _mm512_shuffle_f32x4(low02, high02, 0xdd);
+        a[4 + r].v = _mm512_shuffle_f32x4(low13, high13, 0x88);
+        a[12 + r].v = _mm512_shuffle_f32x4(low13, high13, 0xdd);
+    }
+}
 
 #elif defined(__AVX2__) && defined(__FMA__)
 
@@ -143,6 +167,22 @@ LANES_INLINE Register sum_each(const Register* a) {
     const __m256 low = _mm256_hadd_ps(_mm256_hadd_ps(a[0].v, a[1].v), _mm256_hadd_ps(a[2].v, a[3].v));
     const __m256 high = _mm256_hadd_ps(_mm256_hadd_ps(a[4].v, a[5].v), _mm256_hadd_ps(a[6].v, a[7].v));
     return {_mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31))};
+}
+LANES_INLINE void transpose(Register* a) {
+    __m256 b[8], c[8];
+    for (int i = 0; i < 8; i += 2) {
+        b[i] = _mm256_unpacklo_ps(a[i].v, a[i + 1].v);
+        b[i + 1] = _mm256_unpackhi_ps(a[i].v, a[i + 1].v);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) {
+            c[i + 2 * k] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0x44);
+            c[i + 2 * k + 1] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0xee);
+        }
+    for (int r = 0; r < 4; r++) {
+        a[r].v = _mm256_permute2f128_ps(c[r], c[4 + r], 0x20);
+        a[4 + r].v = _mm256_permute2f128_ps(c[r], c[4 + r], 0x31);
+    }
 }
 
 #else
@@ -238,6 +278,14 @@ LANES_INLINE Register sum_each(const Register* a) {
     const Floats4 high23 = LANES_SHUFFLE(a[2].v, a[3].v, 2, 6, 3, 7);
     const Floats4 sum01 = low01 + high01, sum23 = low23 + high23;
     return {LANES_SHUFFLE(sum01, sum23, 0, 1, 4, 5) + LANES_SHUFFLE(sum01, sum23, 2, 3, 6, 7)};
+}
+LANES_INLINE void transpose(Register* a) {
+    const Floats4 low01 = LANES_SHUFFLE(a[0].v, a[1].v, 0, 4, 1, 5), high01 = LANES_SHUFFLE(a[0].v, a[1].v, 2, 6, 3, 7);
+    const Floats4 low23 = LANES_SHUFFLE(a[2].v, a[3].v, 0, 4, 1, 5), high23 = LANES_SHUFFLE(a[2].v, a[3].v, 2, 6, 3, 7);
+    a[0].v = LANES_SHUFFLE(low01, low23, 0, 1, 4, 5);
+    a[1].v = LANES_SHUFFLE(low01, low23, 2, 3, 6, 7);
+    a[2].v = LANES_SHUFFLE(high01, high23, 0, 1, 4, 5);
+    a[3].v = LANES_SHUFFLE(high01, high23, 2, 3, 6, 7);
 }
 #undef LANES_SHUFFLE
 

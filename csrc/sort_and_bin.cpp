@@ -1,7 +1,9 @@
-// Stage 2: sorts the visible Gaussians by depth and lists, for every tile, those that touch it from front to back.
+// Stage 2: lists, for every tile, the Gaussians that touch it from front to back.
 //
-// One sort of Gaussians and a stable counting sort of pairs replace the sort of (tile, depth) keys of 3DGS. Everything is
-// stable, so the result does not depend on the number of threads: ties in depth keep the scene's order.
+// A stable counting sort by tile reads the Gaussians in the scene's order, from end to end; then each tile's pairs, a few
+// thousand, are sorted by depth inside the cache. 3DGS sorts all (tile, depth) keys at once, and sorting the Gaussians by depth
+// first visits them at random: both are slower here. Everything is stable, so the result does not depend on the number of
+// threads: ties in depth keep the scene's order.
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
@@ -13,15 +15,13 @@
 namespace splatmem {
 namespace {
 
-constexpr int kMaxDigitBits = 13;
+constexpr int kDigitBits = 9, kDigits = 1 << kDigitBits, kMaxPasses = 4;  // 36 bits hold any depth
+constexpr uint32_t kFew = 48;  // up to so many pairs an insertion sort is faster
 constexpr int64_t kMaxPairs = int64_t{1} << 31;
-constexpr int kPrefetchAhead = 24;
 
-int64_t share(int64_t count, int part, int parts) { return count * part / parts; }
-
-// Running sums over the chunks; returns the range of depth bits.
-std::pair<uint32_t, uint32_t> sum_chunks(ViewState& view) {
-    uint32_t visible = 0, low = ~0u, high = 0;
+// Running sums over the chunks.
+void sum_chunks(ViewState& view) {
+    uint32_t visible = 0;
     int64_t pairs = 0;
     for (int k = 0; k < view.chunk_count; k++) {
         Chunk& chunk = view.chunks.data()[k];
@@ -30,54 +30,18 @@ std::pair<uint32_t, uint32_t> sum_chunks(ViewState& view) {
         visible += chunk.visible;
         pairs += chunk.pairs;
         if (pairs > kMaxPairs) throw std::length_error("more than 2^31 (Gaussian, tile) pairs: render a smaller image or scene");
-        low = std::min(low, chunk.min_depth);
-        high = std::max(high, chunk.max_depth);
     }
     view.visible = visible;
     view.pairs = pairs;
-    return {low, high};
 }
 
-// Keys hold the depth's bits, less the smallest, above the record's index. Depths are positive, so their bits sort as they do.
-void make_keys(const ViewState& view, uint32_t min_depth, uint64_t* keys, int threads) {
-    parallel_for(view.chunk_count, threads, [&](int k) {
-        const Chunk& chunk = view.chunks.data()[k];
-        uint64_t* out = keys + chunk.first_visible;
-        for (uint32_t i = 0; i < chunk.visible; i++) {
-            const uint32_t record = static_cast<uint32_t>(k) * kChunk + i;
-            uint32_t depth;
-            std::memcpy(&depth, view.depths.data() + record, 4);
-            out[i] = static_cast<uint64_t>(depth - min_depth) << 32 | record;
-        }
-    });
-}
-
-// Stable least-significant-digit radix sort on bits 32 to 32 + bit_count; returns whichever of the arrays holds the result.
-uint64_t* radix_sort(uint64_t* keys, uint64_t* swap, int64_t count, int bit_count, Buffer<uint32_t>& buffer, int threads) {
-    const int passes = (bit_count + kMaxDigitBits - 1) / kMaxDigitBits;
-    for (int pass = 0, shift = 32; pass < passes; pass++) {
-        const int digit_bits = (bit_count + passes - 1) / passes, digits = 1 << digit_bits;
-        uint32_t* histogram = buffer.reserve(static_cast<size_t>(threads) * digits);
-        const auto digit = [=](uint64_t key) { return static_cast<uint32_t>(key >> shift) & (digits - 1); };
-        parallel_for(threads, threads, [&](int part) {
-            uint32_t* own = histogram + static_cast<size_t>(part) * digits;
-            std::fill(own, own + digits, 0u);
-            for (int64_t i = share(count, part, threads), end = share(count, part + 1, threads); i < end; i++)
-                own[digit(keys[i])]++;
-        });
-        uint32_t sum = 0;
-        for (int d = 0; d < digits; d++)
-            for (int part = 0; part < threads; part++)
-                sum += std::exchange(histogram[static_cast<size_t>(part) * digits + d], sum);
-        parallel_for(threads, threads, [&](int part) {
-            uint32_t* next = histogram + static_cast<size_t>(part) * digits;
-            for (int64_t i = share(count, part, threads), end = share(count, part + 1, threads); i < end; i++)
-                swap[next[digit(keys[i])]++] = keys[i];
-        });
-        std::swap(keys, swap);
-        shift += digit_bits;
-    }
-    return keys;
+// The first chunk of a part, when the chunks are divided into parts of about as many pairs.
+int first_chunk(const ViewState& view, int part, int parts) {
+    const Chunk* chunks = view.chunks.data();
+    if (part == parts) return view.chunk_count;
+    const uint32_t begin = static_cast<uint32_t>(view.pairs * part / parts);
+    const auto before = [](const Chunk& chunk, uint32_t pair) { return chunk.first_pair < pair; };
+    return static_cast<int>(std::lower_bound(chunks, chunks + view.chunk_count, begin, before) - chunks);
 }
 
 // Calls visit(tile, i) for the tiles of a box in row order, i counting them. Most boxes are at most 2x2: those make four calls
@@ -98,39 +62,28 @@ inline void for_each_tile(TileBox box, int tiles_x, uint32_t dummy, Visit visit)
         for (uint32_t x = box.x0; x < box.x1; x++) visit(y * tiles_x + x, i++);
 }
 
-}  // namespace
+// Calls visit(record, box) for what is visible of a part's chunks, in the scene's order.
+template <class Visit>
+inline void for_each_visible(const ViewState& view, int part, int parts, Visit visit) {
+    for (int k = first_chunk(view, part, parts), end = first_chunk(view, part + 1, parts); k < end; k++) {
+        const uint32_t first = static_cast<uint32_t>(k) * kChunk;
+        for (uint32_t i = 0; i < view.chunks.data()[k].visible; i++) visit(first + i, view.boxes.data()[first + i]);
+    }
+}
 
-void sort_and_bin(ViewState& view, Scratch& scratch, int threads) {
-    const auto [min_depth, max_depth] = sum_chunks(view);
-    const int64_t visible = view.visible, pairs = view.pairs;
+// Fills view.tile_starts and puts the pairs into the places of their tiles, in the scene's order.
+void bin(ViewState& view, Scratch& scratch, int threads) {
+    // Counts per tile for each part of the chunks. The parts' rows lie cache lines apart, and each ends with the dummy tile,
+    // whose pairs go to a place of the part's own behind the real ones.
     const uint32_t tiles = static_cast<uint32_t>(view.tiles_x) * view.tiles_y;
-
-    uint64_t* keys = scratch.keys.reserve(visible + 1);
-    make_keys(view, min_depth, keys, threads);
-    int bit_count = 1;
-    while (visible && bit_count < 32 && (max_depth - min_depth) >> bit_count) bit_count++;
-    keys = radix_sort(keys, scratch.keys_swap.reserve(visible + 1), visible, bit_count, scratch.histogram, threads);
-
-    // Counts per tile for each part of the sorted Gaussians. The parts' rows lie cache lines apart, and each ends with the
-    // dummy tile, whose pairs go to a place of the part's own behind the real ones.
     const size_t row = (tiles + 1 + 31) / 16 * 16;
     uint32_t* counts = scratch.tile_counts.reserve(row * threads);
-    TileBox* boxes = scratch.sorted_boxes.reserve(visible + 1);
-    uint32_t* slots = scratch.sorted_slots.reserve(visible + 1);
     parallel_for(threads, threads, [&](int part) {
         uint32_t* count = counts + row * part;
         std::fill(count, count + tiles + 1, 0u);
-        for (int64_t i = share(visible, part, threads), end = share(visible, part + 1, threads); i < end; i++) {
-            if (i + kPrefetchAhead < visible) {
-                const uint32_t ahead = static_cast<uint32_t>(keys[i + kPrefetchAhead]);
-                __builtin_prefetch(view.boxes.data() + ahead);
-                __builtin_prefetch(view.pair_offsets.data() + ahead);
-            }
-            const uint32_t record = static_cast<uint32_t>(keys[i]);
-            boxes[i] = view.boxes.data()[record];
-            slots[i] = view.chunks.data()[record / kChunk].first_pair + view.pair_offsets.data()[record];
-            for_each_tile(boxes[i], view.tiles_x, tiles, [&](uint32_t tile, uint32_t) { count[tile]++; });
-        }
+        for_each_visible(view, part, threads, [&](uint32_t, TileBox box) {
+            for_each_tile(box, view.tiles_x, tiles, [&](uint32_t tile, uint32_t) { count[tile]++; });
+        });
     });
 
     uint32_t* starts = view.tile_starts.reserve(tiles + 1);
@@ -142,24 +95,87 @@ void sort_and_bin(ViewState& view, Scratch& scratch, int threads) {
     starts[tiles] = sum;
     constexpr int kDummyRoom = 64;
     for (int part = 0; part < threads; part++)
-        counts[row * part + tiles] = static_cast<uint32_t>(pairs) + kDummyRoom * (1 + part);
+        counts[row * part + tiles] = static_cast<uint32_t>(view.pairs) + kDummyRoom * (1 + part);
 
-    uint32_t* pair_records = view.pair_records.reserve(pairs + kDummyRoom * (threads + 2));
-    uint32_t* pair_slots = view.pair_slots.reserve(pairs + kDummyRoom * (threads + 2));
+    DepthPair* out = scratch.depth_pairs.reserve(view.pairs + kDummyRoom * (threads + 2));
     parallel_for(threads, threads, [&](int part) {
         uint32_t* next = counts + row * part;
-        for (int64_t i = share(visible, part, threads), end = share(visible, part + 1, threads); i < end; i++) {
-            const uint32_t record = static_cast<uint32_t>(keys[i]), slot = slots[i];
-            for_each_tile(boxes[i], view.tiles_x, tiles, [&](uint32_t tile, uint32_t k) {
+        for_each_visible(view, part, threads, [&](uint32_t record, TileBox box) {
+            uint32_t depth;
+            std::memcpy(&depth, view.depths.data() + record, 4);
+            const uint32_t slot = view.chunks.data()[record / kChunk].first_pair + view.pair_offsets.data()[record];
+            for_each_tile(box, view.tiles_x, tiles, [&](uint32_t tile, uint32_t k) {
                 const uint32_t at = next[tile];
                 next[tile] = at + (tile != tiles);
-                pair_records[at] = record;
-                pair_slots[at] = slot + k;
+                out[at] = {depth, record, slot + k};
             });
-        }
+        });
     });
-    // Compositing looks ahead of the list's end.
-    std::fill(pair_records + pairs, pair_records + pairs + kDummyRoom, pairs ? pair_records[0] : 0u);
+}
+
+void insertion_sort(DepthPair* pairs, uint32_t count) {
+    for (uint32_t i = 1; i < count; i++) {
+        const DepthPair pair = pairs[i];
+        uint32_t at = i;
+        for (; at > 0 && pairs[at - 1].depth > pair.depth; at--) pairs[at] = pairs[at - 1];
+        pairs[at] = pair;
+    }
+}
+
+// Stable least-significant-digit radix sort by depth; returns whichever of the arrays holds the result. Only the bits in which
+// the depths of a tile can differ are sorted by.
+DepthPair* radix_sort(DepthPair* pairs, DepthPair* swap, uint32_t count) {
+    uint32_t low = pairs[0].depth, high = low;
+    for (uint32_t i = 1; i < count; i++) {
+        low = std::min(low, pairs[i].depth);
+        high = std::max(high, pairs[i].depth);
+    }
+    int passes = 0;
+    while (passes < kMaxPasses && static_cast<uint64_t>(high - low) >> (passes * kDigitBits)) passes++;
+    const auto digit = [=](const DepthPair& pair, int pass) {
+        return static_cast<uint32_t>(static_cast<uint64_t>(pair.depth - low) >> (pass * kDigitBits)) & (kDigits - 1);
+    };
+    uint32_t histogram[kMaxPasses][kDigits];
+    std::memset(histogram, 0, passes * sizeof histogram[0]);
+    for (uint32_t i = 0; i < count; i++)
+        for (int pass = 0; pass < passes; pass++) histogram[pass][digit(pairs[i], pass)]++;
+    for (int pass = 0; pass < passes; pass++) {
+        uint32_t* next = histogram[pass];
+        uint32_t sum = 0;
+        for (int d = 0; d < kDigits; d++) sum += std::exchange(next[d], sum);
+        for (uint32_t i = 0; i < count; i++) swap[next[digit(pairs[i], pass)]++] = pairs[i];
+        std::swap(pairs, swap);
+    }
+    return pairs;
+}
+
+// Sorts a tile's pairs and writes them to its list.
+void list_tile(ViewState& view, DepthPair* pairs, uint32_t begin, uint32_t end) {
+    static thread_local Buffer<DepthPair> swap;
+    const uint32_t count = end - begin;
+    if (count <= kFew) {
+        insertion_sort(pairs, count);
+    } else {
+        pairs = radix_sort(pairs, swap.reserve(count), count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        view.pair_records.data()[begin + i] = pairs[i].record;
+        view.pair_slots.data()[begin + i] = pairs[i].slot;
+    }
+}
+
+}  // namespace
+
+void sort_and_bin(ViewState& view, Scratch& scratch, int threads) {
+    sum_chunks(view);
+    bin(view, scratch, threads);
+    uint32_t* pair_records = view.pair_records.reserve(view.pairs + kPairsAhead);
+    view.pair_slots.reserve(view.pairs);
+    const uint32_t* starts = view.tile_starts.data();
+    parallel_for(view.tiles_x * view.tiles_y, threads, [&](int tile) {
+        list_tile(view, scratch.depth_pairs.data() + starts[tile], starts[tile], starts[tile + 1]);
+    });
+    std::fill(pair_records + view.pairs, pair_records + view.pairs + kPairsAhead, view.pairs ? pair_records[0] : 0u);
 }
 
 }  // namespace splatmem

@@ -6,9 +6,11 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace splatmem {
@@ -52,6 +54,7 @@ class Pool {
             std::unique_lock lock(mutex_);
             done_.wait(lock, [this] { return busy_.load(std::memory_order_acquire) == 0; });
         }
+        if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     }
 
   private:
@@ -69,7 +72,13 @@ class Pool {
     }
 
     void take_tasks() {
-        for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) task_(context_, i);
+        try {
+            for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) task_(context_, i);
+        } catch (...) {
+            next_.store(tasks_, std::memory_order_relaxed);
+            std::lock_guard lock(mutex_);
+            if (!thrown_) thrown_ = std::current_exception();
+        }
     }
 
     void work() {
@@ -96,6 +105,7 @@ class Pool {
     void (*task_)(void*, int) = nullptr;
     void* context_ = nullptr;
     int tasks_ = 0;
+    std::exception_ptr thrown_;
     // Each on a cache line of its own: all threads write to them.
     alignas(64) std::atomic<int> next_{0};
     alignas(64) std::atomic<int> busy_{0};

@@ -7,7 +7,8 @@
 namespace splatmem {
 
 // Calls task(context, i) for every i in [0, tasks), on up to `threads` threads including the caller's. Tasks are handed out in
-// order but finish in any order. One job runs at a time; a task must not start another.
+// order but finish in any order; what one of them throws is thrown again here when all have ended. One job runs at a time; a
+// task must not start another on more than one thread.
 void run_tasks(int tasks, int threads, void (*task)(void*, int), void* context);
 
 // run_tasks for a callable. Static, because each instruction set needs its own copy.

@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <new>
+
+#include "memory.h"
 
 namespace splatmem {
 
@@ -14,39 +15,6 @@ constexpr float kMinTransmittance = 1e-4f;       // a pixel stops before its tra
 constexpr float kMaxExtent = 3.33f;              // standard deviations at which an opacity of 1 has decayed to 1/255
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
-
-// Memory that grows, keeps no contents when it does, and is not cleared.
-template <class T>
-class Buffer {
-  public:
-    Buffer() = default;
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-    ~Buffer() { release(); }
-
-    T* reserve(size_t count) {
-        if (count > capacity_ || data_ == nullptr) {
-            release();
-            const size_t capacity = count + count / 4 + 64;
-            data_ = static_cast<T*>(::operator new(capacity * sizeof(T), kAlignment));
-            capacity_ = capacity;
-        }
-        return data_;
-    }
-    T* data() { return data_; }
-    const T* data() const { return data_; }
-
-  private:
-    static constexpr std::align_val_t kAlignment{64};
-    void release() {
-        ::operator delete(data_, kAlignment);
-        data_ = nullptr;
-        capacity_ = 0;
-    }
-
-    T* data_ = nullptr;
-    size_t capacity_ = 0;
-};
 
 enum class Scalar { float32, float16, bfloat16 };
 
@@ -70,13 +38,15 @@ struct ProjectedGradients {
     float* absolute_means2d;  // [visible, 2]: sums of the absolute values of the pixels' gradients (AbsGS), or null
 };
 
-// Gradients of a scene's shapes and of its camera; the kernels add to them. Null: not wanted.
+// Gradients of a scene's shapes and of its camera; the kernels add to them, where they are not told to overwrite. Null: not
+// wanted.
 struct Gradients {
     float *means;                        // not null
     float *quats, *scales, *opacities;   // not null unless `projected` is given
     float *harmonics, *colors;
     float *viewmat, *center;    // [4, 4] and [3]
     float* camera_sums;         // [chunks, kCameraSums]: those of the camera from each chunk
+    bool overwrite, overwrite_harmonics, overwrite_colors;  // the first: means, quats, scales and opacities
     ProjectedGradients* projected;  // if given, compositing's gradients go there and not through the projection
 };
 constexpr int kCameraSums = 16;  // nine of the rotation, three of the translation, three of the centre
@@ -135,14 +105,19 @@ struct TileBox {
     uint32_t area() const { return static_cast<uint32_t>(x1 - x0) * static_cast<uint32_t>(y1 - y0); }
 };
 
+// A (Gaussian, tile) pair on its way to its place in the tile's list.
+struct DepthPair {
+    uint32_t depth;  // bit pattern, ordered as the positive floats are
+    uint32_t record, slot;
+};
+
 // Gaussians are projected in chunks; what is visible of chunk k lies at index k * kChunk and after, in the scene's order.
 constexpr int kChunk = 4096;
 struct Chunk {
     uint32_t visible;         // Gaussians of the chunk in view
-    uint32_t pairs;           // their (Gaussian, tile) pairs
+    int64_t pairs;            // their (Gaussian, tile) pairs
     uint32_t first_visible;   // sums over the chunks before
     uint32_t first_pair;
-    uint32_t min_depth, max_depth;  // bit patterns, ordered as the positive floats are
 };
 
 // All that is kept of a drawn view until its backward pass.
@@ -175,12 +150,12 @@ struct ViewState {
     }
 };
 
+// Compositing looks at so many pairs beyond a tile's last.
+constexpr uint32_t kPairsAhead = 12;
+
 // Memory that no view keeps.
 struct Scratch {
-    Buffer<uint64_t> keys, keys_swap;
-    Buffer<uint32_t> histogram;
-    Buffer<TileBox> sorted_boxes;
-    Buffer<uint32_t> sorted_slots;
+    Buffer<DepthPair> depth_pairs;
     Buffer<uint32_t> tile_counts;
     Buffer<float> slots;
     Buffer<uint8_t> slot_used;

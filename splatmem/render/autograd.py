@@ -1,24 +1,24 @@
 """The compiled kernels as differentiable functions of torch tensors.
 
 Two functions make the graph, as in gsplat: the projection, whose results ``meta`` shows, and compositing, which takes them. The
-kernels compute both at once, and so do their gradients unless somebody holds a projected tensor at the time of the backward
-pass: then compositing's gradients go to the projected Gaussians, where ``retain_grad`` finds them, and from there to the scene.
+kernels compute both at once, and so do their gradients unless somebody has looked at a projected tensor and holds it at the time
+of the backward pass: then compositing's gradients go to the projected Gaussians, where ``retain_grad`` finds them, and from
+there to the scene.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from splatmem.render.extension import load_kernels
+from splatmem.render.projected import FLOAT_SHAPES, Layout, LazyProjected
 
 MAX_IMAGE_SIDE = 32768
 
@@ -83,22 +83,6 @@ class CameraTensors:
     backgrounds: Float[Tensor, "b c x"] | None = None
 
 
-@dataclass(frozen=True)
-class Projected:
-    """The Gaussians as the views show them, under gsplat's names: a row for each that is visible (``packed``), or one for
-    each there is, with radii of zero for the others and no ids (``dense``: the leading dimensions are those of the scenes, then
-    ``c n``)."""
-
-    batch_ids: Int[Tensor, " m"] | None
-    camera_ids: Int[Tensor, " m"] | None
-    gaussian_ids: Int[Tensor, " m"] | None
-    radii: Int[Tensor, "*m 2"]
-    means2d: Float[Tensor, "*m 2"]
-    depths: Float[Tensor, "*m"]
-    conics: Float[Tensor, "*m 3"]
-    opacities: Float[Tensor, "*m"]
-
-
 @dataclass
 class _Drawing:
     """What the gradients need of a drawing beside its tensors."""
@@ -107,24 +91,11 @@ class _Drawing:
     scenes: list[Any]  # as the kernels take them
     views: list[list[Any]]  # as the kernels keep them, by scene and camera
     absgrad: bool = False
-    rows: Int[Tensor, " m"] | None = None  # where the visible Gaussians are in the dense layout, if that is asked for
-    watched: list[weakref.ref] = field(default_factory=list)  # the projected tensors that the caller was given
+    layout: Layout | None = None  # of the projected Gaussians, if the caller is shown them
 
-    def counts(self) -> list[int]:
-        """Visible Gaussians of each view."""
-        return [view.visible for views in self.views for view in views]
-
-    def packed(self, tensor: Tensor, packed_shape: tuple[int, ...]) -> Tensor:
-        """A row for each visible Gaussian, view after view, of a tensor in the layout."""
-        return tensor.contiguous() if self.rows is None else tensor.reshape(-1, *packed_shape[1:])[self.rows]
-
-    def laid_out(self, packed: Tensor, shape: torch.Size) -> Tensor:
-        """The inverse, with zeros for the others."""
-        if self.rows is None:
-            return packed
-        dense = packed.new_zeros(shape)
-        dense.view(-1, *packed.shape[1:])[self.rows] = packed
-        return dense
+    def held(self) -> list[Tensor | None]:
+        """The projected tensors that the caller holds; else nobody can tell where the gradients went through."""
+        return [] if self.layout is None else self.layout.held()
 
 
 def draw(
@@ -135,7 +106,7 @@ def draw(
     layout: Literal["packed", "dense"] | None = None,
     batch_dims: tuple[int, ...] = (),
     absgrad: bool = False,
-) -> tuple[Float[Tensor, "b c h w x"], Float[Tensor, "b c h w 1"], Projected | None]:
+) -> tuple[Float[Tensor, "b c h w x"], Float[Tensor, "b c h w 1"], LazyProjected | None]:
     """Draws every scene through its cameras; the caller has checked shapes, types and devices.
 
     Args:
@@ -149,18 +120,24 @@ def draw(
     """
     tensors = scene.tensors()
     centers = _centers(cameras.viewmats, settings)
-    image, alpha, drawing = _run(scene, centers, cameras, settings)
-    projected = None if layout is None else _projected(drawing, scene, cameras, layout, batch_dims)
     inputs = [*tensors, cameras.viewmats, centers, cameras.backgrounds]
-    if not (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)):
+    differentiable = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
+    image, alpha, drawing = _run(scene, centers, cameras, settings, keep=differentiable or layout is not None)
+    projected = None
+    if layout is not None:
+        count = cameras.viewmats.shape[1]
+        dense_shape = (*batch_dims, count, scene.means.shape[1]) if layout == "dense" else None
+        drawing.layout = Layout([view for views in drawing.views for view in views], count, dense_shape)
+        projected = LazyProjected(drawing.layout, _empty)
+    if not differentiable:
         return image, alpha, projected
-    drawing.absgrad = absgrad
-    shown: list[Tensor | None] = [None] * 4
+    shown: Sequence[Tensor | None] = [None] * 4
     if projected is not None:
-        values = (projected.means2d, projected.depths, projected.conics, projected.opacities)
-        shown = list(_Project.apply(*tensors[:4], cameras.viewmats, values, drawing))
-        drawing.watched = [weakref.ref(t) for t in shown]
-        projected = replace(projected, **dict(zip(("means2d", "depths", "conics", "opacities"), shown, strict=True)))
+        memory = tuple(t.detach() for t in projected.memory)
+        shown = projected.shown = _Project.apply(*tensors[:4], cameras.viewmats, memory, drawing)
+        drawing.absgrad = absgrad
+        if absgrad:  # its gradients must be had by those who look after the backward pass alone
+            _ = projected.value
     image, alpha = _Composite.apply(*inputs, *shown, (image, alpha), drawing)
     return image, alpha, projected
 
@@ -178,11 +155,11 @@ def _of_scene(tensor: Tensor | None, batch: int) -> Any:
 
 
 def _run(
-    scene: SceneTensors, centers: Tensor, cameras: CameraTensors, settings: ViewSettings
+    scene: SceneTensors, centers: Tensor, cameras: CameraTensors, settings: ViewSettings, *, keep: bool
 ) -> tuple[Tensor, Tensor, _Drawing]:
     viewmats = cameras.viewmats
     size = (*viewmats.shape[:2], settings.height, settings.width)
-    image, alpha = viewmats.new_empty(*size, scene.channels + settings.with_depth), viewmats.new_empty(*size, 1)
+    image, alpha = _empty(*size, scene.channels + settings.with_depth), _empty(*size, 1)
     kernels = load_kernels()
     scenes = [kernels.Scene(*(_of_scene(t, b) for t in scene.tensors()), settings.sh_degree) for b in range(len(scene.means))]
     views = [
@@ -198,6 +175,7 @@ def _run(
             antialiased=settings.antialiased,
             ortho=settings.ortho,
             with_depth=settings.with_depth,
+            keep=keep,
             threads=torch.get_num_threads(),
         )
         for b in range(len(scenes))
@@ -205,24 +183,9 @@ def _run(
     return image, alpha, _Drawing(settings, scenes, views)
 
 
-def _projected(
-    drawing: _Drawing, scene: SceneTensors, cameras: CameraTensors, layout: str, batch_dims: tuple[int, ...]
-) -> Projected:
-    """In NumPy: threads of torch that spin after a short operation would hold up the next view's kernels."""
-    count, gaussians = cameras.viewmats.shape[1], scene.means.shape[1]
-    parts = [view.projected(torch.get_num_threads()) for views in drawing.views for view in views]
-    values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    view_ids, gaussian_ids = np.repeat(np.arange(len(parts)), drawing.counts()), values.pop("gaussian_ids")
-    if layout == "packed":
-        ids = [torch.from_numpy(a) for a in (*np.divmod(view_ids, count), gaussian_ids)]
-        return Projected(*ids, **{name: torch.from_numpy(packed) for name, packed in values.items()})
-    drawing.rows = torch.from_numpy(view_ids * gaussians + gaussian_ids)
-    shape = (*batch_dims, count, gaussians)
-    dense = {
-        name: drawing.laid_out(torch.from_numpy(packed), torch.Size((*shape, *packed.shape[1:])))
-        for name, packed in values.items()
-    }
-    return Projected(None, None, None, **dense)
+def _empty(*shape: int) -> Tensor:
+    """Memory that the kernels use again and again: the system takes its time to give fresh pages."""
+    return torch.from_numpy(load_kernels().empty(shape))
 
 
 class _Project(torch.autograd.Function):
@@ -250,14 +213,18 @@ class _Project(torch.autograd.Function):
         if all(g is None for g in outer):
             return (None,) * 7
         drawing: _Drawing = ctx.drawing
+        layout = drawing.layout
+        assert layout is not None
         *tensors, viewmats = ctx.saved_tensors
-        given = _zero_rows(sum(drawing.counts()))
-        given = [zero if g is None else drawing.packed(g, zero.shape) for g, zero in zip(outer, given, strict=True)]
-        grads = [torch.empty_like(t) for t in tensors]
+        given = [zero if g is None else layout.to_packed(g) for g, zero in zip(outer, _zero_rows(layout), strict=True)]
+        grads = [_empty(*t.shape) for t in tensors]
         poses = _room_for_poses(viewmats, ctx.needs_input_grad[4])
-        for gradients, b, c, view, rows in _views(drawing, [*grads, None, None, *poses]):
+        views = _views(drawing, [*grads, None, None, *poses])
+        for (gradients, b, c, view), rows in zip(views, layout.slices(), strict=True):
             projected = load_kernels().ProjectedGradients(*(g[rows] for g in given), None)
-            view.projected_backward(drawing.scenes[b], c, projected, gradients, threads=torch.get_num_threads())
+            view.projected_backward(
+                drawing.scenes[b], c, projected, gradients, first=c == 0, threads=torch.get_num_threads()
+            )
         return (*grads, poses[0], None, None)
 
 
@@ -284,7 +251,6 @@ class _Composite(torch.autograd.Function):
         drawing: _Drawing,
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(means, quats, scales, opacities, colors, harmonics, viewmats, *images)
-        ctx.shapes = [None if t is None else t.shape for t in (means2d, depths, conics, projected_opacities)]
         ctx.drawing = drawing
         return images
 
@@ -294,55 +260,50 @@ class _Composite(torch.autograd.Function):
         drawing: _Drawing = ctx.drawing
         *tensors, viewmats, image, alpha = ctx.saved_tensors
         grad_image, grad_alpha = grad_image.contiguous(), grad_alpha.contiguous()
-        shown = [ref() for ref in drawing.watched]
-        watched = any(t is not None for t in shown)  # else nobody can tell where the gradients went through
+        held = drawing.held()
+        layout = drawing.layout if any(t is not None for t in held) else None
         directional = drawing.settings.sh_degree > 0
         needed = ctx.needs_input_grad
-        wanted = [directional or not watched, *[not watched] * 3, *needed[4:6]]
-        grads = [
-            torch.empty_like(t, dtype=torch.float32) if want and t is not None else None
-            for t, want in zip(tensors, wanted, strict=True)
-        ]
+        wanted = [directional or layout is None, *[layout is None] * 3, *needed[4:6]]
+        grads = [_empty(*t.shape) if want and t is not None else None for t, want in zip(tensors, wanted, strict=True)]
         poses = _room_for_poses(viewmats, needed[6])
-        stops = _zero_rows(sum(drawing.counts())) if watched else []
-        absolute = torch.zeros_like(stops[0]) if watched and drawing.absgrad else None
-        for gradients, b, c, view, rows in _views(drawing, [*grads, *poses]):
+        stops = [] if layout is None else _zero_rows(layout)
+        absolute = torch.zeros_like(stops[0]) if stops and drawing.absgrad else None
+        slices = layout.slices() if layout is not None else []
+        for i, (gradients, b, c, view) in enumerate(_views(drawing, [*grads, *poses])):
             stop = None
-            if watched:
-                parts = (t[rows] for t in stops)
-                stop = load_kernels().ProjectedGradients(*parts, None if absolute is None else absolute[rows])
+            if layout is not None:
+                parts = (None if t is None else t[slices[i]] for t in (*stops, absolute))
+                stop = load_kernels().ProjectedGradients(*parts)
             view.backward(
                 drawing.scenes[b], c, image[b, c], alpha[b, c], grad_image[b, c], grad_alpha[b, c], gradients, stop,
-                threads=torch.get_num_threads(),
+                first=c == 0, threads=torch.get_num_threads(),
             )  # fmt: skip
         outer: list[Tensor | None] = [None] * 4
-        if watched:
-            outer = [drawing.laid_out(t, shape) for t, shape in zip(stops, ctx.shapes, strict=True)]
-        if absolute is not None and shown[0] is not None:
-            shown[0].absgrad = drawing.laid_out(absolute, ctx.shapes[0])
+        if layout is not None:
+            outer = [layout.from_packed(t) for t in stops]
+            if absolute is not None and held[0] is not None:
+                held[0].absgrad = layout.from_packed(absolute)
         if grads[4] is not None:
             grads[4] = grads[4].to(tensors[4].dtype)
         backgrounds = ((1 - alpha) * grad_image).sum(dim=(2, 3)) if needed[8] else None
         return (*grads, *poses, backgrounds, *outer, None, None)
 
 
-def _zero_rows(count: int) -> list[Tensor]:
-    """Room for the gradients to visible Gaussians: of means2d, depths, conics and opacities."""
-    return [torch.zeros(shape, dtype=torch.float32, device="cpu") for shape in ((count, 2), (count,), (count, 3), (count,))]
+def _zero_rows(layout: Layout) -> list[Tensor]:
+    """Room for the gradients to visible Gaussians."""
+    return [torch.zeros(sum(layout.counts()), *shape) for shape in FLOAT_SHAPES]
 
 
 def _room_for_poses(viewmats: Tensor, wanted: bool) -> list[Tensor | None]:
     """Room for the gradients to the cameras: of their transforms and their centres."""
-    return [torch.empty_like(viewmats), viewmats.new_empty(*viewmats.shape[:2], 3)] if wanted else [None, None]
+    return [torch.zeros_like(viewmats), viewmats.new_zeros(*viewmats.shape[:2], 3)] if wanted else [None, None]
 
 
-def _views(drawing: _Drawing, grads: Sequence[Tensor | None]) -> Iterator[tuple[Any, int, int, Any, slice]]:
-    """The views with what a backward pass of each needs: the gradients (cleared) as the kernels take them, the indices of
-    its scene and camera, the kernels' view, and its rows among the visible Gaussians."""
-    first = 0
+def _views(drawing: _Drawing, grads: Sequence[Tensor | None]) -> Iterator[tuple[Any, int, int, Any]]:
+    """The views with what a backward pass of each needs: the gradients as the kernels take them, the indices of its scene and
+    camera, and the kernels' view."""
     for b, views in enumerate(drawing.views):
         gradients = load_kernels().Gradients(*(None if g is None else g[b] for g in grads))
-        gradients.clear(torch.get_num_threads())
         for c, view in enumerate(views):
-            yield gradients, b, c, view, slice(first, first + view.visible)
-            first += view.visible
+            yield gradients, b, c, view

@@ -8,6 +8,7 @@ capped at 0.999, alphas below 1/255 dropped, and a stop before a pixel's transmi
 from __future__ import annotations
 
 import math
+from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -15,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.render.autograd import CameraTensors, Projected, SceneTensors, ViewSettings, draw
+from splatmem.render.autograd import CameraTensors, SceneTensors, ViewSettings, draw
+from splatmem.render.projected import LazyProjected, Meta
 from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
@@ -64,7 +66,7 @@ def rasterization(
     camera_model: Literal["pinhole", "ortho"] = "pinhole",
     segmented: bool = False,
     **unsupported: Any,
-) -> tuple[Float[Tensor, "*b c h w x"], Float[Tensor, "*b c h w 1"], dict[str, Any]]:
+) -> tuple[Float[Tensor, "*b c h w x"], Float[Tensor, "*b c h w 1"], MutableMapping[str, Any]]:
     """Draws ``n`` Gaussians into ``c`` views, as ``gsplat.rasterization`` does; CUDA tensors are handed to gsplat itself.
 
     Differentiable in everything but ``Ks``. Gaussians with a parameter that is not finite are not drawn and get zero gradients.
@@ -179,7 +181,7 @@ def _draw(
     render_mode: RenderMode,
     layout: Literal["packed", "dense"] | None = None,
     absgrad: bool = False,
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
+) -> tuple[Tensor, Tensor, MutableMapping[str, Any]]:
     """``draw`` with the shapes of ``rasterization``, checked, and its render modes."""
     _one_of("render_mode", render_mode, get_args(RenderMode))
     _check_shapes(scene, cameras, settings)
@@ -201,10 +203,10 @@ def _draw(
     return image, alpha, {} if projected is None else _meta(projected, cameras, settings)
 
 
-def _meta(projected: Projected, cameras: CameraTensors, settings: ViewSettings) -> dict[str, Any]:
+def _meta(projected: LazyProjected, cameras: CameraTensors, settings: ViewSettings) -> Meta:
     batches, views = cameras.viewmats.shape[:2]
     sizes = {"width": settings.width, "height": settings.height, "n_batches": batches, "n_cameras": views}
-    return vars(projected) | sizes
+    return Meta(lambda: vars(projected.value) | sizes)
 
 
 def _flattened(

@@ -47,7 +47,7 @@ class Work:
 
 
 def library() -> ctypes.CDLL:
-    names = ("project", "rasterizer", "dispatch", "processor", "sort_and_bin", "threads")
+    names = ("memory", "project", "rasterizer", "dispatch", "processor", "sort_and_bin", "threads")
     csrc = compile.ROOT / "csrc"
     sources = [compile.ROOT / "tools" / "rasterizer_bench" / "roofs.cpp", *(csrc / f"{name}.cpp" for name in names)]
     loaded = compile.load("roofs", sources, "-DSPLATMEM_ISA=baseline", f"-I{csrc}")
