@@ -124,14 +124,14 @@ LANES_INLINE void load_batch(
     }
 }
 
-// What one Gaussian does to one block, before colours. A pixel whose transmittance is not positive has stopped.
+// What one Gaussian does to one block, before colours. A pixel that has stopped keeps the negative of its last transmittance.
 struct Blend {
     Float16 dx, dy;         // pixel centre minus mean
     Float16 raw_alpha;      // opacity times falloff
     Float16 alpha;          // capped
-    Mask16 drawn, stopped;  // pixels that receive the Gaussian; pixels that stop at it
+    Mask16 drawn;           // pixels that receive the Gaussian
     Float16 weight;         // alpha times transmittance where drawn, else 0
-    Float16 transmittance;  // afterwards; of a stopped pixel, the negative of its last
+    Float16 transmittance;  // afterwards
 
     LANES_INLINE Blend(const Record& r, Float16 x, Float16 y, int block, Float16 before) {
         dx = load(kBlockTables.x + block * 16) - x;
@@ -139,21 +139,12 @@ struct Blend {
         const Float16 power = fma(dx, fma(r.power_xx, dx, r.power_xy * dy), r.power_yy * dy * dy);
         raw_alpha = r.opacity * exp2_of_negative(power);
         alpha = min(raw_alpha, kMaxAlpha);
-        const Mask16 reached = (alpha >= kMinAlpha) & (before > 0.f);
-        const Float16 after = fnma(alpha, before, before);
-        stopped = reached & (after <= kMinTransmittance);
-        drawn = without(reached, stopped);
+        const Mask16 reached = alpha >= kMinAlpha;
+        const Float16 after = fnma(alpha, before, before);  // negative if the pixel has stopped
+        drawn = reached & (after > kMinTransmittance);
         weight = zero_unless(drawn, alpha * before);
-        transmittance = select(drawn, after, select(stopped, -before, before));
+        transmittance = select(drawn, after, negative_where(without(reached, drawn), before));
     }
 };
-
-// Takes blocks in which every pixel has stopped out of `alive`; only `candidates` can have changed.
-LANES_INLINE uint64_t without_stopped_blocks(uint64_t alive, uint64_t candidates, const float* transmittance) {
-    for_each_block(candidates, [&](int block) {
-        if (!any(load(transmittance + block * 16) > 0.f)) alive &= ~(uint64_t{1} << block);
-    });
-    return alive;
-}
 
 }  // namespace splatmem::SPLATMEM_ISA

@@ -40,16 +40,16 @@ class BackwardTile {
         while (begin < end && alive) {
             const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
             load_batch<kTile, kStride>(batch, view_, begin, batch_end, left, top, alive);
-            uint64_t changed = 0;
+            uint64_t stopped = 0;  // applied to the next batch, so that no Gaussian waits for the one before it
             for (uint32_t i = 0; i < batch_end - begin; i++) {
                 if (!batch.blocks[i]) continue;
                 const uint32_t slot = view_.pair_slots.data()[begin + i];
                 float* sums = slots + static_cast<size_t>(slot) * kSums;
                 __builtin_prefetch(sums, 1);
-                changed |= add(*batch.record[i], batch.blocks[i], sums);
+                stopped |= add(*batch.record[i], batch.blocks[i], sums);
                 slot_used[slot] = 1;
             }
-            alive = without_stopped_blocks(alive, changed, transmittance_);
+            alive &= ~stopped;
             begin = batch_end;
         }
     }
@@ -75,13 +75,13 @@ class BackwardTile {
         transmittance_[i] = 1.f;
     }
 
-    // Takes one Gaussian back through the given blocks; returns those in which a pixel stopped.
+    // Takes one Gaussian back through the given blocks; returns those in which every pixel has stopped.
     LANES_INLINE uint64_t add(const Record& r, uint64_t blocks, float* slot) {
         const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
         const float* channels = r.channels();
         const Float16 conic_xx = r.power_xx * (-2.f / kLog2E), conic_yy = r.power_yy * (-2.f / kLog2E);
         const Float16 conic_xy = r.power_xy * (-1.f / kLog2E);
-        uint64_t changed = 0;
+        uint64_t stopped = 0;
         Float16 sums[kSums];
 #pragma GCC unroll 32
         for (int k = 0; k < kSums; k++) sums[k] = 0.f;
@@ -116,10 +116,10 @@ class BackwardTile {
                 sums[kMoments + kChannels] = sums[kMoments + kChannels] + abs(fma(conic_xx, gx, conic_xy * gy));
                 sums[kMoments + kChannels + 1] = sums[kMoments + kChannels + 1] + abs(fma(conic_xy, gx, conic_yy * gy));
             }
-            if (any(blend.stopped)) changed |= uint64_t{1} << block;
+            stopped |= uint64_t{all_negative(blend.transmittance)} << block;
         });
         for (int k = 0; k < kSums; k += 16) store_sums(slot + k, sums + k);
-        return changed;
+        return stopped;
     }
 
     const ViewState& view_;

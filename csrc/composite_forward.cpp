@@ -34,10 +34,10 @@ class ForwardTile {
         while (begin < end && alive) {
             const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
             load_batch<kTile, kStride>(batch, view_, begin, batch_end, left, top, alive);
-            uint64_t changed = 0;
+            uint64_t stopped = 0;  // applied to the next batch, so that no Gaussian waits for the one before it
             for (uint32_t i = 0; i < batch_end - begin; i++)
-                if (batch.blocks[i]) changed |= add(*batch.record[i], batch.blocks[i]);
-            alive = without_stopped_blocks(alive, changed, transmittance_);
+                if (batch.blocks[i]) stopped |= add(*batch.record[i], batch.blocks[i]);
+            alive &= ~stopped;
             begin = batch_end;
         }
     }
@@ -60,11 +60,11 @@ class ForwardTile {
     }
 
   private:
-    // Adds one Gaussian to the given blocks; returns those in which a pixel stopped.
+    // Adds one Gaussian to the given blocks; returns those in which every pixel has stopped.
     LANES_INLINE uint64_t add(const Record& r, uint64_t blocks) {
         const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
         const float* channels = r.channels();
-        uint64_t changed = 0;
+        uint64_t stopped = 0;
         for_each_block(blocks, [&](int block) {
             float* transmittance = transmittance_ + block * 16;
             const Blend blend(r, x, y, block, load(transmittance));
@@ -73,9 +73,9 @@ class ForwardTile {
             for (int c = 0; c < kChannels; c++)
                 store(sums + c * kSlots * 16, fma(blend.weight, channels[c], load(sums + c * kSlots * 16)));
             store(transmittance, blend.transmittance);
-            if (any(blend.stopped)) changed |= uint64_t{1} << block;
+            stopped |= uint64_t{all_negative(blend.transmittance)} << block;
         });
-        return changed;
+        return stopped;
     }
 
     const ViewState& view_;

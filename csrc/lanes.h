@@ -48,10 +48,10 @@ struct WideRegister : Pair<T> {
     LANES_INLINE Pair<M> name(Pair<M> a, Pair<M> b) {     \
         return {name(a.lo, b.lo), name(a.hi, b.hi)};      \
     }
-LANES_UNARY(sqrt) LANES_UNARY(floor) LANES_UNARY(round) LANES_UNARY(negate) LANES_UNARY(reciprocal)
+LANES_UNARY(sqrt) LANES_UNARY(floor) LANES_UNARY(power_floor) LANES_UNARY(negate) LANES_UNARY(reciprocal)
 LANES_UNARY(exponent) LANES_UNARY(mantissa)
 LANES_BINARY(add) LANES_BINARY(sub) LANES_BINARY(mul) LANES_BINARY(div) LANES_BINARY(min) LANES_BINARY(max)
-LANES_BINARY(times_power_of_two)
+LANES_BINARY(times_power_of_two) LANES_BINARY(power_fraction) LANES_BINARY(bits_of_both)
 LANES_TERNARY(fma) LANES_TERNARY(fnma)
 LANES_COMPARE(less) LANES_COMPARE(less_equal)
 LANES_MASKS(both) LANES_MASKS(either) LANES_MASKS(without)
@@ -72,6 +72,14 @@ LANES_INLINE WideRegister<T> select(typename WideRegister<T>::Mask m, WideRegist
 template <class T>
 LANES_INLINE WideRegister<T> zero_unless(typename WideRegister<T>::Mask m, WideRegister<T> a) {
     return {{zero_unless(m.lo, a.lo), zero_unless(m.hi, a.hi)}};
+}
+template <class T>
+LANES_INLINE WideRegister<T> negative_where(typename WideRegister<T>::Mask m, WideRegister<T> a) {
+    return {{negative_where(m.lo, a.lo), negative_where(m.hi, a.hi)}};
+}
+template <class T>
+LANES_INLINE bool all_negative(WideRegister<T> a) {
+    return all_negative(bits_of_both(a.lo, a.hi));
 }
 
 template <class T, int width>
@@ -124,6 +132,8 @@ LANES_INLINE Mask16 operator&(Mask16 a, Mask16 b) { return {both(a.v, b.v)}; }
 LANES_INLINE Mask16 without(Mask16 a, Mask16 b) { return {without(a.v, b.v)}; }
 LANES_INLINE Float16 select(Mask16 m, Float16 a, Float16 b) { return select(m.v, a.v, b.v); }
 LANES_INLINE Float16 zero_unless(Mask16 m, Float16 a) { return zero_unless(m.v, a.v); }
+LANES_INLINE Float16 negative_where(Mask16 m, Float16 a) { return negative_where(m.v, a.v); }  // -|a| there, a elsewhere
+LANES_INLINE bool all_negative(Float16 a) { return all_negative(a.v); }
 
 LANES_INLINE unsigned mask_bits(RegisterMask m) { return bits(m); }
 template <class M>
@@ -139,15 +149,14 @@ LANES_INLINE bool any_lane(Pair<M> m) {
 }
 LANES_INLINE bool any(Mask16 m) { return any_lane(m.v); }
 
-// 2^x for x <= 0: round to n, then a minimax polynomial of 2^f on |f| <= 1/2, relative error 2e-6.
+// 2^x for x <= 0: its floor n, and a minimax polynomial of 2^f on 0 <= f <= 1, relative error 3e-6. Zero, or at most 2^-125,
+// below x = -126.
 LANES_INLINE Float16 exp2_of_negative(Float16 x) {
-    x = max(x, -126.f);
-    const Float16 n = round(x.v), f = x - n;
-    Float16 p = fma(f, 1.339887440e-3f, 9.618437357e-3f);
-    p = fma(p, f, 5.550332548e-2f);
-    p = fma(p, f, 2.402264791e-1f);
-    p = fma(p, f, 6.931471880e-1f);
-    p = fma(p, f, 1.f);
+    const Float16 n = power_floor(x.v), f = power_fraction(x.v, n.v);
+    Float16 p = fma(f, 1.3534167996e-2f, 5.2011461076e-2f);
+    p = fma(p, f, 2.4144275611e-1f);
+    p = fma(p, f, 6.9300383479e-1f);
+    p = fma(p, f, 1.0000025933f);
     return times_power_of_two(p.v, n.v);
 }
 

@@ -49,12 +49,14 @@ LANES_INLINE Register min(Register a, Register b) { return {_mm512_min_ps(a.v, b
 LANES_INLINE Register max(Register a, Register b) { return {_mm512_max_ps(a.v, b.v)}; }
 LANES_INLINE Register sqrt(Register a) { return {_mm512_sqrt_ps(a.v)}; }
 LANES_INLINE Register floor(Register a) { return {_mm512_roundscale_ps(a.v, 9)}; }
-LANES_INLINE Register round(Register a) { return {_mm512_roundscale_ps(a.v, 8)}; }
 LANES_INLINE Register negate(Register a) { return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.f))}; }
 LANES_INLINE Register reciprocal(Register a) {  // 14 bits and one Newton step
     const __m512 r = _mm512_rcp14_ps(a.v);
     return {_mm512_mul_ps(r, _mm512_fnmadd_ps(a.v, r, _mm512_set1_ps(2.f)))};
 }
+// scalef rounds its power down by itself, and takes any.
+LANES_INLINE Register power_floor(Register x) { return x; }
+LANES_INLINE Register power_fraction(Register x, Register) { return {_mm512_reduce_ps(x.v, 9)}; }
 LANES_INLINE Register times_power_of_two(Register a, Register n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 LANES_INLINE Register exponent(Register a) { return {_mm512_getexp_ps(a.v)}; }
 LANES_INLINE Register mantissa(Register a) {
@@ -66,6 +68,11 @@ LANES_INLINE RegisterMask both(RegisterMask a, RegisterMask b) { return {static_
 LANES_INLINE RegisterMask either(RegisterMask a, RegisterMask b) { return {static_cast<__mmask16>(a.v | b.v)}; }
 LANES_INLINE RegisterMask without(RegisterMask a, RegisterMask b) { return {static_cast<__mmask16>(a.v & ~b.v)}; }
 LANES_INLINE unsigned bits(RegisterMask a) { return a.v; }
+LANES_INLINE Register bits_of_both(Register a, Register b) { return {_mm512_and_ps(a.v, b.v)}; }
+LANES_INLINE bool all_negative(Register a) { return _mm512_movepi32_mask(_mm512_castps_si512(a.v)) == 0xffff; }
+LANES_INLINE Register negative_where(RegisterMask m, Register a) {
+    return {_mm512_mask_or_ps(a.v, m.v, a.v, _mm512_set1_ps(-0.f))};
+}
 LANES_INLINE Register select(RegisterMask m, Register a, Register b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
 LANES_INLINE Register zero_unless(RegisterMask m, Register a) { return {_mm512_maskz_mov_ps(m.v, a.v)}; }
 // Lane i of the result is the sum of all lanes of a[i].
@@ -137,12 +144,13 @@ LANES_INLINE Register min(Register a, Register b) { return {_mm256_min_ps(a.v, b
 LANES_INLINE Register max(Register a, Register b) { return {_mm256_max_ps(a.v, b.v)}; }
 LANES_INLINE Register sqrt(Register a) { return {_mm256_sqrt_ps(a.v)}; }
 LANES_INLINE Register floor(Register a) { return {_mm256_floor_ps(a.v)}; }
-LANES_INLINE Register round(Register a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 LANES_INLINE Register negate(Register a) { return {_mm256_xor_ps(a.v, _mm256_set1_ps(-0.f))}; }
 LANES_INLINE Register reciprocal(Register a) {  // 12 bits and one Newton step
     const __m256 r = _mm256_rcp_ps(a.v);
     return {_mm256_mul_ps(r, _mm256_fnmadd_ps(a.v, r, _mm256_set1_ps(2.f)))};
 }
+LANES_INLINE Register power_floor(Register x) { return {_mm256_floor_ps(max(x, Register::broadcast(-126.f)).v)}; }
+LANES_INLINE Register power_fraction(Register x, Register floor) { return sub(max(x, Register::broadcast(-126.f)), floor); }
 LANES_INLINE Register times_power_of_two(Register a, Register n) {
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
     return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)))};
@@ -161,6 +169,11 @@ LANES_INLINE RegisterMask both(RegisterMask a, RegisterMask b) { return {_mm256_
 LANES_INLINE RegisterMask either(RegisterMask a, RegisterMask b) { return {_mm256_or_ps(a.v, b.v)}; }
 LANES_INLINE RegisterMask without(RegisterMask a, RegisterMask b) { return {_mm256_andnot_ps(b.v, a.v)}; }
 LANES_INLINE unsigned bits(RegisterMask a) { return static_cast<unsigned>(_mm256_movemask_ps(a.v)); }
+LANES_INLINE Register bits_of_both(Register a, Register b) { return {_mm256_and_ps(a.v, b.v)}; }
+LANES_INLINE bool all_negative(Register a) { return _mm256_movemask_ps(a.v) == 0xff; }
+LANES_INLINE Register negative_where(RegisterMask m, Register a) {
+    return {_mm256_or_ps(a.v, _mm256_and_ps(m.v, _mm256_set1_ps(-0.f)))};
+}
 LANES_INLINE Register select(RegisterMask m, Register a, Register b) { return {_mm256_blendv_ps(b.v, a.v, m.v)}; }
 LANES_INLINE Register zero_unless(RegisterMask m, Register a) { return {_mm256_and_ps(m.v, a.v)}; }
 LANES_INLINE Register sum_each(const Register* a) {
@@ -256,8 +269,18 @@ LANES_INLINE unsigned bits(RegisterMask a) {
     return static_cast<unsigned>(b[0] | b[1] | b[2] | b[3]);
 }
 #endif
-// Adding and taking off 1.5 * 2^23 leaves the nearest integer, for magnitudes up to 2^22.
-LANES_INLINE Register round(Register a) { return {(a.v + 12582912.f) - 12582912.f}; }
+// Adding and taking off 1.5 * 2^23 leaves the nearest integer, for magnitudes up to 2^22; of x - 1/2 the floor of x or, for an
+// integer, perhaps one less: a fraction of one.
+LANES_INLINE Register power_floor(Register x) {
+    const Floats4 clamped = max(x, Register::broadcast(-126.f)).v;
+    return {(clamped - 0.5f + 12582912.f) - 12582912.f};
+}
+LANES_INLINE Register power_fraction(Register x, Register floor) { return sub(max(x, Register::broadcast(-126.f)), floor); }
+LANES_INLINE Register bits_of_both(Register a, Register b) { return {(Floats4)((Ints4)a.v & (Ints4)b.v)}; }
+LANES_INLINE bool all_negative(Register a) { return bits(RegisterMask{(Ints4)a.v >> 31}) == 15; }
+LANES_INLINE Register negative_where(RegisterMask m, Register a) {
+    return {(Floats4)((Ints4)a.v | (m.v & (Ints4)Floats4{-0.f, -0.f, -0.f, -0.f}))};
+}
 LANES_INLINE Register floor(Register a) {
     const Floats4 whole = __builtin_convertvector(__builtin_convertvector(a.v, Ints4), Floats4);
     const Floats4 lowered = whole - (Floats4)((whole > a.v) & (Ints4)Floats4{1.f, 1.f, 1.f, 1.f});

@@ -49,6 +49,10 @@ class Pool {
     void run(int tasks, void (*task)(void*, int), void* context) {
         announce(task, context, tasks);
         take_tasks();
+        {
+            std::lock_guard lock(mutex_);
+            open_ = false;  // a thread that has not woken by now is not waited for
+        }
         for (int i = 0; i < kSpins && busy_.load(std::memory_order_acquire); i++) relax();
         if (busy_.load(std::memory_order_acquire)) {
             std::unique_lock lock(mutex_);
@@ -59,13 +63,13 @@ class Pool {
 
   private:
     void announce(void (*task)(void*, int), void* context, int tasks) {
-        task_ = task;
-        context_ = context;
-        tasks_ = tasks;
-        next_.store(0, std::memory_order_relaxed);
-        busy_.store(workers(), std::memory_order_relaxed);
         {
             std::lock_guard lock(mutex_);
+            task_ = task;
+            context_ = context;
+            tasks_ = tasks;
+            open_ = true;
+            next_.store(0, std::memory_order_relaxed);
             job_.fetch_add(1, std::memory_order_release);
         }
         wake_.notify_all();
@@ -84,12 +88,14 @@ class Pool {
     void work() {
         for (unsigned seen = 0;;) {
             for (int i = 0; i < kSpins && job_.load(std::memory_order_acquire) == seen; i++) relax();
-            if (job_.load(std::memory_order_acquire) == seen) {
+            {
                 std::unique_lock lock(mutex_);
-                wake_.wait(lock, [&] { return job_.load(std::memory_order_acquire) != seen; });
+                wake_.wait(lock, [&] { return job_.load(std::memory_order_relaxed) != seen; });
+                seen = job_.load(std::memory_order_relaxed);
+                if (!open_) continue;
+                if (task_ == nullptr) return;
+                busy_.fetch_add(1, std::memory_order_relaxed);
             }
-            seen++;
-            if (task_ == nullptr) return;
             take_tasks();
             if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
                 std::lock_guard lock(mutex_);
@@ -105,6 +111,7 @@ class Pool {
     void (*task_)(void*, int) = nullptr;
     void* context_ = nullptr;
     int tasks_ = 0;
+    bool open_ = false;  // whether threads may still join the job
     std::exception_ptr thrown_;
     // Each on a cache line of its own: all threads write to them.
     alignas(64) std::atomic<int> next_{0};
