@@ -145,6 +145,7 @@ void composite(const ViewState& view, const ChannelGroup& group, const ImageIn& 
         case 1: return composite<1, kAbsolute>(view, group, in, scratch, threads);
         case 3: return composite<3, kAbsolute>(view, group, in, scratch, threads);
         case 4: return composite<4, kAbsolute>(view, group, in, scratch, threads);
+        case 6: return composite<6, kAbsolute>(view, group, in, scratch, threads);
         case 8: return composite<8, kAbsolute>(view, group, in, scratch, threads);
         default: return composite<16, kAbsolute>(view, group, in, scratch, threads);
     }

@@ -102,6 +102,7 @@ void composite_forward(const ViewState& view, const ChannelGroup& group, const I
         case 1: return composite<1>(view, group, out, threads);
         case 3: return composite<3>(view, group, out, threads);
         case 4: return composite<4>(view, group, out, threads);
+        case 6: return composite<6>(view, group, out, threads);
         case 8: return composite<8>(view, group, out, threads);
         default: return composite<16>(view, group, out, threads);
     }

@@ -176,13 +176,13 @@ using Drawn = std::unique_ptr<splatmem::DrawnView>;
 std::vector<Drawn> draw(
     const SceneTensors& tensors, const In<3>& viewmats, const In<3>& ks, const In<2>& centers,
     const std::optional<In<2>>& backgrounds, const Out<4>& images, const Out<4>& alphas, float near_plane, float far_plane,
-    float radius_clip, float eps2d, bool antialiased, bool ortho, bool with_depth, bool keep, int threads) {
+    float radius_clip, float eps2d, bool antialiased, bool ortho, bool with_back, bool with_depth, bool keep, int threads) {
     const size_t views = viewmats.shape(0), channels = images.shape(3), pixels = images.shape(1) * images.shape(2);
     expect(viewmats.shape(1) == 4 && viewmats.shape(2) == 4, "viewmats");
     expect(ks.shape(0) == views && ks.shape(1) == 3 && ks.shape(2) == 3, "Ks");
     expect(centers.shape(0) == views && centers.shape(1) == 3, "centers");
     const splatmem::Scene first = tensors.of_view(0);
-    const size_t expected = static_cast<size_t>(first.harmonic_channels() + first.channels + with_depth);
+    const size_t expected = static_cast<size_t>(first.harmonic_channels() + first.channels + with_back + with_depth);
     expect(images.shape(0) == views && channels == expected, "images");
     expect(alphas.size() == views * pixels, "alphas");
     expect(!backgrounds || (backgrounds->shape(0) == views && backgrounds->shape(1) == channels), "backgrounds");
@@ -200,7 +200,7 @@ std::vector<Drawn> draw(
             images.data() + i * pixels * channels, alphas.data() + i * pixels,
             backgrounds ? backgrounds->data() + i * channels : nullptr};
         Drawn view = std::make_unique<splatmem::DrawnView>(
-            camera, tensors.of_view(i), out, splatmem::RenderSettings{with_depth, view_threads});
+            camera, tensors.of_view(i), out, splatmem::RenderSettings{with_back, with_depth, view_threads});
         if (keep) drawn[i] = std::move(view);
     };
     // As many views as go round are drawn each on a thread of its own, which never waits for the others; the rest on all.
@@ -325,7 +325,7 @@ NB_MODULE(_kernels, m) {
     m.def("empty", &empty, "shape"_a, "A float32 array of memory that is used again and again; not cleared.");
     m.def("draw", &draw, "scene"_a, "viewmats"_a, "Ks"_a, "centers"_a, "backgrounds"_a.none(), "images"_a, "alphas"_a,
           nb::kw_only(), "near_plane"_a, "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a,
-          "ortho"_a, "with_depth"_a, "keep"_a, "threads"_a,
+          "ortho"_a, "with_back"_a, "with_depth"_a, "keep"_a, "threads"_a,
           "Draws the views into `images` and `alphas` and returns what their backward passes need, if it is to be kept.");
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")
         .def("backward", &backward, "scene"_a, "view"_a, "image"_a, "alpha"_a, "grad_image"_a, "grad_alpha"_a, "gradients"_a,

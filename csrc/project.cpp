@@ -42,14 +42,31 @@ struct CoarseCull {
     }
 };
 
+// Between 0 for Gaussians seen from their front, the side of the local z axis n, and 1 for those seen from behind; with the
+// cosine -n.t / |t| it turns where |cosine| < kGrazing. Rays of an orthographic camera are all along its z axis.
+LANES_INLINE Float16 backness(const Ewa& ewa, const Camera& camera) {
+    const float* w = camera.rotation;
+    const auto normal = [&](int row) {
+        return w[3 * row] * ewa.rotation[2] + w[3 * row + 1] * ewa.rotation[5] + w[3 * row + 2] * ewa.rotation[8];
+    };
+    Float16 cosine = -normal(2);
+    if (camera.model == CameraModel::pinhole) {
+        const Vec3& t = ewa.t;
+        const Float16 distance = sqrt(fma(t.x, t.x, fma(t.y, t.y, t.z * t.z)));
+        cosine = fma(cosine, t.z, -(normal(0) * t.x + normal(1) * t.y)) / distance;
+    }
+    return clamp(fnma(cosine, 0.5f / kGrazing, 0.5f), 0.f, 1.f);
+}
+
 // The geometry of sixteen records, and which of them are visible.
 struct ProjectedLanes {
     alignas(64) float records[16][16];  // the geometry of a lane's record, and four floats that mean nothing
-    alignas(64) float depth[16];
+    alignas(64) float depth[16], back[16];
     alignas(64) float tiles[4][16];  // x0, x1, y0, y1 of the TileBox
     unsigned visible;
 
-    LANES_INLINE ProjectedLanes(const Projector& projector, const Scene& scene, const int32_t* index, int tile) {
+    LANES_INLINE ProjectedLanes(
+        const Projector& projector, const Scene& scene, const int32_t* index, int tile, bool with_back) {
         const Camera& c = projector.camera;
         const Ewa ewa(projector, scene, index);
         Float16 opacity = gather(scene.opacities, index, 1);
@@ -112,6 +129,7 @@ struct ProjectedLanes {
         };
         store_transposed(records, geometry);
         store(depth, ewa.t.z);
+        if (with_back) store(back, backness(ewa, c));
     }
 };
 
@@ -145,22 +163,22 @@ class ChunkWriter {
     LANES_INLINE void add(const ProjectedLanes& lanes, const int32_t* index) {
         const ChannelGroup& group = view_.first_group;
         const bool harmonics = scene_.harmonic_channels() && lanes.visible;
-        if (harmonics) seen_.look(view_.camera, scene_, index);
-        float rgb[3] = {};
+        if (harmonics) seen_harmonics_.look(view_.camera, scene_, index);
+        SeenGaussian seen{};
         for (unsigned mask = lanes.visible; mask; mask &= mask - 1) {
             const int lane = __builtin_ctz(mask);
             const size_t gaussian = static_cast<size_t>(index[lane]), at = begin_ + chunk_.visible;
-            const float depth = lanes.depth[lane];
+            seen.depth = lanes.depth[lane];
+            seen.back = lanes.back[lane];
             float* record = view_.records.data() + at * view_.stride;
-            if (harmonics) seen_.color(scene_, lane, gaussian, rgb);
-            if (!fill_channels(record, group, scene_, gaussian, rgb, depth) || !is_finite_beyond(scene_, group, gaussian))
+            if (harmonics) seen_harmonics_.color(scene_, lane, gaussian, seen.rgb);
+            if (!fill_channels(record, group, scene_, gaussian, seen) || !is_finite_beyond(scene_, group, gaussian))
                 continue;
             __builtin_memcpy(record, lanes.records[lane], kRecordGeometry * sizeof(float));
-            if (harmonics && group.used < group.image_channels)
-                for (int c = 0; c < 3; c++) view_.harmonic_colors.data()[3 * at + c] = rgb[c];
+            if (group.used < group.image_channels) view_.seen.data()[at] = seen;
             const auto tile = [&](int k) { return static_cast<uint16_t>(lanes.tiles[k][lane]); };
             const TileBox box{tile(0), tile(1), tile(2), tile(3)};
-            view_.depths.data()[at] = depth;
+            view_.depths.data()[at] = seen.depth;
             view_.gaussian_ids.data()[at] = static_cast<uint32_t>(gaussian);
             view_.boxes.data()[at] = box;
             view_.pair_offsets.data()[at] = static_cast<uint32_t>(chunk_.pairs);
@@ -174,7 +192,7 @@ class ChunkWriter {
     ViewState& view_;
     const Scene& scene_;
     const size_t begin_;
-    SeenHarmonics seen_;
+    SeenHarmonics seen_harmonics_;
     Chunk chunk_{};
 };
 
@@ -186,7 +204,7 @@ Chunk project_chunk(ViewState& view, const Scene& scene, const Projector& projec
         coarse_pass(cull, projector.camera, scene, static_cast<int>(begin), static_cast<int>(end), candidates);
     ChunkWriter writer(view, scene, begin);
     for (int i = 0; i < count; i += 16) {
-        ProjectedLanes lanes(projector, scene, candidates + i, view.tile);
+        ProjectedLanes lanes(projector, scene, candidates + i, view.tile, view.first_group.back_channel >= 0);
         if (i + 16 > count) lanes.visible &= (1u << (count - i)) - 1;
         writer.add(lanes, candidates + i);
     }

@@ -213,12 +213,12 @@ class PairSums {
             q.xy * x + q.yy * y,
             {load(sums_[3]), load(sums_[4]), load(sums_[5])},
             load(sums_[0]),
-            group_.has_depth() ? load(sums_[kMoments + group_.used - 1]) : Float16(0.f),
+            group_.has_depth() ? load(sums_[kMoments + group_.depth_channel - group_.first]) : Float16(0.f),
         };
     }
 
     void take_back_colors(int harmonics) {
-        const int first = group_.first - scene_.harmonic_channels(), end = group_.used - group_.has_depth();
+        const int first = group_.first - scene_.harmonic_channels(), end = group_.colors_end();
         for (int lane = 0; lane < row_.count; lane++) {
             float* color = gradients_.colors + static_cast<int64_t>(row_.index[lane]) * scene_.channels + first;
             for (int c = harmonics; c < end; c++) color[c] += sums_[kMoments + c][lane];

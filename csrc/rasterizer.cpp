@@ -18,21 +18,12 @@ void timed(double& seconds, Stage stage) {
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Channels [first, ...) of the image. Groups after the first share its records and tiles, so they use its stride.
-ChannelGroup channel_group(int first, int image_channels, int depth_channel) {
-    ChannelGroup group{first, std::min(kGroupChannels, image_channels - first), kGroupChannels, depth_channel, image_channels};
-    for (int padded : {8, 4, 3, 1})
-        if (group.used <= padded && (image_channels <= 4 || padded == 8)) group.padded = padded;
-    return group;
-}
-
 void refill_channels(ViewState& view, const Scene& scene, const ChannelGroup& group, int threads) {
     parallel_for(view.chunk_count, threads, [&](int k) {
         for (uint32_t i = 0; i < view.chunks.data()[k].visible; i++) {
             const size_t at = static_cast<size_t>(k) * kChunk + i;
             fill_channels(
-                view.records.data() + at * view.stride, group, scene, view.gaussian_ids.data()[at],
-                view.harmonic_colors.data() + 3 * at, view.depths.data()[at]);
+                view.records.data() + at * view.stride, group, scene, view.gaussian_ids.data()[at], view.seen.data()[at]);
         }
     });
 }
@@ -46,7 +37,7 @@ void reserve_projection(ViewState& view, const Scene& scene) {
     view.gaussian_ids.reserve(count);
     view.boxes.reserve(count);
     view.pair_offsets.reserve(count);
-    view.harmonic_colors.reserve(scene.harmonic_channels() && view.first_group.image_channels > kGroupChannels ? 3 * count : 0);
+    if (view.first_group.image_channels > kGroupChannels) view.seen.reserve(count);
 }
 
 // Makes room for what the chunks have for the camera, where that is wanted.
@@ -74,12 +65,13 @@ void add_camera_sums(const Gradients& gradients, int chunks) {
 }  // namespace
 
 DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& out, const RenderSettings& settings)
-    : image_channels_(scene.harmonic_channels() + scene.channels + settings.with_depth),
+    : image_channels_(scene.harmonic_channels() + scene.channels + settings.with_back + settings.with_depth),
+      back_channel_(settings.with_back ? image_channels_ - 1 - settings.with_depth : -1),
       depth_channel_(settings.with_depth ? image_channels_ - 1 : -1) {
     ViewState& view = *state_;
     Scratch scratch;
     view.camera = camera;
-    view.first_group = channel_group(0, image_channels_, depth_channel_);
+    view.first_group = channel_group(0);
     view.stride = record_stride(view.first_group.padded);
     view.tile = tile_size(view.first_group.padded);
     view.tiles_x = (camera.width + view.tile - 1) / view.tile;
@@ -88,11 +80,20 @@ DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& o
     timed(seconds_.project, [&] { kernels().project(view, scene, settings.threads); });
     timed(seconds_.sort_and_bin, [&] { sort_and_bin(view, scratch, settings.threads); });
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
-        const ChannelGroup group = channel_group(first, image_channels_, depth_channel_);
+        const ChannelGroup group = channel_group(first);
         if (first > 0) refill_channels(view, scene, group, settings.threads);
         const ImageOut part{out.image, first == 0 ? out.alpha : nullptr, out.background};
         timed(seconds_.composite_forward, [&] { kernels().composite_forward(view, group, part, settings.threads); });
     }
+}
+
+// Channels [first, ...) of the image. Groups after the first share its records and tiles, so they use its stride.
+ChannelGroup DrawnView::channel_group(int first) const {
+    const int used = std::min(kGroupChannels, image_channels_ - first);
+    ChannelGroup group{first, used, kGroupChannels, back_channel_, depth_channel_, image_channels_};
+    for (int padded : {8, 6, 4, 3, 1})
+        if (used <= padded && image_channels_ <= kGroupChannels) group.padded = padded;
+    return group;
 }
 
 void DrawnView::backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const {
@@ -102,7 +103,7 @@ void DrawnView::backward(const Scene& scene, const ImageIn& in, const Gradients&
     const Gradients to = with_camera_sums(gradients, scratch, view.chunk_count);
     const bool absolute = gradients.projected && gradients.projected->absolute_means2d;
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
-        const ChannelGroup group = channel_group(first, image_channels_, depth_channel_);
+        const ChannelGroup group = channel_group(first);
         if (image_channels_ > kGroupChannels) refill_channels(view, scene, group, threads);
         scratch.slots.reserve(view.pairs * slot_stride(group.padded) + 64);
         std::memset(scratch.slot_used.reserve(view.pairs + 64), 0, view.pairs);

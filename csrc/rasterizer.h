@@ -8,7 +8,7 @@
 namespace splatmem {
 
 struct RenderSettings {
-    bool with_depth;  // append the z-depth as the image's last channel
+    bool with_back, with_depth;  // append the backness and the z-depth to the image's channels, in this order
     int threads;
 };
 
@@ -34,9 +34,10 @@ class DrawnView {
     const StageSeconds& stage_seconds() const { return seconds_; }
 
   private:
+    ChannelGroup channel_group(int first) const;
+
     const std::unique_ptr<ViewState> state_ = std::make_unique<ViewState>();
-    int image_channels_;
-    int depth_channel_;
+    int image_channels_, back_channel_, depth_channel_;
     mutable StageSeconds seconds_;
 };
 

@@ -13,13 +13,14 @@ constexpr float kMinAlpha = 1.f / 255.f;         // weaker contributions are dro
 constexpr float kMaxAlpha = 0.999f;              // and stronger ones capped
 constexpr float kMinTransmittance = 1e-4f;       // a pixel stops before its transmittance would fall to this
 constexpr float kMaxExtent = 3.33f;              // standard deviations at which an opacity of 1 has decayed to 1/255
+constexpr float kGrazing = 0.08f;                // cosine below which a surface turns from its front to its back, smoothly
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
 enum class Scalar { float32, float16, bfloat16 };
 
 // Activated parameters, row by row. An image's channels are, in this order: red, green and blue of the harmonics if there are
-// any, the colors, and the z-depth if it is asked for.
+// any, the colors, and the backness and the z-depth if they are asked for.
 struct Scene {
     const float *means, *quats, *scales, *opacities;  // [n, 3], wxyz [n, 4], [n, 3], [n]
     const float* harmonics;  // spherical-harmonic coefficients [n, bands, 3]; bands is 0 if there are none
@@ -67,15 +68,19 @@ struct Camera {
     bool antialiased;   // whether opacities make up for what eps2d adds (Mip-Splatting, Yu et al. 2024)
 };
 
-// The channels that are composited together. Channel `depth_channel` of the image is the z-depth, the others are colours.
+// The channels that are composited together. The last ones of an image are not colours: first the backness, between 0 for a
+// Gaussian seen from its front (the side of its local z axis) and 1 from behind, then the z-depth, if they are drawn.
 struct ChannelGroup {
     int first;          // channel of the image where the group begins
     int used;           // channels of the image in the group
-    int padded;         // channels that the kernels carry: 1, 3, 4, 8 or 16; the last padded - used are zero
-    int depth_channel;  // index in the image, or -1; the depth is the image's last channel
+    int padded;         // channels that the kernels carry: 1, 3, 4, 6, 8 or 16; the last padded - used are zero
+    int back_channel, depth_channel;  // indices in the image, or -1
     int image_channels; // channels of the image in all
 
-    bool has_depth() const { return depth_channel >= first && depth_channel < first + used; }
+    bool has(int channel) const { return channel >= first && channel < first + used; }
+    bool has_back() const { return has(back_channel); }
+    bool has_depth() const { return has(depth_channel); }
+    int colors_end() const { return used - has_back() - has_depth(); }  // counted from `first`
 };
 constexpr int kGroupChannels = 16;  // channels of a group at most
 
@@ -93,8 +98,8 @@ struct Record {
 };
 constexpr int kRecordGeometry = sizeof(Record) / sizeof(float);
 constexpr int record_stride(int padded_channels) { return padded_channels <= 4 ? 16 : 32; }
-// Tiles of 32 pixels, or 16 when the accumulators of more than four channels would not stay in the first-level cache.
-constexpr int tile_size(int padded_channels) { return padded_channels <= 4 ? 32 : 16; }
+// Tiles of 32 pixels, or 16 when the accumulators of more channels would not stay in the first-level cache.
+constexpr int tile_size(int padded_channels) { return padded_channels <= 6 ? 32 : 16; }
 // Floats of a gradient slot: six moments, the channels, and the two of absolute gradients (composite_backward.cpp).
 constexpr int kMoments = 6;
 constexpr int slot_stride(int padded_channels) { return kMoments + padded_channels + 2 <= 16 ? 16 : 32; }
@@ -120,6 +125,12 @@ struct Chunk {
     uint32_t first_pair;
 };
 
+// What of a Gaussian's channels depends on the view.
+struct SeenGaussian {
+    float rgb[3];  // what the harmonics give, where there are any
+    float back, depth;
+};
+
 // All that is kept of a drawn view until its backward pass.
 struct ViewState {
     Camera camera;
@@ -137,7 +148,7 @@ struct ViewState {
     Buffer<uint32_t> gaussian_ids;
     Buffer<TileBox> boxes;
     Buffer<uint32_t> pair_offsets;  // of a Gaussian's first pair within its chunk's pairs
-    Buffer<float> harmonic_colors;  // [3] each, as fill_channels takes them; only where there is more than one group
+    Buffer<SeenGaussian> seen;      // as fill_channels takes them; only where there is more than one group
 
     // sort_and_bin.cpp: pairs by tile, front to back
     Buffer<uint32_t> tile_starts;   // tiles + 1
@@ -214,23 +225,23 @@ static inline void read_colors(const Scene& scene, size_t gaussian, int first, i
     for (int c = 0; c < count; c++) put(c, half ? float_of_half(colors[c]) : float_of_bfloat(colors[c]));
 }
 
-// Writes a Gaussian's channels of one group into its record; false if one of them is not finite. `rgb` is what the harmonics
-// give, where there are any.
+// Writes a Gaussian's channels of one group into its record; false if one of them is not finite.
 static inline bool fill_channels(
-    float* record, const ChannelGroup& group, const Scene& scene, size_t gaussian, const float* rgb, float depth) {
+    float* record, const ChannelGroup& group, const Scene& scene, size_t gaussian, const SeenGaussian& seen) {
     float* channels = record + kRecordGeometry;
     float check = 0.f;
     const auto put = [&](int c, float value) {
         channels[c] = value;
         check += value * 0.f;
     };
-    const int harmonics = scene.harmonic_channels(), has_depth = group.has_depth();
+    const int harmonics = scene.harmonic_channels();
     int before = 0;
-    for (; group.first + before < harmonics; before++) put(before, rgb[group.first + before]);
+    for (; group.first + before < harmonics; before++) put(before, seen.rgb[group.first + before]);
     read_colors(
-        scene, gaussian, group.first + before - harmonics, group.used - has_depth - before,
+        scene, gaussian, group.first + before - harmonics, group.colors_end() - before,
         [&](int c, float value) { put(before + c, value); });
-    if (has_depth) put(group.used - 1, depth);
+    if (group.has_back()) put(group.back_channel - group.first, seen.back);
+    if (group.has_depth()) put(group.depth_channel - group.first, seen.depth);
     for (int c = group.used; c < group.padded; c++) channels[c] = 0.f;
     return check == 0.f;
 }

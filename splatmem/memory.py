@@ -17,8 +17,7 @@ from splatmem.gravity import estimate_down
 from splatmem.leaks import trim_leaks
 from splatmem.lift import LiftSettings, lift
 from splatmem.refine import refine
-from splatmem.render import rasterize
-from splatmem.visibility import visibility, visibility_channels
+from splatmem.visibility import draw_visibility
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -106,9 +105,7 @@ class SpatialMemory:
         return MemoryReading(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
 
     def _read(self, cameras: Cameras) -> MemoryReading:
-        drawn = rasterize(self.gaussians, cameras, extra=visibility_channels(self.gaussians, cameras))
-        assert drawn.extra is not None
-        seen = visibility(drawn.alpha, drawn.extra)
+        drawn, seen = draw_visibility(self.gaussians, cameras)
         far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
         return MemoryReading(
             rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1),

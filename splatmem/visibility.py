@@ -1,6 +1,7 @@
 """What counts as known in a reading of the memory, and how far it can be trusted.
 
-Each Gaussian brings two further channels into a view: whether it shows its front, and how coarsely it samples this view.
+Two things tell beside the opacity: how much of a pixel comes from surfaces seen from behind, and how coarsely the surface that
+it shows was sampled.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
 from splatmem.lift import sampling_distance
+from splatmem.render import Rendering, rasterize
 
 KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
 KNOWN_FRONT = 0.55  # share of it that must come from surfaces seen from their front
-GRAZING = 0.08  # cosine below which a surface turns from front to back, smoothly
 CRACK_WIDTH = 3  # pixels; cracks up to this width are closed
 FULL_TRUST_MAGNIFICATION = 1.5  # one pixel of the view that saw it covers this many pixels here, along a side
 NO_TRUST_MAGNIFICATION = 6.0
@@ -32,19 +33,21 @@ class Visibility:
     trust: Float[Tensor, "v h w"]
 
 
-def visibility_channels(gaussians: Gaussians, cameras: Cameras) -> Float[Tensor, "v n 2"]:
-    """Frontness in 0..1 and magnification of every Gaussian in every view."""
-    to_camera = cameras.centers[:, None] - gaussians.means[None]
-    distance = to_camera.norm(dim=-1).clamp_min(1e-6)
-    cosine = (to_camera * gaussians.normals[None]).sum(-1) / distance
-    front = (0.5 + 0.5 * cosine / GRAZING).clamp(0, 1)
-    pixel = distance / cameras.focal.mean(-1)[:, None]
-    magnification = (sampling_distance(gaussians)[None] / pixel).clamp(max=2 * NO_TRUST_MAGNIFICATION)
-    return torch.stack([front, magnification], dim=-1)
+def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, Visibility]:
+    """Renders a scene and says what of it is known."""
+    drawn = rasterize(gaussians, cameras, extra=sampling_distance(gaussians)[:, None], back=True)
+    assert drawn.extra is not None
+    assert drawn.back is not None
+    distance = drawn.depth * cameras.pixel_rays().norm(dim=-1)
+    pixel = (distance / cameras.focal.mean(-1)[:, None, None]).clamp_min(1e-6)
+    most = 2 * NO_TRUST_MAGNIFICATION * drawn.alpha
+    magnification = torch.minimum(drawn.extra[..., 0] / pixel, most)
+    return drawn, visibility(drawn.alpha, torch.stack([drawn.alpha - drawn.back, magnification], dim=-1))
 
 
 def visibility(alpha: Float[Tensor, "v h w"], channels: Float[Tensor, "v h w 2"]) -> Visibility:
-    """Known and trust from composited opacity and ``visibility_channels``."""
+    """Known and trust from composited opacity, the part of it that is seen from its front, and the magnification, which is
+    the size of a pixel of the view that saw the surface in pixels of this one, composited."""
     share = channels / alpha.clamp_min(1e-4)[..., None]
     covered = (alpha > KNOWN_ALPHA) & (share[..., 0] > KNOWN_FRONT)
     # A crack is a thin line of weak opacity; where a back shows, nothing is closed.

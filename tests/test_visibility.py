@@ -6,8 +6,7 @@ import torch
 from splatmem.cameras import Cameras, identity_camera
 from splatmem.gaussians import Gaussians
 from splatmem.lift import lift
-from splatmem.render import rasterize
-from splatmem.visibility import NO_TRUST_MAGNIFICATION, Visibility, visibility, visibility_channels
+from splatmem.visibility import NO_TRUST_MAGNIFICATION, Visibility, draw_visibility, visibility
 
 WIDTH, HEIGHT = 64, 48
 CAMERA = identity_camera(60, WIDTH, HEIGHT)
@@ -22,9 +21,8 @@ def wall(selected: torch.Tensor | None = None) -> Gaussians:
 
 
 def seen(gaussians: Gaussians, camera: Cameras) -> tuple[torch.Tensor, Visibility]:
-    drawn = rasterize(gaussians, camera, extra=visibility_channels(gaussians, camera))
-    assert drawn.extra is not None
-    return drawn.alpha, visibility(drawn.alpha, drawn.extra)
+    drawn, visible = draw_visibility(gaussians, camera)
+    return drawn.alpha, visible
 
 
 def around_the_wall(degrees: float, distance: float = DISTANCE) -> Cameras:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.render.autograd import CameraTensors, SceneTensors, ViewSettings, draw
+from splatmem.render.backness import backness
 from splatmem.render.projected import LazyProjected, Meta
 from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
 
@@ -148,15 +149,20 @@ def render_views(
     *,
     backgrounds: Tensor | None = None,
     render_mode: RenderMode = "RGB",
+    with_back: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """``rasterization`` with its default settings of a colour from all its harmonics ``sh`` and any further channels
-    ``extra``, which come after the colour; without the cost of ``meta``."""
+    ``extra``, which come after the colour, then ``backness`` if asked for; without the cost of ``meta``."""
     degree = round(sh.shape[-2] ** 0.5) - 1
     if not means.is_cuda:
         scene = SceneTensors(means, quats, scales, opacities, extra, sh)
-        settings = ViewSettings(width, height, sh_degree=degree)
+        settings = ViewSettings(width, height, sh_degree=degree, with_back=with_back)
         return _draw(scene, CameraTensors(viewmats, Ks, backgrounds), settings, render_mode)[:2]
     views = (viewmats, Ks, width, height)
+    if with_back:
+        back = backness(means, quats, viewmats)[..., None]
+        extra = back if extra is None else _joined(extra, back)
+        backgrounds = None if backgrounds is None else torch.nn.functional.pad(backgrounds, (0, 1))
     if extra is None:
         return rasterization(
             means, quats, scales, opacities, sh, *views,
@@ -192,7 +198,7 @@ def _draw(
     settings = replace(settings, with_depth=render_mode != "RGB")
     batch_dims = scene.means.shape[:-2]
     scene, cameras = _flattened(scene, cameras, settings, len(batch_dims))
-    channels = scene.channels + settings.with_depth
+    channels = scene.channels + settings.with_back + settings.with_depth
     if absgrad and channels > ABSGRAD_CHANNELS:
         raise NotImplementedError(f"absgrad on the CPU works with up to {ABSGRAD_CHANNELS} channels, got {channels}")
     image, alpha, projected = draw(scene, cameras, settings, layout=layout, batch_dims=batch_dims, absgrad=absgrad)
@@ -222,8 +228,8 @@ def _flattened(
         return tensor[:, None] if tensor.ndim < ndim else tensor
 
     backgrounds = cameras.backgrounds
-    if backgrounds is not None and settings.with_depth:
-        backgrounds = torch.nn.functional.pad(backgrounds, (0, 1))
+    if backgrounds is not None:
+        backgrounds = torch.nn.functional.pad(backgrounds, (0, settings.with_back + settings.with_depth))
     return (
         SceneTensors(
             flat(scene.means, 3), flat(scene.quats, 3), flat(scene.scales, 3), flat(scene.opacities, 2),

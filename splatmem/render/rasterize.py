@@ -22,12 +22,15 @@ class Rendering:
         depth: expected z-depth, ``sum(w z) / alpha``, in world units; 0 where ``alpha`` is 0, ``[v, h, w]``.
         alpha: accumulated opacity in 0..1, ``[v, h, w]``.
         extra: ``sum(w extra)``, not divided by ``alpha``, ``[v, h, w, f]``, or None if none was asked for.
+        back: the part of ``alpha`` that comes from Gaussians seen from behind, against their local z axis, ``[v, h, w]``, or
+            None if it was not asked for.
     """
 
     rgb: Float[Tensor, "v h w 3"]
     depth: Float[Tensor, "v h w"]
     alpha: Float[Tensor, "v h w"]
     extra: Float[Tensor, "v h w f"] | None = None
+    back: Float[Tensor, "v h w"] | None = None
 
 
 def rasterize(
@@ -36,6 +39,7 @@ def rasterize(
     *,
     extra: Float[Tensor, "n f"] | Float[Tensor, "v n f"] | None = None,
     background: Float[Tensor, "3"] | None = None,
+    back: bool = False,
 ) -> Rendering:
     """Renders colour, depth, alpha and any further channels; differentiable in the Gaussians, ``extra`` and ``background``.
 
@@ -45,6 +49,7 @@ def rasterize(
         cameras: the views; all Gaussians and cameras lie on one device.
         extra: further channels per Gaussian, or per view and Gaussian.
         background: sRGB colour behind everything; black if None.
+        back: whether to render how much comes from Gaussians seen from behind (constant for gradients).
 
     Raises:
         ValueError: if a shape, a dtype or a device does not fit.
@@ -67,12 +72,15 @@ def rasterize(
         cameras.height,
         backgrounds=backgrounds,
         render_mode="RGB+ED",
+        with_back=back,
     )
+    extra_end = -2 if back else -1
     return Rendering(
         rgb=image[..., :3],
         depth=image[..., -1],
         alpha=alpha[..., 0],
-        extra=None if extra is None else image[..., 3:-1],
+        extra=None if extra is None else image[..., 3:extra_end],
+        back=image[..., -2].detach() if back else None,
     )
 
 

@@ -192,7 +192,7 @@ struct Result {
     }
 };
 
-// The picture with depth over a background, and the gradients of a loss with weights that look random.
+// The picture with backness and depth over a background, and the gradients of a loss with weights that look random.
 Result draw(const TestScene& s, int threads) {
     Camera camera{};
     const float tilt[9] = {0.98f, 0.f, 0.199f, 0.02f, 0.995f, -0.0985f, -0.198f, 0.1f, 0.975f};
@@ -223,14 +223,14 @@ Result draw(const TestScene& s, int threads) {
     scene.channels = s.channels;
     scene.count = static_cast<int64_t>(s.count());
 
-    const size_t channels = scene.harmonic_channels() + s.channels + 1;
+    const size_t channels = scene.harmonic_channels() + s.channels + 2;
     const size_t pixels = static_cast<size_t>(s.width) * s.height, values = pixels * channels;
     const Floats background(channels, 0.25f);
     Result r{Floats(values),           Floats(pixels),             Floats(s.means.size()),  Floats(s.quats.size()),
              Floats(s.scales.size()), Floats(s.opacities.size()), Floats(s.colors.size()), Floats(s.harmonics.size()),
              Floats(16),               Floats(3)};
     const splatmem::DrawnView view(
-        camera, scene, {r.image.data(), r.alpha.data(), background.data()}, splatmem::RenderSettings{true, threads});
+        camera, scene, {r.image.data(), r.alpha.data(), background.data()}, splatmem::RenderSettings{true, true, threads});
 
     Random random(1);
     Floats grad_image(values), grad_alpha(pixels);
