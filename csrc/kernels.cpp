@@ -9,12 +9,13 @@ namespace splatmem::SPLATMEM_ISA {
 
 void project(ViewState&, const Scene&, int);
 void composite_forward(const ViewState&, const ChannelGroup&, const ImageOut&, int);
+void survey(const ViewState&, const Survey&, Scratch&, int);
 void composite_backward(const ViewState&, const ChannelGroup&, const ImageIn&, Scratch&, bool, int);
 void project_backward(const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const Gradients&, int);
 void projected_backward(const ViewState&, const ProjectedGradients&, const Scene&, const Gradients&, int);
 
 extern const Kernels kernels;
-const Kernels kernels{
-    SPLATMEM_STRING(SPLATMEM_ISA), project, composite_forward, composite_backward, project_backward, projected_backward};
+const Kernels kernels{SPLATMEM_STRING(SPLATMEM_ISA), project, composite_forward, survey, composite_backward, project_backward,
+                      projected_backward};
 
 }  // namespace splatmem::SPLATMEM_ISA

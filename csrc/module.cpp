@@ -175,7 +175,9 @@ using Drawn = std::unique_ptr<splatmem::DrawnView>;
 
 std::vector<Drawn> draw(
     const SceneTensors& tensors, const In<3>& viewmats, const In<3>& ks, const In<2>& centers,
-    const std::optional<In<2>>& backgrounds, const Out<4>& images, const Out<4>& alphas, float near_plane, float far_plane,
+    const std::optional<In<2>>& backgrounds, const Out<4>& images, const Out<4>& alphas,
+    const std::optional<Out<3>>& median_depths, const std::optional<In<3>>& pixel_weights,
+    const std::optional<Out<2>>& contributions, float near_plane, float far_plane,
     float radius_clip, float eps2d, bool antialiased, bool ortho, bool with_back, bool with_depth, bool keep, int threads) {
     const size_t views = viewmats.shape(0), channels = images.shape(3), pixels = images.shape(1) * images.shape(2);
     expect(viewmats.shape(1) == 4 && viewmats.shape(2) == 4, "viewmats");
@@ -186,6 +188,9 @@ std::vector<Drawn> draw(
     expect(images.shape(0) == views && channels == expected, "images");
     expect(alphas.size() == views * pixels, "alphas");
     expect(!backgrounds || (backgrounds->shape(0) == views && backgrounds->shape(1) == channels), "backgrounds");
+    expect(!median_depths || median_depths->size() == views * pixels, "median_depths");
+    expect(!pixel_weights || pixel_weights->size() == views * pixels, "pixel_weights");
+    expect(!contributions || contributions->size() == views * tensors.means.shape(0), "contributions");
     std::vector<Drawn> drawn(keep ? views : 0);
     nb::gil_scoped_release release;
     const auto draw_view = [&](size_t i, int view_threads) {
@@ -201,6 +206,10 @@ std::vector<Drawn> draw(
             backgrounds ? backgrounds->data() + i * channels : nullptr};
         Drawn view = std::make_unique<splatmem::DrawnView>(
             camera, tensors.of_view(i), out, splatmem::RenderSettings{with_back, with_depth, view_threads});
+        const auto row = [i](const auto& all, size_t length) { return all ? all->data() + i * length : nullptr; };
+        const splatmem::Survey survey{
+            row(median_depths, pixels), row(pixel_weights, pixels), row(contributions, first.count), first.count};
+        if (survey.median_depth || survey.contributions) view->survey(survey, view_threads);
         if (keep) drawn[i] = std::move(view);
     };
     // As many views as go round are drawn each on a thread of its own, which never waits for the others; the rest on all.
@@ -324,7 +333,7 @@ NB_MODULE(_kernels, m) {
             "opacities"_a, "absolute_means2d"_a.none());
     m.def("empty", &empty, "shape"_a, "A float32 array of memory that is used again and again; not cleared.");
     m.def("draw", &draw, "scene"_a, "viewmats"_a, "Ks"_a, "centers"_a, "backgrounds"_a.none(), "images"_a, "alphas"_a,
-          nb::kw_only(), "near_plane"_a, "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a,
+          nb::kw_only(), "median_depths"_a.none(), "pixel_weights"_a.none(), "contributions"_a.none(), "near_plane"_a, "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a,
           "ortho"_a, "with_back"_a, "with_depth"_a, "keep"_a, "threads"_a,
           "Draws the views into `images` and `alphas` and returns what their backward passes need, if it is to be kept.");
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")

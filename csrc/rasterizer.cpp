@@ -96,6 +96,11 @@ ChannelGroup DrawnView::channel_group(int first) const {
     return group;
 }
 
+void DrawnView::survey(const Survey& wanted, int threads) const {
+    Scratch scratch;
+    kernels().survey(*state_, wanted, scratch, threads);
+}
+
 void DrawnView::backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const {
     ViewState& view = *state_;
     Scratch scratch;

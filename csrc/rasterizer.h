@@ -24,6 +24,8 @@ class DrawnView {
     DrawnView(const DrawnView&) = delete;
     DrawnView& operator=(const DrawnView&) = delete;
 
+    void survey(const Survey& wanted, int threads) const;
+
     // Adds the gradients of a loss to those of the same scene, from the image and alpha that were drawn and their gradients.
     void backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const;
 

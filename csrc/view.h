@@ -182,11 +182,20 @@ struct ImageOut {
     const float* background;  // [image_channels] or null
 };
 
+// What can be had beside the picture; null: not wanted.
+struct Survey {
+    float* median_depth;         // [height, width]
+    const float* pixel_weights;  // [height, width], of the sums in `contributions`; null: all one
+    float* contributions;        // [gaussians]
+    int64_t gaussians;
+};
+
 // The stages that are compiled for each instruction set.
 struct Kernels {
     const char* name;
     void (*project)(ViewState&, const Scene&, int threads);
     void (*composite_forward)(const ViewState&, const ChannelGroup&, const ImageOut&, int threads);
+    void (*survey)(const ViewState&, const Survey&, Scratch&, int threads);
     void (*composite_backward)(const ViewState&, const ChannelGroup&, const ImageIn&, Scratch&, bool absolute, int threads);
     void (*project_backward)(
         const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const Gradients&, int threads);

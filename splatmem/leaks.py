@@ -2,7 +2,7 @@
 
 Positions in free space are ruled out before pixels are lifted (``splatmem.free_space``); what can still show in an earlier view
 are the rims of footprints: beside the edge of its picture, along the outlines of its things. How much of a view a Gaussian
-covers is the sum of its blending weights, which is the gradient of the drawn picture with respect to a channel of its own.
+covers is the sum of its blending weights.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import math
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
-from splatmem.render import rasterize
+from splatmem.render import contributions
 
 LEAK = 0.2  # pixels of known surface that one new Gaussian may cover in an earlier view ...
 LEAK_SHARE = 0.06  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
@@ -43,19 +43,8 @@ def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[T
 
 def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:
     """Added Gaussians that cover too much of some view."""
-    covered = _coverage(old, added, cameras, known)
+    covered = contributions(Gaussians.cat([old, added]), cameras, known.float())[:, len(old) :]
     depth = cameras.project(added.means)[1].clamp_min(1e-6)
     radius = cameras.focal.mean(1)[:, None, None] * added.scales[None, :, :2] / depth[..., None]
     alone = 2 * math.pi * radius.prod(-1)  # seen from the front: at most
     return ((covered > LEAK) & (covered > LEAK_SHARE * alone)).any(0)
-
-
-def _coverage(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Float[Tensor, "v n"]:
-    """Known pixels that each added Gaussian covers in each view."""
-    joined = Gaussians.cat([old, added])
-    with torch.enable_grad():
-        channel = torch.zeros(len(cameras), len(joined), 1, requires_grad=True)
-        drawn = rasterize(joined, cameras, extra=channel).extra
-        assert drawn is not None
-        (weight,) = torch.autograd.grad((drawn[..., 0] * known).sum(), channel)
-    return weight[:, len(old) :, 0]

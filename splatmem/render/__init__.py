@@ -1,6 +1,7 @@
 """Differentiable rendering of 3D Gaussians: gsplat on CUDA, the package's own kernels on the CPU."""
 
+from splatmem.render.contributions import contributions
 from splatmem.render.rasterization import rasterization
 from splatmem.render.rasterize import Rendering, rasterize
 
-__all__ = ["Rendering", "rasterization", "rasterize"]
+__all__ = ["Rendering", "contributions", "rasterization", "rasterize"]

@@ -84,6 +84,15 @@ class CameraTensors:
     backgrounds: Float[Tensor, "b c x"] | None = None
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What else is to be had of a drawing: tensors to be filled, or None; ``pixel_weights`` are those of ``contributions``."""
+
+    median_depths: Float[Tensor, "b c h w"] | None = None
+    pixel_weights: Float[Tensor, "b c h w"] | None = None
+    contributions: Float[Tensor, "b c n"] | None = None
+
+
 @dataclass
 class _Drawing:
     """What the gradients need of a drawing beside its tensors."""
@@ -107,6 +116,7 @@ def draw(
     layout: Literal["packed", "dense"] | None = None,
     batch_dims: tuple[int, ...] = (),
     absgrad: bool = False,
+    survey: Survey = Survey(),
 ) -> tuple[Float[Tensor, "b c h w x"], Float[Tensor, "b c h w 1"], LazyProjected | None]:
     """Draws every scene through its cameras; the caller has checked shapes, types and devices.
 
@@ -115,6 +125,7 @@ def draw(
         batch_dims: shape that the dense layout gives to the scenes.
         absgrad: whether the projected ``means2d`` get an attribute ``absgrad`` in the backward pass: sums over pixels of the
             absolute values of their gradients (Ye et al. 2024, "AbsGS").
+        survey: is filled.
 
     Returns:
         The image with its channels in the order harmonics, colors, backness, depth; the accumulated alpha; and the projected Gaussians.
@@ -123,7 +134,7 @@ def draw(
     centers = _centers(cameras.viewmats, settings)
     inputs = [*tensors, cameras.viewmats, centers, cameras.backgrounds]
     differentiable = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
-    image, alpha, drawing = _run(scene, centers, cameras, settings, keep=differentiable or layout is not None)
+    image, alpha, drawing = _run(scene, centers, cameras, settings, survey, keep=differentiable or layout is not None)
     projected = None
     if layout is not None:
         count = cameras.viewmats.shape[1]
@@ -156,7 +167,7 @@ def _of_scene(tensor: Tensor | None, batch: int) -> Any:
 
 
 def _run(
-    scene: SceneTensors, centers: Tensor, cameras: CameraTensors, settings: ViewSettings, *, keep: bool
+    scene: SceneTensors, centers: Tensor, cameras: CameraTensors, settings: ViewSettings, survey: Survey, *, keep: bool
 ) -> tuple[Tensor, Tensor, _Drawing]:
     viewmats = cameras.viewmats
     size = (*viewmats.shape[:2], settings.height, settings.width)
@@ -169,6 +180,7 @@ def _run(
             *(_of_scene(t, b) for t in (viewmats, cameras.Ks, centers, cameras.backgrounds)),
             image[b],
             alpha[b],
+            **{name: _of_scene(t, b) for name, t in vars(survey).items()},
             near_plane=settings.near_plane,
             far_plane=settings.far_plane,
             radius_clip=settings.radius_clip,

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.render.autograd import CameraTensors, SceneTensors, ViewSettings, draw
+from splatmem.render.autograd import CameraTensors, SceneTensors, Survey, ViewSettings, draw
 from splatmem.render.backness import backness
-from splatmem.render.projected import LazyProjected, Meta
+from splatmem.render.projected import Meta
 from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
@@ -66,6 +66,10 @@ def rasterization(
     distributed: bool = False,
     camera_model: Literal["pinhole", "ortho"] = "pinhole",
     segmented: bool = False,
+    *,
+    median_depth: bool = False,
+    back: bool = False,
+    contributions: bool | Float[Tensor, "*b c h w"] = False,
     **unsupported: Any,
 ) -> tuple[Float[Tensor, "*b c h w x"], Float[Tensor, "*b c h w 1"], MutableMapping[str, Any]]:
     """Draws ``n`` Gaussians into ``c`` views, as ``gsplat.rasterization`` does; CUDA tensors are handed to gsplat itself.
@@ -98,6 +102,14 @@ def rasterization(
             determinant (Yu et al. 2024, "Mip-Splatting").
         camera_model: "pinhole", or "ortho" for ``pixel = f camera.xy + c``.
         sparse_grad, distributed: not supported on the CPU, nor are the further arguments of gsplat.
+        median_depth: whether ``meta["median_depth"]`` is to hold, ``[*b, c, h, w, 1]``, the z-depth of the last Gaussian drawn
+            while more than half of the light still passes; 0 where nothing is.
+        back: whether ``meta["back"]`` is to hold, ``[*b, c, h, w, 1]``, the part of the alpha that comes from Gaussians seen from
+            behind, that is against their local z axis.
+        contributions: whether ``meta["contributions"]`` is to hold, ``[*b, c, n]``, the sums of the Gaussians' blending weights
+            over the pixels; or weights of the pixels in these sums.
+
+    The last three are not in gsplat, only on the CPU, and not differentiable.
 
     Returns:
         The image ``[*b, c, h, w, x]``, the accumulated alpha ``[*b, c, h, w, 1]``, and a dictionary with ``means2d``,
@@ -110,9 +122,12 @@ def rasterization(
         NotImplementedError: if an option of gsplat is asked for that the CPU kernels do not have; it names the argument.
         ImportError: if the kernels were not built.
     """
+    own = {"median_depth": median_depth, "back": back, "contributions": contributions is not False}
     if means.is_cuda:
         import gsplat
 
+        for name in (name for name, asked in own.items() if asked):
+            raise NotImplementedError(f"gsplat has no {name}; move the tensors to the CPU")
         return gsplat.rasterization(
             means, quats, scales, opacities, colors, viewmats, Ks, width, height, near_plane, far_plane, radius_clip,
             eps2d, sh_degree, packed, tile_size, backgrounds, render_mode, sparse_grad, absgrad, rasterize_mode,
@@ -132,7 +147,16 @@ def rasterization(
             raise NotImplementedError(f"sh_degree must lie in 0..{MAX_DEGREE}, got {sh_degree}")
         scene, settings = replace(scene, harmonics=colors), replace(settings, sh_degree=sh_degree)
     cameras = CameraTensors(viewmats, Ks, backgrounds)
-    return _draw(scene, cameras, settings, render_mode, "packed" if packed else "dense", absgrad)
+    layout = "packed" if packed else "dense"
+    settings = replace(settings, with_back=back)
+    image, alpha, meta = _draw(
+        scene, cameras, settings, render_mode, layout=layout, absgrad=absgrad, median_depth=median_depth, contributions=contributions
+    )
+    if back:
+        at = image.shape[-1] - 1 - (render_mode != "RGB")
+        meta["back"] = image[..., at : at + 1].detach()
+        image = torch.cat([image[..., :at], image[..., at + 1 :]], dim=-1)
+    return image, alpha, meta
 
 
 def render_views(
@@ -185,8 +209,11 @@ def _draw(
     cameras: CameraTensors,
     settings: ViewSettings,
     render_mode: RenderMode,
+    *,
     layout: Literal["packed", "dense"] | None = None,
     absgrad: bool = False,
+    median_depth: bool = False,
+    contributions: bool | Tensor = False,
 ) -> tuple[Tensor, Tensor, MutableMapping[str, Any]]:
     """``draw`` with the shapes of ``rasterization``, checked, and its render modes."""
     _one_of("render_mode", render_mode, get_args(RenderMode))
@@ -201,18 +228,40 @@ def _draw(
     channels = scene.channels + settings.with_back + settings.with_depth
     if absgrad and channels > ABSGRAD_CHANNELS:
         raise NotImplementedError(f"absgrad on the CPU works with up to {ABSGRAD_CHANNELS} channels, got {channels}")
-    image, alpha, projected = draw(scene, cameras, settings, layout=layout, batch_dims=batch_dims, absgrad=absgrad)
+    survey = _survey(scene, cameras, settings, median_depth, contributions)
+    image, alpha, projected = draw(
+        scene, cameras, settings, layout=layout, batch_dims=batch_dims, absgrad=absgrad, survey=survey
+    )
     image, alpha = (t.reshape(*batch_dims, *t.shape[1:]) for t in (image, alpha))
     if render_mode.endswith("ED"):
         expected = image[..., -1:] / alpha.clamp_min(ALPHA_FLOOR)
         image = torch.cat([image[..., :-1], expected], dim=-1)
-    return image, alpha, {} if projected is None else _meta(projected, cameras, settings)
-
-
-def _meta(projected: LazyProjected, cameras: CameraTensors, settings: ViewSettings) -> Meta:
+    surveyed = {}
+    if survey.median_depths is not None:
+        surveyed["median_depth"] = survey.median_depths.reshape(alpha.shape)
+    if survey.contributions is not None:
+        surveyed["contributions"] = survey.contributions.reshape(*batch_dims, *survey.contributions.shape[1:])
     batches, views = cameras.viewmats.shape[:2]
     sizes = {"width": settings.width, "height": settings.height, "n_batches": batches, "n_cameras": views}
-    return Meta(lambda: vars(projected.value) | sizes)
+    return image, alpha, Meta(lambda: ({} if projected is None else vars(projected.value)) | sizes | surveyed)
+
+
+def _survey(
+    scene: SceneTensors, cameras: CameraTensors, settings: ViewSettings, median_depth: bool, contributions: bool | Tensor
+) -> Survey:
+    """Room for what is asked for."""
+    views = tuple(cameras.viewmats.shape[:2])
+    size = (*views, settings.height, settings.width)
+    pixel_weights = None
+    if isinstance(contributions, Tensor):
+        if contributions.numel() != math.prod(size) or contributions.shape[-2:] != size[-2:]:
+            raise ValueError(f"contributions must be a bool or have shape (..., {size[1:]}), got {tuple(contributions.shape)}")
+        pixel_weights = contributions.detach().to(torch.float32).reshape(size)
+    return Survey(
+        torch.empty(size) if median_depth else None,
+        pixel_weights,
+        torch.empty(*views, scene.means.shape[1]) if contributions is not False else None,
+    )
 
 
 def _flattened(

@@ -144,13 +144,32 @@ def _seen_colors(scene: Scene, viewmats: Tensor, sh_degree: int | None) -> Tenso
     return (_spherical_harmonics(sh_degree, directions, coefficients) + 0.5).clamp_min(0)
 
 
+def blending_weights(scene: Scene, viewmats: Tensor, Ks: Tensor, width: int, height: int, view: int) -> tuple[Tensor, ...]:
+    """Weights ``[m, h, w]`` of what one view shows, from front to back, with depths and indices ``[m]``."""
+    projected = project(scene, viewmats.to(scene.means), Ks.to(scene.means), width, height)
+    order = _front_to_back(projected, view)
+    weights, _ = _weights(projected, view, order, width, height, None)
+    return weights, projected.depths[view, order], order
+
+
+def _front_to_back(projected: Projected, view: int) -> Tensor:
+    order = torch.argsort(projected.depths[view], stable=True)
+    return order[projected.visible[view][order]]
+
+
 def _composite(
     projected: Projected, view: int, colors: Tensor, width: int, height: int, shifts: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    order = torch.argsort(projected.depths[view], stable=True)
-    order = order[projected.visible[view][order]]
+    order = _front_to_back(projected, view)
     if len(order) == 0:
         return colors.new_zeros(height, width, colors.shape[-1]), colors.new_zeros(height, width, 1)
+    weights, alpha = _weights(projected, view, order, width, height, shifts)
+    return torch.einsum("nhw,nc->hwc", weights, colors[order]), alpha
+
+
+def _weights(
+    projected: Projected, view: int, order: Tensor, width: int, height: int, shifts: Tensor | None
+) -> tuple[Tensor, Tensor]:
     means2d, conics = projected.means2d[view, order], projected.conics[view, order]
     x = torch.arange(width, dtype=means2d.dtype) + 0.5
     y = torch.arange(height, dtype=means2d.dtype) + 0.5
@@ -167,5 +186,4 @@ def _composite(
     alpha = torch.where(stopped, 0.0, alpha)
     after = torch.cumprod(1 - alpha, dim=0)
     before = torch.cat([torch.ones_like(after[:1]), after[:-1]])
-    image = torch.einsum("nhw,nc->hwc", alpha * before, colors[order])
-    return image, 1 - after[-1][..., None]
+    return alpha * before, 1 - after[-1][..., None]
