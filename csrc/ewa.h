@@ -98,9 +98,9 @@ struct Ewa {
   private:
     LANES_INLINE void rotate(Float16 w, Float16 x, Float16 y, Float16 z) {
         const Float16 square = fma(w, w, fma(x, x, fma(y, y, z * z)));
-        const Mask16 nonzero = square > Float16(1e-24f);
-        inv_norm = zero_unless(nonzero, Float16(1.f) / sqrt(max(square, 1e-24f)));
-        qw = select(nonzero, w * inv_norm, 1.f);
+        const Mask16 zero = square <= 1e-24f;  // which NaN is not
+        inv_norm = select(zero, 0.f, Float16(1.f) / sqrt(max(square, 1e-24f)));
+        qw = select(zero, 1.f, w * inv_norm);
         qx = x * inv_norm;
         qy = y * inv_norm;
         qz = z * inv_norm;
