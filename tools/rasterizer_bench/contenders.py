@@ -83,15 +83,17 @@ class Splatmem:
 class Prototype:
     """The prototype that the kernels grew from: C++ behind ctypes, on arrays that stay warm.
 
-    ``folder`` holds cpp/raster.cpp and crast.py.
+    ``folder`` holds cpp/raster.cpp and crast.py. It is compiled for the instruction set of ours.
     """
 
     name = "prototype"
 
-    def __init__(self, folder: Path, threads: int, scene: Scene, cameras: Cameras, losses: Losses) -> None:
+    def __init__(self, folder: Path, instruction_set: str, threads: int, scene: Scene, cameras: Cameras, losses: Losses) -> None:
         module = _module_of(folder / "crast.py")
-        flags = ("-fopenmp", "-mprefer-vector-width=512")
-        self.raster = module.CRast(str(compile.compiled("prototype", [folder / "cpp" / "raster.cpp"], *flags)))
+        architecture = {"avx512": "x86-64-v4", "avx2": "x86-64-v3"}.get(instruction_set, "native")
+        flags = ("-fopenmp", "-mprefer-vector-width=512", f"-march={architecture}")
+        source = [folder / "cpp" / "raster.cpp"]
+        self.raster = module.CRast(str(compile.compiled(f"prototype_{instruction_set}", source, *flags)))
         names = ("means", "quats", "scales", "opacities", "colors")
         self.scene = {name: np.ascontiguousarray(t.numpy()) for name, t in zip(names, scene.tensors(), strict=True)}
         self.losses = [np.ascontiguousarray(t.numpy()) for t in (losses.image[0], losses.alpha[0, ..., 0])]

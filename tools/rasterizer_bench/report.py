@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Case:
     stages: dict[str, float] = field(default_factory=dict)  # the fastest
     least: dict[str, float] = field(default_factory=dict)  # by the machine's roofs
     work: Work | None = None
+    film: float | None = None  # seconds of all its frames, drawn in one call
 
 
 def processor() -> str:
@@ -103,6 +105,12 @@ def peers_table(cases: list[Case]) -> str:
     return table(header, rows)
 
 
+def films_table(cases: list[Case], frames: int) -> str:
+    """Seconds of a film and milliseconds of a frame."""
+    rows = [[c.scene, c.size, f"{c.film:.2f}", f"{1e3 * c.film / frames:.1f}"] for c in cases if c.film is not None]
+    return table(["scene", "size", f"{frames} frames, s", "a frame, ms"], rows)
+
+
 def roofs_line(r: Roofs) -> str:
     return (
         f"Roofs measured with {r.threads} thread{'s' * (r.threads > 1)}: {r.operations / 1e9:.0f} GFLOP/s in multiply-adds, "
@@ -110,7 +118,7 @@ def roofs_line(r: Roofs) -> str:
     )
 
 
-def text(cases: list[Case], roofs: list[Roofs], instruction_set: str, rounds: int) -> str:
+def text(cases: list[Case], roofs: list[Roofs], instruction_set: str, rounds: int, frames: int) -> str:
     peers = [case for case in cases if "Open3D" in case.forward or "torch tiles" in case.forward]
     times = [
         Case(
@@ -122,13 +130,15 @@ def text(cases: list[Case], roofs: list[Roofs], instruction_set: str, rounds: in
         for c in cases
     ]
     parts = [
-        f"Processor: {processor()}, {instruction_set} kernels. Milliseconds per view, colour with depth and alpha: the fastest "
+        f"{os.cpu_count()} cores of an {processor()}, {instruction_set} kernels. Milliseconds per view, colour with depth and alpha: the fastest "
         f"of {rounds} rounds and, in brackets, their median; the contenders took turns in every round.",
         times_table(times),
         "Stages with the share that the machine's roofs would take of their time, as the next paragraph says:",
         stages_table(cases),
         *map(roofs_line, roofs),
     ]
+    if frames:
+        parts += ["A full turn in the middle of the room, drawn in one call without gradients:", films_table(cases, frames)]
     if peers:
         parts += [
             "What else draws Gaussians on this processor, median times and how many times ours they are:",

@@ -33,7 +33,7 @@ Work count_tile(const ViewState& view, int tile) {
     for (uint32_t pair = view.tile_starts.data()[tile], end = view.tile_starts.data()[tile + 1]; pair < end && alive;) {
         const uint32_t batch_end = pair + kBatch < end ? pair + kBatch : end;
         load_batch<kTile, kStride>(batch, view, pair, batch_end, static_cast<float>(left), static_cast<float>(top), alive);
-        uint64_t changed = 0;
+        uint64_t stopped = 0;
         for (uint32_t i = 0; i < batch_end - pair; i++) {
             const Record& r = *batch.record[i];
             work.pairs++;
@@ -41,12 +41,12 @@ Work count_tile(const ViewState& view, int tile) {
                 float* before = transmittance + block * 16;
                 const Blend blend(r, r.x - static_cast<float>(left), r.y - static_cast<float>(top), block, load(before));
                 store(before, blend.transmittance);
-                if (any(blend.stopped)) changed |= uint64_t{1} << block;
+                stopped |= uint64_t{all_negative(blend.transmittance)} << block;
                 work.blocks++;
                 work.pixels += __builtin_popcount(bits(blend.drawn));
             });
         }
-        alive = without_stopped_blocks(alive, changed, transmittance);
+        alive &= ~stopped;
         pair = batch_end;
     }
     return work;

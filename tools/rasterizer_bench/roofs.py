@@ -20,8 +20,8 @@ TRIES = 12
 
 # Additions and multiplications of one blend of a pixel (a multiply-add counts two, a comparison or a choice one), as they stand
 # in csrc/blocks.h and the two compositing stages: those of every pixel, and those of each channel more.
-FORWARD_OPERATIONS = 38, 2
-BACKWARD_OPERATIONS = 63, 4
+FORWARD_OPERATIONS = 32, 2
+BACKWARD_OPERATIONS = 57, 4
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def count_work(scene: Scene, cameras: Cameras, view: int, threads: int) -> Work:
 def least_seconds(work: Work, channels: int, pixels: int, roofs: Roofs) -> dict[str, float]:
     """The least time of each stage at the machine's roofs: bytes that must come and go, or operations of the blends.
 
-    Bytes: parameters of 13 floats are read; a record of 64 bytes and 20 more is written per visible Gaussian; a sort key of 8
-    bytes is read and written three times; 8 bytes per pair are written, and slots of 64 bytes written and read; gradients of 13
-    floats are cleared and written.
+    Bytes: parameters of 14 floats are read; a record of 64 bytes and 20 more is written per visible Gaussian, and 16 of them read
+    again by binning; a pair of 12 bytes is written and read, then listed with 8; slots of 64 bytes are written and read;
+    gradients of 14 floats are written.
     """
     lanes = 16 * work.blocks
 
@@ -102,9 +102,9 @@ def least_seconds(work: Work, channels: int, pixels: int, roofs: Roofs) -> dict[
         return lanes * (operations[0] + operations[1] * channels) / roofs.operations
 
     return {
-        "project": (52 * work.gaussians + 84 * work.visible) / roofs.copied,
-        "sort_and_bin": (6 * 8 * work.visible + 2 * 8 * work.pairs) / roofs.copied,
+        "project": (56 * work.gaussians + 84 * work.visible) / roofs.copied,
+        "sort_and_bin": (16 * work.visible + 32 * work.pairs) / roofs.copied,
         "composite_forward": blend(FORWARD_OPERATIONS) + 4 * (channels + 1) * pixels / roofs.copied,
         "composite_backward": blend(BACKWARD_OPERATIONS) + 64 * work.pairs / roofs.copied,
-        "project_backward": (64 * work.pairs + 116 * work.visible + 104 * work.gaussians) / roofs.copied,
+        "project_backward": (64 * work.pairs + 116 * work.visible + 56 * work.gaussians) / roofs.copied,
     }

@@ -65,6 +65,15 @@ def cameras(count: int, width: int, height: int) -> Cameras:
     return Cameras.from_fov(cam_to_world, FOV_X_DEGREES, width, height)
 
 
+def turn(count: int, width: int, height: int) -> Cameras:
+    """A full turn in the middle of the room."""
+    cam_to_world = torch.eye(4).repeat(count, 1, 1)
+    yaw = torch.arange(count) * (2 * math.pi / count)
+    cam_to_world[:, 0, 0] = cam_to_world[:, 2, 2] = yaw.cos()
+    cam_to_world[:, 0, 2], cam_to_world[:, 2, 0] = yaw.sin(), -yaw.sin()
+    return Cameras.from_fov(cam_to_world, FOV_X_DEGREES, width, height)
+
+
 def lifted_scene(count: int) -> Scene:
     """Flat Gaussians of one pixel's footprint on the surfaces seen from several views at 512x288."""
     generator = torch.Generator().manual_seed(0)
@@ -104,13 +113,21 @@ def facing(normals: Tensor) -> Tensor:
 
 
 def lifted_or_trained(name: str) -> Scene:
-    """The scene of a name such as "lifted-500k" or "trained-200k"."""
+    """The scene of a name such as "lifted-500k", "trained-200k" or "rooms-10M"."""
     kind, _, count = name.partition("-")
-    makers = {"lifted": lifted_scene, "trained": trained_scene}
+    makers = {"lifted": lifted_scene, "trained": trained_scene, "rooms": rooms_scene}
     units = {"k": 1e3, "M": 1e6}
     if kind not in makers or count[-1:] not in units:
         raise ValueError(f"expected a scene such as lifted-500k or trained-1.5M, got {name!r}")
     return makers[kind](round(float(count[:-1]) * units[count[-1]]))
+
+
+def rooms_scene(count: int) -> Scene:
+    """Ten lifted rooms a hundred metres apart: whoever is in the first sees a tenth of the scene at most."""
+    room = lifted_scene(count // 10)
+    tensors = [t.repeat(10, *[1] * (t.ndim - 1)) for t in room.tensors()]
+    tensors[0][:, 0] += 100.0 * torch.arange(10).repeat_interleave(count // 10)
+    return Scene(name_of("rooms", count), *tensors)
 
 
 def trained_scene(count: int = 200_000) -> Scene:
