@@ -28,9 +28,7 @@ class BackwardTile {
           left_(tile % view.tiles_x * kTile),
           top_(tile / view.tiles_x * kTile),
           inside_(blocks_in_image<kTile>(left_, top_, view.camera.width, view.camera.height)) {
-        for_each_block(inside_, [&](int block) {
-            for (int lane = 0; lane < 16; lane++) read_pixel(block, lane, group, in);
-        });
+        for_each_block(inside_, [&](int block) { read_block(block, group, in); });
     }
 
     void composite(uint32_t begin, uint32_t end, float* slots, uint8_t* slot_used) {
@@ -55,24 +53,31 @@ class BackwardTile {
     }
 
   private:
-    void read_pixel(int block, int lane, const ChannelGroup& group, const ImageIn& in) {
-        const int x = left_ + block % 8 * 4 + lane % 4, y = top_ + block / 8 * 4 + lane / 4, i = block * 16 + lane;
-        const int width = view_.camera.width;
-        if (x >= width || y >= view_.camera.height) {
-            for (int c = 0; c < kChannels; c++) grad_[c][i] = 0.f;
-            rest_[i] = 0.f;
-            transmittance_[i] = -1.f;
-            return;
+    LANES_INLINE void read_block(int block, const ChannelGroup& group, const ImageIn& in) {
+        const int x0 = left_ + block % 8 * 4, y0 = top_ + block / 8 * 4, i = block * 16;
+        const int width = view_.camera.width, height = view_.camera.height;
+        // Pixels from the block's first. Those outside the image have stopped before they begin, so any will do for them.
+        alignas(64) int32_t offset[16];
+        alignas(64) float transmittance[16];
+        for (int lane = 0; lane < 16; lane++) {
+            const int x = lane % 4, y = lane / 4;
+            const bool inside = x0 + x < width && y0 + y < height;
+            offset[lane] = inside ? y * width + x : 0;
+            transmittance[lane] = inside ? 1.f : -1.f;
         }
-        const size_t pixel = static_cast<size_t>(y) * width + x, first = pixel * group.image_channels + group.first;
-        float rest = in.grad_alpha ? (in.alpha[pixel] - 1.f) * in.grad_alpha[pixel] : 0.f;
-        for (int c = 0; c < group.used; c++) {
-            grad_[c][i] = in.grad_image[first + c];
-            rest += in.grad_image[first + c] * in.image[first + c];
+        const size_t pixel = static_cast<size_t>(y0) * width + x0, first = pixel * group.image_channels + group.first;
+        Float16 rest = 0.f;
+        if (in.grad_alpha) rest = (gather(in.alpha + pixel, offset, 1) - 1.f) * gather(in.grad_alpha + pixel, offset, 1);
+        for (int c = 0; c < kChannels; c++) {
+            Float16 grad = 0.f;
+            if (c < group.used) {
+                grad = gather(in.grad_image + first + c, offset, group.image_channels);
+                rest = fma(grad, gather(in.image + first + c, offset, group.image_channels), rest);
+            }
+            store(grad_[c] + i, grad);
         }
-        for (int c = group.used; c < kChannels; c++) grad_[c][i] = 0.f;
-        rest_[i] = rest;
-        transmittance_[i] = 1.f;
+        store(rest_ + i, rest);
+        store(transmittance_ + i, load(transmittance));
     }
 
     // Takes one Gaussian back through the given blocks; returns those in which every pixel has stopped.

@@ -43,23 +43,38 @@ class ForwardTile {
     }
 
     void write(const ChannelGroup& group, const ImageOut& out) const {
-        const int width = view_.camera.width, height = view_.camera.height;
         for_each_block(inside_, [&](int block) {
-            for (int lane = 0; lane < 16; lane++) {
-                const int x = left_ + block % 8 * 4 + lane % 4, y = top_ + block / 8 * 4 + lane / 4;
-                if (x >= width || y >= height) continue;
-                const int i = block * 16 + lane;
-                const float left_over = __builtin_fabsf(transmittance_[i]);
-                const size_t pixel = static_cast<size_t>(y) * width + x;
-                float* image = out.image + pixel * group.image_channels + group.first;
-                for (int c = 0; c < group.used; c++)
-                    image[c] = sums_[c][i] + (out.background ? left_over * out.background[group.first + c] : 0.f);
-                if (out.alpha) out.alpha[pixel] = 1.f - left_over;
-            }
+            const int i = block * 16;
+            const Float16 left_over = abs(load(transmittance_ + i));
+            Float16 channels[16];
+            for (int c = 0; c < 16; c++) channels[c] = c < kChannels ? load(sums_[c < kChannels ? c : 0] + i) : Float16(0.f);
+            if (out.background)
+                for (int c = 0; c < group.used; c++) channels[c] = fma(left_over, out.background[group.first + c], channels[c]);
+            alignas(64) float pixels[16][16], alpha[16];
+            store_transposed(pixels, channels);
+            store(alpha, Float16(1.f) - left_over);
+            write_block(block, group, out, pixels, alpha);
         });
     }
 
   private:
+    LANES_INLINE void write_block(
+        int block, const ChannelGroup& group, const ImageOut& out, const float (*pixels)[16], const float* alpha) const {
+        const int width = view_.camera.width, height = view_.camera.height;
+        for (int lane = 0; lane < 16; lane++) {
+            const int x = left_ + block % 8 * 4 + lane % 4, y = top_ + block / 8 * 4 + lane / 4;
+            if (x >= width || y >= height) continue;
+            const size_t pixel = static_cast<size_t>(y) * width + x;
+            float* image = out.image + pixel * group.image_channels + group.first;
+            if (group.used == kChannels) {  // of a length that the compiler knows
+                std::memcpy(image, pixels[lane], kChannels * sizeof(float));
+            } else {
+                for (int c = 0; c < group.used; c++) image[c] = pixels[lane][c];
+            }
+            if (out.alpha) out.alpha[pixel] = alpha[lane];
+        }
+    }
+
     // Adds one Gaussian to the given blocks; returns those in which every pixel has stopped.
     LANES_INLINE uint64_t add(const Record& r, uint64_t blocks) {
         const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
