@@ -21,8 +21,8 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP)
-	$(BIN)/ruff check splatmem tools tests
-	$(BIN)/ruff format --check splatmem tools tests
+	$(BIN)/ruff check splatmem tools tests examples
+	$(BIN)/ruff format --check splatmem tools tests examples
 
 types: $(STAMP)
 	$(BIN)/pyright --project pyproject.toml

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 

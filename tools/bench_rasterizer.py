@@ -31,7 +31,7 @@ from splatmem.render.rasterization import render_views
 from rasterizer_bench import report, roofs
 from rasterizer_bench.contenders import Contender, Losses, Prototype, Splatmem, TorchTiles, open3d_seconds
 from rasterizer_bench.report import Case, mean_of_views
-from rasterizer_bench.scenes import Scene, cameras, lifted_or_trained, turn
+from rasterizer_bench.scenes import Scene, cameras, lifted_or_trained, walk
 
 ROOT = Path(__file__).resolve().parent.parent
 VIEWS = 3
@@ -135,7 +135,7 @@ def time_case(scene: Scene, size: str, machine: roofs.Roofs, options: Options) -
     time_stages(Splatmem(scene, views, losses), options.rounds, case)
     compare_with_roofs(scene, views, machine, case)
     if options.film:
-        time_film(scene, turn(options.film, width, height), case)
+        time_film(scene, walk(options.film, width, height), case)
     if options.peers and threads == max(options.threads):
         time_peers(scene, views, losses, case)
     return case

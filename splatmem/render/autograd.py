@@ -1,9 +1,9 @@
 """The compiled kernels as differentiable functions of torch tensors.
 
 Two functions make the graph, as in gsplat: the projection, whose results ``meta`` shows, and compositing, which takes them. The
-kernels compute both at once, and so do their gradients unless somebody has looked at a projected tensor and holds it at the time
-of the backward pass: then compositing's gradients go to the projected Gaussians, where ``retain_grad`` finds them, and from
-there to the scene.
+kernels compute both at once, and so do their gradients unless somebody has looked at a projected tensor and holds it at the
+time of the backward pass: then compositing's gradients go to the projected Gaussians, where ``retain_grad`` finds them, and
+from there to the scene.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ def draw(
         survey: is filled.
 
     Returns:
-        The image with its channels in the order harmonics, colors, backness, depth; the accumulated alpha; and the projected Gaussians.
+        The image with its channels in the order harmonics, colors, backness, depth; the accumulated alpha; and the projected
+        Gaussians.
     """
     tensors = scene.tensors()
     centers = _centers(cameras.viewmats, settings)
@@ -236,9 +237,7 @@ class _Project(torch.autograd.Function):
         views = _views(drawing, [*grads, None, None, *poses])
         for (gradients, b, c, view), rows in zip(views, layout.slices(), strict=True):
             projected = load_kernels().ProjectedGradients(*(g[rows] for g in given), None)
-            view.projected_backward(
-                drawing.scenes[b], c, projected, gradients, first=c == 0, threads=torch.get_num_threads()
-            )
+            view.projected_backward(drawing.scenes[b], c, projected, gradients, first=c == 0, threads=torch.get_num_threads())
         return (*grads, poses[0], None, None)
 
 
@@ -297,7 +296,7 @@ class _Composite(torch.autograd.Function):
         if layout is not None:
             outer = [layout.from_packed(t) for t in stops]
             if absolute is not None and held[0] is not None:
-                held[0].absgrad = layout.from_packed(absolute)
+                held[0].absgrad = layout.from_packed(absolute)  # type: ignore[attr-defined]
         if grads[4] is not None:
             grads[4] = grads[4].to(tensors[4].dtype)
         backgrounds = ((1 - alpha) * grad_image).sum(dim=(2, 3)) if needed[8] else None

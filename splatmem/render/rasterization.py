@@ -104,8 +104,8 @@ def rasterization(
         sparse_grad, distributed: not supported on the CPU, nor are the further arguments of gsplat.
         median_depth: whether ``meta["median_depth"]`` is to hold, ``[*b, c, h, w, 1]``, the z-depth of the last Gaussian drawn
             while more than half of the light still passes; 0 where nothing is.
-        back: whether ``meta["back"]`` is to hold, ``[*b, c, h, w, 1]``, the part of the alpha that comes from Gaussians seen from
-            behind, that is against their local z axis.
+        back: whether ``meta["back"]`` is to hold, ``[*b, c, h, w, 1]``, the part of the alpha that comes from Gaussians seen
+            from behind, that is against their local z axis.
         contributions: whether ``meta["contributions"]`` is to hold, ``[*b, c, n]``, the sums of the Gaussians' blending weights
             over the pixels; or weights of the pixels in these sums.
 
@@ -150,7 +150,14 @@ def rasterization(
     layout = "packed" if packed else "dense"
     settings = replace(settings, with_back=back)
     image, alpha, meta = _draw(
-        scene, cameras, settings, render_mode, layout=layout, absgrad=absgrad, median_depth=median_depth, contributions=contributions
+        scene,
+        cameras,
+        settings,
+        render_mode,
+        layout=layout,
+        absgrad=absgrad,
+        median_depth=median_depth,
+        contributions=contributions,
     )
     if back:
         at = image.shape[-1] - 1 - (render_mode != "RGB")

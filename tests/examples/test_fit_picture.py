@@ -1,8 +1,9 @@
 """Noise becomes a picture by gradient."""
 
 import torch
-from fit_picture import fit, noise, shown
 from splatmem.evaluate.metrics import psnr
+
+from fit_picture import fit, noise, shown
 
 WIDTH, HEIGHT = 64, 48
 

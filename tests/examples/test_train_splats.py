@@ -9,6 +9,7 @@ from splatmem.gaussians import Gaussians, logit
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.paths import look_at
 from splatmem.render import rasterize
+
 from train_splats import Training, begin, load_images, quality, train
 
 WIDTH, HEIGHT, VIEWS = 64, 48, 12

@@ -182,10 +182,11 @@ std::vector<TestScene> odd_scenes() {
 // ---- drawing ------------------------------------------------------------------------------------------------------------
 
 struct Result {
-    Floats image, alpha, means, quats, scales, opacities, colors, harmonics, viewmat, center;
+    Floats image, alpha, median_depth, contributions, means, quats, scales, opacities, colors, harmonics, viewmat, center;
 
     std::vector<std::pair<const char*, const Floats*>> arrays() const {
-        return {{"image", &image}, {"alpha", &alpha}, {"gradient of means", &means}, {"gradient of quats", &quats},
+        return {{"image", &image}, {"alpha", &alpha}, {"median depth", &median_depth}, {"contributions", &contributions},
+                {"gradient of means", &means}, {"gradient of quats", &quats},
                 {"gradient of scales", &scales}, {"gradient of opacities", &opacities}, {"gradient of colors", &colors},
                 {"gradient of harmonics", &harmonics}, {"gradient of the camera", &viewmat},
                 {"gradient of its centre", &center}};
@@ -226,11 +227,14 @@ Result draw(const TestScene& s, int threads) {
     const size_t channels = scene.harmonic_channels() + s.channels + 2;
     const size_t pixels = static_cast<size_t>(s.width) * s.height, values = pixels * channels;
     const Floats background(channels, 0.25f);
-    Result r{Floats(values),           Floats(pixels),             Floats(s.means.size()),  Floats(s.quats.size()),
+    Result r{Floats(values),           Floats(pixels),             Floats(pixels),            Floats(s.count()),
+             Floats(s.means.size()),  Floats(s.quats.size()),
              Floats(s.scales.size()), Floats(s.opacities.size()), Floats(s.colors.size()), Floats(s.harmonics.size()),
              Floats(16),               Floats(3)};
     const splatmem::DrawnView view(
         camera, scene, {r.image.data(), r.alpha.data(), background.data()}, splatmem::RenderSettings{true, true, threads});
+
+    view.survey({r.median_depth.data(), r.alpha.data(), r.contributions.data(), scene.count}, threads);
 
     Random random(1);
     Floats grad_image(values), grad_alpha(pixels);
@@ -308,6 +312,35 @@ void check_everything() {
     std::printf(": %s\n", failures ? "failed" : "all right");
 }
 
+// Numbers of pairs beyond 32 bits are told, not wrapped around: 5000 Gaussians that cover the 2^20 tiles of the largest image.
+void check_too_many_pairs() {
+    Random random(1);
+    TestScene s = random_scene("too many pairs", 5000, 1, 32768, 32768, 1);
+    for (float& x : s.scales) x = random.uniform(1e3, 1e4);
+    for (float& x : s.opacities) x = 1;
+    for (size_t i = 0; i < s.means.size(); i++) s.means[i] = i % 3 == 2 ? 2.f : 0.f;
+    splatmem::Scene scene{};
+    scene.means = s.means.data();
+    scene.quats = s.quats.data();
+    scene.scales = s.scales.data();
+    scene.opacities = s.opacities.data();
+    scene.colors = s.colors.data();
+    scene.channels = 1;
+    scene.count = static_cast<int64_t>(s.count());
+    Camera camera{};
+    for (int k = 0; k < 3; k++) camera.rotation[4 * k] = 1;
+    camera.width = camera.height = 32768;
+    camera.fx = camera.fy = camera.cx = camera.cy = 16384;
+    camera.near_plane = 0.01f;
+    camera.far_plane = 1e10f;
+    camera.eps2d = 0.3f;
+    try {
+        const splatmem::DrawnView view(camera, scene, splatmem::ImageOut{}, splatmem::RenderSettings{false, false, 2});
+        fail("%s: %lld are taken for possible", s.name.c_str(), static_cast<long long>(view.state().pairs));
+    } catch (const std::length_error&) {
+    }
+}
+
 void exchange(const char* path, bool save) {
     std::FILE* file = std::fopen(path, save ? "wb" : "rb");
     if (file == nullptr) throw std::runtime_error(std::string("cannot open ") + path);
@@ -331,8 +364,10 @@ int main(int count, char** arguments) {
     const std::string mode = count > 1 ? arguments[1] : "";
     if (count == 3 && (mode == "--save" || mode == "--compare"))
         exchange(arguments[2], mode == "--save");
-    else if (count == 1)
+    else if (count == 1) {
+        check_too_many_pairs();
         check_everything();
+    }
     else
         fail("usage: %s [--save FILE | --compare FILE]", arguments[0]);
     return failures ? 1 : 0;

@@ -40,9 +40,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     model=st.sampled_from(["pinhole", "ortho"]),
     antialiased=st.booleans(),
 )
-def test_agrees_with_the_oracle(
-    scene: Scene, width: int, height: int, mode: str, model: str, antialiased: bool
-) -> None:
+def test_agrees_with_the_oracle(scene: Scene, width: int, height: int, mode: str, model: str, antialiased: bool) -> None:
     used = scene.tensors() if mode != "D" else scene.tensors()[:4]
     whole = torch.stack([torch.isfinite(t[:, None]).flatten(1).all(dim=1) for t in used]).all(dim=0)
     viewmats, Ks = random_cameras(1, width, height, seed=width)
@@ -73,7 +71,10 @@ def test_the_oracle_has_right_gradients(mode: str, model: str) -> None:
     """Against finite differences: what the kernels are compared with is itself right."""
     scene = random_scene(7, 2, seed=4)
     scene.means = torch.stack([0.3 * scene.means[:, 0], 0.3 * scene.means[:, 1], torch.linspace(1.5, 3, 7)], dim=1)
-    scene.scales, scene.opacities = 0.5 + 0.5 * scene.colors.repeat(1, 2)[:, :3], scene.opacities.clamp(0.2, 0.9)  # nothing near a threshold
+    scene.scales, scene.opacities = (
+        0.5 + 0.5 * scene.colors.repeat(1, 2)[:, :3],
+        scene.opacities.clamp(0.2, 0.9),
+    )  # nothing near a threshold
     scene = scene.leaves(torch.float64)
     viewmats, Ks = random_cameras(1, 9, 7)
 

@@ -94,7 +94,7 @@ def test_gradients_are_the_same_with_everything_on(mode: str) -> None:
 
 
 def test_many_channels_have_all_of_it_too() -> None:
-    _, alpha, meta = drawn(20, back=True, median_depth=True, contributions=True, render_mode="RGB+D")
+    _, _, meta = drawn(20, back=True, median_depth=True, contributions=True, render_mode="RGB+D")
     few = drawn(3, back=True, median_depth=True, contributions=True)[2]
     for name in ("back", "median_depth", "contributions"):
         torch.testing.assert_close(meta[name], few[name], rtol=1e-4, atol=1e-4)

@@ -88,7 +88,9 @@ class Prototype:
 
     name = "prototype"
 
-    def __init__(self, folder: Path, instruction_set: str, threads: int, scene: Scene, cameras: Cameras, losses: Losses) -> None:
+    def __init__(
+        self, folder: Path, instruction_set: str, threads: int, scene: Scene, cameras: Cameras, losses: Losses
+    ) -> None:
         module = _module_of(folder / "crast.py")
         architecture = {"avx512": "x86-64-v4", "avx2": "x86-64-v3"}.get(instruction_set, "native")
         flags = ("-fopenmp", "-mprefer-vector-width=512", f"-march={architecture}")

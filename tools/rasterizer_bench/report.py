@@ -130,15 +130,15 @@ def text(cases: list[Case], roofs: list[Roofs], instruction_set: str, rounds: in
         for c in cases
     ]
     parts = [
-        f"{os.cpu_count()} cores of an {processor()}, {instruction_set} kernels. Milliseconds per view, colour with depth and alpha: the fastest "
-        f"of {rounds} rounds and, in brackets, their median; the contenders took turns in every round.",
+        f"{os.cpu_count()} cores of an {processor()}, {instruction_set} kernels. Milliseconds per view, colour with "
+        f"depth and alpha: the fastest of {rounds} rounds and, in brackets, their median; the contenders took turns in every round.",
         times_table(times),
         "Stages with the share that the machine's roofs would take of their time, as the next paragraph says:",
         stages_table(cases),
         *map(roofs_line, roofs),
     ]
     if frames:
-        parts += ["A full turn in the middle of the room, drawn in one call without gradients:", films_table(cases, frames)]
+        parts += ["A film along the same walk, drawn in one call without gradients:", films_table(cases, frames)]
     if peers:
         parts += [
             "What else draws Gaussians on this processor, median times and how many times ours they are:",

@@ -92,8 +92,8 @@ def count_work(scene: Scene, cameras: Cameras, view: int, threads: int) -> Work:
 def least_seconds(work: Work, channels: int, pixels: int, roofs: Roofs) -> dict[str, float]:
     """The least time of each stage at the machine's roofs: bytes that must come and go, or operations of the blends.
 
-    Bytes: parameters of 14 floats are read; a record of 64 bytes and 20 more is written per visible Gaussian, and 16 of them read
-    again by binning; a pair of 12 bytes is written and read, then listed with 8; slots of 64 bytes are written and read;
+    Bytes: parameters of 14 floats are read; a record of 64 bytes and 20 more is written per visible Gaussian, and 16 are
+    read again by binning; a pair of 12 bytes is written and read, then listed with 8; slots of 64 bytes are written and read;
     gradients of 14 floats are written.
     """
     lanes = 16 * work.blocks

@@ -56,21 +56,21 @@ def cast_rays(origin: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
 
 def cameras(count: int, width: int, height: int) -> Cameras:
     """A walk through the room that looks left and right."""
-    cam_to_world = torch.eye(4).repeat(count, 1, 1)
-    for i in range(count):
-        yaw = 0.25 * math.sin(1.7 * i) + (0.18 * i if i > 3 else 0.0)
+    return _cameras_at([float(i) for i in range(count)], width, height)
+
+
+def walk(count: int, width: int, height: int) -> Cameras:
+    """The first three of ``cameras`` and what lies between them: most of a lifted scene is in view all the time."""
+    return _cameras_at([2 * i / max(count - 1, 1) for i in range(count)], width, height)
+
+
+def _cameras_at(times: list[float], width: int, height: int) -> Cameras:
+    cam_to_world = torch.eye(4).repeat(len(times), 1, 1)
+    for pose, t in zip(cam_to_world, times, strict=True):
+        yaw = 0.25 * math.sin(1.7 * t) + (0.18 * t if t > 3 else 0.0)
         c, s = math.cos(yaw), math.sin(yaw)
-        cam_to_world[i, :3, :3] = torch.tensor([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-        cam_to_world[i, :3, 3] = torch.tensor([1.2 * math.sin(0.5 * i), -0.1, -2.2 + 0.28 * i])
-    return Cameras.from_fov(cam_to_world, FOV_X_DEGREES, width, height)
-
-
-def turn(count: int, width: int, height: int) -> Cameras:
-    """A full turn in the middle of the room."""
-    cam_to_world = torch.eye(4).repeat(count, 1, 1)
-    yaw = torch.arange(count) * (2 * math.pi / count)
-    cam_to_world[:, 0, 0] = cam_to_world[:, 2, 2] = yaw.cos()
-    cam_to_world[:, 0, 2], cam_to_world[:, 2, 0] = yaw.sin(), -yaw.sin()
+        pose[:3, :3] = torch.tensor([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+        pose[:3, 3] = torch.tensor([1.2 * math.sin(0.5 * t), -0.1, -2.2 + 0.28 * t])
     return Cameras.from_fov(cam_to_world, FOV_X_DEGREES, width, height)
 
 
