@@ -174,3 +174,18 @@ def test_nothing_is_kept_alive() -> None:
         assert all(ref() is None for ref in references)
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_meta_may_be_looked_at_after_the_backward_pass(packed: bool) -> None:
+    scene = random_scene(60, 3, seed=3)
+    viewmats, Ks = random_cameras(2, WIDTH, HEIGHT)
+    early = drawn(scene, viewmats, Ks, packed=packed)[2]
+    values = {name: early[name] for name in ("means2d", "radii", "depths", "conics", "opacities")}
+    leaves = scene.leaves(torch.float32)
+    image, _, late = drawn(leaves, viewmats, Ks, packed=packed)
+    image.sum().backward()
+    assert leaves.means.grad is not None
+    assert set(values) <= set(late)
+    for name, value in values.items():
+        assert torch.equal(late[name], value)

@@ -131,7 +131,8 @@ def text(cases: list[Case], roofs: list[Roofs], instruction_set: str, rounds: in
     ]
     parts = [
         f"{os.cpu_count()} cores of an {processor()}, {instruction_set} kernels. Milliseconds per view, colour with "
-        f"depth and alpha: the fastest of {rounds} rounds and, in brackets, their median; the contenders took turns in every round.",
+        f"depth and alpha: the fastest of {rounds} rounds and, in brackets, their median; the contenders took turns in "
+        f"every round.",
         times_table(times),
         "Stages with the share that the machine's roofs would take of their time, as the next paragraph says:",
         stages_table(cases),
