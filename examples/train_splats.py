@@ -100,7 +100,7 @@ def draw(params: ParameterDict, camera: Cameras) -> tuple[Tensor, Tensor, dict]:
 
 def train(images: Tensor, cameras: Cameras, training: Training) -> Gaussians:
     """Fits Gaussians to the images ``[v, h, w, 3]`` of the cameras."""
-    generator = torch.Generator().manual_seed(training.seed)
+    generator = torch.manual_seed(training.seed)  # the global one, from which gsplat's densification draws too
     params, scale = begin(images, cameras, training), scene_scale(cameras)
     rates = LEARNING_RATES | {"means": LEARNING_RATES["means"] * scale}
     optimizers = {name: Adam([{"params": [params[name]], "lr": rate, "name": name}], eps=1e-15) for name, rate in rates.items()}

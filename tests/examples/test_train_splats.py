@@ -50,5 +50,6 @@ def test_a_scene_is_learnt_and_densified(tmp_path: Path) -> None:
     start = Gaussians(*(params[name].detach() for name in ("means", "quats", "scales", "opacities", "sh")))
     learnt = train(images[trained_on], views[trained_on], training)
     assert quality(learnt, images[trained_on], views[trained_on]) > quality(start, images[trained_on], views[trained_on]) + 8
-    assert quality(learnt, images[3:4], views[3:4]) > 20  # a view that was not trained on
+    held_out = (images[3:4], views[3:4])  # a view that was not trained on
+    assert quality(learnt, *held_out) > quality(start, *held_out) + 5
     assert len(learnt) != training.gaussians  # it was densified and pruned
