@@ -16,8 +16,6 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.agreement import agree
-from splatmem.depth.sky import plausible_sky
-from splatmem.gravity import estimate_down
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
@@ -49,7 +47,7 @@ class ExploreSettings:
     max_video_share: float = 2.0
     """The same for video models, whose windows are runs of frames that overlap."""
     photo_refine_steps: int = 60
-    """Gradient steps that fit the memory to the photo."""
+    """Gradient steps that fit the memory to the photo, or to each picture that was given."""
     refine_steps: int = 12
     """Gradient steps that fit each newly written frame."""
     min_write_pixels: int = 16
@@ -70,26 +68,6 @@ class ExploreState:
     @property
     def generated_frames(self) -> int:
         return sum(len(window) for window in self.windows)
-
-
-def begin_memory(
-    photo: Float[Tensor, "h w 3"],
-    camera: Cameras,
-    estimate_depth: DepthEstimator,
-    settings: ExploreSettings,
-    clock: StageClock,
-) -> SpatialMemory:
-    """A memory that holds one photo, seen by ``camera``."""
-    with clock.stage("depth"):
-        depth = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees).depth[0]
-        depth = plausible_sky(depth, camera, estimate_down(photo, camera) @ camera.world_to_cam[0, :3, :3])
-    memory = SpatialMemory()
-    everything = torch.ones(depth.shape, dtype=torch.bool)
-    with clock.stage("write"):
-        memory.write(photo, depth, camera, everything)
-    with clock.stage("refine"):
-        memory.refine(settings.photo_refine_steps)
-    return memory
 
 
 def explore(
@@ -121,7 +99,7 @@ def explore(
     surroundings = None
     if inpainter.wants_surroundings:
         with clock.stage("fill"):
-            surroundings = imagine(memory.first_only(), path)
+            surroundings = imagine(memory.as_given(), path)
     while not state.finished:
         with clock.stage("read"):
             made = [position for window in state.windows for position in window]
@@ -228,7 +206,7 @@ def make_window(
         step
         for order, least in passes
         for index in order
-        if (step := _write_frame(memory, filled, index, cameras[index], least, estimate_depth, settings, clock)) is not None
+        if (step := write_frame(memory, filled, index, cameras[index], least, estimate_depth, settings, clock)) is not None
     ]
 
 
@@ -255,7 +233,7 @@ def _overlap(view: StoredView, cameras: Cameras) -> float:
     return inside.float().mean().item() if inside.numel() else 0.0
 
 
-def _write_frame(
+def write_frame(
     memory: SpatialMemory,
     filled: FilledFrames,
     index: int,

@@ -54,7 +54,7 @@ def _coverage(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Te
     """Known pixels that each added Gaussian covers in each view."""
     joined = Gaussians.cat([old, added])
     with torch.enable_grad():
-        channel = torch.zeros(len(cameras), len(joined), 1, requires_grad=True)
+        channel = joined.means.new_zeros(len(cameras), len(joined), 1, requires_grad=True)
         drawn = rasterize(joined, cameras, extra=channel).extra
         assert drawn is not None
         (weight,) = torch.autograd.grad((drawn[..., 0] * known).sum(), channel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -86,15 +86,28 @@ class WriteReport:
 class SpatialMemory:
     """Everything that is known of a scene.
 
+    The Gaussians lie on the device that draws them; views and readings are pictures, and lie in main memory.
+
     Attributes:
         gaussians: the scene.
         views: the frames that were written, in order; the first is the photo.
+        given: how many of the views were given, not made: they lead.
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
     """
 
     gaussians: Gaussians = field(default_factory=Gaussians.empty)
     views: list[StoredView] = field(default_factory=list)
     scale: float = 1.0
+    given: int = 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where the Gaussians lie, and reading, writing and refining compute."""
+        return self.gaussians.means.device
+
+    def to(self, device: torch.device | str) -> SpatialMemory:
+        """The same memory, its Gaussians on another device."""
+        return replace(self, gaussians=self.gaussians.to(device))
 
     @torch.no_grad()
     def read(self, cameras: Cameras) -> MemoryReading:
@@ -106,16 +119,17 @@ class SpatialMemory:
         return MemoryReading(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
 
     def _read(self, cameras: Cameras) -> MemoryReading:
+        cameras = cameras.to(self.device)
         drawn = rasterize(self.gaussians, cameras, extra=visibility_channels(self.gaussians, cameras))
         assert drawn.extra is not None
         seen = visibility(drawn.alpha, drawn.extra)
         far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
         return MemoryReading(
-            rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1),
-            depth=torch.where(far, torch.inf, drawn.depth),
-            alpha=drawn.alpha,
-            known=seen.known,
-            trust=seen.trust,
+            rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1).cpu(),
+            depth=torch.where(far, torch.inf, drawn.depth).cpu(),
+            alpha=drawn.alpha.cpu(),
+            known=seen.known.cpu(),
+            trust=seen.trust.cpu(),
         )
 
     def write(
@@ -148,7 +162,8 @@ class SpatialMemory:
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
         if self.views and len(added):
             protected = self._views_that_see(added.means)
-            added = trim_leaks(self.gaussians, added, protected, self.read(protected).known)
+            known = self.read(protected).known.to(self.device)
+            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), known)
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
@@ -157,7 +172,7 @@ class SpatialMemory:
             written=selected,
             gaussians=(count, count + len(added)),
         )
-        joined = Gaussians.cat([self.gaussians, added])
+        joined = Gaussians.cat([self.gaussians, added.to(self.device)])
         self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
 
@@ -178,13 +193,13 @@ class SpatialMemory:
         """Fits the Gaussians of the last write to its frame by gradient; all others are frozen."""
         view = self.views[-1]
         if steps > 0 and view.gaussians[1] > view.gaussians[0]:
-            target = view.rgb.float() / 255
-            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera, steps)
+            target = (view.rgb.float() / 255).to(self.device)
+            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera.to(self.device), steps)
 
-    def first_only(self) -> SpatialMemory:
-        """The memory as the first view left it."""
-        first = self.views[0]
-        return SpatialMemory(self.gaussians.select(slice(*first.gaussians)), [first], self.scale)
+    def as_given(self) -> SpatialMemory:
+        """The memory as it was before anything was made."""
+        given = self.views[: self.given]
+        return replace(self, gaussians=self.gaussians.select(slice(0, given[-1].gaussians[1])), views=given)
 
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:

@@ -62,6 +62,7 @@ def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] |
             "format": FORMAT,
             "version": VERSION,
             "scale": memory.scale,
+            "given": memory.given,
             "views": [_view_entry(view) for view in memory.views],
             "files": {name: _checksum(staged / name) for name in (GAUSSIANS, VIEWS)},
             "progress": progress or {},
@@ -119,7 +120,7 @@ def _load(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
         views = _views(index["views"], load_file(folder / VIEWS))
     except (SafetensorError, KeyError, TypeError) as error:
         raise DamagedSessionError(f"the session in {folder} is damaged: {error}") from error
-    return SpatialMemory(gaussians, views, float(index["scale"])), index["progress"]
+    return SpatialMemory(gaussians, views, float(index["scale"]), int(index.get("given", 1))), index["progress"]
 
 
 def _read_index(file: Path) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class KeyframeInpainter:
 
     continuous = False
     wants_surroundings = False
+    reads_prompt = True
     window_frames = 1
     reference_views = 0
 

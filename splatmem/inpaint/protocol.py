@@ -90,6 +90,7 @@ class VideoInpainter(Protocol):
         window_frames: how many frames it does jointly; windows may be shorter.
         continuous: whether the frames of a window must follow each other along the path, as a video model expects them to.
         wants_surroundings: whether it starts from a guess of what lies all around.
+        reads_prompt: whether words reach it.
         reference_views: how many pictures of the scene it looks at beside the window.
         notes: sentences for the report about what it could not do as asked.
     """
@@ -98,6 +99,7 @@ class VideoInpainter(Protocol):
     window_frames: int
     continuous: bool
     wants_surroundings: bool
+    reads_prompt: bool
     reference_views: int
     notes: list[str]
 

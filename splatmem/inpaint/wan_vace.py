@@ -36,6 +36,7 @@ class WanVACEInpainter:
 
     continuous = True
     wants_surroundings = False
+    reads_prompt = True
 
     def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
         self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
