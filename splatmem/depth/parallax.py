@@ -14,10 +14,11 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 
-WIDTH = 96  # pictures are compared at this width
+WIDTH = 128  # pictures are compared at this width
 PARTNERS = 4  # other pictures that each is compared with
 TURNED = 0.75  # cosine between viewing directions beyond which two pictures are not compared
-NEAREST, FARTHEST, TRIALS = 0.7, 150.0, 64  # median depths that are tried, in units of the distance between the cameras
+NEAREST, FARTHEST, TRIALS = 0.7, 150.0, 48  # median depths that are tried, in units of the distance between the cameras
+FINE_REACH, FINE_TRIALS = 0.15, 25  # then these around the best of them, as a share of it
 OUTLIER = 0.15  # difference of colour, 0..1, from which on it does not matter how large it is
 DISTINCT = 0.08  # how much lower the least difference must lie than the mean over all trials, as a share of it
 
@@ -66,18 +67,22 @@ def _scale(
     centers = cameras.centers
     apart = (centers[partners] - centers[index]).norm(dim=-1)
     median = depth[near].median()
-    trials = torch.logspace(0, 1, TRIALS, base=FARTHEST / NEAREST) * NEAREST * apart.median() / median
     rays = cameras[index].world_rays()[0][near] * depth[near][:, None]
-    points = centers[index] + trials[:, None, None] * rays
     colours = pictures[index][:, near]
-    costs = torch.stack([_difference(pictures[other], colours, points, cameras[other]) for other in partners]).mean(0)
-    best = int(costs.argmin())
-    if costs[best] > (1 - DISTINCT) * costs.mean() or best in (0, TRIALS - 1):
+
+    def costs(trials: Float[Tensor, " s"], outside: float | None) -> Float[Tensor, " s"]:
+        points = centers[index] + trials[:, None, None] * rays
+        found = [_difference(pictures[other], colours, points, cameras[other], outside) for other in partners]
+        return torch.stack(found).mean(0)
+
+    coarse = torch.logspace(0, 1, TRIALS, base=FARTHEST / NEAREST) * NEAREST * apart.median() / median
+    cost = costs(coarse, OUTLIER)
+    best = int(cost.argmin())
+    if cost[best] > (1 - DISTINCT) * cost.mean() or best in (0, TRIALS - 1):
         return torch.nan
-    # The vertex of the parabola through the least cost and its neighbours, in logarithmic steps.
-    before, least, after = costs[best - 1 : best + 2].tolist()
-    offset = 0.5 * (before - after) / max(before - 2 * least + after, 1e-9)
-    return float(trials[best] * (trials[1] / trials[0]) ** offset)
+    # Near the best, what falls beside a picture says nothing: counted, it would favour scales that move little out of it.
+    fine = coarse[best] * torch.linspace(1 - FINE_REACH, 1 + FINE_REACH, FINE_TRIALS)
+    return float(fine[costs(fine, None).argmin()])
 
 
 def _difference(
@@ -85,12 +90,16 @@ def _difference(
     colours: Float[Tensor, "3 p"],
     points: Float[Tensor, "s p 3"],
     camera: Cameras,
+    outside: float | None,
 ) -> Float[Tensor, " s"]:
     """Mean difference, up to ``OUTLIER``, between points' colours and what a picture shows at their place, for each trial;
-    points that fall beside the picture count as outliers."""
+    points that fall beside the picture count as ``outside``, or not at all."""
     pixels, depth = (value[0] for value in camera.project(points))
     grid = 2 * pixels / torch.tensor([camera.width, camera.height]) - 1
     shown = F.grid_sample(picture[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
     difference = (shown - colours[:, None]).abs().mean(0)
     inside = (depth > 0) & (grid.abs() <= 1).all(-1)
-    return torch.where(inside, difference.clamp(max=OUTLIER), OUTLIER).mean(-1)
+    difference = difference.clamp(max=OUTLIER)
+    if outside is not None:
+        return torch.where(inside, difference, outside).mean(-1)
+    return torch.where(inside, difference, 0.0).sum(-1) / inside.sum(-1).clamp_min(1)

@@ -60,7 +60,8 @@ def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
 
 def preset_command(verb: str, preset: str, overrides: Sequence[str]) -> str:
     """What a user types to do something with a preset's models."""
-    changes = [f"--set {shlex.quote(override)}" for override in overrides if override.split(".")[0] != "hardware"]
+    named = [override for override in overrides if override.partition("=")[0].endswith((".model", ".variant"))]
+    changes = [f"--set {shlex.quote(override)}" for override in named]
     return " ".join([f"splatmem models {verb} {preset}", *changes])
 
 
