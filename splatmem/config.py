@@ -41,6 +41,9 @@ class InpainterConfig:
     """Larger frames are filled at this many pixels and enlarged; what is known stays sharp. None: the film's size."""
     references: int = 3
     """Pictures of the scene that a video model is shown beside the window: the photo, and the views that overlap it most."""
+    conditioning: Literal["pixels", "latents"] = "pixels"
+    """How a video model is shown what is known of a window: ``pixels`` are rendered and encoded, window by window; ``latents``
+    are encoded once for every written frame, kept in the memory and read from there: much faster, and approximate."""
     revise: float = 0.5
     """Noise, as a share of all noise, from which the sampler starts where the memory is known but not trusted at all;
     between that and full trust in proportion. 0: what is known is kept by the mask alone."""

@@ -19,7 +19,9 @@ from splatmem.depth.agreement import agree
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
+from splatmem.inpaint.protocol import LatentInpainter
 from splatmem.inpaint.surroundings import Surroundings, imagine_surroundings
+from splatmem.latents import read_latents, remember_latents
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_run, plan_window
 from splatmem.surface import surface_normals
@@ -189,10 +191,16 @@ def make_window(
     prompt: str = "",
 ) -> list[float]:
     """Fills one window and writes it; returns the border steps of its frames."""
+    latents = None
+    if isinstance(inpainter, LatentInpainter) and inpainter.reads_latents:
+        with clock.stage("fill"):
+            remember_latents(memory, inpainter)
+        with clock.stage("read"):
+            latents = read_latents(memory, inpainter, cameras)
     with clock.stage("read"):
         reading = memory.read(cameras)
         reference = references(memory, cameras, inpainter.reference_views)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings, latents)
     with clock.stage("fill"):
         filled = inpainter(partial, generator=generator, prompt=prompt, reference=reference)
     shares = reading.known.flatten(1).float().mean(1).tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,13 +16,14 @@ from splatmem.gaussians import Gaussians
 from splatmem.gravity import estimate_down
 from splatmem.leaks import trim_leaks
 from splatmem.lift import LiftSettings, lift
-from splatmem.refine import refine
+from splatmem.refine import fit_features, refine
 from splatmem.render import rasterize
 from splatmem.visibility import visibility, visibility_channels
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
 VIEWS_AT_ONCE = 4
+CELL_SPREAD = 0.62  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 PROTECTED_VIEWS = 6  # earlier views that a write is held off from
 
 
@@ -36,6 +37,7 @@ class MemoryReading:
         alpha: accumulated opacity, ``[v, h, w]``.
         known: covered by surfaces seen from their front, thin cracks closed, ``[v, h, w]``.
         trust: 0..1; lower where the memory saw the surface from much farther away, ``[v, h, w]``.
+        features: what was written with ``write_features``, meaningful where known, ``[v, h, w, f]``; None if not asked for.
     """
 
     rgb: Float[Tensor, "v h w 3"]
@@ -43,6 +45,7 @@ class MemoryReading:
     alpha: Float[Tensor, "v h w"]
     known: Bool[Tensor, "v h w"]
     trust: Float[Tensor, "v h w"]
+    features: Float[Tensor, "v h w f"] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class SpatialMemory:
         gaussians: the scene.
         views: the frames that were written, in order; the first is the photo.
         given: how many of the views were given, not made: they lead.
+        latents: Gaussians that carry features, one for each cell of a model's latent grid, or None; beside their features they
+            know the scene's colours at that density.
+        latent_views: how many of the views have brought theirs.
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
     """
 
@@ -99,6 +105,8 @@ class SpatialMemory:
     views: list[StoredView] = field(default_factory=list)
     scale: float = 1.0
     given: int = 1
+    latents: Gaussians | None = None
+    latent_views: int = 0
 
     @property
     def device(self) -> torch.device:
@@ -107,22 +115,45 @@ class SpatialMemory:
 
     def to(self, device: torch.device | str) -> SpatialMemory:
         """The same memory, its Gaussians on another device."""
-        return replace(self, gaussians=self.gaussians.to(device))
+        latents = None if self.latents is None else self.latents.to(device)
+        return replace(self, gaussians=self.gaussians.to(device), latents=latents)
 
     @torch.no_grad()
-    def read(self, cameras: Cameras) -> MemoryReading:
-        """Renders the memory into views and says what of them is known."""
-        parts = [self._read(cameras[slice(i, i + VIEWS_AT_ONCE)]) for i in range(0, len(cameras), VIEWS_AT_ONCE)]
+    def read(self, cameras: Cameras, *, features: bool = False, at: tuple[int, int] | None = None) -> MemoryReading:
+        """Renders the memory into views and says what of them is known.
+
+        Args:
+            cameras: the views.
+            features: whether to draw what ``write_features`` has written instead of the full scene: features and coarse
+                colours; known is then what has features.
+            at: (width, height) to draw at, the cameras' own by default; a model's latent size, say.
+
+        Raises:
+            ValueError: features are asked for and none were written.
+        """
+        scene = self.gaussians
+        if features:
+            if self.latents is None or self.latents.features is None:
+                raise ValueError("the memory holds no features: write some with write_features first")
+            scene = self.latents
+        cameras = cameras if at is None else cameras.resized(*at)
+        batches = [cameras[slice(i, i + VIEWS_AT_ONCE)] for i in range(0, len(cameras), VIEWS_AT_ONCE)]
+        parts = [self._read(scene, batch) for batch in batches]
         if len(parts) == 1:
             return parts[0]
-        names = ("rgb", "depth", "alpha", "known", "trust")
-        return MemoryReading(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
+        names = [f.name for f in fields(MemoryReading) if f.name != "features" or features]
+        return MemoryReading(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
 
-    def _read(self, cameras: Cameras) -> MemoryReading:
+    def _read(self, scene: Gaussians, cameras: Cameras) -> MemoryReading:
+        """A reading of Gaussians, with the features that they carry."""
         cameras = cameras.to(self.device)
-        drawn = rasterize(self.gaussians, cameras, extra=visibility_channels(self.gaussians, cameras))
+        channels = visibility_channels(scene, cameras)
+        if scene.features is not None:
+            channels = torch.cat([channels, scene.features.float().expand(len(cameras), -1, -1)], dim=-1)
+        drawn = rasterize(scene, cameras, extra=channels)
         assert drawn.extra is not None
-        seen = visibility(drawn.alpha, drawn.extra)
+        seen = visibility(drawn.alpha, drawn.extra[..., :2])
+        features = drawn.extra[..., 2:] / drawn.alpha.clamp_min(1e-3)[..., None]
         far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
         return MemoryReading(
             rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1).cpu(),
@@ -130,6 +161,7 @@ class SpatialMemory:
             alpha=drawn.alpha.cpu(),
             known=seen.known.cpu(),
             trust=seen.trust.cpu(),
+            features=None if scene.features is None else features.cpu(),
         )
 
     def write(
@@ -176,6 +208,27 @@ class SpatialMemory:
         self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
 
+    def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: StoredView) -> int:
+        """Gives the surfaces of a written view features, one Gaussian for each cell that has none yet; returns how many.
+
+        They are kept in half precision, and fitted so that this camera reads back what it was given: cells overlap.
+
+        Args:
+            features: on a grid that covers the view, such as an autoencoder's latents of its picture.
+            camera: with the view's pose, one pixel for each cell of the grid.
+            view: one of ``views``.
+        """
+        now = self.read(view.camera)
+        cells = _sampled(now, view.camera, camera)
+        missing = cells.known
+        if self.latents is not None:
+            missing = missing & ~self.read(camera, features=True).known[0]
+        settings = LiftSettings(far_radius=FAR_SHELL * self.scale, largest_block=1, spread=CELL_SPREAD)
+        added = lift(cells.rgb, cells.depth, camera, missing, features=features.float(), settings=settings).to(self.device)
+        joined = added if self.latents is None else Gaussians.cat([self.latents, added])
+        self.latents = fit_features(joined, len(added), features.to(self.device), missing.to(self.device), camera)
+        return len(added)
+
     def _views_that_see(self, points: Float[Tensor, "p 3"]) -> Cameras:
         """The first view, and of the others those in which most of the points would show, at half the size."""
         first = self.views[0].camera
@@ -199,7 +252,8 @@ class SpatialMemory:
     def as_given(self) -> SpatialMemory:
         """The memory as it was before anything was made."""
         given = self.views[: self.given]
-        return replace(self, gaussians=self.gaussians.select(slice(0, given[-1].gaussians[1])), views=given)
+        gaussians = self.gaussians.select(slice(0, given[-1].gaussians[1]))
+        return replace(self, gaussians=gaussians, views=given, latents=None, latent_views=0)
 
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:
@@ -214,7 +268,7 @@ class SpatialMemory:
     def nbytes(self) -> int:
         """Of the Gaussians and the stored views."""
         views = sum(v.rgb.nbytes + v.depth.nbytes + v.written.nbytes for v in self.views)
-        return self.gaussians.nbytes + views
+        return self.gaussians.nbytes + views + (0 if self.latents is None else self.latents.nbytes)
 
     def free_space(self) -> FreeSpace:
         """What the stored views saw to be empty."""
@@ -238,3 +292,28 @@ class SpatialMemory:
 def _median_depth(depth: Float[Tensor, "h w"]) -> float:
     finite = depth[torch.isfinite(depth) & (depth > 0)]
     return float(finite.median()) if len(finite) else 1.0
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Cells of a coarse grid over a view: colour, depth, and whether all of a cell is known."""
+
+    rgb: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+    known: Bool[Tensor, "h w"]
+
+
+def _sampled(reading: MemoryReading, fine: Cameras, coarse: Cameras) -> _Cells:
+    """A reading at the middles of the coarse camera's pixels; what lies beside the fine picture is not known."""
+    step = fine.focal[0] / coarse.focal[0]  # fine pixels for each coarse one
+    columns, rows = (
+        ((torch.arange(count) + 0.5 - coarse.intrinsics[0, axis, 2]) * step[axis] + fine.intrinsics[0, axis, 2]).floor().long()
+        for axis, count in ((0, coarse.width), (1, coarse.height))
+    )
+    inside = ((rows >= 0) & (rows < fine.height))[:, None] & ((columns >= 0) & (columns < fine.width))[None]
+    rows, columns = rows.clamp(0, fine.height - 1)[:, None], columns.clamp(0, fine.width - 1)[None]
+    reach = [max(1, int(s) // 2) for s in step.flip(0).tolist()]
+    size = [2 * r + 1 for r in reach]
+    gaps = F.max_pool2d((~reading.known).float(), size, 1, reach)[0] > 0
+    rgb = F.avg_pool2d(reading.rgb.permute(0, 3, 1, 2), size, 1, reach, count_include_pad=False)[0].permute(1, 2, 0)
+    return _Cells(rgb[rows, columns], reading.depth[0][rows, columns], inside & ~gaps[rows, columns])

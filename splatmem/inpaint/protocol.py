@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,6 +11,21 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.inpaint.surroundings import Surroundings
+
+
+@dataclass(frozen=True)
+class LatentFrames:
+    """What the memory knows of a window in the latents of an inpainter's own autoencoder, one frame for each latent in time.
+
+    Attributes:
+        features: as the sampler has them, meaningless where not known, ``[g, h, w, f]``.
+        known: cells that have features, ``[g, h, w]``.
+        trust: 0..1, as of ``PartialFrames``, ``[g, h, w]``.
+    """
+
+    features: Float[Tensor, "g h w f"]
+    known: Bool[Tensor, "g h w"]
+    trust: Float[Tensor, "g h w"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,7 @@ class PartialFrames:
         trust: 0..1, lower where the memory saw the surface from afar or at a grazing angle, ``[t, h, w]``.
         cameras: one per frame, of the frames' size.
         surroundings: a guess for the unknown, all around, or None.
+        latents: the same for an inpainter that reads latents, or None.
     """
 
     rgb: Float[Tensor, "t h w 3"]
@@ -32,6 +48,7 @@ class PartialFrames:
     trust: Float[Tensor, "t h w"]
     cameras: Cameras
     surroundings: Surroundings | None = None
+    latents: LatentFrames | None = None
 
     def __post_init__(self) -> None:
         size = (len(self.cameras), self.cameras.height, self.cameras.width)
@@ -43,7 +60,7 @@ class PartialFrames:
         return len(self.cameras)
 
     def frames(self, index: slice) -> PartialFrames:
-        """The frames of a slice as a window of their own."""
+        """The frames of a slice as a window of their own, without latents."""
         parts = (
             self.rgb[index],
             self.depth[index],
@@ -118,6 +135,25 @@ class VideoInpainter(Protocol):
             prompt: a description of the scene, for models that read one.
             reference: what the result should look like, for models that take pictures along.
         """
+        ...
+
+
+@runtime_checkable
+class LatentInpainter(Protocol):
+    """An inpainter that can be shown what is known in latents.
+
+    Attributes:
+        reads_latents: whether it is to be.
+    """
+
+    reads_latents: bool
+
+    def latent_cameras(self, cameras: Cameras) -> Cameras:
+        """One camera for each latent in time of a window, with one pixel for each of its cells."""
+        ...
+
+    def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
+        """The latents of one picture, on the grid of ``latent_cameras``."""
         ...
 
 
