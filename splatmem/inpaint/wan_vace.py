@@ -137,7 +137,7 @@ class WanVACEInpainter:
         # What is only poor keeps its colours under the mask: it is to be revised, not invented.
         seen = part.known & ~grow_over_groups(~part.known, group)
         video = torch.where(seen[..., None], part.rgb, GREY)
-        self.pipeline.conditioning = None if part.latents is None else self._conditioning(part.latents, wanted, seen)
+        self.pipeline.conditioning = None if part.latents is None else self.conditioning(part.latents, wanted, seen)
         options: dict[str, Any] = {}
         if revising:
             options["callback_on_step_end"] = self._held_latents(part, len(pictures), generator)
@@ -176,7 +176,7 @@ class WanVACEInpainter:
         latents = torch.cat([latents.new_zeros(*latents.shape[:2], references, *latents.shape[3:]), latents], dim=2)
         return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed)
 
-    def _conditioning(
+    def conditioning(
         self, latents: LatentFrames, wanted: Bool[Tensor, "t h w"], seen: Bool[Tensor, "t h w"]
     ) -> Float[Tensor, "1 c g h w"]:
         """What the pipeline would encode of the window, out of the memory: known cells in the half that is kept, or, where all
