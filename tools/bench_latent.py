@@ -4,7 +4,7 @@
     python tools/bench_latent.py --size 832x480 --frames 49 --device cuda
 
 The autoencoder is Wan's at its real configuration; its weights are random, which changes neither time nor memory. The pixel
-road is diffusers' own ``prepare_video_latents``. Both roads need the window's pictures too, to put what is known back in the end.
+road is diffusers' own ``prepare_video_latents``. Both roads need the window's pictures too, to put the known back in the end.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ MEBIBYTE = 2**20
 class Options:
     """What to time."""
 
-    size: str = "416x240"
+    size: str = "512x288"
     """Width x height of the window's frames, multiples of 16."""
-    frames: int = 5
+    frames: int = 9
     """Frames of the window, 4k + 1."""
     turn: float = 12.0
     """Degrees that the camera turns over the window."""

@@ -18,53 +18,20 @@ from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
 from torch import Tensor
 from transformers import (
     BeitConfig,
-    DepthAnythingConfig,
-    DepthAnythingForDepthEstimation,
     DepthProConfig,
     DepthProForDepthEstimation,
-    Dinov2Config,
     DPTConfig,
     DPTForDepthEstimation,
     DPTImageProcessorPil,
     GLPNConfig,
     GLPNForDepthEstimation,
     GLPNImageProcessorPil,
-    PromptDepthAnythingConfig,
-    PromptDepthAnythingForDepthEstimation,
-    PromptDepthAnythingImageProcessorPil,
     ZoeDepthConfig,
     ZoeDepthForDepthEstimation,
     ZoeDepthImageProcessorPil,
 )
 
-SQUARE = {"height": 28, "width": 28}
-
-
-def depth_anything(folder: Path, **options: object) -> None:
-    backbone = Dinov2Config(
-        image_size=28, patch_size=14, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2,
-        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
-    )  # fmt: skip
-    config = DepthAnythingConfig(
-        backbone_config=backbone, patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[4, 4, 8, 8],
-        fusion_hidden_size=8, head_hidden_size=8, **options,
-    )  # fmt: skip
-    DepthAnythingForDepthEstimation(config).save_pretrained(folder)
-    DPTImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
-
-
-def prompt_depth_anything(folder: Path) -> None:
-    backbone = Dinov2Config(
-        image_size=28, patch_size=14, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2,
-        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
-    )  # fmt: skip
-    config = PromptDepthAnythingConfig(
-        backbone_config=backbone, patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[4, 4, 8, 8],
-        fusion_hidden_size=8, head_hidden_size=8,
-    )  # fmt: skip
-    PromptDepthAnythingForDepthEstimation(config).save_pretrained(folder)
-    processor = PromptDepthAnythingImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14)
-    processor.save_pretrained(folder)
+from tiny_models import SQUARE, depth_anything, prompt_depth_anything
 
 
 def depth_pro(folder: Path) -> None:

@@ -1,0 +1,143 @@
+"""The whole job on tiny random models of every family, saved to folders and named as presets name the big ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from splatmem.explore import ExploreSettings
+from splatmem.flyaround import FlyaroundOptions, flyaround
+from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews
+from splatmem.inpaint.keyframes import KeyframeInpainter
+from splatmem.inpaint.time_groups import padded_length
+from splatmem.inpaint.wan_vace import WanVACEInpainter
+from splatmem.session import load_session
+
+import tiny_models
+from forked_commands import PHOTO
+from vace_contract import check_contract, record_calls
+
+WIDTH, HEIGHT = 104, 72  # no multiples of 16
+FAST = ExploreSettings(photo_refine_steps=5, refine_steps=2)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder for each family."""
+    root = tmp_path_factory.mktemp("models")
+    return {
+        "wan-2.1": tiny_models.wan_vace(root / "wan-2.1"),
+        "wan-2.2": tiny_models.wan_vace(root / "wan-2.2", transformers=2),
+        "sd-inpaint": tiny_models.sd_inpaint(root / "sd-inpaint"),
+        "flux-fill": tiny_models.flux_fill(root / "flux-fill"),
+        "text-to-image": tiny_models.sd_text_to_image(root / "text-to-image"),
+        "depth-anything": tiny_models.depth_anything(root / "depth-anything"),
+        "prompt-depth": tiny_models.prompt_depth_anything(root / "prompt-depth"),
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Six cameras that turn a little to the side."""
+    keyframes = [{"position": [0, 0, 0], "look_at": [0, 0, 2]}, {"position": [0.1, 0, 0], "look_at": [0.7, 0, 2]}]
+    (tmp_path / "path.json").write_text(json.dumps({"frames": 6, "keyframes": keyframes}))
+    return tmp_path / "path.json"
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
+    """What the big inpainters are given and give back, window by window."""
+    seen: list[SimpleNamespace] = []
+    for inpainter in (WanVACEInpainter, KeyframeInpainter):
+        call = inpainter.__call__
+
+        def recording(
+            self: Any, partial: PartialFrames, *, generator: torch.Generator, prompt: str = "",
+            reference: ReferenceViews | None = None, call: Any = call,
+        ) -> FilledFrames:  # fmt: skip
+            filled = call(self, partial, generator=generator, prompt=prompt, reference=reference)
+            seen.append(SimpleNamespace(partial=partial, prompt=prompt, reference=reference, filled=filled))
+            return filled
+
+        monkeypatch.setattr(inpainter, "__call__", recording)
+    return seen
+
+
+def run(out: Path, path: Path, *overrides: str, source: Path | None = PHOTO, **more: Any) -> dict[str, Any]:
+    options = FlyaroundOptions(
+        source, out, path=str(path), width=WIDTH, height=HEIGHT, device="cpu", explore=FAST, overrides=overrides, **more
+    )
+    return flyaround(options)
+
+
+def check_windows(windows: list[SimpleNamespace]) -> None:
+    assert windows
+    for window in windows:
+        known = window.partial.known
+        assert not bool(known.all())
+        assert torch.equal(window.filled.rgb[known], window.partial.rgb[known]), "known pixels come out bit for bit"
+        assert window.filled.rgb.shape == window.partial.rgb.shape
+        assert window.filled.rgb.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("family", "conditioning"), [("wan-2.1", "pixels"), ("wan-2.2", "pixels"), ("wan-2.1", "latents")])
+def test_wan_vace(
+    models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch,
+    family: str, conditioning: str,
+) -> None:  # fmt: skip
+    calls = record_calls(monkeypatch)
+    report = run(
+        tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2", "inpainter.window_frames=9",
+        "inpainter.references=2", f"inpainter.conditioning={conditioning}", f"depth.model={models['depth-anything']}",
+        prompt="a room with a table",
+    )  # fmt: skip
+    assert report["inpainter"] == family
+    assert report["windows"] == len(windows) == len(calls)
+    check_windows(windows)
+    photo = load_session(tmp_path / "out" / "memory")[0].first_photo
+    for window, call in zip(windows, calls, strict=True):
+        check_contract(call)
+        frames = len(window.partial)
+        assert call.num_frames == padded_length(frames, 4)
+        assert (call.height, call.width) == (80, 112)
+        known = window.partial.known
+        asked = call.mask[0, :frames, 0, :HEIGHT, :WIDTH] > 0.5
+        assert bool(asked[~known].all())
+        assert torch.equal(call.video[0].permute(0, 2, 3, 1)[:frames, :HEIGHT, :WIDTH][~asked], window.partial.rgb[~asked])
+        assert call.reference_images[0].size == (WIDTH, HEIGHT)
+        torch.testing.assert_close(window.reference.rgb[0], photo)
+        assert window.prompt == "a room with a table"
+        assert call.prompt_embeds.dtype == torch.float32
+        assert call.prepare_video_latents.shape[1] == 32
+        assert (window.partial.latents is not None) == (conditioning == "latents")
+
+
+@pytest.mark.parametrize(("family", "revises"), [("sd-inpaint", True), ("flux-fill", False)])
+def test_keyframe_inpainters(
+    models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], family: str, revises: bool
+) -> None:
+    report = run(
+        tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2",
+        f"depth.model={models['prompt-depth']}",
+    )  # fmt: skip
+    check_windows(windows)
+    assert all(len(window.partial) == 1 for window in windows)
+    said = [note for note in report["notes"] if "cannot start from partial noise: what is known but poor is kept" in note]
+    assert bool(said) is not revises
+    assert ("cannot start from partial noise" in (tmp_path / "out" / "report.html").read_text()) is not revises
+
+
+def test_words_alone(models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace]) -> None:
+    report = run(
+        tmp_path / "out", path, f"inpainter.model={models['sd-inpaint']}", "inpainter.steps=1",
+        f"first_frame.model={models['text-to-image']}", "first_frame.steps=2", "first_frame.pixels=16384",
+        source=None, prompt="a red room",
+    )  # fmt: skip
+    check_windows(windows)
+    assert {window.prompt for window in windows} == {"a red room"}
+    assert report["source"] == report["prompt"] == "a red room"
+    assert report["notes"][0] == f"the first frame was made by {models['text-to-image']}"
