@@ -110,8 +110,11 @@ class WanVACEInpainter:
         trust = size.shrink_values(partial.trust)
         made = torch.zeros(0, *rgb.shape[1:])
         parts = overlapping_parts(len(partial), budget.frames, OVERLAP)
-        # What a part has made is not in the memory yet: the next one is shown it in pixels, as with a size not asked for.
-        latents = partial.latents if len(parts) == 1 and budget == self.budget else None
+        # What a part has made is not in the memory yet: the next one is shown it in pixels. So is a window at another size than
+        # that which its latents were read for, when memory has run out.
+        grid = self._latent_grid(len(partial), size)
+        latents = partial.latents if len(parts) == 1 else None
+        latents = None if latents is None or tuple(latents.known.shape) != grid else latents
         for first, last in parts:
             again = slice(first, len(made))
             rgb[again], known[again], trust[again] = made[first:], True, 1.0
@@ -188,7 +191,7 @@ class WanVACEInpainter:
         changed = whole_cells(wanted[starts], cell)
         revised = changed & whole_cells(seen[starts], cell)
         known = latents.features.permute(3, 0, 1, 2)[None]
-        grey = self._grey_latents(len(wanted), wanted.shape[1], wanted.shape[2])
+        grey = self._grey_latents((known.shape[2], known.shape[3], known.shape[4]))
         halves = [torch.where(latents.known & where, known, grey) for where in (~changed, revised)]
         return torch.cat(halves, dim=1)
 
@@ -220,12 +223,16 @@ class WanVACEInpainter:
         mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
         return (latents - mean) / std
 
-    def _grey_latents(self, frames: int, height: int, width: int) -> Float[Tensor, "1 f g h w"]:
+    def _latent_grid(self, frames: int, size: WorkingSize) -> tuple[int, int, int]:
+        """Latents in time, down and across that a window has."""
+        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
+        return (padded_length(frames, group) - 1) // group + 1, size.padded[0] // cell, size.padded[1] // cell
+
+    def _grey_latents(self, shape: tuple[int, int, int]) -> Float[Tensor, "1 f g h w"]:
         """The latents of a grey video; of a longer one the first are the same, so the longest is kept."""
         group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
-        shape = ((frames - 1) // group + 1, height // cell, width // cell)
         if self._grey.ndim != 5 or tuple(self._grey.shape[3:]) != shape[1:] or self._grey.shape[2] < shape[0]:
-            self._grey = self._encoded(torch.full((frames, 3, height, width), GREY))
+            self._grey = self._encoded(torch.full(((shape[0] - 1) * group + 1, 3, shape[1] * cell, shape[2] * cell), GREY))
         return self._grey[:, :, : shape[0]]
 
     @property
