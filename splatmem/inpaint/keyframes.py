@@ -76,7 +76,7 @@ class KeyframeInpainter:
                 pipeline = diffusers.AutoPipelineForInpainting.from_pretrained(folder, **options)
             except ValueError as error:
                 raise ValueError(f"{folder}: diffusers has no inpainting pipeline for a {class_name}") from error
-        return KeyframeInpainter(pipeline, settings, hardware, device, folder.name)
+        return KeyframeInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
 
     def __call__(
         self,

@@ -37,8 +37,9 @@ class WorkingSize:
         content = (height, width)
         if scale != 1.0:
             # A frame that is scaled anyway is scaled onto multiples, so that nothing needs to be padded.
-            round_down = math.floor if scale < 1 else math.ceil
-            content = tuple(max(multiple, round_down(side * scale / multiple) * multiple) for side in content)
+            at_most = scale < 1 or min_pixels == max_pixels
+            rounded = math.floor if at_most else math.ceil
+            content = tuple(max(multiple, rounded(side * scale / multiple) * multiple) for side in content)
         padded = tuple(math.ceil(side / multiple) * multiple for side in content)
         return WorkingSize((height, width), (content[0], content[1]), (padded[0], padded[1]))
 

@@ -72,7 +72,7 @@ class WanVACEInpainter:
             use_safetensors=True,
             trust_remote_code=False,
         )
-        return WanVACEInpainter(pipeline, settings, hardware, device, folder.name)
+        return WanVACEInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
 
     def __call__(
         self,
