@@ -58,7 +58,8 @@ class Flyaround:
     fps: float = 24.0
     """Frames per second."""
     fov: Annotated[str, tyro.conf.arg(metavar="auto|DEGREES")] = "auto"
-    """Horizontal field of view in degrees; auto reads it from the photo's EXIF data, or takes 60."""
+    """Horizontal field of view in degrees; auto reads it from the photo's EXIF data, asks a depth model that tells it, or
+    takes 60."""
     seed: int = 0
     """The same seed gives the same film on the same machine."""
     preset: str = "embedded"

@@ -252,8 +252,8 @@ def field_of_view(source: Source, estimate_depth: DepthEstimator, given: float |
         return known, []
     told = estimate_depth(source.rgb).fov_x_degrees if estimate_depth.estimates_fov else None
     if told is not None:
-        return told, [f"the photo does not say its field of view: {estimate_depth.name} tells {told:.1f} degrees"]
-    return DEFAULT_FOV_X_DEGREES, [f"the photo does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed"]
+        return told, [f"the picture does not say its field of view: {estimate_depth.name} tells {told:.1f} degrees"]
+    return DEFAULT_FOV_X_DEGREES, [f"the picture does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed"]
 
 
 def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:

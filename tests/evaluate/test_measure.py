@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from scene_folders import closed_turn
 from splatmem.evaluate.features import PatchFeatures
 from splatmem.evaluate.figures import FIGURES
 from splatmem.evaluate.film import Film
@@ -11,6 +10,7 @@ from splatmem.evaluate.measure import Yardstick, at_size, measure
 from splatmem.evaluate.scenes import Scene, Truth
 from splatmem.memory import SpatialMemory
 
+from scene_folders import closed_turn
 from textured_room import room, turn
 
 FRAMES, WIDTH, HEIGHT = 7, 64, 36
