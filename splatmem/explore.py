@@ -21,7 +21,7 @@ from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
 from splatmem.inpaint.protocol import LatentInpainter
 from splatmem.inpaint.surroundings import Surroundings, imagine_surroundings
-from splatmem.latents import read_latents, remember_latents
+from splatmem.latents import encode_views, read_latents, write_latents
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_run, plan_window
 from splatmem.surface import surface_normals
@@ -191,12 +191,13 @@ def make_window(
     prompt: str = "",
 ) -> list[float]:
     """Fills one window and writes it; returns the border steps of its frames."""
+    reader = inpainter if isinstance(inpainter, LatentInpainter) and inpainter.reads_latents else None
     latents = None
-    if isinstance(inpainter, LatentInpainter) and inpainter.reads_latents:
+    if reader is not None:
         with clock.stage("fill"):
-            remember_latents(memory, inpainter)
+            encode_views(memory, reader)
         with clock.stage("read"):
-            latents = read_latents(memory, inpainter, cameras)
+            latents = read_latents(memory, reader, cameras)
     with clock.stage("read"):
         reading = memory.read(cameras)
         reference = references(memory, cameras, inpainter.reference_views)
@@ -210,12 +211,16 @@ def make_window(
         # Outward from the known. Neighbours show nearly the same: some are written whole, of the others what is left then.
         outward = sorted(range(len(cameras)), key=lambda index: -shares[index])
         passes = [(outward, int(settings.min_video_write * pixels)), (outward, int(settings.plan.min_unknown * pixels))]
-    return [
+    steps = [
         step
         for order, least in passes
         for index in order
         if (step := write_frame(memory, filled, index, cameras[index], least, estimate_depth, settings, clock)) is not None
     ]
+    if reader is not None and filled.latents is not None:
+        with clock.stage("write"):
+            write_latents(memory, reader, filled.latents, cameras)
+    return steps
 
 
 def references(memory: SpatialMemory, cameras: Cameras, count: int) -> ReferenceViews | None:

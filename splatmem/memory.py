@@ -24,6 +24,7 @@ FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the me
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
 VIEWS_AT_ONCE = 4
 CELL_SPREAD = 0.62  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
+FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 6  # earlier views that a write is held off from
 
 
@@ -97,7 +98,7 @@ class SpatialMemory:
         given: how many of the views were given, not made: they lead.
         latents: Gaussians that carry features, one for each cell of a model's latent grid, or None; beside their features they
             know the scene's colours at that density.
-        latent_views: how many of the views have brought theirs.
+        latent_views: how many of the views have theirs.
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
     """
 
@@ -153,15 +154,19 @@ class SpatialMemory:
         drawn = rasterize(scene, cameras, extra=channels)
         assert drawn.extra is not None
         seen = visibility(drawn.alpha, drawn.extra[..., :2])
-        features = drawn.extra[..., 2:] / drawn.alpha.clamp_min(1e-3)[..., None]
+        known, features = seen.known, None
+        if scene.features is not None:
+            # A gap of a few cells is no crack: what is closed there has the features of cells beside it.
+            known = known & (drawn.alpha > FEATURES_ALPHA)
+            features = (drawn.extra[..., 2:] / drawn.alpha.clamp_min(1e-3)[..., None]).cpu()
         far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
         return MemoryReading(
             rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1).cpu(),
             depth=torch.where(far, torch.inf, drawn.depth).cpu(),
             alpha=drawn.alpha.cpu(),
-            known=seen.known.cpu(),
-            trust=seen.trust.cpu(),
-            features=None if scene.features is None else features.cpu(),
+            known=known.cpu(),
+            trust=(seen.trust * known).cpu(),
+            features=features,
         )
 
     def write(
@@ -208,18 +213,17 @@ class SpatialMemory:
         self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
 
-    def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: StoredView) -> int:
-        """Gives the surfaces of a written view features, one Gaussian for each cell that has none yet; returns how many.
+    def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: Cameras) -> int:
+        """Gives the surfaces that a view shows features, one Gaussian for each cell that has none yet; returns how many.
 
         They are kept in half precision, and fitted so that this camera reads back what it was given: cells overlap.
 
         Args:
             features: on a grid that covers the view, such as an autoencoder's latents of its picture.
             camera: with the view's pose, one pixel for each cell of the grid.
-            view: one of ``views``.
+            view: at the pictures' size: what of it is known gets features.
         """
-        now = self.read(view.camera)
-        cells = _sampled(now, view.camera, camera)
+        cells = _sampled(self.read(view), view, camera)
         missing = cells.known
         if self.latents is not None:
             missing = missing & ~self.read(camera, features=True).known[0]

@@ -42,7 +42,7 @@ def memory(views: Cameras, cells: Cameras, room_frames: tuple[Tensor, Tensor]) -
     rgb, depth = room_frames
     made = SpatialMemory()
     made.write(rgb[0], depth[0], views[0], torch.ones_like(depth[0], dtype=torch.bool))
-    assert made.write_features(field(cells[0])[0], cells[0], made.views[0]) == cells.width * cells.height
+    assert made.write_features(field(cells[0])[0], cells[0], views[0]) == cells.width * cells.height
     return made
 
 
@@ -75,8 +75,8 @@ def test_from_closer_they_are_trusted_less(memory: SpatialMemory, cells: Cameras
     pose = torch.eye(4)[None].clone()
     pose[0, 2, 3] = 2.6
     near = memory.read(Cameras.from_fov(pose, 70, cells.width, cells.height), features=True)
-    assert near.known.float().mean() > 0.95
-    assert near.trust.mean() < 0.8
+    assert near.known.float().mean() > 0.8, "four times as close"
+    assert near.trust.mean() < 0.5
 
 
 def test_what_has_features_is_not_written_again(
@@ -85,9 +85,9 @@ def test_what_has_features_is_not_written_again(
     rgb, depth = room_frames
     assert memory.latents is not None
     before = memory.latents.clone()
-    assert memory.write_features(field(cells[0])[0], cells[0], memory.views[0]) == 0
+    assert memory.write_features(field(cells[0])[0], cells[0], views[0]) == 0
     memory.write(rgb[2], depth[2], views[2], ~memory.read(views[2]).known[0])
-    added = memory.write_features(field(cells[2])[0], cells[2], memory.views[1])
+    added = memory.write_features(field(cells[2])[0], cells[2], views[2])
     assert 0 < added < 0.6 * cells.width * cells.height
     assert torch.equal(memory.latents.features[: len(before)], before.features)
     assert memory.read(cells[2], features=True).known.float().mean() > 0.97
@@ -104,7 +104,7 @@ def test_a_grid_that_reaches_beyond_the_picture(memory: SpatialMemory, views: Ca
     scale = torch.tensor([[1 / CELL], [1 / CELL], [1.0]])
     padded = Cameras(views.world_to_cam[:1], views.intrinsics[:1] * scale, 18, 11)  # 144 x 88 pixels
     memory.latents = None
-    assert memory.write_features(torch.ones(11, 18, CHANNELS), padded, memory.views[0]) == 16 * 9
+    assert memory.write_features(torch.ones(11, 18, CHANNELS), padded, views[0]) == 16 * 9
     assert not memory.read(padded, features=True).known[0, :, 17].any()
 
 

@@ -31,7 +31,7 @@ from splatmem.inpaint.time_groups import grow_over_groups
 from splatmem.inpaint.vace_pipeline import MemoryVACEPipeline
 from splatmem.inpaint.wan_vace import GREY, WanVACEInpainter
 from splatmem.io.photo import load_photo
-from splatmem.latents import read_latents, remember_latents
+from splatmem.latents import encode_views, read_latents
 from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import choose_device, drawing_device
 from splatmem.timing import StageClock
@@ -44,7 +44,7 @@ MEBIBYTE = 2**20
 class Options:
     """What to time."""
 
-    size: str = "512x288"
+    size: str = "416x240"
     """Width x height of the window's frames, multiples of 16."""
     frames: int = 9
     """Frames of the window, 4k + 1."""
@@ -86,7 +86,7 @@ def main(options: Options) -> None:
     inpainter = real_size_inpainter(options.frames, device)
     memory = memory_of_photo(width, height, device)
     cameras = turning(memory.views[0].camera, options.frames, options.turn)
-    once = {"encode one written frame": seconds_of(lambda: remember_latents(memory, inpainter))}
+    once = {"encode one given picture": seconds_of(lambda: encode_views(memory, inpainter))}
     latent, from_latents, grey = latent_road(memory, inpainter, cameras, options.repeats)
     once["encode a grey window"] = grey
     pixel, from_pixels = pixel_road(memory, inpainter, cameras, options.repeats)

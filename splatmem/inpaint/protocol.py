@@ -93,10 +93,12 @@ class FilledFrames:
     Attributes:
         rgb: 0..1, ``[t, h, w, 3]``; known pixels as they came, bit for bit.
         depth: z-depth, ``[t, h, w]``, or None where the inpainter makes no depth and an estimator must follow.
+        latents: as ``LatentFrames.features``, of an inpainter that was shown latents, ``[g, h, w, f]``, or None.
     """
 
     rgb: Float[Tensor, "t h w 3"]
     depth: Float[Tensor, "t h w"] | None
+    latents: Float[Tensor, "g h w f"] | None = None
 
 
 class VideoInpainter(Protocol):
@@ -150,6 +152,10 @@ class LatentInpainter(Protocol):
 
     def latent_cameras(self, cameras: Cameras) -> Cameras:
         """One camera for each latent in time of a window, with one pixel for each of its cells."""
+        ...
+
+    def latent_frames(self, frames: int) -> list[int]:
+        """The frames of a window, by number, that stand for its latents in time."""
         ...
 
     def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:

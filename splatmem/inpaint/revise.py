@@ -64,6 +64,19 @@ class HeldLatents:
         return {"latents": torch.where(held, known, tensors["latents"])}
 
 
+class LastLatents:
+    """Such a callback that keeps what the sampler has come to, after another one has had its say."""
+
+    def __init__(self, before: HeldLatents | None) -> None:
+        self.before = before
+        self.latents = torch.zeros(0)
+
+    def __call__(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        changed = tensors if self.before is None else self.before(pipeline, step, timestep, tensors)
+        self.latents = changed["latents"]
+        return changed
+
+
 def _noised(scheduler: Any, latents: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
     if hasattr(scheduler, "scale_noise"):  # flow matching
         return scheduler.scale_noise(latents, timestep, noise)

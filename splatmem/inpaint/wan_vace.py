@@ -21,7 +21,7 @@ from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint.budget import Budget, within_memory
 from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.inpaint.pyramid import push_pull
-from splatmem.inpaint.revise import FREE, HeldLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
 from splatmem.inpaint.sizes import WorkingSize
 from splatmem.inpaint.time_groups import (
     PartOfWindow,
@@ -85,7 +85,7 @@ class WanVACEInpainter:
         pictures = [] if reference is None else [_picture(rgb) for rgb in reference.rgb[: self.reference_views]]
         embeddings = self._prompt_embeddings(prompt)
         before = self.budget
-        rgb, self.budget = within_memory(
+        (rgb, latents), self.budget = within_memory(
             lambda budget: self._fill(partial, pictures, embeddings, generator, budget),
             self.budget,
             lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
@@ -94,7 +94,7 @@ class WanVACEInpainter:
         )
         if self.budget != before:
             self.notes.append(_memory_note(self.budget))
-        return FilledFrames(keep_known(partial, rgb), None)
+        return FilledFrames(keep_known(partial, rgb), None, latents)
 
     def _fill(
         self,
@@ -103,12 +103,13 @@ class WanVACEInpainter:
         embeddings: dict[str, Tensor],
         generator: torch.Generator,
         budget: Budget,
-    ) -> Float[Tensor, "t h w 3"]:
-        """The window in parts; each holds on to the last frames of the part before."""
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"] | None]:
+        """The window in parts; each holds on to the last frames of the part before. With the latents that it was made of, if
+        it was shown latents."""
         size = self._working_size(partial, budget)
         known, rgb = size.shrink_mask(partial.known), size.shrink_rgb(torch.where(partial.known[..., None], partial.rgb, GREY))
         trust = size.shrink_values(partial.trust)
-        made = torch.zeros(0, *rgb.shape[1:])
+        made, sampled = torch.zeros(0, *rgb.shape[1:]), torch.zeros(0)
         parts = overlapping_parts(len(partial), budget.frames, OVERLAP)
         # What a part has made is not in the memory yet: the next one is shown it in pixels. So is a window at another size than
         # that which its latents were read for, when memory has run out.
@@ -119,9 +120,9 @@ class WanVACEInpainter:
             again = slice(first, len(made))
             rgb[again], known[again], trust[again] = made[first:], True, 1.0
             frames = PartOfWindow(rgb[first:last], known[first:last], trust[first:last], latents)
-            part = self._fill_part(frames, pictures, embeddings, generator)
+            part, sampled = self._fill_part(frames, pictures, embeddings, generator)
             made = torch.cat([made, part[len(made) - first :]])
-        return size.enlarge_rgb(made)
+        return size.enlarge_rgb(made), None if latents is None else sampled
 
     def _fill_part(
         self,
@@ -129,8 +130,8 @@ class WanVACEInpainter:
         pictures: list[Image.Image],
         embeddings: dict[str, Tensor],
         generator: torch.Generator,
-    ) -> Float[Tensor, "t h w 3"]:
-        """One run of the pipeline, on frames of a size that it takes."""
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"]]:
+        """One run of the pipeline, on frames of a size that it takes; the frames and their latents."""
         frames, group = len(part.rgb), self.pipeline.vae_scale_factor_temporal
         part = part.lengthened(padded_length(frames, group))
         # The pipeline's masks come out too short where there are more pictures than latents in time.
@@ -141,9 +142,7 @@ class WanVACEInpainter:
         seen = part.known & ~grow_over_groups(~part.known, group)
         video = torch.where(seen[..., None], part.rgb, GREY)
         self.pipeline.conditioning = None if part.latents is None else self.conditioning(part.latents, wanted, seen)
-        options: dict[str, Any] = {}
-        if revising:
-            options["callback_on_step_end"] = self._held_latents(part, len(pictures), generator)
+        last = LastLatents(self._held_latents(part, len(pictures), generator) if revising else None)
         result = self.pipeline(
             video=video.permute(0, 3, 1, 2)[None],
             mask=wanted[None, :, None].float().expand(-1, -1, 3, -1, -1),
@@ -154,10 +153,11 @@ class WanVACEInpainter:
             generator=generator,
             output_type="pt",
             **embeddings,
+            callback_on_step_end=last,
             **self._sampling_options(),
-            **options,
         )
-        return result.frames[0][:frames].permute(0, 2, 3, 1).float().cpu()
+        latents = last.latents[0, :, len(pictures) :].permute(1, 2, 3, 0).float().cpu()
+        return result.frames[0][:frames].permute(0, 2, 3, 1).float().cpu(), latents
 
     def _sampling_options(self) -> dict[str, Any]:
         options = {"num_inference_steps": self.settings.steps, "guidance_scale": self.settings.guidance}
@@ -196,15 +196,19 @@ class WanVACEInpainter:
         return torch.cat(halves, dim=1)
 
     def latent_cameras(self, cameras: Cameras) -> Cameras:
-        """As ``LatentInpainter`` has it: the middle camera of each time group, the window's padding included."""
-        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
-        starts = list(range(1, padded_length(len(cameras), group), group))
-        frames = [0, *(min(start + (group - 1) // 2, len(cameras) - 1) for start in starts)]
+        """As ``LatentInpainter`` has it."""
+        frames, cell = self.latent_frames(len(cameras)), self.pipeline.vae_scale_factor_spatial
         size = self._working_size_of(cameras.height, cameras.width, self.budget)
         (rows, columns), (height, width) = size.content, size.padded
         content = cameras[frames].resized(columns, rows)
         scale = content.intrinsics.new_tensor([[1 / cell], [1 / cell], [1.0]])
         return Cameras(content.world_to_cam, content.intrinsics * scale, width // cell, height // cell)
+
+    def latent_frames(self, frames: int) -> list[int]:
+        """As ``LatentInpainter`` has it: the middle of each time group, the window's padding included."""
+        group = self.pipeline.vae_scale_factor_temporal
+        starts = range(1, padded_length(frames, group), group)
+        return [0, *(min(start + (group - 1) // 2, frames - 1) for start in starts)]
 
     def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
         """As ``LatentInpainter`` has it."""
