@@ -10,7 +10,6 @@ from splatmem.cameras import Cameras
 from splatmem.config import InpainterConfig
 from splatmem.inpaint import PartialFrames, load_inpainter
 from splatmem.inpaint.protocol import LatentFrames
-from splatmem.inpaint.revise import POOR_TRUST
 from splatmem.inpaint.time_groups import whole_cells
 from splatmem.inpaint.wan_vace import WanVACEInpainter
 from splatmem.latents import encode_views, read_latents, write_latents
@@ -89,8 +88,10 @@ def test_known_cells_come_from_the_memory_and_the_rest_is_grey(folder, recorded,
     assert bool(held.any())
     torch.testing.assert_close(kept.permute(1, 2, 3, 0)[held], partial.latents.features[held])
     torch.testing.assert_close(kept[:, ~held], grey[:, ~held])
-    trusted = partial.latents.trust >= POOR_TRUST
-    torch.testing.assert_close(changed[:, trusted], grey[:, trusted])
+    revised = (changed != grey).any(0)
+    assert bool((known & asked)[revised].all()), "what is seen from too near or at a grazing angle, say"
+    assert revised.float().mean() < 0.05
+    torch.testing.assert_close(changed.permute(1, 2, 3, 0)[revised], partial.latents.features[revised])
     assert bool(asked[~known].all()), "a cell without latents is asked for"
     # The grey window once; for the references, which come first, one frame of video and of mask, and each of them.
     assert lengths == [call.num_frames, *[1] * (2 + references), *[1] * (2 + references)]
