@@ -141,7 +141,7 @@ class Evaluate:
     seed: int = 0
     """The same seed gives the same films on the same machine."""
     device: Device = "auto"
-    """Where the models and the rasterizer run."""
+    """Where the models run."""
     overwrite: bool = False
     """Replace an earlier evaluation in the folder."""
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from splatmem.depth import load_depth_estimator
 from splatmem.explore import ExploreSettings
+from splatmem.film import film_memory
 from splatmem.flyaround import FlyaroundOptions, flyaround
-from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews
+from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, load_inpainter
 from splatmem.inpaint.keyframes import KeyframeInpainter
 from splatmem.inpaint.time_groups import padded_length
 from splatmem.inpaint.wan_vace import WanVACEInpainter
+from splatmem.models.load import load_model
 from splatmem.session import load_session
 
 import tiny_models
@@ -143,3 +147,36 @@ def test_words_alone(models: dict[str, Path], tmp_path: Path, path: Path, window
     assert {window.prompt for window in windows} == {"a red room"}
     assert report["source"] == report["prompt"] == "a red room"
     assert report["notes"][0] == f"the first frame was made by {models['text-to-image']}"
+
+
+def test_models_are_loaded_once_and_let_go_when_others_need_the_room(
+    models: dict[str, Path], tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first frame's before the inpainter's are loaded, and these before the film is drawn."""
+    alive: dict[str, list[weakref.ref]] = {"text-to-image": [], "inpainter": [], "depth": []}
+
+    def watched(name: str, load: Any) -> Any:
+        def loading(*args: Any, **options: Any) -> Any:
+            if name != "text-to-image":
+                assert alive["text-to-image"][0]() is None
+            made = load(*args, **options)
+            alive[name].append(weakref.ref(made))
+            return made
+
+        return loading
+
+    def film(*args: Any) -> Any:
+        assert alive["inpainter"][0]() is None
+        assert alive["depth"][0]() is None
+        return film_memory(*args)
+
+    monkeypatch.setattr("splatmem.first_frame.load_model", watched("text-to-image", load_model))
+    monkeypatch.setattr("splatmem.flyaround.load_inpainter", watched("inpainter", load_inpainter))
+    monkeypatch.setattr("splatmem.flyaround.load_depth_estimator", watched("depth", load_depth_estimator))
+    monkeypatch.setattr("splatmem.flyaround.film_memory", film)
+    run(
+        tmp_path / "out", path, f"inpainter.model={models['sd-inpaint']}", "inpainter.steps=1",
+        f"first_frame.model={models['text-to-image']}", "first_frame.steps=1", source=None, prompt="a red room",
+        low_vram=True,
+    )  # fmt: skip
+    assert {name: len(loaded) for name, loaded in alive.items()} == {"text-to-image": 1, "inpainter": 1, "depth": 1}

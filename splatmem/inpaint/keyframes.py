@@ -134,11 +134,10 @@ class KeyframeInpainter:
         trust: Float[Tensor, "1 h w"],
         generator: torch.Generator,
     ) -> HeldLatents:
-        vae = self.pipeline.vae
         prepare_scheduler(self.pipeline.scheduler, self._options.get("num_inference_steps", 1000))
-        picture = (2 * rgb.permute(0, 3, 1, 2) - 1).to(self.pipeline._execution_device, vae.dtype)
-        latents = vae.encode(picture).latent_dist.mode().float().cpu()
-        latents = (latents - (getattr(vae.config, "shift_factor", None) or 0.0)) * vae.config.scaling_factor
+        picture = (2 * rgb.permute(0, 3, 1, 2) - 1).to(self.pipeline._execution_device, self.pipeline.vae.dtype)
+        # The pipeline's own way: some autoencoders overflow in half precision and are run in single.
+        latents = self.pipeline._encode_vae_image(picture, generator=generator).float().cpu()
         allowed = allowed_in_cells(allowed_noise(known, trust, self.settings.revise), self.pipeline.vae_scale_factor, 1)
         return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed[None])
 
@@ -170,7 +169,7 @@ def can_revise(pipeline: Any) -> bool:
         "callback_on_step_end" in _parameters(type(pipeline))
         and not hasattr(pipeline, "_pack_latents")
         and hasattr(pipeline, "vae")
-        and hasattr(pipeline.vae.config, "scaling_factor")
+        and hasattr(pipeline, "_encode_vae_image")
     )
 
 
