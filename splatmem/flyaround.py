@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from splatmem.begin import begin_memory, begin_posed_memory
-from splatmem.cameras import Cameras, identity_camera
+from splatmem.cameras import identity_camera
 from splatmem.config import Config, load_preset, preset_names
 from splatmem.depth import DepthEstimator, load_depth_estimator
 from splatmem.evaluate.metrics import psnr
@@ -28,7 +28,6 @@ from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import save_transforms_json
-from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import (
     choose_device,
     drawing_device,
@@ -44,7 +43,8 @@ from splatmem.report.figures import peak_memory_bytes, summary, versions, write_
 from splatmem.report.html import report_page
 from splatmem.report.sheet import contact_sheet
 from splatmem.route import route
-from splatmem.session import drop_previous_snapshot, has_session, load_session, save_session
+from splatmem.run_state import Run, resume_run, save_run
+from splatmem.session import drop_previous_snapshot, has_session
 from splatmem.source import Source, read_source
 from splatmem.timing import StageClock
 
@@ -96,6 +96,8 @@ class FlyaroundOptions:
             load_path(self.path, width=self.width, height=self.height, fov_x_degrees=DEFAULT_FOV_X_DEGREES, frames=self.frames)
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite exclude each other")
+        if self.poses is not None and self.source is None:
+            raise ValueError("--poses are those of a video: give the video too")
 
     def config(self) -> Config:
         """The preset with what was changed of it.
@@ -119,27 +121,6 @@ class FlyaroundOptions:
         apart = ("out", "preset", "overrides", "low_vram", "resume", "overwrite")
         values = {k: v for k, v in asdict(self).items() if k not in apart}
         return json.loads(json.dumps(values | self.config().result(), default=str))
-
-
-@dataclass
-class Run:
-    """A run as it stands: all that its next step needs, and all that a session keeps."""
-
-    memory: SpatialMemory
-    path: Cameras
-    generator: torch.Generator
-    state: ExploreState
-    clock: StageClock
-    started: float
-    """When it began by ``time.perf_counter``, as if it had never been interrupted."""
-    coverage: list[float] = field(default_factory=list)
-    """Unknown share of the path before each window."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences for the report."""
-
-    def remark(self, *notes: str) -> None:
-        """Adds notes, each once."""
-        self.notes = list(dict.fromkeys([*self.notes, *notes]))
 
 
 def flyaround(options: FlyaroundOptions, announce: Announce = silent, started: float | None = None) -> dict[str, Any]:
@@ -170,7 +151,7 @@ def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce:
     session = partial / MEMORY_FOLDER
     try:
         # A run that was killed before its first snapshot begins anew: that gives the same bytes.
-        run = resume_run(session, options, device, clock, started) if has_session(session) else None
+        run = resume_run(session, options.identity(), drawing_device(device), clock, started) if has_session(session) else None
         if source is None and run is None:
             announce("making the first frame", 0.0)
             with clock.stage("fill"):
@@ -182,11 +163,11 @@ def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce:
         if run is None:
             assert source is not None
             announce("lifting the photo" if source.cameras is None else "lifting the pictures", 0.0)
-            run = begin_run(source, estimate_depth, options, device, clock, started)
+            run = begin_run(source, estimate_depth, options, device, clock, started, announce)
             if options.prompt and not inpainter.reads_prompt:
                 run.remark(f"{inpainter.name} reads no words: the prompt did not reach it")
             run.remark(*inpainter.notes)
-            save_run(session, run, options)
+            save_run(session, run, options.identity())
     except BaseException:
         discard_empty(options.out)
         raise
@@ -197,7 +178,7 @@ def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce:
 
     def after_window(state: ExploreState) -> None:
         run.remark(*inpainter.notes)
-        save_run(session, run, options)
+        save_run(session, run, options.identity())
 
     explore(
         run.memory, run.path, inpainter, estimate_depth, run.generator, options.explore, clock,
@@ -225,14 +206,21 @@ def source_from_words(options: FlyaroundOptions, config: Config, device: str) ->
 
 
 def begin_run(
-    source: Source, estimate_depth: DepthEstimator, options: FlyaroundOptions, device: str, clock: StageClock, started: float
+    source: Source,
+    estimate_depth: DepthEstimator,
+    options: FlyaroundOptions,
+    device: str,
+    clock: StageClock,
+    started: float,
+    announce: Announce,
 ) -> Run:
     """The memory of what was given, and the path through it."""
     generator = torch.Generator().manual_seed(options.seed)
     if source.cameras is not None:
         memory, notes = begin_posed_memory(
-            source.rgb, source.cameras, estimate_depth, options.explore, clock, drawing_device(device)
-        )
+            source.rgb, source.cameras, estimate_depth, options.explore, clock, drawing_device(device),
+            lambda share: announce("lifting the pictures", share),
+        )  # fmt: skip
         way = route(options.path, options.frames, memory.views[0].camera, memory, world_of=source.cameras[0])
     else:
         with clock.stage("depth"):
@@ -254,53 +242,6 @@ def field_of_view(source: Source, estimate_depth: DepthEstimator, given: float |
     if told is not None:
         return told, [f"the picture does not say its field of view: {estimate_depth.name} tells {told:.1f} degrees"]
     return DEFAULT_FOV_X_DEGREES, [f"the picture does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed"]
-
-
-def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:
-    """Saves the session, with all that an interrupted run needs to go on to the same bytes."""
-    progress = {
-        "options": options.identity(),
-        "windows": run.state.windows,
-        "border_steps": run.state.border_steps,
-        "finished": run.state.finished,
-        "generator": run.generator.get_state().tolist(),
-        "coverage": run.coverage,
-        "notes": run.notes,
-        "seconds": {"total": time.perf_counter() - run.started, **run.clock.seconds},
-        # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
-        "path": {
-            "world_to_cam": run.path.world_to_cam.double().tolist(),
-            "intrinsics": run.path.intrinsics.double().tolist(),
-            "size": [run.path.width, run.path.height],
-        },
-    }
-    save_session(run.memory, folder, progress)
-
-
-def resume_run(folder: Path, options: FlyaroundOptions, device: str, clock: StageClock, started: float) -> Run:
-    """The run as its last finished window left it.
-
-    Raises:
-        ValueError: the session is damaged, or was begun with other options.
-    """
-    memory, progress = load_session(folder)
-    begun, asked = progress["options"], options.identity()
-    changed = [key for key in asked if begun.get(key) != asked[key]]
-    if changed:
-        was = ", ".join(f"{key} = {begun.get(key)}" for key in changed)
-        raise ValueError(f"the interrupted run was begun with other options ({was}); give those, or --overwrite")
-    path = progress["path"]
-    cameras = Cameras(torch.tensor(path["world_to_cam"]), torch.tensor(path["intrinsics"]), *path["size"])
-    generator = torch.Generator()
-    generator.set_state(torch.tensor(progress["generator"], dtype=torch.uint8))
-    state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"])
-    earlier = progress["seconds"].pop("total", 0.0)
-    for name, seconds in progress["seconds"].items():
-        clock.seconds[name] += seconds
-    # The planner looks again at the state that the last window left: its coverage is noted anew.
-    coverage = progress["coverage"][: len(state.windows) + state.finished]
-    memory = memory.to(drawing_device(device))
-    return Run(memory, cameras, generator, state, clock, started - earlier, coverage, progress["notes"])
 
 
 def write_outputs(

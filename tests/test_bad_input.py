@@ -90,6 +90,8 @@ class TestBeginnings:
         error = "nothing to begin with: give a photo, a folder of posed pictures, or --prompt with words"
         assert error in self.start(refused)
         assert error in self.start(refused, "--prompt", " ")
+        error = "--poses are those of a video: give the video too"
+        assert error in self.start(refused, "--prompt", "a room", "--poses", refused.folder / "poses.json")
 
     def test_words_for_a_preset_without_a_model_for_them(self, refused: Refused) -> None:
         error = self.start(refused, "--prompt", "a kitchen")
