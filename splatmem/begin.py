@@ -12,7 +12,7 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.conventions import relative_to
 from splatmem.depth import DepthEstimator
-from splatmem.depth.parallax import scales_from_parallax
+from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.sky import plausible_sky
 from splatmem.explore import ExploreSettings, write_frame
 from splatmem.gaussians import Gaussians
@@ -22,7 +22,8 @@ from splatmem.memory import SpatialMemory
 from splatmem.planner import GRID_WIDTH
 from splatmem.timing import StageClock
 
-HELD = 0.03  # share of a picture that must be known for its depth to be taken from there, not from parallax
+HELD = 0.03  # share of a picture that must be known for its depth to be completed from there
+NO_PARALLAX = "the pictures do not show how their cameras' unit relates to depth: the depth model's own unit is taken for it"
 
 
 def begin_memory(
@@ -50,8 +51,9 @@ def begin_posed_memory(
 ) -> tuple[SpatialMemory, list[str]]:
     """A memory of posed pictures, and what a reader of the report should know about it.
 
-    The unit of depth comes from the parallax between the pictures. The first one is written whole; then, always, the one of
-    which most is known already: its depth is brought into agreement with what is known, and only the rest is written.
+    Their depths are brought into the cameras' unit, and with that into line, by the parallax between them. The first one is
+    written whole; then, always, the one of which most is known already: its depth is brought into agreement with what is
+    known, and only the rest is written.
 
     Args:
         rgb: sRGB in 0..1.
@@ -61,29 +63,32 @@ def begin_posed_memory(
     """
     cameras = relative_to(cameras, cameras[0])
     with clock.stage("depth"):
-        estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=cameras[i].fov_x_degrees) for i in range(len(rgb))]
-        depth = torch.cat([estimate.depth for estimate in estimates])
-        scales, notes = _units(scales_from_parallax(rgb, depth, cameras), metric=estimates[0].metric)
-        depth = depth * scales[:, None, None]
+        fovs = [cameras[index].fov_x_degrees for index in range(len(rgb))]
+        depth = torch.cat([estimate_depth(rgb[i : i + 1], fov_x_degrees=fov).depth for i, fov in enumerate(fovs)])
+        depth, told = depth_from_parallax(rgb, depth, cameras)
         singles = [cameras[index] for index in range(len(cameras))]
         depth = torch.stack([_with_sky(*view) for view in zip(rgb, depth, singles, strict=True)])
     memory = _first_written(rgb[0], depth[0], cameras[0], settings, clock, device)
+    notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
-    waiting, steps = list(range(1, len(rgb))), []
+    waiting, differences = list(range(1, len(rgb))), []
     while waiting:
         with clock.stage("read"):
             known = _known_shares(memory, cameras[waiting])
-        index = waiting.pop(int(known.argmax()))
-        # What the memory shows of a picture tells the scale and, where the model leaves it open, the shift of its depth.
-        filled = FilledFrames(rgb[index : index + 1], None if known.max() >= HELD else depth[index : index + 1])
-        step = write_frame(memory, filled, 0, cameras[index], settings.min_write_pixels, estimate_depth, given, clock)
-        steps += [] if step is None else [step]
+            index = waiting.pop(int(known.argmax()))
+            differences += _difference(memory, depth[index], cameras[index])
+        # Without parallax, what the memory shows tells the scale and, where the model leaves it open, the shift of depth.
+        own = told[index] or known.max() < HELD
+        filled = FilledFrames(rgb[index : index + 1], depth[index : index + 1] if own else None)
+        write_frame(memory, filled, 0, cameras[index], settings.min_write_pixels, estimate_depth, given, clock)
         if progress is not None:
             progress(1 - len(waiting) / len(rgb))
     memory.given = len(memory.views)
-    if steps:
-        step = torch.tensor(steps).median().item()
-        notes.append(f"{len(rgb)} pictures were given; where they meet, depth steps by {100 * step:.1f} % (median)")
+    if differences:
+        percent = 100 * torch.tensor(differences).median().item()
+        notes.append(
+            f"{len(rgb)} pictures were given; where they show the same, their depths differed by {percent:.0f} % (median)"
+        )
     return memory, notes
 
 
@@ -108,17 +113,13 @@ def _with_sky(rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: 
     return plausible_sky(depth, camera, estimate_down(rgb, camera) @ camera.world_to_cam[0, :3, :3])
 
 
-def _units(scales: Float[Tensor, " n"], metric: bool) -> tuple[Float[Tensor, " n"], list[str]]:
-    """A factor for every picture: one for all where the depths share a unit already, else each picture's own, and what is
-    typical where it tells none."""
-    told = scales[torch.isfinite(scales)]
-    if not len(told):
-        note = "the pictures do not show how their cameras' unit relates to depth: the depth model's own unit is taken for it"
-        return torch.ones_like(scales), [note] if len(scales) > 1 else []
-    typical = told.median()
-    return (typical.expand(len(scales)) if metric else torch.where(torch.isfinite(scales), scales, typical)), []
-
-
 def _known_shares(memory: SpatialMemory, cameras: Cameras) -> Float[Tensor, " v"]:
     coarse = cameras.resized(4 * GRID_WIDTH, max(1, round(4 * GRID_WIDTH * cameras.height / cameras.width)))
     return memory.read(coarse).known.flatten(1).float().mean(1)
+
+
+def _difference(memory: SpatialMemory, depth: Float[Tensor, "h w"], camera: Cameras) -> list[float]:
+    """Median relative difference of a picture's own depth from the memory's, where that knows some of it; else nothing."""
+    now = memory.read(camera)
+    both = now.known[0] & torch.isfinite(now.depth[0]) & torch.isfinite(depth)
+    return [float((depth / now.depth[0] - 1).abs()[both].median())] if both.any() else []

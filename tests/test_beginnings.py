@@ -54,7 +54,10 @@ def test_all_pictures_are_written_before_anything_is_made(run: Path) -> None:
     # From the middle of the last picture on all is made: a third of a picture at most.
     assert progress["coverage"][0] < 0.15
     assert any("the depth model's own unit is taken for it" in note for note in report["notes"]), "cameras on one spot"
-    assert any(note.startswith("3 pictures were given; where they meet, depth steps by") for note in report["notes"])
+    assert any(
+        note.startswith("3 pictures were given; where they show the same, their depths differed by ")
+        for note in report["notes"]
+    )
 
 
 def test_the_path_lies_in_the_world_of_the_pictures(run: Path, scene: tuple[Path, Cameras]) -> None:
