@@ -1,9 +1,9 @@
 """Depth of posed pictures, brought into their cameras' unit by how they move against each other.
 
-Depth of one picture is known up to a scale, or in metres while the cameras' unit is another one, and one side of a room may be off
-by other factors than the other. The right factor is the one at which what a picture shows, put into the world and seen by its
-neighbours' cameras, looks like what these show: first one for the whole picture (a plane sweep, Collins 1996, over one number),
-then smooth local corrections of it. The edges remain those of the estimate.
+Depth of one picture is known up to a scale, or in metres while the cameras' unit is another one, and one side of a room may
+be off by other factors than the other. The right factor is the one at which what a picture shows, put into the world and seen
+by its neighbours' cameras, looks like what these show: first one for the whole picture (a plane sweep, Collins 1996, over one
+number), then smooth local corrections of it. The edges remain those of the estimate.
 """
 
 from __future__ import annotations

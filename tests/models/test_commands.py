@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import torch
 from splatmem import cli
 from splatmem.config import preset_names
+from splatmem.depth import load_depth_estimator
 from splatmem.inpaint import load_inpainter
 
 import tiny_models
@@ -187,3 +190,29 @@ def test_download_fetches_safetensors_only(cache: Path, monkeypatch: pytest.Monk
     assert fetched.pop("someone/depth") == {"allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model"]}
     assert list(fetched) == ["stabilityai/stable-diffusion-xl-base-1.0"]
     assert "someone/depth: /somewhere/someone/depth" in printed
+
+
+CODE = """
+import pathlib
+pathlib.Path({mark!r}).touch()
+from diffusers import WanVACEPipeline as Custom
+"""
+
+
+def test_code_that_comes_with_a_model_is_never_run(wan: Path, depth: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "was-run"
+    pipeline, estimator = shutil.copytree(wan, tmp_path / "wan"), shutil.copytree(depth, tmp_path / "depth")
+    for folder in (pipeline, pipeline / "transformer", estimator):
+        (folder / "custom.py").write_text(CODE.format(mark=str(mark)))
+    index = json.loads((pipeline / "model_index.json").read_text())
+    config = json.loads((estimator / "config.json").read_text())
+    auto_map = {"AutoConfig": "custom.Custom", "AutoModelForDepthEstimation": "custom.Custom"}
+    for model_type in ("depth_anything", "custom"):
+        (estimator / "config.json").write_text(json.dumps(config | {"auto_map": auto_map, "model_type": model_type}))
+        with suppress(ValueError):
+            load_depth_estimator(str(estimator))
+    for changes in ({"_class_name": ["custom", "Custom"]}, {"transformer": ["custom", "Custom"]}):
+        (pipeline / "model_index.json").write_text(json.dumps(index | changes))
+        with pytest.raises(ValueError, match="inpainter"):
+            load_inpainter(str(pipeline))
+    assert not mark.exists()
