@@ -42,7 +42,7 @@ class InpainterConfig:
     references: int = 3
     """Pictures of the scene that a video model is shown beside the window: the photo, and the views that overlap it most."""
     conditioning: Literal["pixels", "latents"] = "pixels"
-    """How a video model is shown what is known of a window: ``pixels`` are rendered and encoded, window by window; ``latents``
+    """How a model is shown what is known of a window: ``pixels`` are rendered and encoded, window by window; ``latents``
     are encoded once for every written frame, kept in the memory and read from there: much faster, and approximate."""
     revise: float = 0.5
     """Noise, as a share of all noise, from which the sampler starts where the memory is known but not trusted at all;

@@ -122,19 +122,24 @@ def test_wan_vace(
     assert memory.latent_views == (len(memory.views) if conditioning == "latents" else 0)
 
 
-@pytest.mark.parametrize(("family", "revises"), [("sd-inpaint", True), ("flux-fill", False)])
+@pytest.mark.parametrize(
+    ("family", "revises", "conditioning"),
+    [("sd-inpaint", True, "pixels"), ("sd-inpaint", True, "latents"), ("flux-fill", False, "pixels")],
+)
 def test_keyframe_inpainters(
-    models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], family: str, revises: bool
-) -> None:
+    models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], family: str, revises: bool,
+    conditioning: str,
+) -> None:  # fmt: skip
     report = run(
         tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2",
-        f"depth.model={models['prompt-depth']}",
+        f"inpainter.conditioning={conditioning}", f"depth.model={models['prompt-depth']}",
     )  # fmt: skip
     check_windows(windows)
     assert all(len(window.partial) == 1 for window in windows)
     said = [note for note in report["notes"] if "cannot start from partial noise: what is known but poor is kept" in note]
     assert bool(said) is not revises
     assert ("cannot start from partial noise" in (tmp_path / "out" / "report.html").read_text()) is not revises
+    assert all((window.filled.latents is not None) == (conditioning == "latents") for window in windows)
 
 
 def test_words_alone(models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace]) -> None:

@@ -12,6 +12,8 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.inpaint.surroundings import Surroundings
 
+POOR_TRUST = 0.5  # what is trusted less is given to a model as something to be made anew
+
 
 @dataclass(frozen=True)
 class LatentFrames:
@@ -26,6 +28,10 @@ class LatentFrames:
     features: Float[Tensor, "g h w f"]
     known: Bool[Tensor, "g h w"]
     trust: Float[Tensor, "g h w"]
+
+    def missing(self, revising: bool) -> Bool[Tensor, "g h w"]:
+        """Cells that are to be made: without features or, when poor ones are revised too, with poor ones."""
+        return ~self.known | ((self.trust < POOR_TRUST) & revising)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 FREE = 2.0  # noise that a cell may have if it is not held at all; above every level, which lie in 0..1
-POOR_TRUST = 0.5  # what is trusted less is given to the model as something to be made anew
 
 
 def allowed_noise(known: Bool[Tensor, "t h w"], trust: Float[Tensor, "t h w"], revise: float) -> Float[Tensor, "t h w"]:

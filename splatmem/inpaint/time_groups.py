@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.inpaint.protocol import LatentFrames
-from splatmem.inpaint.revise import POOR_TRUST
+from splatmem.inpaint.protocol import POOR_TRUST, LatentFrames
+from splatmem.inpaint.sizes import over_cells
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,11 @@ class PartOfWindow:
 
     def wanted(self, revising: bool, group: int, cell: int) -> Bool[Tensor, "t h w"]:
         """Pixels that the pipeline is asked for: what is unknown, or poor, or lies in a cell that has no latents."""
-        wanted = ~self.known | (self.trust < POOR_TRUST) if revising else ~self.known
+        wanted = ~self.known | ((self.trust < POOR_TRUST) & revising)
         if self.latents is not None:
-            missing = ~self.latents.known | (self.latents.trust < POOR_TRUST) if revising else ~self.latents.known
+            missing = self.latents.missing(revising)
             frames = [0, *(1 + index // group for index in range(len(wanted) - 1))]
-            wanted = wanted | missing[frames].repeat_interleave(cell, 1).repeat_interleave(cell, 2)
+            wanted = wanted | over_cells(missing[frames], cell)
         return grow_over_groups(wanted, group)
 
 
@@ -84,8 +83,3 @@ def grow_over_groups(wanted: Bool[Tensor, "t h w"], group: int) -> Bool[Tensor, 
         owner = 0 if frame == 0 else (frame - 1) // group + 1
         grown[owner] |= unions[latent]
     return torch.cat([grown[i : i + 1].expand(span.stop - span.start, -1, -1) for i, span in enumerate(spans)])
-
-
-def whole_cells(mask: Bool[Tensor, "g h w"], cell: int) -> Bool[Tensor, "g H W"]:
-    """True where all of a cell of pixels is."""
-    return -F.max_pool2d(-mask[:, None].float(), cell)[:, 0] > 0.5

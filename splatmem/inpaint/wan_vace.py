@@ -22,14 +22,13 @@ from splatmem.inpaint.budget import Budget, within_memory
 from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.inpaint.pyramid import push_pull
 from splatmem.inpaint.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
-from splatmem.inpaint.sizes import WorkingSize
+from splatmem.inpaint.sizes import WorkingSize, whole_cells
 from splatmem.inpaint.time_groups import (
     PartOfWindow,
     checked_window,
     grow_over_groups,
     overlapping_parts,
     padded_length,
-    whole_cells,
 )
 from splatmem.models.hardware import place, release
 
@@ -197,12 +196,8 @@ class WanVACEInpainter:
 
     def latent_cameras(self, cameras: Cameras) -> Cameras:
         """As ``LatentInpainter`` has it."""
-        frames, cell = self.latent_frames(len(cameras)), self.pipeline.vae_scale_factor_spatial
         size = self._working_size_of(cameras.height, cameras.width, self.budget)
-        (rows, columns), (height, width) = size.content, size.padded
-        content = cameras[frames].resized(columns, rows)
-        scale = content.intrinsics.new_tensor([[1 / cell], [1 / cell], [1.0]])
-        return Cameras(content.world_to_cam, content.intrinsics * scale, width // cell, height // cell)
+        return size.cell_cameras(cameras[self.latent_frames(len(cameras))], self.pipeline.vae_scale_factor_spatial)
 
     def latent_frames(self, frames: int) -> list[int]:
         """As ``LatentInpainter`` has it: the middle of each time group, the window's padding included."""

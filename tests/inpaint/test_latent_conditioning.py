@@ -10,7 +10,7 @@ from splatmem.cameras import Cameras
 from splatmem.config import InpainterConfig
 from splatmem.inpaint import PartialFrames, load_inpainter
 from splatmem.inpaint.protocol import LatentFrames
-from splatmem.inpaint.time_groups import whole_cells
+from splatmem.inpaint.sizes import whole_cells
 from splatmem.inpaint.wan_vace import WanVACEInpainter
 from splatmem.latents import encode_views, read_latents, write_latents
 from splatmem.memory import SpatialMemory
