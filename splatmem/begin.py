@@ -71,6 +71,7 @@ def begin_posed_memory(
     memory = _first_written(rgb[0], depth[0], cameras[0], settings, clock, device)
     notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
+    least = max(settings.min_write_pixels, int(settings.plan.min_unknown * cameras.width * cameras.height))
     waiting, differences = list(range(1, len(rgb))), []
     while waiting:
         with clock.stage("read"):
@@ -80,7 +81,7 @@ def begin_posed_memory(
         # Without parallax, what the memory shows tells the scale and, where the model leaves it open, the shift of depth.
         own = told[index] or known.max() < HELD
         filled = FilledFrames(rgb[index : index + 1], depth[index : index + 1] if own else None)
-        write_frame(memory, filled, 0, cameras[index], settings.min_write_pixels, estimate_depth, given, clock)
+        write_frame(memory, filled, 0, cameras[index], least, estimate_depth, given, clock)
         if progress is not None:
             progress(1 - len(waiting) / len(rgb))
     memory.given = len(memory.views)
