@@ -38,6 +38,9 @@ class Cameras:
             )
         if self.width < 1 or self.height < 1:
             raise ValueError(f"image size must be at least 1x1, got {self.width}x{self.height}")
+        # Sums of products round differently with the layout in memory: cameras read back from a file must give the same bits.
+        for name in ("world_to_cam", "intrinsics"):
+            object.__setattr__(self, name, getattr(self, name).contiguous())
 
     @staticmethod
     def from_fov(cam_to_world: Float[Tensor, "n 4 4"], fov_x_degrees: float, width: int, height: int) -> Cameras:

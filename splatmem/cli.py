@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from splatmem import commands
+from splatmem import commands, model_commands
 from splatmem.progress import RunProgress
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
@@ -25,21 +25,30 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 console = Console(stderr=True)
 
-Photo = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO")]
+Source = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|SCENE|VIDEO")]
 Scene = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Size = tyro.conf.arg(metavar="WIDTHxHEIGHT")
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Overrides = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")]
+Preset = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET")]
 PathName = Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Flyaround:
-    """One photo in: a film along a camera path, the scene as a Gaussian splat .ply, and a session out."""
+    """A photo in (or posed pictures, or words): a film along a camera path, the scene as a Gaussian splat .ply, and a session
+    out."""
 
-    photo: Photo
-    """The photo: JPEG, PNG, WebP, TIFF or any other picture that Pillow reads."""
+    source: Source = None
+    """A photo that Pillow reads; or a folder with pictures and a transforms.json or COLMAP text model, whose world the path
+    then goes through; or a video, with --poses. Without one, --prompt makes the first frame."""
     out: Folder
     """Folder for the results; it appears when all of it is there."""
+    prompt: str = ""
+    """What the scene shows, for models that read it; without a photo it makes the first frame."""
+    poses: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """A camera for each frame of a video: transforms.json, COLMAP or TUM."""
     path: PathName = "turn"
     """turn, orbit, arc, spiral, dolly, or a path file (transforms.json, COLMAP, TUM, keyframes)."""
     frames: int = 96
@@ -49,19 +58,20 @@ class Flyaround:
     fps: float = 24.0
     """Frames per second."""
     fov: Annotated[str, tyro.conf.arg(metavar="auto|DEGREES")] = "auto"
-    """Horizontal field of view in degrees; auto reads it from the photo's EXIF data, or takes 60."""
+    """Horizontal field of view in degrees; auto reads it from the photo's EXIF data, asks a depth model that tells it, or
+    takes 60."""
     seed: int = 0
     """The same seed gives the same film on the same machine."""
     preset: str = "embedded"
     """Which models: the name of a file in configs/, without its ending."""
-    overrides: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")
-    ] = ()
+    overrides: Overrides = ()
     """Change what the preset says, such as inpainter.steps=20 or depth.model=FOLDER; may be given several times."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the models and the rasterizer run."""
+    device: Device = "auto"
+    """Where the models and the rasterizer run (with mps the rasterizer runs on the CPU)."""
+    low_vram: bool = False
+    """For a GPU with little memory: models wait in main memory and come layer by layer, pictures are coded in tiles."""
     resume: bool = False
-    """Go on with an interrupted run."""
+    """Go on with an interrupted run; --low-vram and what else is a matter of room may change."""
     overwrite: bool = False
     """Replace a finished run in the folder, or an interrupted one."""
 
@@ -120,9 +130,7 @@ class Evaluate:
     """Folder for evaluate.json, report.html and sheets; it appears when all of it is there."""
     preset: str = "embedded"
     """Whose models are evaluated: the name of a file in configs/."""
-    overrides: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")
-    ] = ()
+    overrides: Overrides = ()
     """Change what the preset says; may be given several times."""
     methods: str = "all"
     """all, or some of embedded, telea, navier_stokes, push_pull, smear, patchmatch, no_memory, separated by commas."""
@@ -132,10 +140,61 @@ class Evaluate:
     """Width x height of the films; that of each scene's pictures by default."""
     seed: int = 0
     """The same seed gives the same films on the same machine."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the models and the rasterizer run."""
+    device: Device = "auto"
+    """Where the models run."""
     overwrite: bool = False
     """Replace an earlier evaluation in the folder."""
+
+
+@dataclass(frozen=True)
+class ModelsList:
+    """The presets, what each needs and whether its models are here."""
+
+
+@dataclass(frozen=True)
+class ModelsInfo:
+    """What one preset needs: models, sizes, licences, GPU memory, and where they are."""
+
+    preset: Preset
+    """The name of a file in configs/."""
+    overrides: Overrides = ()
+    """Change what the preset says; may be given several times."""
+
+
+@dataclass(frozen=True)
+class ModelsDownload:
+    """Fetches a preset's models, or one model, into the hub's cache: safetensors, settings and tokenizers only."""
+
+    preset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET|OWNER/NAME")]
+    """The name of a file in configs/, or a hub id."""
+    overrides: Overrides = ()
+    """Change what the preset says; may be given several times."""
+    variant: str | None = None
+    """Of a hub id's weights, such as fp16."""
+
+
+@dataclass(frozen=True)
+class ModelsCheck:
+    """Says whether a preset's models are whole, without loading them; exits with 2 if they are not."""
+
+    preset: Preset
+    """The name of a file in configs/."""
+    overrides: Overrides = ()
+    """Change what the preset says; may be given several times."""
+    local: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A model's folder, or a folder with a folder for each model, to be checked instead of the cache."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of presets: which there are, what they need, whether they are here."""
+
+    action: (
+        Annotated[ModelsList, tyro.conf.subcommand("list")]
+        | Annotated[ModelsInfo, tyro.conf.subcommand("info")]
+        | Annotated[ModelsDownload, tyro.conf.subcommand("download")]
+        | Annotated[ModelsCheck, tyro.conf.subcommand("check")]
+    )
 
 
 @dataclass(frozen=True)
@@ -149,6 +208,7 @@ Command = (
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )
 
@@ -162,9 +222,9 @@ def main(arguments: list[str] | None = None) -> None:
     command: Any = tyro.cli(
         Command,  # type: ignore[arg-type]
         prog="splatmem",
-        description="One photo and a camera path in; a film in which nothing vanishes, and the scene itself, out.",
+        description="A photo and a camera path in; a film in which nothing vanishes, and the scene itself, out.",
         args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
     )
     # A termination request ends like Ctrl-C: the last finished window is on disk, and the run can be resumed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -183,6 +243,8 @@ def run(command: Any) -> int:
     """Carries out a parsed command; returns the exit status."""
     if isinstance(command, Doctor):
         return commands.doctor(Console())
+    if isinstance(command, Models):
+        return model_commands.run(command.action, Console())
     with RunProgress(console) as progress:
         if isinstance(command, Flyaround):
             commands.flyaround(command, progress)

@@ -45,9 +45,9 @@ def flyaround(options: cli.Flyaround, progress: RunProgress) -> None:
     hide_bars_of_libraries()
     width, height = parse_size(options.size)
     request = FlyaroundOptions(
-        photo=options.photo, out=options.out, path=options.path, frames=options.frames, width=width, height=height,
-        fps=options.fps, fov=parse_fov(options.fov), seed=options.seed, preset=options.preset,
-        overrides=options.overrides, device=options.device,
+        source=options.source, out=options.out, prompt=options.prompt, poses=options.poses, path=options.path,
+        frames=options.frames, width=width, height=height, fps=options.fps, fov=parse_fov(options.fov), seed=options.seed,
+        preset=options.preset, overrides=options.overrides, device=options.device, low_vram=options.low_vram,
         resume=options.resume, overwrite=options.overwrite,
     )  # fmt: skip
     report = make(request, progress, STARTED)

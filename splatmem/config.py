@@ -16,6 +16,7 @@ from splatmem import assets
 
 Offload = Literal["none", "model", "sequential", "group"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
+MATTERS_OF_ROOM = ("inpainter.window_frames", "inpainter.max_pixels", "first_frame.pixels")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class InpainterConfig:
     """Larger frames are filled at this many pixels and enlarged; what is known stays sharp. None: the film's size."""
     references: int = 3
     """Pictures of the scene that a video model is shown beside the window: the photo, and the views that overlap it most."""
+    conditioning: Literal["pixels", "latents"] = "pixels"
+    """How a model is shown what is known of a window: ``pixels`` are rendered and encoded, window by window; ``latents``
+    are encoded once for every written frame, kept in the memory and read from there: much faster, and approximate."""
     revise: float = 0.5
     """Noise, as a share of all noise, from which the sampler starts where the memory is known but not trusted at all;
     between that and full trust in proportion. 0: what is known is kept by the mask alone."""
@@ -61,6 +65,36 @@ class FirstFrameConfig:
     """Diffusion steps; the pipeline's own number if not given."""
     guidance: float | None = None
     """Classifier-free guidance; the pipeline's own number if not given."""
+    pixels: int | None = None
+    """About how many pixels the picture is made with, in the film's shape, before it is scaled to the film's size. None: the
+    film's size, at which most models are poor."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    disk_gb: float = 0.0
+    """What its files take, in 10^9 bytes."""
+    licence: str = ""
+    """Of the weights."""
+    outputs: str = ""
+    """What the licence says of pictures that are made with them."""
+
+
+@dataclass(frozen=True)
+class AboutConfig:
+    """What a user should know before a preset's models are fetched; nothing of it changes a run."""
+
+    summary: str = ""
+    """What fills the unknown, in one line."""
+    gpu_gb: float | None = None
+    """GPU memory that it needs as the preset stands; null: none."""
+    low_vram_gb: float | None = None
+    """The same with --low-vram."""
+    tried: str = ""
+    """What of it was run, with which weights."""
+    inpainter: ModelFacts = field(default_factory=ModelFacts)
+    depth: ModelFacts = field(default_factory=ModelFacts)
+    first_frame: ModelFacts = field(default_factory=ModelFacts)
 
 
 @dataclass(frozen=True)
@@ -80,6 +114,14 @@ class Config:
     depth: DepthConfig = field(default_factory=DepthConfig)
     first_frame: FirstFrameConfig = field(default_factory=FirstFrameConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    about: AboutConfig = field(default_factory=AboutConfig)
+
+    def result(self) -> dict[str, Any]:
+        """Every ``section.key`` that decides what is made, for a run that is resumed: not where it is computed nor how much at
+        once, which may change when memory has run out."""
+        sections = dataclasses.asdict(self)
+        values = {f"{s}.{key}": v for s in ("inpainter", "depth", "first_frame") for key, v in sections[s].items()}
+        return {key: value for key, value in values.items() if key not in MATTERS_OF_ROOM}
 
     def with_low_vram(self) -> Config:
         """For a GPU with little memory: offloaded by layers (in groups, unless the preset has ``sequential``), and tiled."""

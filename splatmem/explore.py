@@ -16,12 +16,12 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.agreement import agree
-from splatmem.depth.sky import plausible_sky
-from splatmem.gravity import estimate_down
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.inpaint.layout import RoomLayout, fit_room_layout
+from splatmem.inpaint.protocol import LatentInpainter
 from splatmem.inpaint.surroundings import Surroundings, imagine_surroundings
+from splatmem.latents import encode_views, read_latents, write_latents
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_run, plan_window
 from splatmem.surface import surface_normals
@@ -49,7 +49,7 @@ class ExploreSettings:
     max_video_share: float = 2.0
     """The same for video models, whose windows are runs of frames that overlap."""
     photo_refine_steps: int = 60
-    """Gradient steps that fit the memory to the photo."""
+    """Gradient steps that fit the memory to the photo, or to each picture that was given."""
     refine_steps: int = 12
     """Gradient steps that fit each newly written frame."""
     min_write_pixels: int = 16
@@ -70,26 +70,6 @@ class ExploreState:
     @property
     def generated_frames(self) -> int:
         return sum(len(window) for window in self.windows)
-
-
-def begin_memory(
-    photo: Float[Tensor, "h w 3"],
-    camera: Cameras,
-    estimate_depth: DepthEstimator,
-    settings: ExploreSettings,
-    clock: StageClock,
-) -> SpatialMemory:
-    """A memory that holds one photo, seen by ``camera``."""
-    with clock.stage("depth"):
-        depth = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees).depth[0]
-        depth = plausible_sky(depth, camera, estimate_down(photo, camera) @ camera.world_to_cam[0, :3, :3])
-    memory = SpatialMemory()
-    everything = torch.ones(depth.shape, dtype=torch.bool)
-    with clock.stage("write"):
-        memory.write(photo, depth, camera, everything)
-    with clock.stage("refine"):
-        memory.refine(settings.photo_refine_steps)
-    return memory
 
 
 def explore(
@@ -121,7 +101,7 @@ def explore(
     surroundings = None
     if inpainter.wants_surroundings:
         with clock.stage("fill"):
-            surroundings = imagine(memory.first_only(), path)
+            surroundings = imagine(memory.as_given(), path)
     while not state.finished:
         with clock.stage("read"):
             made = [position for window in state.windows for position in window]
@@ -211,10 +191,17 @@ def make_window(
     prompt: str = "",
 ) -> list[float]:
     """Fills one window and writes it; returns the border steps of its frames."""
+    reader = inpainter if isinstance(inpainter, LatentInpainter) and inpainter.reads_latents else None
+    latents = None
+    if reader is not None:
+        with clock.stage("fill"):
+            encode_views(memory, reader)
+        with clock.stage("read"):
+            latents = read_latents(memory, reader, cameras)
     with clock.stage("read"):
         reading = memory.read(cameras)
         reference = references(memory, cameras, inpainter.reference_views)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings, latents)
     with clock.stage("fill"):
         filled = inpainter(partial, generator=generator, prompt=prompt, reference=reference)
     shares = reading.known.flatten(1).float().mean(1).tolist()
@@ -224,12 +211,16 @@ def make_window(
         # Outward from the known. Neighbours show nearly the same: some are written whole, of the others what is left then.
         outward = sorted(range(len(cameras)), key=lambda index: -shares[index])
         passes = [(outward, int(settings.min_video_write * pixels)), (outward, int(settings.plan.min_unknown * pixels))]
-    return [
+    steps = [
         step
         for order, least in passes
         for index in order
-        if (step := _write_frame(memory, filled, index, cameras[index], least, estimate_depth, settings, clock)) is not None
+        if (step := write_frame(memory, filled, index, cameras[index], least, estimate_depth, settings, clock)) is not None
     ]
+    if reader is not None and filled.latents is not None:
+        with clock.stage("write"):
+            write_latents(memory, reader, filled.latents, cameras)
+    return steps
 
 
 def references(memory: SpatialMemory, cameras: Cameras, count: int) -> ReferenceViews | None:
@@ -255,7 +246,7 @@ def _overlap(view: StoredView, cameras: Cameras) -> float:
     return inside.float().mean().item() if inside.numel() else 0.0
 
 
-def _write_frame(
+def write_frame(
     memory: SpatialMemory,
     filled: FilledFrames,
     index: int,

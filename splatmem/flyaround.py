@@ -1,4 +1,4 @@
-"""The main job: a photo and a path in; a film, a scene and a session out.
+"""The main job: a photo, posed pictures or words, and a path in; a film, a scene and a session out.
 
 Everything is made in a folder ``<out>.partial`` beside the one asked for, which takes its place when the last file is
 written. An interrupted run leaves the partial folder; ``resume`` goes on from its last finished window.
@@ -15,26 +15,37 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from splatmem.cameras import Cameras, identity_camera
-from splatmem.config import load_preset
+from splatmem.begin import begin_memory, begin_posed_memory
+from splatmem.cameras import identity_camera
+from splatmem.config import Config, load_preset, preset_names
 from splatmem.depth import DepthEstimator, load_depth_estimator
 from splatmem.evaluate.metrics import psnr
-from splatmem.explore import ExploreSettings, ExploreState, begin_memory, explore
+from splatmem.explore import ExploreSettings, ExploreState, explore
 from splatmem.film import FilmFigures, check_film, film_memory, shown
+from splatmem.first_frame import make_first_frame
 from splatmem.inpaint import load_inpainter
 from splatmem.io.path_files import load_path
-from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, Photo, load_photo
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import save_transforms_json
-from splatmem.memory import SpatialMemory
-from splatmem.models.hardware import choose_device
+from splatmem.models.hardware import (
+    choose_device,
+    drawing_device,
+    explained_out_of_memory,
+    peak_device_bytes,
+    release,
+    watch_peak,
+)
+from splatmem.models.needs import require_models
 from splatmem.output_folder import claim, discard_empty, publish
 from splatmem.paths import PRESET_NAMES
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
 from splatmem.report.html import report_page
 from splatmem.report.sheet import contact_sheet
 from splatmem.route import route
-from splatmem.session import drop_previous_snapshot, has_session, load_session, save_session
+from splatmem.run_state import Run, resume_run, save_run
+from splatmem.session import drop_previous_snapshot, has_session
+from splatmem.source import Source, read_source
 from splatmem.timing import StageClock
 
 MEMORY_FOLDER = "memory"
@@ -53,10 +64,16 @@ def silent(stage: str, share: float) -> None:
 
 @dataclass(frozen=True)
 class FlyaroundOptions:
-    """What to make. Two runs with equal options on one machine give the same film and scene, byte for byte."""
+    """What to make. Two runs with equal options on one machine give the same film and scene, byte for byte.
 
-    photo: Path
+    ``source`` is a photo, a folder of posed pictures or a video with ``poses``; without one the first frame is made from
+    ``prompt``, which inpainters that read words are given too.
+    """
+
+    source: Path | None
     out: Path
+    prompt: str = ""
+    poses: Path | None = None
     path: str = "turn"
     frames: int = 96
     width: int = 512
@@ -67,6 +84,7 @@ class FlyaroundOptions:
     preset: str = "embedded"
     overrides: tuple[str, ...] = ()
     device: str = "auto"
+    low_vram: bool = False
     resume: bool = False
     overwrite: bool = False
     explore: ExploreSettings = field(default_factory=ExploreSettings)
@@ -78,28 +96,31 @@ class FlyaroundOptions:
             load_path(self.path, width=self.width, height=self.height, fov_x_degrees=DEFAULT_FOV_X_DEGREES, frames=self.frames)
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite exclude each other")
+        if self.poses is not None and self.source is None:
+            raise ValueError("--poses are those of a video: give the video too")
+
+    def config(self) -> Config:
+        """The preset with what was changed of it.
+
+        Raises:
+            ValueError: see ``load_preset``; or there is nothing to begin with.
+        """
+        config = load_preset(self.preset, self.overrides)
+        if self.source is None and not self.prompt.strip():
+            raise ValueError("nothing to begin with: give a photo, a folder of posed pictures, or --prompt with words")
+        if self.source is None and config.first_frame.model is None:
+            able = [name for name in preset_names() if load_preset(name).first_frame.model is not None]
+            raise ValueError(
+                f"the preset {self.preset} makes no pictures from words: give a photo, or --preset {' or '.join(able)}, or "
+                "--set first_frame.model=DIR_OR_ID"
+            )
+        return config.with_low_vram() if self.low_vram else config
 
     def identity(self) -> dict[str, Any]:
         """What must be the same when a run is resumed, as JSON values."""
-        values = {k: v for k, v in asdict(self).items() if k not in ("out", "resume", "overwrite")}
-        return json.loads(json.dumps(values, default=str))
-
-
-@dataclass
-class Run:
-    """A run as it stands: all that its next step needs, and all that a session keeps."""
-
-    memory: SpatialMemory
-    path: Cameras
-    generator: torch.Generator
-    state: ExploreState
-    clock: StageClock
-    started: float
-    """When it began by ``time.perf_counter``, as if it had never been interrupted."""
-    coverage: list[float] = field(default_factory=list)
-    """Unknown share of the path before each window."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences for the report."""
+        apart = ("out", "preset", "overrides", "low_vram", "resume", "overwrite")
+        values = {k: v for k, v in asdict(self).items() if k not in apart}
+        return json.loads(json.dumps(values | self.config().result(), default=str))
 
 
 def flyaround(options: FlyaroundOptions, announce: Announce = silent, started: float | None = None) -> dict[str, Any]:
@@ -114,23 +135,39 @@ def flyaround(options: FlyaroundOptions, announce: Announce = silent, started: f
     """
     started = time.perf_counter() if started is None else started
     options.check()
-    config = load_preset(options.preset, options.overrides)
     device = choose_device(options.device)
-    photo = load_photo(options.photo, options.width, options.height)
+    watch_peak(device)
+    with explained_out_of_memory(device):
+        return _flyaround(options, options.config(), device, announce, started)
+
+
+def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce: Announce, started: float) -> dict[str, Any]:
+    source = None
+    if options.source is not None:
+        source = read_source(options.source, options.poses, options.width, options.height, options.fov)
+    require_models(config, options.preset, options.overrides, first_frame=source is None)
     clock = StageClock({"load": time.perf_counter() - started})
     partial = claim(options.out, resume=options.resume, overwrite=options.overwrite)
     session = partial / MEMORY_FOLDER
     try:
         # A run that was killed before its first snapshot begins anew: that gives the same bytes.
-        run = resume_run(session, options, clock, started) if has_session(session) else None
+        run = resume_run(session, options.identity(), drawing_device(device), clock, started) if has_session(session) else None
+        if source is None and run is None:
+            announce("making the first frame", 0.0)
+            with clock.stage("fill"):
+                source = source_from_words(options, config, device)
         announce("loading the models", 0.0)
         with clock.stage("load"):
             inpainter = load_inpainter(config.inpainter, device=device, hardware=config.hardware)
-            estimate_depth = load_depth_estimator(config.depth.model, device=device)
+            estimate_depth = load_depth_estimator(config.depth.model, device=device, hardware=config.hardware)
         if run is None:
-            announce("lifting the photo", 0.0)
-            run = begin_run(photo, estimate_depth, options, clock, started)
-            save_run(session, run, options)
+            assert source is not None
+            announce("lifting the photo" if source.cameras is None else "lifting the pictures", 0.0)
+            run = begin_run(source, estimate_depth, options, device, clock, started, announce)
+            if options.prompt and not inpainter.reads_prompt:
+                run.remark(f"{inpainter.name} reads no words: the prompt did not reach it")
+            run.remark(*inpainter.notes)
+            save_run(session, run, options.identity())
     except BaseException:
         discard_empty(options.out)
         raise
@@ -139,84 +176,78 @@ def flyaround(options: FlyaroundOptions, announce: Announce = silent, started: f
         run.coverage.append(unknown_share)
         announce("making the unseen", 1 - unknown_share / max(run.coverage[0], 1e-6))
 
+    def after_window(state: ExploreState) -> None:
+        run.remark(*inpainter.notes)
+        save_run(session, run, options.identity())
+
     explore(
         run.memory, run.path, inpainter, estimate_depth, run.generator, options.explore, clock,
-        state=run.state, progress=progress, after_window=lambda _: save_run(session, run, options),
+        state=run.state, prompt=options.prompt, progress=progress, after_window=after_window,
     )  # fmt: skip
+    inpainter_name = inpainter.name
+    del inpainter, estimate_depth  # filming needs their room
+    release(device)
     film = film_memory(run.memory, run.path, partial / "video.mp4", options.fps, clock, announce)
     announce("writing the scene and the report", 0.0)
-    report = write_outputs(partial, run, film, photo, options, inpainter.name, device)
+    report = write_outputs(partial, run, film, options, inpainter_name, device)
     drop_previous_snapshot(session)
     publish(options.out)
     return report
 
 
-def begin_run(
-    photo: Photo, estimate_depth: DepthEstimator, options: FlyaroundOptions, clock: StageClock, started: float
-) -> Run:
-    """The memory of the photo, and the path through it."""
-    fov = options.fov or photo.fov_x_degrees or DEFAULT_FOV_X_DEGREES
-    camera = identity_camera(fov, options.width, options.height)
-    memory = begin_memory(photo.rgb, camera, estimate_depth, options.explore, clock)
-    way = route(options.path, options.frames, camera, memory)
+def source_from_words(options: FlyaroundOptions, config: Config, device: str) -> Source:
+    """The first frame of a run without a photo."""
     generator = torch.Generator().manual_seed(options.seed)
-    notes = way.notes
-    if options.fov is None and photo.fov_x_degrees is None:
-        notes = [f"the photo does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed", *notes]
+    rgb = make_first_frame(
+        config.first_frame, config.hardware, device, options.prompt, options.width, options.height, generator
+    )
+    release(device)
+    return Source(options.prompt, rgb[None], notes=[f"the first frame was made by {config.first_frame.model}"])
+
+
+def begin_run(
+    source: Source,
+    estimate_depth: DepthEstimator,
+    options: FlyaroundOptions,
+    device: str,
+    clock: StageClock,
+    started: float,
+    announce: Announce,
+) -> Run:
+    """The memory of what was given, and the path through it."""
+    generator = torch.Generator().manual_seed(options.seed)
+    if source.cameras is not None:
+        memory, notes = begin_posed_memory(
+            source.rgb, source.cameras, estimate_depth, options.explore, clock, drawing_device(device),
+            lambda share: announce("lifting the pictures", share),
+        )  # fmt: skip
+        way = route(options.path, options.frames, memory.views[0].camera, memory, world_of=source.cameras[0])
+    else:
+        with clock.stage("depth"):
+            fov, notes = field_of_view(source, estimate_depth, options.fov)
+        camera = identity_camera(fov, options.width, options.height)
+        memory = begin_memory(source.rgb[0], camera, estimate_depth, options.explore, clock, drawing_device(device))
+        way = route(options.path, options.frames, camera, memory)
+    notes = [*source.notes, *notes, *way.notes]
     return Run(memory, way.cameras, generator, ExploreState(), clock, started, notes=notes)
 
 
-def save_run(folder: Path, run: Run, options: FlyaroundOptions) -> None:
-    """Saves the session, with all that an interrupted run needs to go on to the same bytes."""
-    progress = {
-        "options": options.identity(),
-        "windows": run.state.windows,
-        "border_steps": run.state.border_steps,
-        "finished": run.state.finished,
-        "generator": run.generator.get_state().tolist(),
-        "coverage": run.coverage,
-        "notes": run.notes,
-        "seconds": {"total": time.perf_counter() - run.started, **run.clock.seconds},
-        # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
-        "path": {
-            "world_to_cam": run.path.world_to_cam.double().tolist(),
-            "intrinsics": run.path.intrinsics.double().tolist(),
-            "size": [run.path.width, run.path.height],
-        },
-    }
-    save_session(run.memory, folder, progress)
-
-
-def resume_run(folder: Path, options: FlyaroundOptions, clock: StageClock, started: float) -> Run:
-    """The run as its last finished window left it.
-
-    Raises:
-        ValueError: the session is damaged, or was begun with other options.
-    """
-    memory, progress = load_session(folder)
-    begun, asked = progress["options"], options.identity()
-    changed = [key for key in asked if begun.get(key) != asked[key]]
-    if changed:
-        was = ", ".join(f"{key} = {begun.get(key)}" for key in changed)
-        raise ValueError(f"the interrupted run was begun with other options ({was}); give those, or --overwrite")
-    path = progress["path"]
-    cameras = Cameras(torch.tensor(path["world_to_cam"]), torch.tensor(path["intrinsics"]), *path["size"])
-    generator = torch.Generator()
-    generator.set_state(torch.tensor(progress["generator"], dtype=torch.uint8))
-    state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"])
-    earlier = progress["seconds"].pop("total", 0.0)
-    for name, seconds in progress["seconds"].items():
-        clock.seconds[name] += seconds
-    # The planner looks again at the state that the last window left: its coverage is noted anew.
-    coverage = progress["coverage"][: len(state.windows) + state.finished]
-    return Run(memory, cameras, generator, state, clock, started - earlier, coverage, progress["notes"])
+def field_of_view(source: Source, estimate_depth: DepthEstimator, given: float | None) -> tuple[float, list[str]]:
+    """Horizontal, in degrees, of a single picture: as it was given, or the photo's data say, or the depth model tells; and a
+    note where it is none of the first two."""
+    known = given or source.fov_x_degrees
+    if known is not None:
+        return known, []
+    told = estimate_depth(source.rgb).fov_x_degrees if estimate_depth.estimates_fov else None
+    if told is not None:
+        return told, [f"the picture does not say its field of view: {estimate_depth.name} tells {told:.1f} degrees"]
+    return DEFAULT_FOV_X_DEGREES, [f"the picture does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed"]
 
 
 def write_outputs(
     folder: Path,
     run: Run,
     film: FilmFigures,
-    photo: Photo,
     options: FlyaroundOptions,
     inpainter_name: str,
     device: str,
@@ -230,10 +261,12 @@ def write_outputs(
         save_transforms_json(run.path, folder / "cameras.json")
     with run.clock.stage("read"):
         retention = run.memory.retention_psnr()
-        photo_psnr = psnr(run.memory.read(run.memory.views[0].camera).rgb[0], photo.rgb)
+        photo_psnr = psnr(run.memory.read(run.memory.views[0].camera).rgb[0], run.memory.first_photo)
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
-        "source": options.photo.name,
+        "source": options.prompt if options.source is None else options.source.resolve().name,
+        "prompt": options.prompt,
+        "given_pictures": run.memory.given,
         "path": options.path,
         "frames": len(run.path),
         "size": [options.width, options.height],
@@ -249,6 +282,7 @@ def write_outputs(
         "gaussians": len(run.memory.gaussians),
         "memory_bytes": run.memory.nbytes,
         "peak_rss_bytes": peak_memory_bytes(),
+        "peak_gpu_bytes": peak_device_bytes(device),
         "photo_psnr": summary([photo_psnr])["min"],
         "retention_psnr": summary(retention),
         "unknown_fraction": film.unknown_fraction,
@@ -263,8 +297,8 @@ def write_outputs(
 
 
 def photo_sheet(run: Run):
-    """The contact sheet: frames of the film, what the photo alone knew of them, and their depth."""
+    """The contact sheet: frames of the film, what was known of them before anything was made, and their depth."""
     index = [round(i * (len(run.path) - 1) / (SHEET_FRAMES - 1)) for i in range(min(SHEET_FRAMES, len(run.path)))]
     cameras = run.path[index]
-    before, after = run.memory.first_only().read(cameras), run.memory.read(cameras)
+    before, after = run.memory.as_given().read(cameras), run.memory.read(cameras)
     return contact_sheet(shown(after), before.rgb, before.known, after.depth)

@@ -58,6 +58,7 @@ def lift(
     camera: Cameras,
     selected: Bool[Tensor, "h w"],
     *,
+    features: Float[Tensor, "h w f"] | None = None,
     settings: LiftSettings = LiftSettings(),
 ) -> Gaussians:
     """Lifts the selected pixels of one view into the world.
@@ -68,6 +69,7 @@ def lift(
             edges depend on the neighbours of the selected pixels.
         camera: the one camera that saw the view.
         selected: which pixels to lift.
+        features: further channels that the Gaussians carry, of any floating type.
 
     Returns:
         Gaussians with one colour band; local +z faces the camera.
@@ -87,7 +89,7 @@ def lift(
     parts = []
     for block in _block_sizes(settings.largest_block):
         taken = _mergeable(rgb, snapped, usable, block, settings)
-        parts.append(_splats(rgb, snapped, normals, taken, block, camera, settings))
+        parts.append(_splats(rgb, snapped, normals, features, taken, block, camera, settings))
         usable = usable & ~_upsampled(taken, block, usable.shape)
     return Gaussians.cat(parts)
 
@@ -193,6 +195,7 @@ def _splats(
     rgb: Float[Tensor, "h w 3"],
     depth: Float[Tensor, "h w"],
     normals: Float[Tensor, "h w 3"],
+    features: Float[Tensor, "h w f"] | None,
     taken: Bool[Tensor, "rows columns"],
     block: int,
     camera: Cameras,
@@ -216,6 +219,7 @@ def _splats(
         log_scales=scales.log(),
         opacity_logits=torch.full_like(z, float(logit(settings.opacity))),
         sh=rgb_to_sh(color),
+        features=None if features is None else _block_means(features, block, row, column),
     )
 
 

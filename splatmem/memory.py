@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +16,14 @@ from splatmem.gaussians import Gaussians
 from splatmem.gravity import estimate_down
 from splatmem.leaks import trim_leaks
 from splatmem.lift import LiftSettings, lift
-from splatmem.refine import refine
+from splatmem.refine import fit_features, refine
 from splatmem.visibility import draw_visibility
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
 VIEWS_AT_ONCE = 4
+CELL_SPREAD = 0.62  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
+FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 6  # earlier views that a write is held off from
 
 
@@ -35,6 +37,7 @@ class MemoryReading:
         alpha: accumulated opacity, ``[v, h, w]``.
         known: covered by surfaces seen from their front, thin cracks closed, ``[v, h, w]``.
         trust: 0..1; lower where the memory saw the surface from much farther away, ``[v, h, w]``.
+        features: what was written with ``write_features``, meaningful where known, ``[v, h, w, f]``; None if not asked for.
     """
 
     rgb: Float[Tensor, "v h w 3"]
@@ -42,6 +45,7 @@ class MemoryReading:
     alpha: Float[Tensor, "v h w"]
     known: Bool[Tensor, "v h w"]
     trust: Float[Tensor, "v h w"]
+    features: Float[Tensor, "v h w f"] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,34 +89,78 @@ class WriteReport:
 class SpatialMemory:
     """Everything that is known of a scene.
 
+    The Gaussians lie on the device that draws them; views and readings are pictures, and lie in main memory.
+
     Attributes:
         gaussians: the scene.
         views: the frames that were written, in order; the first is the photo.
+        given: how many of the views were given, not made: they lead.
+        latents: Gaussians that carry features, one for each cell of a model's latent grid, or None; beside their features they
+            know the scene's colours at that density.
+        latent_views: how many of the views have theirs.
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
     """
 
     gaussians: Gaussians = field(default_factory=Gaussians.empty)
     views: list[StoredView] = field(default_factory=list)
     scale: float = 1.0
+    given: int = 1
+    latents: Gaussians | None = None
+    latent_views: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the Gaussians lie, and reading, writing and refining compute."""
+        return self.gaussians.means.device
+
+    def to(self, device: torch.device | str) -> SpatialMemory:
+        """The same memory, its Gaussians on another device."""
+        latents = None if self.latents is None else self.latents.to(device)
+        return replace(self, gaussians=self.gaussians.to(device), latents=latents)
 
     @torch.no_grad()
-    def read(self, cameras: Cameras) -> MemoryReading:
-        """Renders the memory into views and says what of them is known."""
-        parts = [self._read(cameras[slice(i, i + VIEWS_AT_ONCE)]) for i in range(0, len(cameras), VIEWS_AT_ONCE)]
+    def read(self, cameras: Cameras, *, features: bool = False, at: tuple[int, int] | None = None) -> MemoryReading:
+        """Renders the memory into views and says what of them is known.
+
+        Args:
+            cameras: the views.
+            features: whether to draw what ``write_features`` has written instead of the full scene: features and coarse
+                colours; known is then what has features.
+            at: (width, height) to draw at, the cameras' own by default; a model's latent size, say.
+
+        Raises:
+            ValueError: features are asked for and none were written.
+        """
+        scene = self.gaussians
+        if features:
+            if self.latents is None or self.latents.features is None:
+                raise ValueError("the memory holds no features: write some with write_features first")
+            scene = self.latents
+        cameras = cameras if at is None else cameras.resized(*at)
+        batches = [cameras[slice(i, i + VIEWS_AT_ONCE)] for i in range(0, len(cameras), VIEWS_AT_ONCE)]
+        parts = [self._read(scene, batch) for batch in batches]
         if len(parts) == 1:
             return parts[0]
-        names = ("rgb", "depth", "alpha", "known", "trust")
-        return MemoryReading(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
+        names = [f.name for f in fields(MemoryReading) if f.name != "features" or features]
+        return MemoryReading(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
 
-    def _read(self, cameras: Cameras) -> MemoryReading:
-        drawn, seen = draw_visibility(self.gaussians, cameras)
+    def _read(self, scene: Gaussians, cameras: Cameras) -> MemoryReading:
+        """A reading of Gaussians, with the features that they carry."""
+        drawn, seen = draw_visibility(scene, cameras.to(self.device))
+        known, features = seen.known, None
+        if scene.features is not None:
+            assert drawn.extra is not None
+            # A gap of a few cells is no crack: what is closed there has the features of cells beside it.
+            known = known & (drawn.alpha > FEATURES_ALPHA)
+            features = (drawn.extra / drawn.alpha.clamp_min(1e-3)[..., None]).cpu()
         far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
         return MemoryReading(
-            rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1),
-            depth=torch.where(far, torch.inf, drawn.depth),
-            alpha=drawn.alpha,
-            known=seen.known,
-            trust=seen.trust,
+            rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1).cpu(),
+            depth=torch.where(far, torch.inf, drawn.depth).cpu(),
+            alpha=drawn.alpha.cpu(),
+            known=known.cpu(),
+            trust=(seen.trust * known).cpu(),
+            features=features,
         )
 
     def write(
@@ -145,7 +193,8 @@ class SpatialMemory:
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
         if self.views and len(added):
             protected = self._views_that_see(added.means)
-            added = trim_leaks(self.gaussians, added, protected, self.read(protected).known)
+            known = self.read(protected).known.to(self.device)
+            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), known)
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
@@ -154,9 +203,29 @@ class SpatialMemory:
             written=selected,
             gaussians=(count, count + len(added)),
         )
-        joined = Gaussians.cat([self.gaussians, added])
+        joined = Gaussians.cat([self.gaussians, added.to(self.device)])
         self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
+
+    def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: Cameras) -> int:
+        """Gives the surfaces that a view shows features, one Gaussian for each cell that has none yet; returns how many.
+
+        They are kept in half precision, and fitted so that this camera reads back what it was given: cells overlap.
+
+        Args:
+            features: on a grid that covers the view, such as an autoencoder's latents of its picture.
+            camera: with the view's pose, one pixel for each cell of the grid.
+            view: at the pictures' size: what of it is known gets features.
+        """
+        cells = _sampled(self.read(view), view, camera)
+        missing = cells.known
+        if self.latents is not None:
+            missing = missing & ~self.read(camera, features=True).known[0]
+        settings = LiftSettings(far_radius=FAR_SHELL * self.scale, largest_block=1, spread=CELL_SPREAD)
+        added = lift(cells.rgb, cells.depth, camera, missing, features=features.float(), settings=settings).to(self.device)
+        joined = added if self.latents is None else Gaussians.cat([self.latents, added])
+        self.latents = fit_features(joined, len(added), features.to(self.device), missing.to(self.device), camera)
+        return len(added)
 
     def _views_that_see(self, points: Float[Tensor, "p 3"]) -> Cameras:
         """The first view, and of the others those in which most of the points would show, at half the size."""
@@ -175,13 +244,14 @@ class SpatialMemory:
         """Fits the Gaussians of the last write to its frame by gradient; all others are frozen."""
         view = self.views[-1]
         if steps > 0 and view.gaussians[1] > view.gaussians[0]:
-            target = view.rgb.float() / 255
-            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera, steps)
+            target = (view.rgb.float() / 255).to(self.device)
+            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera.to(self.device), steps)
 
-    def first_only(self) -> SpatialMemory:
-        """The memory as the first view left it."""
-        first = self.views[0]
-        return SpatialMemory(self.gaussians.select(slice(*first.gaussians)), [first], self.scale)
+    def as_given(self) -> SpatialMemory:
+        """The memory as it was before anything was made."""
+        given = self.views[: self.given]
+        gaussians = self.gaussians.select(slice(0, given[-1].gaussians[1]))
+        return replace(self, gaussians=gaussians, views=given, latents=None, latent_views=0)
 
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:
@@ -196,7 +266,7 @@ class SpatialMemory:
     def nbytes(self) -> int:
         """Of the Gaussians and the stored views."""
         views = sum(v.rgb.nbytes + v.depth.nbytes + v.written.nbytes for v in self.views)
-        return self.gaussians.nbytes + views
+        return self.gaussians.nbytes + views + (0 if self.latents is None else self.latents.nbytes)
 
     def free_space(self) -> FreeSpace:
         """What the stored views saw to be empty."""
@@ -220,3 +290,28 @@ class SpatialMemory:
 def _median_depth(depth: Float[Tensor, "h w"]) -> float:
     finite = depth[torch.isfinite(depth) & (depth > 0)]
     return float(finite.median()) if len(finite) else 1.0
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Cells of a coarse grid over a view: colour, depth, and whether all of a cell is known."""
+
+    rgb: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+    known: Bool[Tensor, "h w"]
+
+
+def _sampled(reading: MemoryReading, fine: Cameras, coarse: Cameras) -> _Cells:
+    """A reading at the middles of the coarse camera's pixels; what lies beside the fine picture is not known."""
+    step = fine.focal[0] / coarse.focal[0]  # fine pixels for each coarse one
+    columns, rows = (
+        ((torch.arange(count) + 0.5 - coarse.intrinsics[0, axis, 2]) * step[axis] + fine.intrinsics[0, axis, 2]).floor().long()
+        for axis, count in ((0, coarse.width), (1, coarse.height))
+    )
+    inside = ((rows >= 0) & (rows < fine.height))[:, None] & ((columns >= 0) & (columns < fine.width))[None]
+    rows, columns = rows.clamp(0, fine.height - 1)[:, None], columns.clamp(0, fine.width - 1)[None]
+    reach = [max(1, int(s) // 2) for s in step.flip(0).tolist()]
+    size = [2 * r + 1 for r in reach]
+    gaps = F.max_pool2d((~reading.known).float(), size, 1, reach)[0] > 0
+    rgb = F.avg_pool2d(reading.rgb.permute(0, 3, 1, 2), size, 1, reach, count_include_pad=False)[0].permute(1, 2, 0)
+    return _Cells(rgb[rows, columns], reading.depth[0][rows, columns], inside & ~gaps[rows, columns])

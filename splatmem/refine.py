@@ -1,9 +1,11 @@
-"""Refinement by gradient: newly written Gaussians fit their frame, the others stay as they are."""
+"""Refinement: newly written Gaussians fit their frame, the others stay as they are."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
@@ -12,6 +14,7 @@ from splatmem.render import rasterize
 
 LEARNING_RATES = {"sh": 0.02, "opacity_logits": 0.05, "log_scales": 0.01}
 MAX_LOG_SCALE_CHANGE = 0.5
+FEATURE_ROUNDS = 4  # then a view reads its features back to a few percent; more makes other views worse
 
 
 def refine(
@@ -48,3 +51,40 @@ def _with(gaussians: Gaussians, first: int, last: int, values: dict[str, Tensor]
         old = parameters[name]
         parameters[name] = torch.cat([old[:first], value, old[last:]])
     return Gaussians(**parameters, features=gaussians.features)
+
+
+def fit_features(
+    gaussians: Gaussians,
+    last: int,
+    target: Float[Tensor, "h w f"],
+    wanted: Bool[Tensor, "h w"],
+    camera: Cameras,
+    rounds: int = FEATURE_ROUNDS,
+) -> Gaussians:
+    """Adjusts the features of the last Gaussians until the camera reads ``target`` where wanted, and rounds them to half.
+
+    A picture is linear in the features: they are found by the simultaneous iterative reconstruction technique (Gilbert 1972),
+    which hands every Gaussian back the mean of what is missing in the pixels that it shows in.
+
+    Args:
+        gaussians: with features; those before the last are frozen.
+        last: how many may change.
+        target: what the camera should read.
+        wanted: where that counts.
+        camera: at the target's size.
+    """
+    assert gaussians.features is not None
+    if last == 0:
+        return replace(gaussians, features=gaussians.features.half())
+    camera = camera.to(gaussians.means.device)
+    features = gaussians.features.float()
+    for _ in range(rounds):
+        channels = torch.cat([features, torch.ones_like(features[:, :1])], dim=-1).requires_grad_()
+        drawn = rasterize(gaussians, camera, extra=channels)
+        assert drawn.extra is not None
+        residual = wanted[..., None] * (target - drawn.extra[0, ..., :-1] / drawn.alpha[0].clamp_min(1e-3)[..., None])
+        weighted = torch.cat([residual, wanted[..., None].float()], dim=-1).detach()
+        (back,) = torch.autograd.grad((drawn.extra[0] * weighted).sum(), channels)
+        change = back[:, :-1] / back[:, -1:].clamp_min(1e-3)
+        features[-last:] += change[-last:]
+    return replace(gaussians, features=features.half())

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from splatmem.cameras import Cameras
+from splatmem.conventions import relative_to
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
 from splatmem.paths import PRESET_NAMES, make_path
@@ -21,11 +22,12 @@ class Route:
     notes: list[str] = field(default_factory=list)
 
 
-def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory) -> Route:
+def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, world_of: Cameras | None = None) -> Route:
     """The cameras of a preset, drawn in until it fits into free space, or of a path file, taken as given.
 
     Args:
         camera: the photo's; it gives the image size and the field of view.
+        world_of: the first picture's camera in the world that path files are in; None if that is the memory's.
     """
     width, height = camera.width, camera.height
     fov = camera.fov_x_degrees
@@ -43,10 +45,12 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory) -> Rou
         )
         return Route(made.cameras, [made.note] if made.note else [])
     cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov, frames=frames)
+    if world_of is not None:
+        cameras = relative_to(cameras, world_of)
     blocked = int((~memory.is_free(cameras.centers)).sum())
     notes = [f"the path file was taken as given; it makes {len(cameras)} frames"]
     if blocked:
-        notes.append(f"{blocked} of the {len(cameras)} cameras lie inside or behind what the photo shows to be solid")
+        notes.append(f"{blocked} of the {len(cameras)} cameras lie inside or behind what is seen to be solid")
     return Route(cameras, notes)
 
 

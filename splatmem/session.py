@@ -3,6 +3,7 @@
 memory/session.json           format version, checksums, cameras, progress
 memory/gaussians.safetensors  raw parameters under the names of ``Gaussians``
 memory/views.safetensors      the written frames: rgb, depth, written mask
+memory/latents.safetensors    the Gaussians that carry features, where there are some
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from splatmem.memory import SpatialMemory, StoredView
 FORMAT = "splatmem-session"
 VERSION = 1
 INDEX, GAUSSIANS, VIEWS = "session.json", "gaussians.safetensors", "views.safetensors"
+LATENTS = "latents.safetensors"
 
 
 def previous_snapshot(folder: Path) -> Path:
@@ -55,15 +57,18 @@ def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] |
     folder = folder.absolute()
     staging = _next_snapshot(folder)
     with staged_directory(staging, overwrite=True) as staged:
-        parameters = {name: value for name, value in vars(memory.gaussians).items() if value is not None}
-        _save_tensors({name: value.detach().cpu().contiguous() for name, value in parameters.items()}, staged / GAUSSIANS)
+        _save_tensors(_parameters(memory.gaussians), staged / GAUSSIANS)
+        if memory.latents is not None:
+            _save_tensors(_parameters(memory.latents), staged / LATENTS)
         _save_tensors(_view_tensors(memory.views), staged / VIEWS)
         index = {
             "format": FORMAT,
             "version": VERSION,
             "scale": memory.scale,
+            "given": memory.given,
+            "latent_views": memory.latent_views,
             "views": [_view_entry(view) for view in memory.views],
-            "files": {name: _checksum(staged / name) for name in (GAUSSIANS, VIEWS)},
+            "files": {file.name: _checksum(file) for file in sorted(staged.iterdir())},
             "progress": progress or {},
         }
         (staged / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
@@ -117,9 +122,11 @@ def _load(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
     try:
         gaussians = Gaussians(**load_file(folder / GAUSSIANS))
         views = _views(index["views"], load_file(folder / VIEWS))
+        latents = Gaussians(**load_file(folder / LATENTS)) if LATENTS in index["files"] else None
     except (SafetensorError, KeyError, TypeError) as error:
         raise DamagedSessionError(f"the session in {folder} is damaged: {error}") from error
-    return SpatialMemory(gaussians, views, float(index["scale"])), index["progress"]
+    given, latent_views = index.get("given", 1), index.get("latent_views", 0)
+    return SpatialMemory(gaussians, views, float(index["scale"]), given, latents, latent_views), index["progress"]
 
 
 def _read_index(file: Path) -> dict[str, Any]:
@@ -153,6 +160,10 @@ def _save_tensors(tensors: dict[str, torch.Tensor], file: Path) -> None:
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from error
+
+
+def _parameters(gaussians: Gaussians) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in vars(gaussians).items() if value is not None}
 
 
 def _view_tensors(views: list[StoredView]) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ it shows was sampled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -34,15 +34,18 @@ class Visibility:
 
 
 def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, Visibility]:
-    """Renders a scene and says what of it is known."""
-    drawn = rasterize(gaussians, cameras, extra=sampling_distance(gaussians)[:, None], back=True)
+    """Renders a scene and says what of it is known; ``extra`` of the rendering holds the Gaussians' features, if any."""
+    sampling, features = sampling_distance(gaussians)[:, None], gaussians.features
+    extra = sampling if features is None else torch.cat([sampling, features.float()], dim=-1)
+    drawn = rasterize(gaussians, cameras, extra=extra, back=True)
     assert drawn.extra is not None
     assert drawn.back is not None
     distance = drawn.depth * cameras.pixel_rays().norm(dim=-1)
     pixel = (distance / cameras.focal.mean(-1)[:, None, None]).clamp_min(1e-6)
     most = 2 * NO_TRUST_MAGNIFICATION * drawn.alpha
     magnification = torch.minimum(drawn.extra[..., 0] / pixel, most)
-    return drawn, visibility(drawn.alpha, torch.stack([drawn.alpha - drawn.back, magnification], dim=-1))
+    seen = visibility(drawn.alpha, torch.stack([drawn.alpha - drawn.back, magnification], dim=-1))
+    return replace(drawn, extra=None if features is None else drawn.extra[..., 1:]), seen
 
 
 def visibility(alpha: Float[Tensor, "v h w"], channels: Float[Tensor, "v h w 2"]) -> Visibility:

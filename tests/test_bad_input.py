@@ -77,7 +77,48 @@ class TestPhotos:
 
     def test_missing_or_a_folder(self, refused: Refused) -> None:
         assert "there is no photo" in refused.flyaround(photo=refused.folder / "nothing.jpg")
-        assert "there is no photo" in refused.flyaround(photo=refused.folder)
+        assert "is a folder without posed pictures" in refused.flyaround(photo=refused.folder)
+
+
+class TestBeginnings:
+    """Without a photo, and with what is not enough of one."""
+
+    def start(self, refused: Refused, *arguments: object) -> str:
+        return refused("flyaround", "--out", refused.folder / "out", *arguments, *SMALL_RUN)
+
+    def test_nothing(self, refused: Refused) -> None:
+        error = "nothing to begin with: give a photo, a folder of posed pictures, or --prompt with words"
+        assert error in self.start(refused)
+        assert error in self.start(refused, "--prompt", " ")
+        error = "--poses are those of a video: give the video too"
+        assert error in self.start(refused, "--prompt", "a room", "--poses", refused.folder / "poses.json")
+
+    def test_words_for_a_preset_without_a_model_for_them(self, refused: Refused) -> None:
+        error = self.start(refused, "--prompt", "a kitchen")
+        assert "the preset embedded makes no pictures from words: give a photo, or --preset flux-fill or sdxl-inpaint" in error
+        assert "--set first_frame.model=DIR_OR_ID" in error
+
+    def test_words_for_a_model_that_is_not_here(self, refused: Refused) -> None:
+        error = self.start(refused, "--prompt", "a kitchen", "--set", f"first_frame.model={refused.folder}")
+        assert "the text-to-image model in" in error
+        assert "nor a config.json" in error
+
+    def test_a_video_needs_poses_for_each_of_its_frames(self, refused: Refused, small_run: Path) -> None:
+        video, cameras = small_run / "video.mp4", small_run / "cameras.json"
+        assert "video.mp4 is a video: give --poses FILE" in self.start(refused, video)
+        assert "none.json" in self.start(refused, video, "--poses", refused.folder / "none.json")
+        (refused.folder / "few.json").write_text(transforms(IDENTITY, IDENTITY))
+        error = self.start(refused, video, "--poses", refused.folder / "few.json")
+        assert "few.json holds 2 cameras, but" in error
+        assert "expected a video, but it cannot be read" in self.start(
+            refused, PHOTO.parent.parent / "LICENSES.md", "--poses", cameras
+        )
+
+    def test_posed_pictures_that_are_missing(self, refused: Refused) -> None:
+        content = json.dumps({"frames": [{"transform_matrix": IDENTITY, "file_path": "images/1.png"}]})
+        (refused.folder / "scene").mkdir()
+        (refused.folder / "scene" / "transforms.json").write_text(content)
+        assert "frame 0: there is no picture" in self.start(refused, refused.folder / "scene")
 
 
 class TestOptions:

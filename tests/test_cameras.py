@@ -107,3 +107,10 @@ def test_world_rays_meet_the_unprojected_points() -> None:
     points = cameras.centers[:, None, None] + 3.0 * cameras.world_rays()
     torch.testing.assert_close(points, cameras.unproject(torch.full((2, 12, 20), 3.0)))
     assert (cameras.pixel_rays()[..., 2] == 1).all()
+
+
+def test_cameras_lie_in_memory_the_same_way_however_they_were_made():
+    """Else a run that goes on with cameras from a file rounds otherwise than one that was not interrupted."""
+    inverted = Cameras.from_fov(torch.eye(4).repeat(2, 1, 1), 60, 8, 6)
+    assert inverted.world_to_cam.is_contiguous()
+    assert inverted[[1]].resized(4, 3).intrinsics.is_contiguous()

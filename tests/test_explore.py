@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from splatmem.begin import begin_memory
 from splatmem.cameras import Cameras
-from splatmem.explore import ExploreSettings, begin_memory, explore, fit_layout, imagine
+from splatmem.explore import ExploreSettings, explore, fit_layout, imagine
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
 from splatmem.inpaint.protocol import keep_known
 from splatmem.planner import PlanSettings, candidate_frames, plan_window
@@ -79,7 +80,7 @@ def test_time_is_booked_by_stage(explored):
 
 
 def test_layout_of_a_room_finds_its_walls(explored, room_turn):
-    layout = fit_layout(explored[0].first_only(), room_turn)
+    layout = fit_layout(explored[0].as_given(), room_turn)
     assert layout.high[2] == pytest.approx(3.5, rel=0.05)
     # The first view sees little of floor and ceiling: their distance is known roughly.
     assert layout.high[1] == pytest.approx(1.4, rel=0.35)
@@ -87,7 +88,7 @@ def test_layout_of_a_room_finds_its_walls(explored, room_turn):
 
 
 def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
-    memory = explored[0].first_only()
+    memory = explored[0].as_given()
     cameras = room_turn[[2, 3, 4]]
     reading = memory.read(cameras)
     surroundings = imagine(memory, room_turn)

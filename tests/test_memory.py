@@ -4,7 +4,9 @@ import pytest
 import torch
 from splatmem.cameras import Cameras
 from splatmem.evaluate.metrics import psnr
+from splatmem.gaussians import Gaussians
 from splatmem.memory import SpatialMemory
+from splatmem.render.rasterize import Rendering
 from splatmem.session import load_session, previous_snapshot, save_session
 
 from textured_room import room, turn
@@ -137,3 +139,41 @@ def test_room_is_closed():
     assert torch.isfinite(reading.depth).all()
     assert reading.position.abs().amax(-1).sub(1).abs().max() < 1e-4
     assert math.isclose(reading.direction.norm(dim=-1).mean().item(), 1, rel_tol=1e-4)
+
+
+class TestDevices:
+    """The device ``meta`` stands for a GPU: it holds no numbers, but mixing it with main memory is an error."""
+
+    @staticmethod
+    def drawn_on(device: str):
+        """A rasterizer that insists on where its inputs lie, and draws grey there."""
+
+        def rasterize(gaussians, cameras, *, extra=None):
+            for tensor in (gaussians.means, gaussians.sh, cameras.world_to_cam, cameras.intrinsics, extra):
+                assert tensor is None or tensor.device.type == device
+            size, like = (len(cameras), cameras.height, cameras.width), gaussians.sh.sum() + gaussians.opacity_logits.sum()
+            channels = 0 if extra is None else extra.shape[-1]
+            return Rendering(
+                *(like + torch.zeros(*size, *more, device=device) for more in ((3,), (), ())),
+                None if extra is None else torch.zeros(*size, channels, device=device),
+            )
+
+        return rasterize
+
+    def test_gaussians_lie_on_the_device_and_pictures_in_main_memory(self, monkeypatch, room_turn, room_frames):
+        monkeypatch.setattr("splatmem.refine.rasterize", self.drawn_on("meta"))
+        rgb, depth = room_frames
+        memory = SpatialMemory(Gaussians.empty("meta"))
+        memory.write(rgb[0], depth[0], room_turn[0], torch.ones_like(depth[0], dtype=torch.bool))
+        memory.refine(2)
+        assert memory.device.type == memory.gaussians.means.device.type == "meta"
+        assert len(memory.gaussians) > 1000
+        view = memory.views[0]
+        assert {t.device.type for t in (view.rgb, view.depth, view.written, view.camera.world_to_cam)} == {"cpu"}
+
+    def test_a_reading_is_drawn_on_the_device(self, monkeypatch, memory, room_turn):
+        moved = memory.to("meta")
+        assert memory.device.type == "cpu"
+        monkeypatch.setattr("splatmem.memory.rasterize", self.drawn_on("meta"))
+        with pytest.raises(NotImplementedError, match="meta"):  # where it is brought back, which only a real device can
+            moved.read(room_turn[0])

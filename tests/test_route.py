@@ -79,4 +79,4 @@ class TestFiles:
         assert len(made.notes) == 2
         blocked = int((~memory.is_free(made.cameras.centers)).sum())
         assert 4 <= blocked <= 6
-        assert made.notes[1] == f"{blocked} of the 9 cameras lie inside or behind what the photo shows to be solid"
+        assert made.notes[1] == f"{blocked} of the 9 cameras lie inside or behind what is seen to be solid"

@@ -35,6 +35,7 @@ class RoomDepth:
     """A depth estimator that knows the room as the first camera of a turn sees it."""
 
     name = "room"
+    estimates_fov = False
 
     def __init__(self, camera: Cameras) -> None:
         self.camera = camera

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -28,6 +29,13 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
+    DPTImageProcessorPil,
+    PromptDepthAnythingConfig,
+    PromptDepthAnythingForDepthEstimation,
+    PromptDepthAnythingImageProcessorPil,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -36,6 +44,7 @@ from transformers import (
 )
 
 TEXT_WIDTH = 8
+SQUARE = {"height": 28, "width": 28}
 
 
 def clip_tokenizer() -> CLIPTokenizer:
@@ -141,4 +150,30 @@ def flux_fill(folder: Path) -> Path:
         scheduler=FlowMatchEulerDiscreteScheduler(), vae=picture_vae(), text_encoder=clip_text(), tokenizer=clip_tokenizer(),
         text_encoder_2=T5EncoderModel(text).eval(), tokenizer_2=t5_tokenizer(), transformer=transformer,
     ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def dinov2_neck() -> dict[str, Any]:
+    """The common part of the Depth Anything models."""
+    backbone = Dinov2Config(
+        image_size=28, patch_size=14, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    return {
+        "backbone_config": backbone, "patch_size": 14, "reassemble_hidden_size": 16, "neck_hidden_sizes": [4, 4, 8, 8],
+        "fusion_hidden_size": 8, "head_hidden_size": 8,
+    }  # fmt: skip
+
+
+def depth_anything(folder: Path, **options: object) -> Path:
+    """Depth Anything: disparity, or metres with ``depth_estimation_type="metric"``."""
+    DepthAnythingForDepthEstimation(DepthAnythingConfig(**dinov2_neck(), **options)).save_pretrained(folder)
+    DPTImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
+    return folder
+
+
+def prompt_depth_anything(folder: Path) -> Path:
+    PromptDepthAnythingForDepthEstimation(PromptDepthAnythingConfig(**dinov2_neck())).save_pretrained(folder)
+    processor = PromptDepthAnythingImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14)
+    processor.save_pretrained(folder)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from splatmem.config import HardwareConfig
 from splatmem.depth.protocol import DepthCompleter, DepthEstimator, DepthPrediction, completed_depth
 
 __all__ = ["DepthCompleter", "DepthEstimator", "DepthPrediction", "completed_depth", "load_depth_estimator"]
@@ -9,12 +10,15 @@ __all__ = ["DepthCompleter", "DepthEstimator", "DepthPrediction", "completed_dep
 EMBEDDED_FOLDER = "models/depth-small"
 
 
-def load_depth_estimator(model: str = "embedded", *, device: str = "cpu") -> DepthEstimator:
+def load_depth_estimator(
+    model: str = "embedded", *, device: str = "cpu", hardware: HardwareConfig | None = None
+) -> DepthEstimator:
     """Loads a depth estimator.
 
     Args:
         model: ``embedded``, a local folder, or a hub id, of any model that transformers' ``AutoModelForDepthEstimation`` reads.
         device: where it runs.
+        hardware: with any offloading it waits in main memory between its uses.
 
     Raises:
         FileNotFoundError: the embedded weights are missing.
@@ -24,10 +28,15 @@ def load_depth_estimator(model: str = "embedded", *, device: str = "cpu") -> Dep
     from splatmem.depth.huggingface import HuggingFaceDepth, Output
     from splatmem.depth.prompted import PromptedDepth
 
+    offload = hardware is not None and hardware.offload != "none"
+
+    def load(source: str) -> HuggingFaceDepth:
+        return HuggingFaceDepth.from_pretrained(source, device=device, offload=offload)
+
     embedded = str(assets.path(EMBEDDED_FOLDER))
     if model == "embedded":
-        return HuggingFaceDepth.from_pretrained(embedded, device=device)
-    estimator = HuggingFaceDepth.from_pretrained(model, device=device)
+        return load(embedded)
+    estimator = load(model)
     if estimator.output is Output.PROMPTED:
-        return PromptedDepth(estimator, HuggingFaceDepth.from_pretrained(embedded, device=device))
+        return PromptedDepth(estimator, load(embedded))
     return estimator

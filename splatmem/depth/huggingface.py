@@ -60,14 +60,22 @@ class HuggingFaceDepth:
         """
         self.output = output_of(model.config)
         self.model, self.processor, self.name = model.eval(), processor, name
+        self.estimates_fov = self.output is Output.INVERSE_PER_WIDTH
+        self._hook: Any = None
 
     @staticmethod
-    def from_pretrained(source: str, *, device: str = "cpu") -> HuggingFaceDepth:
+    def from_pretrained(source: str, *, device: str = "cpu", offload: bool = False) -> HuggingFaceDepth:
         """Loads a local folder or a hub id; safetensors only, no remote code.
+
+        Args:
+            source: the folder or the id.
+            device: where it runs.
+            offload: whether it waits in main memory between its uses.
 
         Raises:
             ValueError: it cannot be loaded, or is no model that estimates the depth of pictures.
         """
+        from accelerate import cpu_offload_with_hook
         from transformers import AutoModelForDepthEstimation
 
         import splatmem.depth.small  # noqa: F401  (registers the embedded architecture)
@@ -78,8 +86,11 @@ class HuggingFaceDepth:
                 folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
             )
             # Convolutions are faster with the channels last, depthwise ones by half.
-            model = model.to(device, memory_format=torch.channels_last)
-            return HuggingFaceDepth(model, processor, Path(source).name)
+            model = model.to("cpu" if offload else device, memory_format=torch.channels_last)
+            model, hook = cpu_offload_with_hook(model, device) if offload else (model, None)
+            estimator = HuggingFaceDepth(model, processor, Path(source).name)
+            estimator._hook = hook
+            return estimator
 
         return load_model(source, "depth model", load)
 
@@ -87,11 +98,6 @@ class HuggingFaceDepth:
     def metric(self) -> bool:
         """Whether depth comes in metres; Depth Pro only if a field of view is estimated or given."""
         return self.output not in (Output.DISPARITY, Output.PROMPTED)
-
-    @property
-    def estimates_fov(self) -> bool:
-        """Whether the model tells the field of view too."""
-        return self.output is Output.INVERSE_PER_WIDTH
 
     @torch.no_grad()
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
@@ -164,6 +170,8 @@ class HuggingFaceDepth:
         inputs = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last").to(self.model.device)
         outputs = self.model(**inputs, **{name: value.to(self.model.device) for name, value in more.items()})
         raw = outputs.predicted_depth.float().cpu()
+        if self._hook is not None:
+            self._hook.offload()
         return _without_zoe_padding(raw, size) if _is_zoe_padded(self.processor) else _resized(raw, size), outputs
 
 

@@ -28,6 +28,8 @@ class DepthEstimator(Protocol):
     """Estimates z-depth of pictures, each on its own."""
 
     name: str
+    estimates_fov: bool
+    """Whether its predictions tell a field of view."""
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         """Depth at the pictures' size.

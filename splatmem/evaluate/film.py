@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.begin import begin_memory
 from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.agreement import agree
 from splatmem.evaluate.scenes import Scene
-from splatmem.explore import ExploreSettings, begin_memory, explore, imagine, references
+from splatmem.explore import ExploreSettings, explore, imagine, references
 from splatmem.film import BATCH, shown
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
@@ -66,6 +67,7 @@ class ScaledToTruth:
     """
 
     name = "scaled to the truth"
+    estimates_fov = False
 
     def __init__(self, estimate: DepthEstimator, scene: Scene) -> None:
         self.estimate, self.scene = estimate, scene
@@ -81,6 +83,7 @@ class TrueDepth:
     """The photo's true depth; where none was measured, the estimate in agreement with it."""
 
     name = "the truth"
+    estimates_fov = False
 
     def __init__(self, estimate: DepthEstimator, scene: Scene) -> None:
         self.estimate, self.scene = estimate, scene

@@ -74,7 +74,7 @@ def floater_fraction(film: Film, path: Cameras) -> float:
     """
     if film.memory is None:
         return math.nan
-    photo = film.memory.first_only()
+    photo = film.memory.as_given()
     hanging = shown = 0
     for index in range(len(path)):
         alone = photo.read(path[index])

@@ -41,7 +41,7 @@ def load_methods(names: Sequence[str], config: Config, device: str) -> dict[str,
     """
     loaded: dict[str, tuple[MakeFilm, VideoInpainter]] = {}
     if MODEL in names or ABLATION in names:
-        model = load_inpainter(config.inpainter.model, device=device, steps=config.inpainter.steps)
+        model = load_inpainter(config.inpainter, device=device, hardware=config.hardware)
         loaded = {MODEL: (film_with_memory, model), ABLATION: (film_without_memory, model)}
     for name in FILLERS:
         if name in names:

@@ -105,7 +105,7 @@ def evaluate(options: EvaluationOptions, announce: Announce = _silent) -> dict[s
         load_scene(folder, frames=options.frames, size=options.size)  # all of them before the first long run
     announce("loading the models", 0.0)
     methods = load_methods(options.methods, config, device)
-    estimate_depth = load_depth_estimator(config.depth.model, device=device)
+    estimate_depth = load_depth_estimator(config.depth.model, device=device, hardware=config.hardware)
     with staged_directory(options.out, overwrite=options.overwrite) as staged:
         results: dict[str, SceneResult] = {}
         for number, (name, folder) in enumerate(folders.items()):

@@ -6,7 +6,6 @@ A scene is a folder in nerfstudio's convention: ``transforms.json`` with a ``fil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.conventions import relative_to
 from splatmem.io.photo import load_photo
+from splatmem.io.posed import picture_size, read_transforms_index, require_shape, spread, transforms_cameras, transforms_picture
 from splatmem.io.text import is_number
-from splatmem.io.transforms_json import parse_json, parse_transforms
 
 METRES_PER_STEP = 0.001
 SMALLEST_SIDE = 32
-SAME_SHAPE = 0.02  # two pictures whose aspect ratios differ by less than this show the same view
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 STILL = 1e-4  # cameras that lie closer together than this, in the cameras' unit, turn on the spot
 
 
@@ -90,15 +87,16 @@ def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int]
     chosen = spread(len(content["frames"]), frames)
     content["frames"] = [content["frames"][i] for i in chosen]
     named = [(entry, f"{file}: frame {i}") for i, entry in zip(chosen, content["frames"], strict=True)]
-    pictures = [_picture_file(folder, entry, where) for entry, where in named]
+    pictures = [transforms_picture(folder, entry, where) for entry, where in named]
     depths = [_depth_file(folder, entry, where) for entry, where in named]
-    own = _picture_size(pictures[0])
+    own = picture_size(pictures[0])
     for picture in pictures:
-        _require_shape(picture, _picture_size(picture), own, pictures[0])
+        require_shape(picture, picture_size(picture), own, pictures[0])
     width, height = size or own
     if min(width, height) < SMALLEST_SIDE:
         raise ValueError(f"{folder.name}: a film's sides have at least {SMALLEST_SIDE} pixels, got {width}x{height}")
-    path = _read_path(content, pictures, own, (width, height), file)
+    cameras = transforms_cameras(content, pictures, (width, height), file)
+    path = relative_to(cameras, cameras[0])
     shown, unit = _compared_size(own, (width, height)), _depth_unit(content, file)
     depth = torch.stack([_read_depth(d, p, unit, shown) for d, p in zip(depths, pictures, strict=True)])
     rgb = torch.stack([load_photo(picture, *shown).rgb for picture in pictures])
@@ -113,49 +111,13 @@ def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int]
     )
 
 
-def spread(count: int, wanted: int | None) -> list[int]:
-    """``wanted`` numbers of 0..count-1, evenly spread, with the first and the last; all where fewer are there."""
-    if wanted is None or wanted >= count:
-        return list(range(count))
-    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
-
-
 def _read_index(file: Path) -> dict[str, Any]:
     """The content of transforms.json, with frames."""
     if not file.is_file():
         raise ValueError(
             f"{file.parent} is no scene: expected a folder with transforms.json (nerfstudio's convention) and images"
         )
-    content = parse_json(file)
-    entries = content.get("frames") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or len(entries) < 2 or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{file}: expected 'frames', a list of at least 2 objects")
-    return content
-
-
-def _read_path(
-    content: dict[str, Any], pictures: Sequence[Path], own: tuple[int, int], film: tuple[int, int], file: Path
-) -> Cameras:
-    """The cameras at the film's size, in the world of the first."""
-    entries = []
-    for entry, picture in zip(content["frames"], pictures, strict=True):
-        stated = _stated_size(content, entry, own)
-        _require_shape(picture, own, stated, file)
-        entries.append({**entry, "w": stated[0], "h": stated[1]})
-    index = {**content, "frames": entries}
-    cameras = parse_transforms(index, str(file), width=film[0], height=film[1], fov_x_degrees=None)
-    return relative_to(cameras, cameras[0])
-
-
-def _picture_file(folder: Path, entry: dict[str, Any], where: str) -> Path:
-    name = entry.get("file_path")
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{where}: expected 'file_path', the name of its picture")
-    candidates = [folder / name, *(folder / f"{name}{suffix}" for suffix in PICTURE_SUFFIXES)]
-    found = next((file for file in candidates if file.is_file()), None)
-    if found is None:
-        raise ValueError(f"{where}: there is no picture {folder / name}")
-    return found
+    return read_transforms_index(file, least=2)
 
 
 def _depth_file(folder: Path, entry: dict[str, Any], where: str) -> Path | None:
@@ -167,30 +129,6 @@ def _depth_file(folder: Path, entry: dict[str, Any], where: str) -> Path | None:
             f"{where}: there is no depth map {folder / str(name)}; leave 'depth_file_path' out where none is known"
         )
     return folder / name
-
-
-def _picture_size(file: Path) -> tuple[int, int]:
-    """(width, height) of the upright picture."""
-    try:
-        with Image.open(file) as image:
-            return ImageOps.exif_transpose(image).size if image.getexif() else image.size
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file} cannot be read as a picture: {error}") from error
-
-
-def _stated_size(content: dict[str, Any], entry: dict[str, Any], own: tuple[int, int]) -> tuple[float, float]:
-    """The size that a frame's intrinsics are for: pictures may have been scaled since."""
-    stated = {**content, **entry}
-    sides = [stated.get(key) for key in ("w", "h")]
-    return (sides[0], sides[1]) if all(is_number(side) and side > 0 for side in sides) else own  # type: ignore[return-value]
-
-
-def _require_shape(file: Path, size: Sequence[float], expected: Sequence[float], source: Path) -> None:
-    ratio = size[0] / size[1] * expected[1] / expected[0]
-    if abs(ratio - 1) > SAME_SHAPE:
-        raise ValueError(
-            f"{file} has {size[0]}x{size[1]} pixels: expected the shape of {expected[0]:g}x{expected[1]:g}, as {source} has it"
-        )
 
 
 def _compared_size(own: tuple[int, int], film: tuple[int, int]) -> tuple[int, int]:
@@ -220,7 +158,7 @@ def _read_depth(file: Path | None, picture: Path, unit: float, size: tuple[int, 
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError(f"{file} cannot be read as a depth map: {error}") from error
     height, width = steps.shape
-    _require_shape(file, (width, height), _picture_size(picture), picture)
+    require_shape(file, (width, height), picture_size(picture), picture)
     scale = min(width / size[0], height / size[1])
     column = (np.arange(size[0]) + 0.5) * scale + (width - scale * size[0]) / 2
     row = (np.arange(size[1]) + 0.5) * scale + (height - scale * size[1]) / 2

@@ -48,12 +48,14 @@ def within_memory(
     pixels: Callable[[Budget], int],
     device: str,
     generator: torch.Generator,
+    pixels_setting: str = "inpainter.max_pixels",
 ) -> tuple[Result, Budget]:
     """Runs ``attempt`` with ever smaller budgets until one fits; returns its result and the budget that did.
 
     Args:
         pixels: how many a frame has under a budget.
         generator: set back before each attempt.
+        pixels_setting: the setting that limits the pixels, for the message.
 
     Raises:
         ValueError: not even the smallest fits; the message says which settings need less.
@@ -74,6 +76,6 @@ def within_memory(
         if following is None:
             raise ValueError(
                 f"{device} has too little memory for {budget.frames} frames of {used} pixels ({reason}); give --low-vram, or "
-                f"--set hardware.offload=sequential, or --set inpainter.max_pixels={used // 2}; --resume goes on with that"
+                f"--set hardware.offload=sequential, or --set {pixels_setting}={used // 2}; --resume goes on with that"
             )
         budget = following

@@ -28,6 +28,7 @@ class ClassicalInpainter:
     window_frames = 1
     continuous = False
     wants_surroundings = False
+    reads_prompt = False
     reference_views = 0
 
     def __init__(self, method: str) -> None:

@@ -28,6 +28,7 @@ class EmbeddedInpainter:
     window_frames = 4
     continuous = False
     wants_surroundings = True
+    reads_prompt = False
     reference_views = 0
 
     def __init__(self, pipeline: RGBDInpaintPipeline, *, steps: int = DEFAULT_STEPS, name: str = "embedded") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,6 +11,27 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.inpaint.surroundings import Surroundings
+
+POOR_TRUST = 0.5  # what is trusted less is given to a model as something to be made anew
+
+
+@dataclass(frozen=True)
+class LatentFrames:
+    """What the memory knows of a window in the latents of an inpainter's own autoencoder, one frame for each latent in time.
+
+    Attributes:
+        features: as the sampler has them, meaningless where not known, ``[g, h, w, f]``.
+        known: cells that have features, ``[g, h, w]``.
+        trust: 0..1, as of ``PartialFrames``, ``[g, h, w]``.
+    """
+
+    features: Float[Tensor, "g h w f"]
+    known: Bool[Tensor, "g h w"]
+    trust: Float[Tensor, "g h w"]
+
+    def missing(self, revising: bool) -> Bool[Tensor, "g h w"]:
+        """Cells that are to be made: without features or, when poor ones are revised too, with poor ones."""
+        return ~self.known | ((self.trust < POOR_TRUST) & revising)
 
 
 @dataclass(frozen=True)
@@ -24,6 +45,7 @@ class PartialFrames:
         trust: 0..1, lower where the memory saw the surface from afar or at a grazing angle, ``[t, h, w]``.
         cameras: one per frame, of the frames' size.
         surroundings: a guess for the unknown, all around, or None.
+        latents: the same for an inpainter that reads latents, or None.
     """
 
     rgb: Float[Tensor, "t h w 3"]
@@ -32,6 +54,7 @@ class PartialFrames:
     trust: Float[Tensor, "t h w"]
     cameras: Cameras
     surroundings: Surroundings | None = None
+    latents: LatentFrames | None = None
 
     def __post_init__(self) -> None:
         size = (len(self.cameras), self.cameras.height, self.cameras.width)
@@ -43,7 +66,7 @@ class PartialFrames:
         return len(self.cameras)
 
     def frames(self, index: slice) -> PartialFrames:
-        """The frames of a slice as a window of their own."""
+        """The frames of a slice as a window of their own, without latents."""
         parts = (
             self.rgb[index],
             self.depth[index],
@@ -76,10 +99,12 @@ class FilledFrames:
     Attributes:
         rgb: 0..1, ``[t, h, w, 3]``; known pixels as they came, bit for bit.
         depth: z-depth, ``[t, h, w]``, or None where the inpainter makes no depth and an estimator must follow.
+        latents: as ``LatentFrames.features``, of an inpainter that was shown latents, ``[g, h, w, f]``, or None.
     """
 
     rgb: Float[Tensor, "t h w 3"]
     depth: Float[Tensor, "t h w"] | None
+    latents: Float[Tensor, "g h w f"] | None = None
 
 
 class VideoInpainter(Protocol):
@@ -90,6 +115,7 @@ class VideoInpainter(Protocol):
         window_frames: how many frames it does jointly; windows may be shorter.
         continuous: whether the frames of a window must follow each other along the path, as a video model expects them to.
         wants_surroundings: whether it starts from a guess of what lies all around.
+        reads_prompt: whether words reach it.
         reference_views: how many pictures of the scene it looks at beside the window.
         notes: sentences for the report about what it could not do as asked.
     """
@@ -98,6 +124,7 @@ class VideoInpainter(Protocol):
     window_frames: int
     continuous: bool
     wants_surroundings: bool
+    reads_prompt: bool
     reference_views: int
     notes: list[str]
 
@@ -116,6 +143,29 @@ class VideoInpainter(Protocol):
             prompt: a description of the scene, for models that read one.
             reference: what the result should look like, for models that take pictures along.
         """
+        ...
+
+
+@runtime_checkable
+class LatentInpainter(Protocol):
+    """An inpainter that can be shown what is known in latents.
+
+    Attributes:
+        reads_latents: whether it is to be.
+    """
+
+    reads_latents: bool
+
+    def latent_cameras(self, cameras: Cameras) -> Cameras:
+        """One camera for each latent in time of a window, with one pixel for each of its cells."""
+        ...
+
+    def latent_frames(self, frames: int) -> list[int]:
+        """The frames of a window, by number, that stand for its latents in time."""
+        ...
+
+    def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
+        """The latents of one picture, on the grid of ``latent_cameras``."""
         ...
 
 

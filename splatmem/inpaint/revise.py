@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 FREE = 2.0  # noise that a cell may have if it is not held at all; above every level, which lie in 0..1
-POOR_TRUST = 0.5  # what is trusted less is given to the model as something to be made anew
 
 
 def allowed_noise(known: Bool[Tensor, "t h w"], trust: Float[Tensor, "t h w"], revise: float) -> Float[Tensor, "t h w"]:
@@ -62,6 +61,19 @@ class HeldLatents:
             known = _noised(scheduler, known, noise, following)
         held = level >= allowed
         return {"latents": torch.where(held, known, tensors["latents"])}
+
+
+class LastLatents:
+    """Such a callback that keeps what the sampler has come to, after another one has had its say."""
+
+    def __init__(self, before: HeldLatents | None) -> None:
+        self.before = before
+        self.latents = torch.zeros(0)
+
+    def __call__(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        changed = tensors if self.before is None else self.before(pipeline, step, timestep, tensors)
+        self.latents = changed["latents"]
+        return changed
 
 
 def _noised(scheduler: Any, latents: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         strength: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
-        """Fills one window at the size that it is given; colours in 0..1, z-depth in any unit.
+        """Fills one window at the size that it is given, on the model's device; colours in 0..1, z-depth in any unit.
 
         Args:
             covered: where the proposal is a copy of something that was seen.
@@ -98,14 +98,17 @@ class RGBDInpaintPipeline(DiffusionPipeline):
             return torch.cat([rgb.permute(0, 3, 1, 2) * 2 - 1, encode_depth(depth, scale)[:, None]], dim=1)[None]
 
         partial = torch.where(known[:, None], encode(partial_rgb, partial_depth)[0].nan_to_num(), 0.0)[None]
-        filled = self.sample(
+        shown = (
             encode(proposal_rgb, proposal_depth),
             partial,
             support_of(known, covered)[None],
             geometry.permute(0, 3, 1, 2)[None],
+        )
+        filled = self.sample(
+            *(tensor.to(self.device) for tensor in shown),
             steps=num_inference_steps,
             strength=strength,
             generator=generator,
-        )[0]
+        )[0].to(proposal_rgb.device)
         rgb = (filled[:, :3] * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
         return rgb, decode_depth(filled[:, 3], scale)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.cameras import Cameras
+
 
 @dataclass(frozen=True)
 class WorkingSize:
@@ -37,8 +39,9 @@ class WorkingSize:
         content = (height, width)
         if scale != 1.0:
             # A frame that is scaled anyway is scaled onto multiples, so that nothing needs to be padded.
-            round_down = math.floor if scale < 1 else math.ceil
-            content = tuple(max(multiple, round_down(side * scale / multiple) * multiple) for side in content)
+            at_most = scale < 1 or min_pixels == max_pixels
+            rounded = math.floor if at_most else math.ceil
+            content = tuple(max(multiple, rounded(side * scale / multiple) * multiple) for side in content)
         padded = tuple(math.ceil(side / multiple) * multiple for side in content)
         return WorkingSize((height, width), (content[0], content[1]), (padded[0], padded[1]))
 
@@ -73,6 +76,23 @@ class WorkingSize:
             pictures = F.interpolate(pictures, size=self.frame, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
         return pictures.permute(0, 2, 3, 1)
 
+    def cell_cameras(self, cameras: Cameras, cell: int) -> Cameras:
+        """The cameras of frames with one pixel for each cell of ``cell`` working pixels a side, the padding included."""
+        (rows, columns), (height, width) = self.content, self.padded
+        content = cameras.resized(columns, rows)
+        scale = content.intrinsics.new_tensor([[1 / cell], [1 / cell], [1.0]])
+        return Cameras(content.world_to_cam, content.intrinsics * scale, width // cell, height // cell)
+
     @property
     def _padding(self) -> tuple[int, int, int, int]:
         return (0, self.padded[1] - self.content[1], 0, self.padded[0] - self.content[0])
+
+
+def whole_cells(mask: Bool[Tensor, "g h w"], cell: int) -> Bool[Tensor, "g H W"]:
+    """True where all of a cell of pixels is."""
+    return -F.max_pool2d(-mask[:, None].float(), cell)[:, 0] > 0.5
+
+
+def over_cells(cells: Bool[Tensor, "g H W"], cell: int) -> Bool[Tensor, "g h w"]:
+    """Each cell's value for all of its pixels."""
+    return cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2)

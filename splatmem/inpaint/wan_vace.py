@@ -7,7 +7,6 @@ hole, masks that hold for whole latent time groups, long windows in overlapping 
 from __future__ import annotations
 
 import inspect
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,20 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from splatmem.cameras import Cameras
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint.budget import Budget, within_memory
-from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
+from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.inpaint.pyramid import push_pull
-from splatmem.inpaint.revise import POOR_TRUST, HeldLatents, allowed_in_cells, allowed_noise, prepare_scheduler
-from splatmem.inpaint.sizes import WorkingSize
+from splatmem.inpaint.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.sizes import WorkingSize, whole_cells
+from splatmem.inpaint.time_groups import (
+    PartOfWindow,
+    checked_window,
+    grow_over_groups,
+    overlapping_parts,
+    padded_length,
+)
 from splatmem.models.hardware import place, release
 
 DEFAULT_WINDOW = 81  # frames that the models were trained on
@@ -36,15 +43,18 @@ class WanVACEInpainter:
 
     continuous = True
     wants_surroundings = False
+    reads_prompt = True
 
     def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
         self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
         self.window_frames = checked_window(settings.window_frames or DEFAULT_WINDOW, pipeline.vae_scale_factor_temporal)
         self.reference_views = settings.references
+        self.reads_latents = settings.conditioning == "latents"
         self.budget = Budget(self.window_frames, settings.max_pixels)
         self.notes: list[str] = []
         self._embeddings: tuple[str, dict[str, Tensor]] | None = None
         self._placed = False
+        self._grey = torch.zeros(0)
         pipeline.set_progress_bar_config(disable=True)
 
     @staticmethod
@@ -52,16 +62,16 @@ class WanVACEInpainter:
         folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str, dtype: torch.dtype
     ) -> WanVACEInpainter:
         """Loads a saved pipeline; its autoencoder always computes in float32, as diffusers recommends for this model."""
-        from diffusers import WanVACEPipeline
+        from splatmem.inpaint.vace_pipeline import MemoryVACEPipeline
 
-        pipeline = WanVACEPipeline.from_pretrained(
+        pipeline = MemoryVACEPipeline.from_pretrained(
             folder,
             dtype={"default": dtype, "vae": torch.float32},
             variant=settings.variant,
             use_safetensors=True,
             trust_remote_code=False,
         )
-        return WanVACEInpainter(pipeline, settings, hardware, device, folder.name)
+        return WanVACEInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
 
     def __call__(
         self,
@@ -74,7 +84,7 @@ class WanVACEInpainter:
         pictures = [] if reference is None else [_picture(rgb) for rgb in reference.rgb[: self.reference_views]]
         embeddings = self._prompt_embeddings(prompt)
         before = self.budget
-        rgb, self.budget = within_memory(
+        (rgb, latents), self.budget = within_memory(
             lambda budget: self._fill(partial, pictures, embeddings, generator, budget),
             self.budget,
             lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
@@ -83,7 +93,7 @@ class WanVACEInpainter:
         )
         if self.budget != before:
             self.notes.append(_memory_note(self.budget))
-        return FilledFrames(keep_known(partial, rgb), None)
+        return FilledFrames(keep_known(partial, rgb), None, latents)
 
     def _fill(
         self,
@@ -92,91 +102,137 @@ class WanVACEInpainter:
         embeddings: dict[str, Tensor],
         generator: torch.Generator,
         budget: Budget,
-    ) -> Float[Tensor, "t h w 3"]:
-        """The window in parts; each holds on to the last frames of the part before."""
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"] | None]:
+        """The window in parts; each holds on to the last frames of the part before. With the latents that it was made of, if
+        it was shown latents."""
         size = self._working_size(partial, budget)
         known, rgb = size.shrink_mask(partial.known), size.shrink_rgb(torch.where(partial.known[..., None], partial.rgb, GREY))
         trust = size.shrink_values(partial.trust)
-        made = torch.zeros(0, *rgb.shape[1:])
-        for first, last in overlapping_parts(len(partial), budget.frames, OVERLAP):
+        made, sampled = torch.zeros(0, *rgb.shape[1:]), torch.zeros(0)
+        parts = overlapping_parts(len(partial), budget.frames, OVERLAP)
+        # What a part has made is not in the memory yet: the next one is shown it in pixels. So is a window at another size than
+        # that which its latents were read for, when memory has run out.
+        grid = self._latent_grid(len(partial), size)
+        latents = partial.latents if len(parts) == 1 else None
+        latents = None if latents is None or tuple(latents.known.shape) != grid else latents
+        for first, last in parts:
             again = slice(first, len(made))
             rgb[again], known[again], trust[again] = made[first:], True, 1.0
-            part = self._fill_part(rgb[first:last], known[first:last], trust[first:last], pictures, embeddings, generator)
+            frames = PartOfWindow(rgb[first:last], known[first:last], trust[first:last], latents)
+            part, sampled = self._fill_part(frames, pictures, embeddings, generator)
             made = torch.cat([made, part[len(made) - first :]])
-        return size.enlarge_rgb(made)
+        return size.enlarge_rgb(made), None if latents is None else sampled
 
     def _fill_part(
         self,
-        rgb: Float[Tensor, "t h w 3"],
-        known: Bool[Tensor, "t h w"],
-        trust: Float[Tensor, "t h w"],
+        part: PartOfWindow,
         pictures: list[Image.Image],
         embeddings: dict[str, Tensor],
         generator: torch.Generator,
-    ) -> Float[Tensor, "t h w 3"]:
-        """One run of the pipeline, on frames of a size that it takes."""
-        frames, group = len(rgb), self.pipeline.vae_scale_factor_temporal
-        longer = padded_length(frames, group) - frames
-        rgb, known, trust = (torch.cat([x, x[-1:].expand(longer, *x.shape[1:])]) for x in (rgb, known, trust))
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"]]:
+        """One run of the pipeline, on frames of a size that it takes; the frames and their latents."""
+        frames, group = len(part.rgb), self.pipeline.vae_scale_factor_temporal
+        part = part.lengthened(padded_length(frames, group))
         # The pipeline's masks come out too short where there are more pictures than latents in time.
-        pictures = pictures[: (len(rgb) - 1) // group + 1]
+        pictures = pictures[: (len(part.rgb) - 1) // group + 1]
         revising = self.settings.revise > 0
-        wanted = ~known | (trust < POOR_TRUST) if revising else ~known
-        wanted = grow_over_groups(wanted, group)
+        wanted = part.wanted(revising, group, self.pipeline.vae_scale_factor_spatial)
         # What is only poor keeps its colours under the mask: it is to be revised, not invented.
-        seen = known & ~grow_over_groups(~known, group)
-        video = torch.where(seen[..., None], rgb, GREY)
-        options: dict[str, Any] = {}
-        if revising:
-            options["callback_on_step_end"] = self._held_latents(rgb, known, trust, len(pictures), generator)
+        seen = part.known & ~grow_over_groups(~part.known, group)
+        video = torch.where(seen[..., None], part.rgb, GREY)
+        self.pipeline.conditioning = None if part.latents is None else self.conditioning(part.latents, wanted, seen)
+        last = LastLatents(self._held_latents(part, len(pictures), generator) if revising else None)
         result = self.pipeline(
             video=video.permute(0, 3, 1, 2)[None],
             mask=wanted[None, :, None].float().expand(-1, -1, 3, -1, -1),
             reference_images=pictures or None,
-            height=rgb.shape[1],
-            width=rgb.shape[2],
-            num_frames=len(rgb),
+            height=video.shape[1],
+            width=video.shape[2],
+            num_frames=len(video),
             generator=generator,
             output_type="pt",
             **embeddings,
+            callback_on_step_end=last,
             **self._sampling_options(),
-            **options,
         )
-        return result.frames[0][:frames].permute(0, 2, 3, 1).float().cpu()
+        latents = last.latents[0, :, len(pictures) :].permute(1, 2, 3, 0).float().cpu()
+        return result.frames[0][:frames].permute(0, 2, 3, 1).float().cpu(), latents
 
     def _sampling_options(self) -> dict[str, Any]:
         options = {"num_inference_steps": self.settings.steps, "guidance_scale": self.settings.guidance}
         return {name: value for name, value in options.items() if value is not None}
 
     @torch.no_grad()
-    def _held_latents(
-        self,
-        rgb: Float[Tensor, "t h w 3"],
-        known: Bool[Tensor, "t h w"],
-        trust: Float[Tensor, "t h w"],
-        references: int,
-        generator: torch.Generator,
-    ) -> HeldLatents:
+    def _held_latents(self, part: PartOfWindow, references: int, generator: torch.Generator) -> HeldLatents:
         """What is known, in latents, and how much noise each of them may have; those of the references are left alone."""
-        vae, group, cell = (
-            self.pipeline.vae,
-            self.pipeline.vae_scale_factor_temporal,
-            self.pipeline.vae_scale_factor_spatial,
-        )
+        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
         prepare_scheduler(self.pipeline.scheduler, self._steps)
-        # Smooth in the holes, not grey: a latent mixes the colours of its neighbourhood.
-        whole = push_pull(rgb.permute(0, 3, 1, 2), known[:, None].float())
-        video = (2 * whole - 1).permute(1, 0, 2, 3)[None].to(self.pipeline._execution_device, vae.dtype)
+        allowed = allowed_in_cells(allowed_noise(part.known, part.trust, self.settings.revise), cell, group)
+        if part.latents is not None:
+            latents = part.latents.features.permute(3, 0, 1, 2)[None]
+            allowed = torch.where(part.latents.known, allowed, FREE)
+        else:
+            # Smooth in the holes, not grey: a latent mixes the colours of its neighbourhood.
+            latents = self._encoded(push_pull(part.rgb.permute(0, 3, 1, 2), part.known[:, None].float()))
+        allowed = torch.cat([allowed.new_full((references, *allowed.shape[1:]), FREE), allowed])[None, None]
+        latents = torch.cat([latents.new_zeros(*latents.shape[:2], references, *latents.shape[3:]), latents], dim=2)
+        return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed)
+
+    def conditioning(
+        self, latents: LatentFrames, wanted: Bool[Tensor, "t h w"], seen: Bool[Tensor, "t h w"]
+    ) -> Float[Tensor, "1 c g h w"]:
+        """What the pipeline would encode of the window, out of the memory: known cells in the half that is kept, or, where all
+        of a cell is to be revised, in the half that is changed; grey elsewhere."""
+        cell, starts = (
+            self.pipeline.vae_scale_factor_spatial,
+            [0, *range(1, len(wanted), self.pipeline.vae_scale_factor_temporal)],
+        )
+        changed = whole_cells(wanted[starts], cell)
+        revised = changed & whole_cells(seen[starts], cell)
+        known = latents.features.permute(3, 0, 1, 2)[None]
+        grey = self._grey_latents((known.shape[2], known.shape[3], known.shape[4]))
+        halves = [torch.where(latents.known & where, known, grey) for where in (~changed, revised)]
+        return torch.cat(halves, dim=1)
+
+    def latent_cameras(self, cameras: Cameras) -> Cameras:
+        """As ``LatentInpainter`` has it."""
+        size = self._working_size_of(cameras.height, cameras.width, self.budget)
+        return size.cell_cameras(cameras[self.latent_frames(len(cameras))], self.pipeline.vae_scale_factor_spatial)
+
+    def latent_frames(self, frames: int) -> list[int]:
+        """As ``LatentInpainter`` has it: the middle of each time group, the window's padding included."""
+        group = self.pipeline.vae_scale_factor_temporal
+        starts = range(1, padded_length(frames, group), group)
+        return [0, *(min(start + (group - 1) // 2, frames - 1) for start in starts)]
+
+    def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
+        """As ``LatentInpainter`` has it."""
+        if not self._placed:  # the rest of the model is brought to the device later
+            self.pipeline.vae.to(self.device)
+        size = self._working_size_of(rgb.shape[0], rgb.shape[1], self.budget)
+        return self._encoded(size.shrink_rgb(rgb[None]).permute(0, 3, 1, 2))[0, :, 0].permute(1, 2, 0)
+
+    @torch.no_grad()
+    def _encoded(self, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "1 f g h w"]:
+        """The latents of a video, as the sampler has them."""
+        vae = self.pipeline.vae
+        device = self.pipeline._execution_device if self._placed else torch.device(self.device)
+        video = (2 * frames - 1).permute(1, 0, 2, 3)[None].to(device, vae.dtype)
         latents = vae.encode(video).latent_dist.mode().float().cpu()
         mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
-        latents = (latents - mean) / std
-        allowed = allowed_in_cells(allowed_noise(known, trust, self.settings.revise), cell, group)[None, None]
-        if references:
-            ahead = (1, 1, references, *allowed.shape[-2:])
-            latents = torch.cat([torch.zeros_like(latents[:, :, :1]).expand(-1, -1, references, -1, -1), latents], dim=2)
-            allowed = torch.cat([torch.full(ahead, torch.inf), allowed], dim=2)
-        noise = torch.randn(latents.shape, generator=generator)
-        return HeldLatents(latents, noise, allowed)
+        return (latents - mean) / std
+
+    def _latent_grid(self, frames: int, size: WorkingSize) -> tuple[int, int, int]:
+        """Latents in time, down and across that a window has."""
+        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
+        return (padded_length(frames, group) - 1) // group + 1, size.padded[0] // cell, size.padded[1] // cell
+
+    def _grey_latents(self, shape: tuple[int, int, int]) -> Float[Tensor, "1 f g h w"]:
+        """The latents of a grey video; of a longer one the first are the same, so the longest is kept."""
+        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
+        if self._grey.ndim != 5 or tuple(self._grey.shape[3:]) != shape[1:] or self._grey.shape[2] < shape[0]:
+            self._grey = self._encoded(torch.full(((shape[0] - 1) * group + 1, 3, shape[1] * cell, shape[2] * cell), GREY))
+        return self._grey[:, :, : shape[0]]
 
     @property
     def _steps(self) -> int:
@@ -184,9 +240,12 @@ class WanVACEInpainter:
         return self.settings.steps or default
 
     def _working_size(self, partial: PartialFrames, budget: Budget) -> WorkingSize:
+        height, width = partial.known.shape[1:]
+        return self._working_size_of(height, width, budget)
+
+    def _working_size_of(self, height: int, width: int, budget: Budget) -> WorkingSize:
         transformer = self.pipeline.transformer or self.pipeline.transformer_2
         multiple = self.pipeline.vae_scale_factor_spatial * transformer.config.patch_size[1]
-        height, width = partial.known.shape[1:]
         return WorkingSize.of(height, width, multiple, min_pixels=self.settings.min_pixels, max_pixels=budget.pixels)
 
     @torch.no_grad()
@@ -217,53 +276,6 @@ class WanVACEInpainter:
         self._placed = True
         self._embeddings = (prompt, embeddings)
         return embeddings
-
-
-def checked_window(frames: int, group: int) -> int:
-    """``frames``; raises ``ValueError`` if they do not fill whole latent time groups."""
-    if frames < 1 or (frames - 1) % group:
-        below = max(1, (frames - 1) // group * group + 1)
-        raise ValueError(
-            f"inpainter.window_frames must be {group}k + 1 for this model, got {frames}: take {below} or {below + group}"
-        )
-    return frames
-
-
-def padded_length(frames: int, group: int) -> int:
-    """The next length that fills whole latent time groups: the first frame, and ``group`` for each further latent."""
-    return -(-(frames - 1) // group) * group + 1
-
-
-def overlapping_parts(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]:
-    """First and one past the last frame of parts of at most ``longest`` that share ``overlap`` with the one before."""
-    if frames <= longest:
-        return [(0, frames)]
-    overlap = min(overlap, longest - 1)
-    firsts = range(0, frames - overlap, longest - overlap)
-    return [(first, min(first + longest, frames)) for first in firsts]
-
-
-def sampled_frames(frames: int, group: int) -> list[int]:
-    """The frame from which the pipeline takes each latent's mask: nearest over time, so early latents get a later one's."""
-    latents = (frames + group - 1) // group
-    index = torch.arange(frames, dtype=torch.float32)[None, None]
-    return torch.nn.functional.interpolate(index, size=latents, mode="nearest-exact")[0, 0].long().tolist()
-
-
-def grow_over_groups(wanted: Bool[Tensor, "t h w"], group: int) -> Bool[Tensor, "t h w"]:
-    """A mask that is the same in all frames of a latent time group, and wherever the pipeline looks for a latent's mask covers
-    what is wanted in that latent's own frames.
-
-    Latent 0 holds frame 0, latent ``i`` the ``group`` frames from ``group (i - 1) + 1`` on.
-    """
-    starts = [0, *range(1, len(wanted), group), len(wanted)]
-    spans = [slice(a, b) for a, b in pairwise(starts)]
-    unions = torch.stack([wanted[span].any(0) for span in spans])
-    grown = unions.clone()
-    for latent, frame in enumerate(sampled_frames(len(wanted), group)):
-        owner = 0 if frame == 0 else (frame - 1) // group + 1
-        grown[owner] |= unions[latent]
-    return torch.cat([grown[i : i + 1].expand(span.stop - span.start, -1, -1) for i, span in enumerate(spans)])
 
 
 def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:

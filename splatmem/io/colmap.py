@@ -87,6 +87,12 @@ def load_colmap(
     return lens_cameras(posed.world_to_cam, lenses, width, height, str(images))
 
 
+def colmap_image_names(path: str | Path) -> list[str]:
+    """File names of a model's images, in the order of ``load_colmap``'s cameras."""
+    path = Path(path)
+    return sorted((name for _, _, name in _images(path / "images.txt" if path.is_dir() else path)), key=_natural)
+
+
 def _hint_on_binary(folder: Path) -> str:
     if (folder / "images.bin").is_file():
         return "; this is a binary model: convert it with `colmap model_converter --output_type TXT`"

@@ -84,10 +84,16 @@ def _load(file: Path, width: int, height: int, fov: float, frames: int) -> Camer
     raise ValueError(f"{file}: not a kind of path file that is known; expected {KINDS}")
 
 
+def colmap_model(folder: Path) -> Path | None:
+    """Where in a folder COLMAP's model lies, text or binary; None if it holds none."""
+    places = (folder, folder / "sparse" / "0", folder / "sparse")
+    return next((p for p in places if (p / "images.txt").is_file() or (p / "images.bin").is_file()), None)
+
+
 def _load_folder(folder: Path, width: int, height: int, fov: float) -> Cameras:
-    for inner in (folder, folder / "sparse" / "0", folder / "sparse"):
-        if (inner / "images.txt").is_file() or (inner / "images.bin").is_file():
-            return load_colmap(inner, width=width, height=height, fov_x_degrees=fov)
+    model = colmap_model(folder)
+    if model is not None:
+        return load_colmap(model, width=width, height=height, fov_x_degrees=fov)
     if (folder / "transforms.json").is_file():
         return load_transforms_json(folder / "transforms.json", width=width, height=height, fov_x_degrees=fov)
     raise ValueError(f"{folder}: the folder holds no path; expected COLMAP's images.txt or a transforms.json in it")

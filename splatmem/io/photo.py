@@ -57,10 +57,15 @@ def load_photo(path: str | Path, width: int, height: int) -> Photo:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         picture, exif = _read(path)
     upright_size = picture.size
-    cropped = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     focal = _focal_in_diagonals(exif, picture.size)
-    rgb = torch.from_numpy(np.array(cropped)).float() / 255
+    rgb = photo_of(picture, width, height)
     return Photo(path.name, rgb, None if focal is None else _field_of_view(focal, upright_size, width / height), upright_size)
+
+
+def photo_of(picture: Image.Image, width: int, height: int) -> Float[Tensor, "h w 3"]:
+    """The middle of an RGB picture at a size, as ``load_photo`` cuts it out."""
+    cropped = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(cropped)).float() / 255
 
 
 def _read(path: Path) -> tuple[Image.Image, Image.Exif]:

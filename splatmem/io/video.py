@@ -17,6 +17,8 @@ from torch import Tensor
 
 from splatmem.io.atomic import atomic_path
 
+SMALLEST_TREE = 72  # pixels; on smaller sides x264's macroblock tree looks beyond the picture: other bytes in every run
+
 
 class VideoWriter:
     """Writes frames one by one, as a context manager; the file appears whole when the block ends without an error.
@@ -53,6 +55,8 @@ class VideoWriter:
         width, height = self.size
         # One thread: the same frames give the same bytes on any machine.
         options = {"crf": str(self.crf), "preset": "medium", "threads": "1"}
+        if min(width, height) < SMALLEST_TREE:
+            options["x264-params"] = "mbtree=0"
         stream = self._container.add_stream("libx264", rate=self.rate, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,6 +30,11 @@ def choose_device(device: str) -> str:
             f"--device {device}: this PyTorch sees no {device.upper()} device; use --device cpu, or see 'splatmem doctor'"
         )
     return device
+
+
+def drawing_device(device: str) -> str:
+    """Where the memory's Gaussians lie when models run on ``device``: the rasterizer has kernels for CUDA and for the CPU."""
+    return "cuda" if device == "cuda" else "cpu"
 
 
 def weights_dtype(hardware: HardwareConfig, device: str) -> torch.dtype:
@@ -75,6 +82,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
     )
+
+
+@contextmanager
+def explained_out_of_memory(device: str) -> Iterator[None]:
+    """Turns what PyTorch raises when the device's memory is full into a ``ValueError`` that says what needs less."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0]
+        advice = "give --low-vram, or begin anew with a smaller --size"
+        raise ValueError(f"{device} has too little memory ({reason}): {advice}") from error
 
 
 def watch_peak(device: str) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from safetensors import SafetensorError
 
 from splatmem.models.check import problems
-from splatmem.models.locate import download_command, looks_like_hub_id, model_folder
+from splatmem.models.locate import download_command, model_folder
 
 Loaded = TypeVar("Loaded")
 ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
@@ -28,11 +28,7 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
     Raises:
         ValueError: there is no such model, it is not whole, or it cannot be loaded; the message says what to do.
     """
-    folder = model_folder(source, what, variant=variant)
-    wrong = problems(folder)
-    if wrong:
-        again = f"; fetch it again: {download_command(source, variant)}" if looks_like_hub_id(source) else ""
-        raise ValueError(f"the {what} in {folder} is not whole: {'; '.join(wrong)}{again}")
+    folder = whole_folder(source, what, variant=variant)
     try:
         with quiet():
             return load(folder)
@@ -40,6 +36,17 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
         raise ValueError(f"the {what} in {folder} needs a package that is not installed: {error}") from error
     except ERRORS as error:
         raise ValueError(f"no {what} can be loaded from {folder}: {error}") from error
+
+
+def whole_folder(source: str, what: str, *, variant: str | None = None) -> Path:
+    """The folder of a model, with nothing missing in it; see ``load_model``."""
+    folder = model_folder(source, what, variant=variant)
+    wrong = problems(folder)
+    if wrong:
+        local = Path(source).expanduser().is_dir()
+        again = "" if local else f"; fetch it again: {download_command(source, variant)}"
+        raise ValueError(f"the {what} in {folder} is not whole: {'; '.join(wrong)}{again}")
+    return folder
 
 
 @contextmanager

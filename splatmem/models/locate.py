@@ -7,17 +7,16 @@ from pathlib import Path
 KINDS_OF_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # weights, settings and tokenizers; nothing that is run
 
 
-def model_folder(source: str, what: str, *, fetch: bool = True, variant: str | None = None) -> Path:
-    """A local folder as it is; a hub id from the cache, or fetched.
+def model_folder(source: str, what: str, *, variant: str | None = None) -> Path:
+    """A local folder as it is; a hub id as the cache holds it. Nothing is fetched: that is tens of gigabytes at times.
 
     Args:
         source: the folder, or ``owner/name`` on the hub.
         what: the model's part, for messages: ``depth model``, say.
-        fetch: whether a hub id that is not in the cache is fetched.
         variant: of the weights, where a pipeline offers several.
 
     Raises:
-        ValueError: it is neither, and cannot be fetched; the message holds the command that would fetch it.
+        ValueError: it is neither; the message holds the command that would fetch it.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
@@ -27,15 +26,8 @@ def model_folder(source: str, what: str, *, fetch: bool = True, variant: str | N
     cached = cached_folder(source)
     if cached is not None:
         return cached
-    if fetch:
-        try:
-            return download(source, variant)
-        except ValueError as error:
-            reason = f"could not be fetched ({error})"
-    else:
-        reason = "is not to be fetched now"
     raise ValueError(
-        f"the {what} {source!r} is neither a local folder nor in the cache, and {reason}. "
+        f"the {what} {source!r} is neither a local folder nor in the cache. "
         f"With a network, run: {download_command(source, variant)}; without, give a local folder."
     )
 

@@ -12,59 +12,27 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from splatmem.config import HardwareConfig
 from splatmem.depth import load_depth_estimator
 from splatmem.depth.huggingface import FAR_TO_NEAR, HuggingFaceDepth, Output, disparity_to_depth, output_of
 from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
 from torch import Tensor
 from transformers import (
     BeitConfig,
-    DepthAnythingConfig,
-    DepthAnythingForDepthEstimation,
     DepthProConfig,
     DepthProForDepthEstimation,
-    Dinov2Config,
     DPTConfig,
     DPTForDepthEstimation,
     DPTImageProcessorPil,
     GLPNConfig,
     GLPNForDepthEstimation,
     GLPNImageProcessorPil,
-    PromptDepthAnythingConfig,
-    PromptDepthAnythingForDepthEstimation,
-    PromptDepthAnythingImageProcessorPil,
     ZoeDepthConfig,
     ZoeDepthForDepthEstimation,
     ZoeDepthImageProcessorPil,
 )
 
-SQUARE = {"height": 28, "width": 28}
-
-
-def depth_anything(folder: Path, **options: object) -> None:
-    backbone = Dinov2Config(
-        image_size=28, patch_size=14, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2,
-        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
-    )  # fmt: skip
-    config = DepthAnythingConfig(
-        backbone_config=backbone, patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[4, 4, 8, 8],
-        fusion_hidden_size=8, head_hidden_size=8, **options,
-    )  # fmt: skip
-    DepthAnythingForDepthEstimation(config).save_pretrained(folder)
-    DPTImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
-
-
-def prompt_depth_anything(folder: Path) -> None:
-    backbone = Dinov2Config(
-        image_size=28, patch_size=14, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2,
-        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
-    )  # fmt: skip
-    config = PromptDepthAnythingConfig(
-        backbone_config=backbone, patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[4, 4, 8, 8],
-        fusion_hidden_size=8, head_hidden_size=8,
-    )  # fmt: skip
-    PromptDepthAnythingForDepthEstimation(config).save_pretrained(folder)
-    processor = PromptDepthAnythingImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14)
-    processor.save_pretrained(folder)
+from tiny_models import SQUARE, depth_anything, prompt_depth_anything
 
 
 def depth_pro(folder: Path) -> None:
@@ -346,3 +314,26 @@ def test_greyscale_values_reach_the_model_unchanged() -> None:
     model = Watching("glpn", predicted_depth=torch.ones(1, 3, 3))
     HuggingFaceDepth(model, processor, "fake")(torch.full((1, 3, 3, 3), 0.8))
     np.testing.assert_allclose(seen["pixels"], 0.6, atol=1e-6)
+
+
+def test_with_offloading_the_model_waits_in_main_memory_between_its_uses(tmp_path: Path, monkeypatch) -> None:
+    import accelerate
+
+    events: list[str] = []
+
+    def offload_with_hook(model, device):
+        model.register_forward_hook(lambda *_: events.append("run"))
+        events.append(f"{model.device} to {device}")
+        return model, SimpleNamespace(offload=lambda: events.append("back"))
+
+    monkeypatch.setattr(accelerate, "cpu_offload_with_hook", offload_with_hook)
+    depth_anything(tmp_path / "model")
+    estimate = HuggingFaceDepth.from_pretrained(str(tmp_path / "model"), device="cuda", offload=True)
+    estimate(torch.rand(5, 28, 42, 3))
+    assert events == ["cpu to cuda", "run", "back", "run", "back"]
+    # As accelerate itself does it, on a device that is there.
+    monkeypatch.undo()
+    hardware = HardwareConfig(offload="group")
+    offloaded = load_depth_estimator(str(tmp_path / "model"), hardware=hardware)
+    picture = torch.rand(1, 28, 42, 3)
+    assert torch.equal(offloaded(picture).depth, load_depth_estimator(str(tmp_path / "model"))(picture).depth)

@@ -31,6 +31,7 @@ class Base:
     """A coarse estimate: a wall at 2, with sky above."""
 
     name = "base"
+    estimates_fov = False
 
     def __call__(self, images, *, fov_x_degrees=None):
         depth = torch.full(images.shape[:3], 2.0)

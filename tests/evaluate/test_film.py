@@ -1,6 +1,5 @@
 import pytest
 import torch
-from scene_folders import closed_turn
 from splatmem.depth import DepthPrediction
 from splatmem.evaluate.film import ScaledToTruth, TrueDepth, begin, film_with_memory, film_without_memory
 from splatmem.evaluate.metrics import psnr
@@ -9,6 +8,7 @@ from splatmem.explore import ExploreSettings
 from splatmem.inpaint import FilledFrames, PartialFrames
 from splatmem.inpaint.protocol import keep_known
 
+from scene_folders import closed_turn
 from textured_room import room
 
 SETTINGS = ExploreSettings(photo_refine_steps=8, refine_steps=2)

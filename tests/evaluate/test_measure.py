@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from scene_folders import closed_turn
 from splatmem.evaluate.features import PatchFeatures
 from splatmem.evaluate.figures import FIGURES
 from splatmem.evaluate.film import Film
@@ -11,6 +10,7 @@ from splatmem.evaluate.measure import Yardstick, at_size, measure
 from splatmem.evaluate.scenes import Scene, Truth
 from splatmem.memory import SpatialMemory
 
+from scene_folders import closed_turn
 from textured_room import room, turn
 
 FRAMES, WIDTH, HEIGHT = 7, 64, 36
@@ -135,7 +135,7 @@ def test_a_seam_is_measured_by_its_step():
     assert abs(closure_seam(two_sided_memory(0.0))) < 0.01
     # The splats' width spreads a step over some three pixels.
     assert 0.04 < closure_seam(two_sided_memory(0.25)) < 0.25
-    assert closure_seam(two_sided_memory(0.25).first_only()) != closure_seam(two_sided_memory(0.25))
+    assert closure_seam(two_sided_memory(0.25).as_given()) != closure_seam(two_sided_memory(0.25))
 
 
 def test_floaters_are_what_hangs_before_the_photo():

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 from rich.console import Console
-from scene_folders import there_and_back, write_scene
 from splatmem.cli import main
 from splatmem.evaluate.figures import FIGURES
 from splatmem.evaluate.methods import METHODS, parse_methods
 from splatmem.evaluate.run import EvaluationOptions, evaluate
 from splatmem.evaluate.table import tables, verdict
 from splatmem.explore import ExploreSettings
+
+from scene_folders import there_and_back, write_scene
 
 METHOD_FIELDS = {
     "kept_psnr", "kept_psnr_true_depth", "kept_depth_delta1", "made_feature_distance", "made_distribution_distance",

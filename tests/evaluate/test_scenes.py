@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scene_folders import closed_turn, write_scene
 from splatmem.evaluate.scenes import load_scene, spread
 
+from scene_folders import closed_turn, write_scene
 from textured_room import room
 
 

@@ -1,11 +1,13 @@
 """Too little memory: less is tried, then it is said what would fit."""
 
+import functools
+
 import pytest
 import torch
+from diffusers import WanVACEPipeline
 from splatmem.config import InpainterConfig
 from splatmem.inpaint import load_inpainter
 from splatmem.inpaint.budget import Budget, within_memory
-from splatmem.inpaint.wan_vace import WanVACEInpainter
 
 import tiny_models
 from partial_windows import window
@@ -54,21 +56,22 @@ def test_other_errors_pass():
 
 def test_a_window_is_retried_in_smaller_parts_and_the_report_hears_of_it(tmp_path, monkeypatch):
     inpainter = load_inpainter(InpainterConfig(model=str(tiny_models.wan_vace(tmp_path)), steps=1, window_frames=37))
-    assert isinstance(inpainter, WanVACEInpainter)
-    fill, lengths = inpainter._fill_part, []
+    lengths = []
+    call = WanVACEPipeline.__call__
 
-    def short_of_memory(rgb, *rest):
-        lengths.append(len(rgb))
-        if len(rgb) > 17:
+    @functools.wraps(call)
+    def short_of_memory(self, **options):
+        lengths.append(options["num_frames"])
+        if lengths[-1] > 17:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return fill(rgb, *rest)
+        return call(self, **options)
 
-    monkeypatch.setattr(inpainter, "_fill_part", short_of_memory)
+    monkeypatch.setattr(WanVACEPipeline, "__call__", short_of_memory)
     partial = window(20, 32, 48)
     filled = inpainter(partial, generator=torch.Generator())
-    assert lengths == [20, 17, 12]
+    assert lengths == [21, 17, 13]
     assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
     assert inpainter.notes == ["memory ran out: windows were filled in parts of 17 frames"]
     inpainter(partial, generator=torch.Generator())
-    assert lengths[3:] == [17, 12], "what did not fit is not tried again"
+    assert lengths[3:] == [17, 13], "what did not fit is not tried again"
     assert len(inpainter.notes) == 1

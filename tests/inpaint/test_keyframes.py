@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from splatmem.cameras import identity_camera
 from splatmem.config import InpainterConfig
 from splatmem.inpaint import PartialFrames, load_inpainter
 from splatmem.inpaint.keyframes import KeyframeInpainter
+from splatmem.inpaint.protocol import LatentFrames
 
 import tiny_models
 
@@ -84,10 +86,14 @@ def test_the_pipeline_is_given_what_it_documents(folder, recorded, height, width
     assert (call.height % 16, call.width % 16) == (0, 0)
     assert call.image.size == call.mask_image.size == (call.width, call.height)
     assert (call.image.mode, call.mask_image.mode) == ("RGB", "L")
-    mask, picture = np.asarray(call.mask_image)[:height, :width], np.asarray(call.image)[:height, :width]
+    mask, picture = np.asarray(call.mask_image), np.asarray(call.image)[:height, :width]
     known = partial.known[0].numpy()
-    assert np.array_equal(mask == 255, ~known), "white is painted anew"
     assert set(np.unique(mask)) == {0, 255}
+    white = mask.reshape(call.height // 8, 8, call.width // 8, 8).transpose(0, 2, 1, 3) == 255
+    assert np.array_equal(white.any((2, 3)), white.all((2, 3))), "a cell of latents has one mask"
+    unknown = np.pad(~known, ((0, call.height - height), (0, call.width - width)), mode="edge")
+    cells = unknown.reshape(call.height // 8, 8, call.width // 8, 8).any((1, 3))
+    assert np.array_equal(white.all((2, 3)), cells), "white is painted anew"
     assert np.array_equal(picture[known], (partial.rgb[0].numpy()[known] * 255).round().astype(np.uint8))
     assert (call.prompt, call.negative_prompt) == ("a room", "blurry")
     assert (call.num_inference_steps, call.guidance_scale) == (1, 3.0)
@@ -117,3 +123,68 @@ def test_a_pipeline_for_something_else_is_refused(tmp_path):
     index.write_text(index.read_text().replace("StableDiffusionInpaintPipeline", "AudioLDMPipeline"))
     with pytest.raises(ValueError, match="no inpainting pipeline for a AudioLDMPipeline"):
         load_inpainter(str(tmp_path))
+
+
+def test_a_hole_that_is_thinner_than_a_cell_reaches_the_sampler(folder, monkeypatch):
+    """The pipeline looks a cell's mask up in its first pixel."""
+    masks = []
+    prepare = StableDiffusionInpaintPipeline.prepare_mask_latents
+
+    def keep(self, *args, **options):
+        masks.append(prepare(self, *args, **options)[0])
+        return prepare(self, *args, **options)
+
+    monkeypatch.setattr(StableDiffusionInpaintPipeline, "prepare_mask_latents", keep)
+    partial = frame(32, 64)
+    partial.known[:] = True
+    partial.known[0, :, 29:31] = False
+    load_inpainter(InpainterConfig(model=str(folder), steps=1, revise=0.0))(partial, generator=torch.Generator())
+    assert bool((masks[0][:, 0, :, 3] == 1).all())
+    assert masks[0].sum() == masks[0][:, 0, :, 3].sum()
+
+
+@pytest.mark.parametrize("family", ["sd_inpaint", "sdxl", "text_to_image"])
+def test_known_cells_come_from_the_memory_and_nothing_is_encoded(family, tmp_path, monkeypatch):
+    FAMILIES[family][0](tmp_path / family)
+    inpainter = load_inpainter(InpainterConfig(model=str(tmp_path / family), steps=2, conditioning="latents"))
+    assert isinstance(inpainter, KeyframeInpainter)
+    assert inpainter.reads_latents
+    partial = frame(40, 70)
+    on_grid = inpainter.latent_cameras(partial.cameras)
+    assert (on_grid.height, on_grid.width) == (6, 10)
+    latents = inpainter.encode(partial.rgb[0])
+    assert latents.shape == (6, 10, 4)
+    known = torch.ones(1, 6, 10, dtype=torch.bool)
+    known[:, :, 5:] = False
+    partial = replace(partial, latents=LatentFrames(latents[None], known, torch.ones(1, 6, 10)))
+    encoded, calls = [], []
+    encode, call = inpainter.pipeline.vae.encode, type(inpainter.pipeline).__call__
+
+    @functools.wraps(call)
+    def recording(self, **options):
+        calls.append(SimpleNamespace(**options))
+        return call(self, **options)
+
+    monkeypatch.setattr(inpainter.pipeline.vae, "encode", lambda x, **k: (encoded.append(x), encode(x, **k))[1])
+    monkeypatch.setattr(type(inpainter.pipeline), "__call__", recording)
+    filled = inpainter(partial, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+    assert filled.latents.shape == (1, 6, 10, 4)
+    assert len(encoded) == 1, "the grey picture, once"
+    inpainter(partial, generator=torch.Generator().manual_seed(0))
+    assert len(encoded) == 1
+    given = calls[0]
+    mask = torch.from_numpy(np.asarray(given.mask_image) == 255)[::8, ::8]
+    assert bool(mask[:, 5:].all()), "a cell without latents is asked for"
+    assert not mask[:, :5].any()
+    grey = inpainter._grey_latents(partial.latents)
+    for shown in (given.image, given.masked_image_latents):
+        torch.testing.assert_close(shown[0, :, :, :5], latents.permute(2, 0, 1)[:, :, :5])
+        torch.testing.assert_close(shown[0, :, :, 5:], grey[0, :, :, 5:])
+
+
+def test_pipelines_that_pack_their_latents_are_shown_pixels_and_say_so(tmp_path):
+    inpainter = load_inpainter(InpainterConfig(model=str(tiny_models.flux_fill(tmp_path)), steps=1, conditioning="latents"))
+    assert isinstance(inpainter, KeyframeInpainter)
+    assert not inpainter.reads_latents
+    assert any("FluxFillPipeline cannot be shown latents" in note for note in inpainter.notes)

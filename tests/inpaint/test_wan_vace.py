@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 import torch
-from diffusers import WanVACEPipeline
-from PIL import Image
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint import load_inpainter
-from splatmem.inpaint.wan_vace import (
-    GREY,
-    OVERLAP,
-    WanVACEInpainter,
-    grow_over_groups,
-    overlapping_parts,
-    padded_length,
-    sampled_frames,
-)
+from splatmem.inpaint.time_groups import grow_over_groups, overlapping_parts, padded_length, sampled_frames
+from splatmem.inpaint.wan_vace import GREY, OVERLAP, WanVACEInpainter
 
 import tiny_models
 from partial_windows import views, window
+from vace_contract import check_contract, record_calls
 
 
 @pytest.fixture(scope="module")
@@ -33,44 +23,7 @@ def one_transformer(tmp_path_factory):
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """Every call of a pipeline, with the latent masks that it made of what it was given; the calls go through."""
-    calls: list[SimpleNamespace] = []
-    call, prepare_masks = WanVACEPipeline.__call__, WanVACEPipeline.prepare_masks
-
-    @functools.wraps(call)
-    def recording(self, *args, **kwargs):
-        assert not args
-        calls.append(SimpleNamespace(**kwargs))
-        return call(self, **kwargs)
-
-    def recording_masks(self, *args, **kwargs):
-        calls[-1].latent_masks = prepare_masks(self, *args, **kwargs)
-        return calls[-1].latent_masks
-
-    monkeypatch.setattr(WanVACEPipeline, "__call__", recording)
-    monkeypatch.setattr(WanVACEPipeline, "prepare_masks", recording_masks)
-    return calls
-
-
-def check_contract(call: SimpleNamespace) -> None:
-    """What the pipeline's documentation and code ask for."""
-    batch, frames, channels, height, width = call.video.shape
-    assert (batch, channels) == (1, 3)
-    assert call.mask.shape == call.video.shape
-    assert frames % 4 == 1
-    assert call.num_frames == frames
-    assert (call.height, call.width) == (height, width)
-    assert height % 16 == 0
-    assert width % 16 == 0
-    assert call.video.dtype == call.mask.dtype == torch.float32
-    assert call.video.min() >= 0
-    assert call.video.max() <= 1
-    assert set(call.mask.unique().tolist()) <= {0.0, 1.0}
-    groups = [call.mask[0, :1], *call.mask[0, 1:].split(4)]
-    assert all(torch.equal(group, group[:1].expand_as(group)) for group in groups), "one mask for a latent"
-    for picture in call.reference_images or []:
-        assert isinstance(picture, Image.Image)
-        assert picture.mode == "RGB"
+    return record_calls(monkeypatch)
 
 
 @pytest.mark.parametrize(("frames", "height", "width"), [(5, 48, 64), (6, 40, 70), (1, 33, 65), (3, 64, 48)])
@@ -118,7 +71,7 @@ def test_latent_masks_cover_the_unknown_of_their_own_frames(one_transformer, rec
     inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1))
     partial = window(frames, 32, 64)
     inpainter(partial, generator=torch.Generator())
-    masks = recorded[0].latent_masks[0].unflatten(0, (8, 8))  # row and column inside a cell, latent, cells
+    masks = recorded[0].prepare_masks[0].unflatten(0, (8, 8))  # row and column inside a cell, latent, cells
     pixels = masks.permute(2, 3, 0, 4, 1).flatten(3, 4).flatten(1, 2) > 0.5
     for frame in range(frames):
         latent = 0 if frame == 0 else (frame - 1) // 4 + 1
@@ -197,7 +150,7 @@ def test_poor_regions_keep_their_colours_under_the_mask(one_transformer, recorde
 def test_without_revision_the_mask_alone_keeps_the_known(one_transformer, recorded):
     inpainter = load_inpainter(InpainterConfig(model=str(one_transformer), steps=1, revise=0.0))
     inpainter(window(5, 32, 64, trust=0.2), generator=torch.Generator())
-    assert not hasattr(recorded[0], "callback_on_step_end")
+    assert recorded[0].callback_on_step_end.before is None, "nothing is held"
     assert bool((recorded[0].mask[0, :, 0, :, :16] == 0).all())
 
 

@@ -97,3 +97,17 @@ def test_not_a_video(tmp_path: Path) -> None:
         read_video(tmp_path / "a.mp4")
     with pytest.raises(FileNotFoundError, match=r"b\.mp4"):
         read_video(tmp_path / "b.mp4")
+
+
+def test_tiny_frames_give_the_same_bytes_every_time(tmp_path):
+    """Whatever lies in memory beside them."""
+    ramp = np.linspace(0, 1, 96 * 64 * 3, dtype=np.float32).reshape(1, 64, 96, 3)
+    waves = np.sin(40 * ramp + np.arange(12, dtype=np.float32)[:, None, None, None])
+    frames = [(127 + 120 * wave).astype(np.uint8) for wave in waves]
+    contents = set()
+    for attempt in range(12):
+        junk = [np.full(size, 37 * attempt % 251, dtype=np.uint8) for size in range(1_000, 400_000, 20_000)]
+        del junk
+        write_video(tmp_path / "film.mp4", frames, 24)
+        contents.add((tmp_path / "film.mp4").read_bytes())
+    assert len(contents) == 1

@@ -1,0 +1,82 @@
+"""Which models a configuration needs beside those that come with the package, and whether they are here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from splatmem.config import Config, ModelFacts
+from splatmem.models.check import problems
+from splatmem.models.load import whole_folder
+from splatmem.models.locate import cached_folder, looks_like_hub_id
+
+
+@dataclass(frozen=True)
+class Need:
+    """A model that has to be there.
+
+    Attributes:
+        part: what it does, for messages.
+        setting: the ``section.key`` that names it.
+        model: a local folder or a hub id.
+        variant: of its weights.
+        facts: what the preset says of it.
+    """
+
+    part: str
+    setting: str
+    model: str
+    variant: str | None
+    facts: ModelFacts
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is, whole or not; None if it is not here."""
+        local = Path(self.model).expanduser()
+        return local if local.is_dir() else cached_folder(self.model)
+
+    def problems(self, folder: Path | None) -> list[str]:
+        """What is wrong with it as it lies in ``folder``; empty if it is whole."""
+        return ["not in the cache"] if folder is None else problems(folder)
+
+
+def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
+    """The models that are no names of something built in.
+
+    Args:
+        first_frame: whether the one that makes a picture from words counts.
+    """
+    inpainter, depth, picture, about = config.inpainter, config.depth, config.first_frame, config.about
+    needs = [
+        Need("inpainter", "inpainter.model", inpainter.model, inpainter.variant, about.inpainter),
+        Need("depth model", "depth.model", depth.model, None, about.depth),
+    ]
+    if first_frame and picture.model is not None:
+        needs.append(Need("text-to-image model", "first_frame.model", picture.model, picture.variant, about.first_frame))
+    return [need for need in needs if Path(need.model).expanduser().is_dir() or looks_like_hub_id(need.model)]
+
+
+def preset_command(verb: str, preset: str, overrides: Sequence[str]) -> str:
+    """What a user types to do something with a preset's models."""
+    named = [override for override in overrides if override.partition("=")[0].endswith((".model", ".variant"))]
+    changes = [f"--set {shlex.quote(override)}" for override in named]
+    return " ".join([f"splatmem models {verb} {preset}", *changes])
+
+
+def require_models(config: Config, preset: str, overrides: Sequence[str], *, first_frame: bool) -> None:
+    """Raises ``ValueError`` if a model of the configuration is missing or not whole; the message says what to type."""
+    missing = []
+    for need in needed_models(config, first_frame=first_frame):
+        if Path(need.model).expanduser().is_dir():
+            whole_folder(need.model, need.part, variant=need.variant)
+        elif wrong := need.problems(need.folder):
+            missing.append((need, wrong))
+    if missing:
+        told = "; ".join(f"the {need.part} {need.model} ({', '.join(wrong)})" for need, wrong in missing)
+        instead = " ".join(f"--set {need.setting}=DIR" for need, _ in missing)
+        raise ValueError(
+            f"models are missing: {told}. With a network, run: {preset_command('download', preset, overrides)}; without, give "
+            f"local folders: {instead}"
+        )

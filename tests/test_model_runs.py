@@ -1,0 +1,187 @@
+"""The whole job on tiny random models of every family, saved to folders and named as presets name the big ones."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from splatmem.depth import load_depth_estimator
+from splatmem.explore import ExploreSettings
+from splatmem.film import film_memory
+from splatmem.flyaround import FlyaroundOptions, flyaround
+from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, load_inpainter
+from splatmem.inpaint.keyframes import KeyframeInpainter
+from splatmem.inpaint.time_groups import padded_length
+from splatmem.inpaint.wan_vace import WanVACEInpainter
+from splatmem.models.load import load_model
+from splatmem.session import load_session
+
+import tiny_models
+from forked_commands import PHOTO
+from vace_contract import check_contract, record_calls
+
+WIDTH, HEIGHT = 104, 72  # no multiples of 16
+FAST = ExploreSettings(photo_refine_steps=5, refine_steps=2)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder for each family."""
+    root = tmp_path_factory.mktemp("models")
+    return {
+        "wan-2.1": tiny_models.wan_vace(root / "wan-2.1"),
+        "wan-2.2": tiny_models.wan_vace(root / "wan-2.2", transformers=2),
+        "sd-inpaint": tiny_models.sd_inpaint(root / "sd-inpaint"),
+        "flux-fill": tiny_models.flux_fill(root / "flux-fill"),
+        "text-to-image": tiny_models.sd_text_to_image(root / "text-to-image"),
+        "depth-anything": tiny_models.depth_anything(root / "depth-anything"),
+        "prompt-depth": tiny_models.prompt_depth_anything(root / "prompt-depth"),
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Six cameras that turn a little to the side."""
+    keyframes = [{"position": [0, 0, 0], "look_at": [0, 0, 2]}, {"position": [0.1, 0, 0], "look_at": [0.7, 0, 2]}]
+    (tmp_path / "path.json").write_text(json.dumps({"frames": 6, "keyframes": keyframes}))
+    return tmp_path / "path.json"
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
+    """What the big inpainters are given and give back, window by window."""
+    seen: list[SimpleNamespace] = []
+    for inpainter in (WanVACEInpainter, KeyframeInpainter):
+        call = inpainter.__call__
+
+        def recording(
+            self: Any, partial: PartialFrames, *, generator: torch.Generator, prompt: str = "",
+            reference: ReferenceViews | None = None, call: Any = call,
+        ) -> FilledFrames:  # fmt: skip
+            filled = call(self, partial, generator=generator, prompt=prompt, reference=reference)
+            seen.append(SimpleNamespace(partial=partial, prompt=prompt, reference=reference, filled=filled))
+            return filled
+
+        monkeypatch.setattr(inpainter, "__call__", recording)
+    return seen
+
+
+def run(out: Path, path: Path, *overrides: str, source: Path | None = PHOTO, **more: Any) -> dict[str, Any]:
+    options = FlyaroundOptions(
+        source, out, path=str(path), width=WIDTH, height=HEIGHT, device="cpu", explore=FAST, overrides=overrides, **more
+    )
+    return flyaround(options)
+
+
+def check_windows(windows: list[SimpleNamespace]) -> None:
+    assert any(not bool(window.partial.known.all()) for window in windows)
+    for window in windows:
+        known = window.partial.known
+        assert torch.equal(window.filled.rgb[known], window.partial.rgb[known]), "known pixels come out bit for bit"
+        assert window.filled.rgb.shape == window.partial.rgb.shape
+        assert window.filled.rgb.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("family", "conditioning"), [("wan-2.1", "pixels"), ("wan-2.2", "pixels"), ("wan-2.1", "latents")])
+def test_wan_vace(
+    models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch,
+    family: str, conditioning: str,
+) -> None:  # fmt: skip
+    calls = record_calls(monkeypatch)
+    report = run(
+        tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2", "inpainter.window_frames=9",
+        "inpainter.references=2", f"inpainter.conditioning={conditioning}", f"depth.model={models['depth-anything']}",
+        prompt="a room with a table",
+    )  # fmt: skip
+    assert report["inpainter"] == family
+    assert report["windows"] == len(windows) == len(calls)
+    check_windows(windows)
+    photo = load_session(tmp_path / "out" / "memory")[0].first_photo
+    for window, call in zip(windows, calls, strict=True):
+        check_contract(call)
+        frames = len(window.partial)
+        assert call.num_frames == padded_length(frames, 4)
+        assert (call.height, call.width) == (80, 112)
+        known = window.partial.known
+        asked = call.mask[0, :frames, 0, :HEIGHT, :WIDTH] > 0.5
+        assert bool(asked[~known].all())
+        assert torch.equal(call.video[0].permute(0, 2, 3, 1)[:frames, :HEIGHT, :WIDTH][~asked], window.partial.rgb[~asked])
+        assert call.reference_images[0].size == (WIDTH, HEIGHT)
+        torch.testing.assert_close(window.reference.rgb[0], photo)
+        assert window.prompt == "a room with a table"
+        assert call.prompt_embeds.dtype == torch.float32
+        assert call.prepare_video_latents.shape[1] == 32
+        assert (window.partial.latents is not None) == (window.filled.latents is not None) == (conditioning == "latents")
+    memory = load_session(tmp_path / "out" / "memory")[0]
+    assert (memory.latents is not None) == (conditioning == "latents")
+    assert memory.latent_views == (len(memory.views) if conditioning == "latents" else 0)
+
+
+@pytest.mark.parametrize(
+    ("family", "revises", "conditioning"),
+    [("sd-inpaint", True, "pixels"), ("sd-inpaint", True, "latents"), ("flux-fill", False, "pixels")],
+)
+def test_keyframe_inpainters(
+    models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], family: str, revises: bool,
+    conditioning: str,
+) -> None:  # fmt: skip
+    report = run(
+        tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2",
+        f"inpainter.conditioning={conditioning}", f"depth.model={models['prompt-depth']}",
+    )  # fmt: skip
+    check_windows(windows)
+    assert all(len(window.partial) == 1 for window in windows)
+    said = [note for note in report["notes"] if "cannot start from partial noise: what is known but poor is kept" in note]
+    assert bool(said) is not revises
+    assert ("cannot start from partial noise" in (tmp_path / "out" / "report.html").read_text()) is not revises
+    assert all((window.filled.latents is not None) == (conditioning == "latents") for window in windows)
+
+
+def test_words_alone(models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace]) -> None:
+    report = run(
+        tmp_path / "out", path, f"inpainter.model={models['sd-inpaint']}", "inpainter.steps=1",
+        f"first_frame.model={models['text-to-image']}", "first_frame.steps=2", "first_frame.pixels=16384",
+        source=None, prompt="a red room",
+    )  # fmt: skip
+    check_windows(windows)
+    assert {window.prompt for window in windows} == {"a red room"}
+    assert report["source"] == report["prompt"] == "a red room"
+    assert report["notes"][0] == f"the first frame was made by {models['text-to-image']}"
+
+
+def test_models_are_loaded_once_and_let_go_when_others_need_the_room(
+    models: dict[str, Path], tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first frame's before the inpainter's are loaded, and these before the film is drawn."""
+    alive: dict[str, list[weakref.ref]] = {"text-to-image": [], "inpainter": [], "depth": []}
+
+    def watched(name: str, load: Any) -> Any:
+        def loading(*args: Any, **options: Any) -> Any:
+            if name != "text-to-image":
+                assert alive["text-to-image"][0]() is None
+            made = load(*args, **options)
+            alive[name].append(weakref.ref(made))
+            return made
+
+        return loading
+
+    def film(*args: Any) -> Any:
+        assert alive["inpainter"][0]() is None
+        assert alive["depth"][0]() is None
+        return film_memory(*args)
+
+    monkeypatch.setattr("splatmem.first_frame.load_model", watched("text-to-image", load_model))
+    monkeypatch.setattr("splatmem.flyaround.load_inpainter", watched("inpainter", load_inpainter))
+    monkeypatch.setattr("splatmem.flyaround.load_depth_estimator", watched("depth", load_depth_estimator))
+    monkeypatch.setattr("splatmem.flyaround.film_memory", film)
+    run(
+        tmp_path / "out", path, f"inpainter.model={models['sd-inpaint']}", "inpainter.steps=1",
+        f"first_frame.model={models['text-to-image']}", "first_frame.steps=1", source=None, prompt="a red room",
+        low_vram=True,
+    )  # fmt: skip
+    assert {name: len(loaded) for name, loaded in alive.items()} == {"text-to-image": 1, "inpainter": 1, "depth": 1}
