@@ -148,7 +148,7 @@ class TestDevices:
     def drawn_on(device: str):
         """A rasterizer that insists on where its inputs lie, and draws grey there."""
 
-        def rasterize(gaussians, cameras, *, extra=None):
+        def rasterize(gaussians, cameras, *, extra=None, back=False):
             for tensor in (gaussians.means, gaussians.sh, cameras.world_to_cam, cameras.intrinsics, extra):
                 assert tensor is None or tensor.device.type == device
             size, like = (len(cameras), cameras.height, cameras.width), gaussians.sh.sum() + gaussians.opacity_logits.sum()
@@ -156,6 +156,7 @@ class TestDevices:
             return Rendering(
                 *(like + torch.zeros(*size, *more, device=device) for more in ((3,), (), ())),
                 None if extra is None else torch.zeros(*size, channels, device=device),
+                torch.zeros(*size, device=device) if back else None,
             )
 
         return rasterize
@@ -174,6 +175,6 @@ class TestDevices:
     def test_a_reading_is_drawn_on_the_device(self, monkeypatch, memory, room_turn):
         moved = memory.to("meta")
         assert memory.device.type == "cpu"
-        monkeypatch.setattr("splatmem.memory.rasterize", self.drawn_on("meta"))
+        monkeypatch.setattr("splatmem.visibility.rasterize", self.drawn_on("meta"))
         with pytest.raises(NotImplementedError, match="meta"):  # where it is brought back, which only a real device can
             moved.read(room_turn[0])
