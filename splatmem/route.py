@@ -25,6 +25,8 @@ class Route:
 def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, world_of: Cameras | None = None) -> Route:
     """The cameras of a preset, drawn in until it fits into free space, or of a path file, taken as given.
 
+    A preset is laid by what was given, not by what was made since: asked for again, it is the same path.
+
     Args:
         camera: the photo's; it gives the image size and the field of view.
         world_of: the first picture's camera in the world that path files are in; None if that is the memory's.
@@ -32,16 +34,17 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, wor
     width, height = camera.width, camera.height
     fov = camera.fov_x_degrees
     if path in PRESET_NAMES:
+        begun = memory.as_given()
         made = make_path(
             path,
             frames,
-            scale=memory.scale,
-            subject_distance=_subject_distance(memory, camera),
+            scale=begun.scale,
+            subject_distance=_subject_distance(begun, camera),
             fov_x_degrees=fov,
             width=width,
             height=height,
-            is_free=memory.is_free,
-            down=memory.down(),
+            is_free=begun.is_free,
+            down=begun.down(),
         )
         return Route(made.cameras, [made.note] if made.note else [])
     cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov, frames=frames)

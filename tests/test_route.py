@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -42,6 +43,16 @@ def test_an_orbit_behind_the_wall_is_drawn_in_and_says_so(memory, photo) -> None
     assert len(made.notes) == 1
     assert "orbit drawn in to" in made.notes[0]
     assert route("turn", 12, photo, memory).notes == [], "a path that fits needs no note"
+
+
+@pytest.mark.parametrize("name", ["turn", "orbit", "dolly"])
+def test_a_preset_is_the_same_path_when_more_is_known(memory, photo, room_turn, room_frames, name) -> None:
+    later = replace(memory)
+    for index in (1, 2, len(room_turn) - 1):
+        unknown = ~later.read(room_turn[index]).known[0]
+        later.write(room_frames[0][index], room_frames[1][index], room_turn[index], unknown)
+    assert len(later.views) == 4
+    assert torch.equal(route(name, 12, photo, later).cameras.world_to_cam, route(name, 12, photo, memory).cameras.world_to_cam)
 
 
 def test_subject_is_what_stands_in_the_middle(memory, photo) -> None:
