@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.inpaint.pyramid import push_pull
 from splatmem.io.video import VideoWriter
-from splatmem.memory import MemoryReading, SpatialMemory
+from splatmem.memory import VIEWS_AT_ONCE, MemoryReading, SpatialMemory
+from splatmem.pyramid import push_pull
 from splatmem.report.sheet import to_uint8
 from splatmem.timing import StageClock
 
-BATCH = 8  # views read at once
+BATCH = VIEWS_AT_ONCE  # of the film are read, then encoded
 
 
 @dataclass(frozen=True)
@@ -49,23 +52,38 @@ def film_memory(
     clock: StageClock,
     announce: Callable[[str, float], None],
 ) -> FilmFigures:
-    """Writes ``file`` (H.264) with one frame per camera of ``path``."""
+    """Writes ``file`` (H.264) with one frame per camera of ``path``.
+
+    Frames are encoded while the next ones are rendered: the clock's ``encode`` is what rendering had to wait for.
+    """
     shares: list[float] = []
-    with VideoWriter(file, path.width, path.height, fps) as video:
+    with VideoWriter(file, path.width, path.height, fps) as video, ThreadPoolExecutor(max_workers=1) as encoder:
+        encoding: Future[None] = encoder.submit(_write, video, [])
         for first in range(0, len(path), BATCH):
             with clock.stage("render"):
                 reading = memory.read(path[slice(first, first + BATCH)])
                 frames = to_uint8(shown(reading))
             shares += (~reading.known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
-                for frame in frames:
-                    video.write(frame)
+                encoding.result()
+            encoding = encoder.submit(_write, video, frames)
             announce("filming", min(1.0, (first + BATCH) / len(path)))
+        with clock.stage("encode"):
+            encoding.result()
     worst = max(range(len(shares)), key=shares.__getitem__)
     return FilmFigures(sum(shares) / len(shares), (worst, shares[worst]))
 
 
-def shown(reading: MemoryReading) -> torch.Tensor:
-    """Frames as they are shown, ``[v, h, w, 3]``: where nothing is known, the surroundings are smeared in."""
-    rgb, known = reading.rgb.permute(0, 3, 1, 2), reading.known[:, None].float()
-    return push_pull(rgb, known).permute(0, 2, 3, 1)
+def _write(video: VideoWriter, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> None:
+    for frame in frames:
+        video.write(frame)
+
+
+def shown(reading: MemoryReading) -> Float[Tensor, "v h w 3"]:
+    """Frames as they are shown: where nothing is known, the surroundings are smeared in."""
+    frames = reading.rgb.clone()
+    gaps = ~reading.known.flatten(1).all(dim=1)
+    if gaps.any():
+        rgb, known = reading.rgb[gaps].permute(0, 3, 1, 2), reading.known[gaps, None].float()
+        frames[gaps] = push_pull(rgb, known).permute(0, 2, 3, 1)
+    return frames

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -64,8 +63,18 @@ def visibility(alpha: Float[Tensor, "v h w"], channels: Float[Tensor, "v h w 2"]
 
 def _close(mask: Bool[Tensor, "v h w"], width: int) -> Bool[Tensor, "v h w"]:
     """Morphological closing: fills gaps up to ``width`` pixels across."""
-    size = width if width % 2 else width + 1
-    grown = F.max_pool2d(mask.float()[:, None], size, 1, size // 2)
+    radius = width // 2
     # Outside the picture counts as covered, so that the rim is not eaten.
-    padded = F.pad(grown, [size // 2] * 4, value=1.0)
-    return (-F.max_pool2d(-padded, size, 1))[:, 0] > 0.5
+    return ~_grow(~_grow(mask, radius), radius)
+
+
+def _grow(mask: Bool[Tensor, "v h w"], radius: int) -> Bool[Tensor, "v h w"]:
+    """Dilation by a square of ``2 radius + 1`` pixels, one axis after the other."""
+    for axis in (1, 2):
+        grown, length = mask.clone(), mask.shape[axis]
+        for step in range(1, min(radius, length - 1) + 1):
+            near, far = (0, length - step), (step, length - step)
+            grown.narrow(axis, *far).logical_or_(mask.narrow(axis, *near))
+            grown.narrow(axis, *near).logical_or_(mask.narrow(axis, *far))
+        mask = grown
+    return mask

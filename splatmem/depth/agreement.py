@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from splatmem.inpaint.pyramid import push_pull
+from splatmem.pyramid import push_pull
 
 RESIDUAL_LIMIT = 0.25  # known log residuals beyond this are other surfaces, not disagreement
 FADE = 0.35  # share of the picture's width over which the residual's influence falls off in the unknown

@@ -9,7 +9,7 @@ from scipy.ndimage import label
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.inpaint.pyramid import push_pull
+from splatmem.pyramid import push_pull
 
 HORIZON = 0.02  # tangent below the horizon up to which sky may reach, for the error of gravity
 SMALLEST_SKY = 0.002  # share of the picture that a patch of sky covers at least

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from splatmem.inpaint.pyramid import push_pull
+from splatmem.pyramid import push_pull
 
 
 def blend_colours(

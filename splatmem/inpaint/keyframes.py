@@ -21,10 +21,10 @@ from splatmem.cameras import Cameras
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint.budget import Budget, within_memory
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
-from splatmem.inpaint.pyramid import push_pull
 from splatmem.inpaint.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
 from splatmem.inpaint.sizes import WorkingSize, over_cells, whole_cells
 from splatmem.models.hardware import place
+from splatmem.pyramid import push_pull
 
 SMALLEST_MULTIPLE = 16
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.inpaint.pyramid import push_pull
+from splatmem.pyramid import push_pull
 
 TEXTURE_SIZE = 64
 WORLD_DOWN = (0.0, 1.0, 0.0)

@@ -11,8 +11,8 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.inpaint.layout import LayoutReading, RoomLayout
 from splatmem.inpaint.mirroring import Sector, mirrored_gaussians
-from splatmem.inpaint.pyramid import push_pull
 from splatmem.memory import SpatialMemory
+from splatmem.pyramid import push_pull
 
 CLEARANCE = 0.3  # of the memory's scale: nothing is guessed nearer than this to a camera ...
 NEAREST_SHARE = 0.5  # ... or than this share of the distance that the view's nearest things have from its own camera

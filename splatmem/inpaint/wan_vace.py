@@ -20,7 +20,6 @@ from splatmem.cameras import Cameras
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint.budget import Budget, within_memory
 from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
-from splatmem.inpaint.pyramid import push_pull
 from splatmem.inpaint.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
 from splatmem.inpaint.sizes import WorkingSize, whole_cells
 from splatmem.inpaint.time_groups import (
@@ -31,6 +30,7 @@ from splatmem.inpaint.time_groups import (
     padded_length,
 )
 from splatmem.models.hardware import place, release
+from splatmem.pyramid import push_pull
 
 DEFAULT_WINDOW = 81  # frames that the models were trained on
 OVERLAP = 9  # frames that a part of a long window shares with the one before: the first and two latent groups
