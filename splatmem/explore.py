@@ -101,7 +101,7 @@ def explore(
     surroundings = None
     if inpainter.wants_surroundings:
         with clock.stage("fill"):
-            surroundings = imagine(memory.as_given(), path)
+            surroundings = imagine(memory.as_given(), path, generator.initial_seed())
     while not state.finished:
         with clock.stage("read"):
             made = [position for window in state.windows for position in window]
@@ -286,9 +286,9 @@ def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tens
     return torch.where(back, torch.minimum(depth, SKIN * now.depth[0]), depth)
 
 
-def imagine(memory: SpatialMemory, path: Cameras) -> Surroundings:
+def imagine(memory: SpatialMemory, path: Cameras, seed: int) -> Surroundings:
     """What may lie all around, given what the memory shows: a guess that every window starts from."""
-    return imagine_surroundings(memory, fit_layout(memory, path), path, memory.down())
+    return imagine_surroundings(memory, fit_layout(memory, path), path, memory.down(), seed)
 
 
 def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:

@@ -23,7 +23,8 @@ from splatmem.cameras import Cameras
 from splatmem.gravity import estimate_down
 from splatmem.inpaint.layout import fit_room_layout
 from splatmem.inpaint.mirroring import Sector, mirrored_points
-from splatmem.inpaint.surroundings import propose
+from splatmem.inpaint.surroundings import BACKGROUND, propose
+from splatmem.inpaint.wandering import prominence, wander
 from splatmem.surface import surface_normals
 from torch import Tensor
 
@@ -143,10 +144,10 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
     cameras = wanted.resized(options.width, options.height)
     partial_rgb, partial_depth, known = splat(points.reshape(-1, 3), colours.reshape(-1, 3), cameras)
     sector, first = Sector.of(seen[0], down), points[0].reshape(-1, 3)
-    inside = sector.holds(first)
-    copies = mirrored_points(first[inside], sector)
-    inside_rgb = colours[0].reshape(-1, 3)[inside].repeat(len(copies), 1)
-    copied_rgb, copied_depth, covered = splat(copies.reshape(-1, 3), inside_rgb, cameras)
+    foreground = clip.depth[sources[0]] < BACKGROUND * layout.render(seen[0]).depth[0]
+    legs = wander(sector, prominence(seen[0], foreground, sector), seed=int(rng.integers(2**31)))
+    copies, copied = mirrored_points(first, sector, legs)
+    copied_rgb, copied_depth, covered = splat(copies, colours[0].reshape(-1, 3)[copied], cameras)
     proposal = propose(
         torch.where(known[..., None], partial_rgb, copied_rgb),
         torch.where(known, partial_depth, copied_depth),

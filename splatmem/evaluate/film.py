@@ -183,7 +183,7 @@ def _next_frames(
 ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
     """One window as the loop would fill it, joined to the known as the loop would join it."""
     with clock.stage("fill"):
-        surroundings = imagine(memory, cameras)
+        surroundings = imagine(memory, cameras, generator.initial_seed())
     with clock.stage("read"):
         reading = memory.read(cameras)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)

@@ -1,27 +1,28 @@
-"""What one view shows, carried on to a full turn: copies of its sector, mirrored and plain in turn, stand all around.
+"""What one view shows, seen again all around: stretches of it, mirrored and plain in turn, fill the rest of a turn.
 
-A mirrored copy begins as the view ends, in colour and in depth, so nothing is cut off where the picture was: a table at its
-edge becomes a wider table. Copies are of the scene's surfaces, not of pictures: they have the scene's parallax. An odd number
-of them fits between the view's two ends, so the turn closes; for that they are made a little wider or narrower, by turning each
-point about the vertical axis through the camera.
+A mirrored stretch begins as the view ends, in colour and in depth, so nothing is cut off where the picture was: a table at its
+edge becomes a wider table. What is repeated are the scene's surfaces, not pictures: they have the scene's parallax. To and fro
+through the view it goes, from its right end back to its left one, so the turn closes; for that the stretches are made a little
+wider or narrower, by turning each point about the vertical axis through the camera.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians, rotations_to_quats
 
 NARROWEST_SECTOR = math.radians(10)
-MOST_COPIES = 17
+MOST_LEGS = 17
 
 
 @dataclass(frozen=True)
@@ -54,32 +55,22 @@ class Sector:
         return Sector(camera.centers[0], axes, left, right)
 
     @property
-    def copies(self) -> int:
-        """How many copies fill the rest of the turn: the odd number that changes their width least."""
-        rest = (2 * math.pi - (self.right - self.left)) / (self.right - self.left)
-        return min(range(1, MOST_COPIES + 1, 2), key=lambda count: abs(math.log(max(rest, 1e-3) / count)))
+    def width(self) -> float:
+        return self.right - self.left
 
     @property
-    def stretch(self) -> float:
-        """Width of a copy relative to the sector's."""
-        width = self.right - self.left
-        return (2 * math.pi - width) / (self.copies * width)
+    def rest(self) -> float:
+        """Angle of the turn that the view does not show."""
+        return 2 * math.pi - self.width
 
     def azimuth(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         side, _, ahead = ((points - self.center) @ self.axes.T).unbind(-1)
         return torch.atan2(side, ahead)
 
-    def holds(self, points: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
-        azimuth = self.azimuth(points)
-        return (azimuth >= self.left) & (azimuth <= self.right)
-
-    def motions(self, points: Float[Tensor, "n 3"]) -> Iterator[Float[Tensor, "n 3 3"]]:
-        """For each copy, the rotation about ``center``, or the reflection, that takes each point of the sector to its place."""
-        azimuth, width = self.azimuth(points), self.right - self.left
-        for copy in range(self.copies):
-            into = self.right - azimuth if copy % 2 == 0 else azimuth - self.left
-            place = self.right + self.stretch * (copy * width + into)
-            yield self._reflection(0.5 * (azimuth + place)) if copy % 2 == 0 else self._rotation(place - azimuth)
+    def motion(self, azimuth: Float[Tensor, " n"], leg: Leg) -> Float[Tensor, "n 3 3"]:
+        """The rotation about ``center``, or the reflection, that takes each point of a leg to where it is seen again."""
+        place = leg.place + leg.stretch * (azimuth - leg.begin).abs()
+        return self._reflection(0.5 * (azimuth + place)) if leg.mirrored else self._rotation(place - azimuth)
 
     def _reflection(self, azimuth: Float[Tensor, " n"]) -> Float[Tensor, "n 3 3"]:
         """Across the upright plane at an azimuth."""
@@ -93,28 +84,74 @@ class Sector:
         return self.axes.T @ torch.stack(rows, dim=-1).unflatten(-1, (3, 3)) @ self.axes
 
 
-def mirrored_points(points: Float[Tensor, "n 3"], sector: Sector) -> Float[Tensor, "c n 3"]:
-    """The places of points of the sector in all its copies."""
-    offset = points - sector.center
-    return torch.stack([torch.einsum("nij,nj->ni", motion, offset) + sector.center for motion in sector.motions(points)])
+@dataclass(frozen=True)
+class Leg:
+    """A stretch of the view that is seen again elsewhere.
+
+    Attributes:
+        begin, end: azimuths in the view; backwards, ``end < begin``, it is mirrored.
+        place: azimuth at which ``begin`` is seen again; the leg goes on from there to the right.
+        stretch: its width there relative to its width in the view.
+    """
+
+    begin: float
+    end: float
+    place: float
+    stretch: float
+
+    @property
+    def mirrored(self) -> bool:
+        return self.end < self.begin
+
+    def holds(self, azimuth: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        return (azimuth >= min(self.begin, self.end)) & (azimuth <= max(self.begin, self.end))
 
 
-def mirrored_gaussians(gaussians: Gaussians, sector: Sector) -> Gaussians:
-    """All copies of the Gaussians that lie in the sector; colours that depend on the view lose that."""
-    inside = gaussians.select(sector.holds(gaussians.means))
-    rotations, offset = inside.rotations, inside.means - sector.center
-    widened = math.log(max(1.0, sector.stretch)) * torch.tensor([1.0, 1.0, 0.0])
-    copies = []
-    for motion in sector.motions(inside.means):
-        turned = motion @ rotations
+def legs_between(sector: Sector, turns: Sequence[float]) -> tuple[Leg, ...]:
+    """The way from the sector's right end to its left one that turns round at these azimuths, made to fill the turn's rest."""
+    corners = [sector.right, *turns, sector.left]
+    stretch = sector.rest / sum(abs(end - begin) for begin, end in pairwise(corners))
+    legs, place = [], sector.right
+    for begin, end in pairwise(corners):
+        legs.append(Leg(begin, end, place, stretch))
+        place += stretch * abs(end - begin)
+    return tuple(legs)
+
+
+def whole_legs(sector: Sector) -> tuple[Leg, ...]:
+    """Each leg is the whole view: as many as are stretched least."""
+    count = min(range(1, MOST_LEGS + 1, 2), key=lambda n: abs(math.log(max(sector.rest, 1e-3) / (n * sector.width))))
+    return legs_between(sector, [sector.left if i % 2 == 0 else sector.right for i in range(count - 1)])
+
+
+def mirrored_points(
+    points: Float[Tensor, "n 3"], sector: Sector, legs: Sequence[Leg]
+) -> tuple[Float[Tensor, "m 3"], Int[Tensor, " m"]]:
+    """The places of points in all legs that hold them, and which points they are."""
+    azimuth, places, sources = sector.azimuth(points), [], []
+    for leg in legs:
+        source = torch.nonzero(leg.holds(azimuth))[:, 0]
+        motion = sector.motion(azimuth[source], leg)
+        places.append(torch.einsum("nij,nj->ni", motion, points[source] - sector.center) + sector.center)
+        sources.append(source)
+    return torch.cat(places), torch.cat(sources)
+
+
+def mirrored_gaussians(gaussians: Gaussians, sector: Sector, legs: Sequence[Leg]) -> Gaussians:
+    """The Gaussians in all legs that hold them; colours that depend on the view lose that."""
+    azimuth, copies = sector.azimuth(gaussians.means), []
+    for leg in legs:
+        held = leg.holds(azimuth)
+        inside, motion = gaussians.select(held), sector.motion(azimuth[held], leg)
+        turned = motion @ inside.rotations
         # A reflection is no rotation; with local x turned round it is one again, and the Gaussian is the same.
         turned[:, :, 0] *= torch.linalg.det(motion).sign()[:, None]
         copies.append(
             replace(
                 inside,
-                means=torch.einsum("nij,nj->ni", motion, offset) + sector.center,
+                means=torch.einsum("nij,nj->ni", motion, inside.means - sector.center) + sector.center,
                 quats=rotations_to_quats(turned),
-                log_scales=inside.log_scales + widened,
+                log_scales=inside.log_scales + math.log(max(1.0, leg.stretch)) * torch.tensor([1.0, 1.0, 0.0]),
                 sh=inside.sh[:, :1],
             )
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.inpaint.layout import LayoutReading, RoomLayout
 from splatmem.inpaint.mirroring import Sector, mirrored_gaussians
+from splatmem.inpaint.wandering import prominence, wander
 from splatmem.memory import SpatialMemory
 from splatmem.pyramid import push_pull
 
@@ -79,7 +80,9 @@ def propose(
     )
 
 
-def imagine_surroundings(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras, down: Float[Tensor, "3"]) -> Surroundings:
+def imagine_surroundings(
+    memory: SpatialMemory, layout: RoomLayout, cameras: Cameras, down: Float[Tensor, "3"], seed: int
+) -> Surroundings:
     """Mirrors what a memory's first view shows.
 
     Args:
@@ -87,9 +90,12 @@ def imagine_surroundings(memory: SpatialMemory, layout: RoomLayout, cameras: Cam
         layout: the room.
         cameras: that will look at it: they are kept clear.
         down: direction of gravity.
+        seed: which of the view's parts are seen again where.
     """
-    view = memory.views[0].camera
-    gaussians = mirrored_gaussians(memory.gaussians, Sector.of(view, down))
+    view, depth = memory.views[0].camera, memory.views[0].depth
+    sector = Sector.of(view, down)
+    legs = wander(sector, prominence(view, depth < BACKGROUND * layout.render(view).depth[0], sector), seed)
+    gaussians = mirrored_gaussians(memory.gaussians, sector, legs)
     nearest = (memory.gaussians.means - view.centers).norm(dim=1).sort().values[len(memory.gaussians) // 100]
     clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
     places = cameras.centers[:: max(1, len(cameras) // 48)]

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians, logit, rgb_to_sh
-from splatmem.inpaint.mirroring import Sector, mirrored_gaussians, mirrored_points
+from splatmem.inpaint.mirroring import Sector, legs_between, mirrored_gaussians, mirrored_points, whole_legs
 
 DOWN = torch.tensor([0.0, 1.0, 0.0])
+SHARES = st.lists(st.floats(0.05, 0.45), min_size=0, max_size=4)
 
 
 def level_sector(fov: float) -> Sector:
@@ -25,38 +26,53 @@ def wrapped(angle: torch.Tensor) -> torch.Tensor:
     return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
 
 
-@given(st.floats(20, 120))
-def test_copies_fill_the_rest_of_the_turn_and_close(fov: float) -> None:
+def zigzag(sector: Sector, shares: list[float]) -> list[float]:
+    """Azimuths at which a way turns: each in the left half, then as far in the right one."""
+    turns = []
+    for share in shares:
+        turns += [sector.left + share * sector.width, sector.right - share * sector.width]
+    return turns
+
+
+@given(st.floats(20, 120), SHARES)
+def test_legs_fill_the_rest_of_the_turn_and_close(fov: float, shares: list[float]) -> None:
     sector = level_sector(fov)
-    width = sector.right - sector.left
-    assert sector.copies % 2 == 1
-    assert width + sector.copies * sector.stretch * width == pytest.approx(2 * math.pi, rel=1e-4)
-    ends = mirrored_points(points_at(sector, [sector.left, sector.right]), sector)
-    azimuth = torch.stack([sector.azimuth(copy) for copy in ends])
-    # Each copy begins where the one before ends, with the same end of the view; the last ends at the view's left end.
+    legs = legs_between(sector, zigzag(sector, shares))
+    assert sum(leg.stretch * abs(leg.end - leg.begin) for leg in legs) == pytest.approx(sector.rest, rel=1e-5)
+    # Each leg begins where the one before ends, with the same part of the view; the last ends at the view's left end.
     before = torch.tensor(sector.right)
-    for index, (left, right) in enumerate(azimuth):
-        near, far = (right, left) if index % 2 == 0 else (left, right)
-        assert wrapped(near - before).abs() < 1e-4
+    for leg in legs:
+        inset = math.copysign(1e-4, leg.end - leg.begin)
+        ends = mirrored_points(points_at(sector, [leg.begin + inset, leg.end - inset]), sector, [leg])[0]
+        near, far = sector.azimuth(ends)
+        assert wrapped(near - before).abs() < 3e-4 * (1 + leg.stretch)
         before = far
-    assert wrapped(before - sector.left).abs() < 1e-4
+    assert wrapped(before - sector.left).abs() < 3e-4 * (1 + legs[-1].stretch)
 
 
-@given(st.floats(30, 110), st.floats(-25, 25), st.floats(-10, 10))
-def test_copies_keep_height_and_distance(fov: float, pitch: float, roll: float) -> None:
+@given(st.floats(20, 120))
+def test_whole_views_are_mirrored_and_plain_in_turn(fov: float) -> None:
+    sector = level_sector(fov)
+    legs = whole_legs(sector)
+    assert len(legs) % 2 == 1
+    assert [leg.mirrored for leg in legs] == [i % 2 == 0 for i in range(len(legs))]
+    assert all(abs(leg.end - leg.begin) == pytest.approx(sector.width) for leg in legs)
+
+
+@given(st.floats(30, 110), st.floats(-25, 25), st.floats(-10, 10), SHARES)
+def test_what_is_repeated_keeps_height_and_distance(fov: float, pitch: float, roll: float, shares: list[float]) -> None:
     a, b = math.radians(pitch), math.radians(roll)
     tilt = torch.tensor([[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]])
     turn = torch.tensor([[math.cos(b), -math.sin(b), 0], [math.sin(b), math.cos(b), 0], [0, 0, 1]])
     pose = torch.eye(4)
     pose[:3, :3], pose[:3, 3] = tilt @ turn, torch.tensor([0.5, -0.2, 1.0])
     sector = Sector.of(Cameras.from_fov(pose[None], fov, 96, 54), DOWN)
-    points = points_at(sector, [sector.left, 0.3 * sector.left, 0.6 * sector.right])
-    local = (mirrored_points(points, sector) - sector.center) @ sector.axes.T
-    original = (points - sector.center) @ sector.axes.T
-    assert torch.allclose(local[..., 1], original[:, 1].expand(sector.copies, -1), atol=1e-4)
-    assert torch.allclose(
-        local[..., [0, 2]].norm(dim=-1), original[:, [0, 2]].norm(dim=-1).expand(sector.copies, -1), atol=1e-4
-    )
+    points = points_at(sector, [0.99 * sector.left, 0.3 * sector.left, 0.6 * sector.right])
+    places, sources = mirrored_points(points, sector, legs_between(sector, zigzag(sector, shares)))
+    assert len(places) >= len(points)
+    local, original = ((p - sector.center) @ sector.axes.T for p in (places, points))
+    assert torch.allclose(local[:, 1], original[sources, 1], atol=1e-4)
+    assert torch.allclose(local[:, [0, 2]].norm(dim=-1), original[sources][:, [0, 2]].norm(dim=-1), atol=1e-4)
 
 
 def test_a_camera_that_looks_straight_down_has_a_sector() -> None:
@@ -69,14 +85,15 @@ def test_a_camera_that_looks_straight_down_has_a_sector() -> None:
 
 def test_mirrored_gaussians_are_mirror_images() -> None:
     sector = level_sector(70)
-    assert sector.stretch < 1, "nothing is widened"
+    leg = whole_legs(sector)[0]
+    assert leg.stretch < 1, "nothing is widened"
     generator = torch.Generator().manual_seed(0)
     means = points_at(sector, torch.linspace(-0.4, 0.4, 9).tolist())
     quats = torch.randn(9, 4, generator=generator)
     log_scales = torch.randn(9, 3, generator=generator) * 0.3 - 3
     scene = Gaussians(means, quats, log_scales, logit(torch.full((9,), 0.9)), rgb_to_sh(torch.rand(9, 3, generator=generator)))
-    copy = mirrored_gaussians(scene, sector).select(slice(0, 9))
-    motion = next(sector.motions(means))
+    copy = mirrored_gaussians(scene, sector, [leg])
+    motion = sector.motion(sector.azimuth(means), leg)
     assert torch.allclose(torch.linalg.det(motion), -torch.ones(9), atol=1e-5)
 
     def covariances(gaussians: Gaussians) -> torch.Tensor:
@@ -90,8 +107,10 @@ def test_mirrored_gaussians_are_mirror_images() -> None:
     assert torch.equal(copy.rgb, scene.rgb)
 
 
-def test_what_lies_outside_the_sector_has_no_copies() -> None:
+def test_a_leg_repeats_its_own_stretch_only() -> None:
     sector = level_sector(60)
-    outside = points_at(sector, [2 * sector.right])
-    scene = Gaussians(outside, torch.ones(1, 4), torch.zeros(1, 3), torch.zeros(1), torch.zeros(1, 1, 3))
-    assert len(mirrored_gaussians(scene, sector)) == 0
+    middle = 0.5 * (sector.left + sector.right)
+    leg = legs_between(sector, [middle, sector.right])[0]
+    at = points_at(sector, [middle - 0.1, middle + 0.1, sector.right + 0.1])
+    scene = Gaussians(at, torch.ones(3, 4), torch.zeros(3, 3), torch.zeros(3), torch.arange(9.0).view(3, 1, 3))
+    assert torch.equal(mirrored_gaussians(scene, sector, [leg]).sh, scene.sh[1:2])
