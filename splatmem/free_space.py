@@ -18,6 +18,8 @@ TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the sur
 PUSH_STEPS = 16
 PUSH_LIMIT = 4.0  # a pixel is moved back to this multiple of its depth at most
 SKY_DEPTH = 1e6
+NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point comes to them
+NEAREST_QUANTILE = 0.01
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,16 @@ class FreeSpace:
         blocked = (inside & (relative > 1 - margin)).any(0)
         near = torch.cdist(points, self.cameras.centers).amin(1) <= reach
         return ~blocked & (near | inside.any(0))
+
+    def keeps_distance(self, points: Float[Tensor, "p 3"], share: float) -> Bool[Tensor, " p"]:
+        """Points that come no nearer to what a view saw than ``share`` of the distance that its own camera has from it."""
+        step = max(1, self.cameras.width // NEARNESS_WIDTH)
+        sparse = self.cameras.resized(self.cameras.width // step, self.cameras.height // step)
+        # Each sparse pixel stands for the nearest surface within it.
+        reach = -F.adaptive_max_pool2d(-self.reach, (sparse.height, sparse.width))
+        surfaces = sparse.unproject(reach).flatten(1, 2)
+        own = (surfaces - self.cameras.centers[:, None]).norm(dim=-1).quantile(NEAREST_QUANTILE, dim=1)
+        return (torch.cdist(points, surfaces).amin(-1) >= share * own[:, None]).all(0)
 
 
 def push_out_of_free_space(

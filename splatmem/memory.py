@@ -25,6 +25,7 @@ VIEWS_AT_ONCE = 4
 CELL_SPREAD = 0.62  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 6  # earlier views that a write is held off from
+NEAREST_SHARE = 0.35  # of its distance from the nearest things: a path keeps this far away from them
 
 
 @dataclass(frozen=True)
@@ -276,6 +277,11 @@ class SpatialMemory:
         """Positions where a camera may be: in front of every surface of the views that look there, with a margin of
         10 %. Outside of all views a position is free within the memory's scale of the nearest written camera."""
         return self.free_space().contains(points, margin=0.10, reach=self.scale)
+
+    def keeps_distance(self, points: Float[Tensor, "p 3"], share: float = NEAREST_SHARE) -> Bool[Tensor, " p"]:
+        """Positions from which nothing looks much coarser than a written camera saw it: no nearer to its surfaces than
+        ``share`` of its own distance from the nearest of them."""
+        return self.free_space().keeps_distance(points, share)
 
     def retention_psnr(self) -> list[float]:
         """For each frame written after the first: what was known before its write, read now, against what it was then."""

@@ -43,7 +43,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, wor
             fov_x_degrees=fov,
             width=width,
             height=height,
-            is_free=begun.is_free,
+            is_free=lambda positions: begun.is_free(positions) & begun.keeps_distance(positions),
             down=begun.down(),
         )
         return Route(made.cameras, [made.note] if made.note else [])

@@ -129,3 +129,13 @@ def test_clearance_is_relative_depth(fov: float) -> None:
     relative, inside = free.clearance(points((0, 0, 1.0), (edge, 0, 1.0), (1.2 * edge / 0.9, 0, 1.0), (0, 0, -1.0)))
     assert inside.tolist() == [[True, True, False, False]]
     torch.testing.assert_close(relative[0, :2], torch.tensor([0.5, 0.5]))
+
+
+def test_a_point_keeps_its_distance_from_all_that_a_view_saw() -> None:
+    camera = identity_camera(60, WIDTH, HEIGHT)
+    depth = torch.full((HEIGHT, WIDTH), 4.0)
+    depth[:, : WIDTH // 2] = 2.0  # a nearer wall on the left
+    space = FreeSpace.of([(camera, depth)])
+    points = torch.tensor([[0.0, 0, 0], [0, 0, 0.8], [-0.5, 0, 1.5], [0.9, 0, 2.5], [0.9, 0, 3.5]])
+    assert space.keeps_distance(points, 0.5).tolist() == [True, True, False, True, False]
+    assert space.keeps_distance(points, 0.2).tolist() == [True, True, True, True, True]
