@@ -9,7 +9,6 @@ from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint import load_inpainter
 from splatmem.inpaint.budget import Budget, within_memory
 
-import tiny_models
 from partial_windows import window
 
 
@@ -54,8 +53,8 @@ def test_other_errors_pass():
         within_memory(broken, Budget(5, None), lambda b: 1, "cpu", torch.Generator(), HardwareConfig())
 
 
-def test_a_window_is_retried_in_smaller_parts_and_the_report_hears_of_it(tmp_path, monkeypatch):
-    inpainter = load_inpainter(InpainterConfig(model=str(tiny_models.wan_vace(tmp_path)), steps=1, window_frames=37))
+def test_a_window_is_retried_in_smaller_parts_and_the_report_hears_of_it(tiny_wan, monkeypatch):
+    inpainter = load_inpainter(InpainterConfig(model=str(tiny_wan), steps=1, window_frames=37))
     lengths = []
     call = WanVACEPipeline.__call__
 
