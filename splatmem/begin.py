@@ -73,13 +73,17 @@ def begin_posed_memory(
     given = replace(settings, refine_steps=settings.photo_refine_steps)
     least = max(settings.min_write_pixels, int(settings.plan.min_unknown * cameras.width * cameras.height))
     waiting, differences = list(range(1, len(rgb))), []
+    known, written = torch.zeros(len(rgb)), 0
     while waiting:
         with clock.stage("read"):
-            known = _known_shares(memory, cameras[waiting])
-            index = waiting.pop(int(known.argmax()))
+            changed = [index for index in waiting if _shows(memory, written, cameras[index])]
+            if changed:
+                known[changed] = _known_shares(memory, cameras[changed])
+            written = len(memory.gaussians)
+            index = waiting.pop(int(known[waiting].argmax()))
             differences += _difference(memory, depth[index], cameras[index])
         # Without parallax, what the memory shows tells the scale and, where the model leaves it open, the shift of depth.
-        own = told[index] or known.max() < HELD
+        own = told[index] or known[index] < HELD
         filled = FilledFrames(rgb[index : index + 1], depth[index : index + 1] if own else None)
         write_frame(memory, filled, 0, cameras[index], least, estimate_depth, given, clock)
         if progress is not None:
@@ -112,6 +116,13 @@ def _first_written(
 def _with_sky(rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras) -> Float[Tensor, "h w"]:
     """Depth whose sky lies where sky can be."""
     return plausible_sky(depth, camera, estimate_down(rgb, camera) @ camera.world_to_cam[0, :3, :3])
+
+
+def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:
+    """Whether a camera's picture has the middle of a Gaussian in it, from the one with the number ``first`` on."""
+    pixels, depth = camera.project(memory.gaussians.means[first:].cpu())
+    inside = (depth > 0) & (pixels >= 0).all(-1) & (pixels[..., 0] < camera.width) & (pixels[..., 1] < camera.height)
+    return bool(inside.any())
 
 
 def _known_shares(memory: SpatialMemory, cameras: Cameras) -> Float[Tensor, " v"]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from splatmem.config import FirstFrameConfig, HardwareConfig
 from splatmem.inpaint.budget import Budget, within_memory
 from splatmem.inpaint.sizes import WorkingSize
+from splatmem.models.check import offered_variant
 from splatmem.models.hardware import place, weights_dtype
 from splatmem.models.load import load_model
 
@@ -60,14 +61,22 @@ def make_first_frame(
         return size(budget).enlarge_rgb(rgb[None])[0].clamp(0, 1)
 
     budget = Budget(1, settings.pixels)
-    return within_memory(make, budget, lambda b: int(np.prod(size(b).padded)), device, generator, "first_frame.pixels")[0]
+
+    def pixels(budget: Budget) -> int:
+        return int(np.prod(size(budget).padded))
+
+    return within_memory(make, budget, pixels, device, generator, hardware, "first_frame.pixels")[0]
 
 
 def _from_folder(folder: Path, settings: FirstFrameConfig, dtype: torch.dtype) -> Any:
     from diffusers import AutoPipelineForText2Image
 
     return AutoPipelineForText2Image.from_pretrained(
-        folder, dtype=dtype, variant=settings.variant, use_safetensors=True, trust_remote_code=False
+        folder,
+        dtype=dtype,
+        variant=offered_variant(folder, settings.variant),
+        use_safetensors=True,
+        trust_remote_code=False,
     )
 
 

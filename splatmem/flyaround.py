@@ -137,8 +137,9 @@ def flyaround(options: FlyaroundOptions, announce: Announce = silent, started: f
     options.check()
     device = choose_device(options.device)
     watch_peak(device)
-    with explained_out_of_memory(device):
-        return _flyaround(options, options.config(), device, announce, started)
+    config = options.config()
+    with explained_out_of_memory(device, config.hardware):
+        return _flyaround(options, config, device, announce, started)
 
 
 def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce: Announce, started: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 
 GRID_WIDTH = 32  # the plan is made on pictures of this width
-LEAD_IN = 4  # known frames at either end of a run
+LEAD_IN = 4  # known frames at either end of a run, or a quarter of a shorter one
 OUTWARD_PREFERENCE = 0.25  # how much new space half a turn away from the photo is worth
 
 
@@ -114,20 +114,21 @@ def plan_run(
         return [int(torch.where(wanted, fresh, torch.inf).argmin())]
     outward = _angle_from_first(cameras) / torch.pi
     start = int(torch.where(anchored, fresh - OUTWARD_PREFERENCE * outward, -torch.inf).argmax())
-    first, last = _grown_run(start, anchored, fresh <= settings.min_unknown)
+    # What is left unknown in a frame that was made does not count: the next window holds on to it all the same.
+    first, last = _grown_run(start, anchored, ~wanted, min(LEAD_IN, (window_frames - 1) // 4))
     while last - first >= window_frames:  # too long: what is farther from the known waits
         first, last = (first + 1, last) if fresh[first] > fresh[last] else (first, last - 1)
     return list(range(first, last + 1))
 
 
-def _grown_run(start: int, anchored: Bool[Tensor, " f"], seen: Bool[Tensor, " f"]) -> tuple[int, int]:
-    """First and last of the frames around ``start`` that have enough to hold on to, with a lead-in of known ones."""
+def _grown_run(start: int, anchored: Bool[Tensor, " f"], seen: Bool[Tensor, " f"], lead: int) -> tuple[int, int]:
+    """First and last of the frames around ``start`` that have enough to hold on to, with ``lead`` known ones at either end."""
     ends = []
     for step in (-1, 1):
         end = start
         while 0 <= end + step < len(anchored) and anchored[end + step]:
             end += step
-        for _ in range(LEAD_IN):
+        for _ in range(lead):
             if 0 <= end + step < len(seen) and seen[end + step]:
                 end += step
         ends.append(end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -9,8 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
+from splatmem.footprints import shared_tiles
 from splatmem.gaussians import Gaussians
 from splatmem.render import rasterize
+from splatmem.render.rasterization import render_views
 
 LEARNING_RATES = {"sh": 0.02, "opacity_logits": 0.05, "log_scales": 0.01}
 MAX_LOG_SCALE_CHANGE = 0.5
@@ -22,26 +25,35 @@ def refine(
 ) -> Gaussians:
     """Fits colours, opacities and sizes of the chosen range to one picture with Adam; positions do not move.
 
+    Only the part of the picture in which the chosen show is drawn: the rest cannot change.
+
     Args:
         chosen: first and one past the last Gaussian that may change.
         target: the picture, 0..1.
         camera: the one that saw it.
     """
-    first, last = chosen
-    free = {name: getattr(gaussians, name)[first:last].clone().requires_grad_() for name in LEARNING_RATES}
+    tiles = shared_tiles(gaussians, chosen, camera, growth=math.exp(MAX_LOG_SCALE_CHANGE))
+    part, (first, last) = tiles.gaussians, tiles.chosen
+    free = {name: getattr(part, name)[first:last].clone().requires_grad_() for name in LEARNING_RATES}
     groups = [{"params": [free[name]], "lr": rate} for name, rate in LEARNING_RATES.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99), eps=1e-15)
-    start = gaussians.log_scales[first:last]
+    start = part.log_scales[first:last]
     for _ in range(steps):
-        drawn = rasterize(_with(gaussians, first, last, free), camera)
+        drawn = _colours(_with(part, first, last, free), camera)
         # Against the picture over black: missing opacity is an error too.
-        loss = (drawn.rgb[0] - target).square().mean()
+        loss = (tiles.pixels[..., None] * (drawn - target)).square().mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         with torch.no_grad():
             free["log_scales"].clamp_(start - MAX_LOG_SCALE_CHANGE, start + MAX_LOG_SCALE_CHANGE)
-    return _with(gaussians, first, last, {name: value.detach() for name, value in free.items()})
+    return _with(gaussians, *chosen, {name: value.detach() for name, value in free.items()})
+
+
+def _colours(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, "h w 3"]:
+    """The picture over black, without the cost of its depth."""
+    scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh, None)
+    return render_views(*scene, camera.world_to_cam, camera.intrinsics, camera.width, camera.height)[0][0]
 
 
 def _with(gaussians: Gaussians, first: int, last: int, values: dict[str, Tensor]) -> Gaussians:

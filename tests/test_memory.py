@@ -4,6 +4,7 @@ import pytest
 import torch
 from splatmem.cameras import Cameras
 from splatmem.evaluate.metrics import psnr
+from splatmem.footprints import SharedTiles
 from splatmem.gaussians import Gaussians
 from splatmem.memory import SpatialMemory
 from splatmem.render.rasterize import Rendering
@@ -162,7 +163,14 @@ class TestDevices:
         return rasterize
 
     def test_gaussians_lie_on_the_device_and_pictures_in_main_memory(self, monkeypatch, room_turn, room_frames):
-        monkeypatch.setattr("splatmem.refine.rasterize", self.drawn_on("meta"))
+        draw = self.drawn_on("meta")
+
+        def everything(gaussians, chosen, camera, growth):
+            assert camera.world_to_cam.device.type == "meta"
+            return SharedTiles(torch.ones(camera.height, camera.width, dtype=torch.bool, device="meta"), gaussians, chosen)
+
+        monkeypatch.setattr("splatmem.refine._colours", lambda gaussians, camera: draw(gaussians, camera).rgb[0])
+        monkeypatch.setattr("splatmem.refine.shared_tiles", everything)  # numbers decide it, which the device does not hold
         rgb, depth = room_frames
         memory = SpatialMemory(Gaussians.empty("meta"))
         memory.write(rgb[0], depth[0], room_turn[0], torch.ones_like(depth[0], dtype=torch.bool))

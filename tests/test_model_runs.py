@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import weakref
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from diffusers import FluxFillPipeline, StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
 from splatmem.depth import load_depth_estimator
 from splatmem.explore import ExploreSettings
 from splatmem.film import film_memory
@@ -20,7 +23,9 @@ from splatmem.inpaint.time_groups import padded_length
 from splatmem.inpaint.wan_vace import WanVACEInpainter
 from splatmem.models.load import load_model
 from splatmem.session import load_session
+from transformers import PromptDepthAnythingForDepthEstimation
 
+import picture_contract
 import tiny_models
 from forked_commands import PHOTO
 from vace_contract import check_contract, record_calls
@@ -36,6 +41,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "wan-2.1": tiny_models.wan_vace(root / "wan-2.1"),
         "wan-2.2": tiny_models.wan_vace(root / "wan-2.2", transformers=2),
+        "sdxl": tiny_models.sdxl(root / "sdxl"),
         "sd-inpaint": tiny_models.sd_inpaint(root / "sd-inpaint"),
         "flux-fill": tiny_models.flux_fill(root / "flux-fill"),
         "text-to-image": tiny_models.sd_text_to_image(root / "text-to-image"),
@@ -46,9 +52,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Six cameras that turn a little to the side."""
+    """Eight cameras that turn a little to the side."""
     keyframes = [{"position": [0, 0, 0], "look_at": [0, 0, 2]}, {"position": [0.1, 0, 0], "look_at": [0.7, 0, 2]}]
-    (tmp_path / "path.json").write_text(json.dumps({"frames": 6, "keyframes": keyframes}))
+    (tmp_path / "path.json").write_text(json.dumps({"frames": 8, "keyframes": keyframes}))
     return tmp_path / "path.json"
 
 
@@ -78,6 +84,20 @@ def run(out: Path, path: Path, *overrides: str, source: Path | None = PHOTO, **m
     return flyaround(options)
 
 
+def record_depth(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The pictures and the maps that a prompted depth model is given from now on."""
+    given: list[tuple[torch.Tensor, torch.Tensor]] = []
+    forward = PromptDepthAnythingForDepthEstimation.forward
+
+    @functools.wraps(forward)
+    def recording(self: Any, pixel_values: torch.Tensor, prompt_depth: torch.Tensor, **options: Any) -> Any:
+        given.append((pixel_values, prompt_depth))
+        return forward(self, pixel_values, prompt_depth, **options)
+
+    monkeypatch.setattr(PromptDepthAnythingForDepthEstimation, "forward", recording)
+    return given
+
+
 def check_windows(windows: list[SimpleNamespace]) -> None:
     assert any(not bool(window.partial.known.all()) for window in windows)
     for window in windows:
@@ -87,21 +107,26 @@ def check_windows(windows: list[SimpleNamespace]) -> None:
         assert window.filled.rgb.dtype == torch.float32
 
 
-@pytest.mark.parametrize(("family", "conditioning"), [("wan-2.1", "pixels"), ("wan-2.2", "pixels"), ("wan-2.1", "latents")])
+@pytest.mark.parametrize(
+    ("preset", "family", "conditioning"),
+    [("wan-vace-1.3b", "wan-2.1", "pixels"), ("wan22-vace", "wan-2.2", "pixels"), ("wan-vace-14b", "wan-2.1", "latents")],
+)
 def test_wan_vace(
     models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch,
-    family: str, conditioning: str,
+    preset: str, family: str, conditioning: str,
 ) -> None:  # fmt: skip
     calls = record_calls(monkeypatch)
     report = run(
-        tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2", "inpainter.window_frames=9",
+        tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2", "inpainter.window_frames=5",
         "inpainter.references=2", f"inpainter.conditioning={conditioning}", f"depth.model={models['depth-anything']}",
-        prompt="a room with a table",
+        prompt="a room with a table", preset=preset,
     )  # fmt: skip
-    assert report["inpainter"] == family
+    assert (report["inpainter"], report["preset"]) == (family, preset)
     assert report["windows"] == len(windows) == len(calls)
     check_windows(windows)
-    photo = load_session(tmp_path / "out" / "memory")[0].first_photo
+    memory, progress = load_session(tmp_path / "out" / "memory")
+    assert any(len(window.partial) % 4 != 1 for window in windows), "lengths that are not 4k + 1"
+    assert all(set(window) & set(before) for before, window in pairwise(progress["windows"])), "windows overlap"
     for window, call in zip(windows, calls, strict=True):
         check_contract(call)
         frames = len(window.partial)
@@ -112,34 +137,54 @@ def test_wan_vace(
         assert bool(asked[~known].all())
         assert torch.equal(call.video[0].permute(0, 2, 3, 1)[:frames, :HEIGHT, :WIDTH][~asked], window.partial.rgb[~asked])
         assert call.reference_images[0].size == (WIDTH, HEIGHT)
-        torch.testing.assert_close(window.reference.rgb[0], photo)
+        torch.testing.assert_close(window.reference.rgb[0], memory.first_photo)
         assert window.prompt == "a room with a table"
-        assert call.prompt_embeds.dtype == torch.float32
+        assert call.prompt_embeds.dtype == call.negative_prompt_embeds.dtype == torch.float32
+        assert (call.num_inference_steps, call.guidance_scale) == (2, 5.0)
         assert call.prepare_video_latents.shape[1] == 32
         assert (window.partial.latents is not None) == (window.filled.latents is not None) == (conditioning == "latents")
-    memory = load_session(tmp_path / "out" / "memory")[0]
     assert (memory.latents is not None) == (conditioning == "latents")
     assert memory.latent_views == (len(memory.views) if conditioning == "latents" else 0)
 
 
 @pytest.mark.parametrize(
-    ("family", "revises", "conditioning"),
-    [("sd-inpaint", True, "pixels"), ("sd-inpaint", True, "latents"), ("flux-fill", False, "pixels")],
+    ("preset", "family", "pipeline", "conditioning"),
+    [
+        ("embedded", "sd-inpaint", StableDiffusionInpaintPipeline, "pixels"),
+        ("embedded", "sd-inpaint", StableDiffusionInpaintPipeline, "latents"),
+        ("sdxl-inpaint", "sdxl", StableDiffusionXLInpaintPipeline, "pixels"),
+        ("flux-fill", "flux-fill", FluxFillPipeline, "pixels"),
+    ],
 )
 def test_keyframe_inpainters(
-    models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], family: str, revises: bool,
-    conditioning: str,
+    models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch,
+    preset: str, family: str, pipeline: type, conditioning: str,
 ) -> None:  # fmt: skip
+    calls = picture_contract.record_calls(monkeypatch, pipeline)
+    maps = record_depth(monkeypatch)
     report = run(
-        tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2",
-        f"inpainter.conditioning={conditioning}", f"depth.model={models['prompt-depth']}",
+        tmp_path / "out", path, f"inpainter.model={models[family]}", "inpainter.steps=2", "inpainter.min_pixels=null",
+        f"inpainter.conditioning={conditioning}", f"depth.model={models['prompt-depth']}", prompt="a room", preset=preset,
     )  # fmt: skip
     check_windows(windows)
     assert all(len(window.partial) == 1 for window in windows)
+    revises = pipeline is not FluxFillPipeline
+    for window, call in zip(windows, calls, strict=True):
+        picture_contract.check_contract(call, window.partial.known[0], window.partial.rgb[0])
+        assert (call.height, call.width) == (80, 112)
+        assert (window.prompt, call.prompt) == ("a room", "a room")
+        assert hasattr(call, "callback_on_step_end") == revises
+        assert isinstance(call.image, torch.Tensor) == (window.filled.latents is not None) == (conditioning == "latents")
     said = [note for note in report["notes"] if "cannot start from partial noise: what is known but poor is kept" in note]
     assert bool(said) is not revises
     assert ("cannot start from partial noise" in (tmp_path / "out" / "report.html").read_text()) is not revises
-    assert all((window.filled.latents is not None) == (conditioning == "latents") for window in windows)
+    assert len(maps) >= report["windows"] + 1, "the photo, and what each window made"
+    for pixels, prompt in maps:
+        assert pixels.dtype == prompt.dtype == torch.float32
+        assert [side % 14 for side in pixels.shape[2:]] == [0, 0]
+        assert prompt.shape == (len(pixels), 1, HEIGHT, WIDTH)
+        assert bool((prompt > 0).all())
+        assert torch.isfinite(prompt).all()
 
 
 def test_words_alone(models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace]) -> None:

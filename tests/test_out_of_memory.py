@@ -110,5 +110,5 @@ def test_a_full_device_outside_of_the_windows(run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(HuggingFaceDepth, "_run", full)
     status, printed = run()
     assert status == 2
-    assert "cpu has too little memory (CUDA out of memory.): give --low-vram, or begin anew with a smaller --size" in printed
+    assert "cpu has too little memory (CUDA out of memory.): give --low-vram, or give --set " in printed
     assert list(tmp_path.iterdir()) == []

@@ -73,7 +73,13 @@ def test_a_gap_between_known_ends_is_closed_at_once():
 
 def test_a_run_that_is_too_long_keeps_its_known_end():
     values = [0.0] * 6 + [0.05 * i for i in range(1, 12)]
-    assert run(values, window_frames=9) == list(range(2, 11))
+    assert run(values, window_frames=17) == list(range(6 - LEAD_IN, 17))
+    assert run(values, window_frames=9) == list(range(6 - 2, 13)), "a quarter of a short one leads"
+
+
+def test_a_run_leads_from_what_was_made_though_a_little_of_it_is_unknown_still():
+    values = [0.03] * 8 + [0.1, 0.2, 0.4]
+    assert run(values, made=list(range(8))) == list(range(8 - LEAD_IN, 11))
 
 
 def test_without_anything_to_hold_on_to_the_best_known_view_comes_first():

@@ -14,7 +14,10 @@ from diffusers import (
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxFillPipeline,
+    FluxPipeline,
     FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLInpaintPipeline,
@@ -137,20 +140,41 @@ def sdxl(folder: Path, inpaint: bool = True) -> Path:
     return folder
 
 
-def flux_fill(folder: Path) -> Path:
+def t5_text(width: int = TEXT_WIDTH) -> T5EncoderModel:
+    return T5EncoderModel(T5Config(vocab_size=30, d_model=width, d_kv=4, d_ff=8, num_layers=1, num_heads=2)).eval()
+
+
+def sd3_text_to_image(folder: Path) -> Path:
     torch.manual_seed(0)
-    text = T5Config(vocab_size=30, d_model=TEXT_WIDTH, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    # Packed latents (4 x 4 channels), the masked picture's (16), and the mask's pixels (4 x 64).
-    transformer = FluxTransformer2DModel(
-        patch_size=1, in_channels=16 + 16 + 256, out_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8,
-        num_attention_heads=2, joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=TEXT_WIDTH, axes_dims_rope=[2, 2, 4],
-        guidance_embeds=True,
+    transformer = SD3Transformer2DModel(
+        sample_size=8, patch_size=2, in_channels=16, out_channels=16, num_layers=1, attention_head_dim=8, num_attention_heads=4,
+        joint_attention_dim=32, caption_projection_dim=32, pooled_projection_dim=2 * TEXT_WIDTH, pos_embed_max_size=32,
     )  # fmt: skip
-    FluxFillPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(), vae=picture_vae(), text_encoder=clip_text(), tokenizer=clip_tokenizer(),
-        text_encoder_2=T5EncoderModel(text).eval(), tokenizer_2=t5_tokenizer(), transformer=transformer,
+    StableDiffusion3Pipeline(
+        transformer=transformer, scheduler=FlowMatchEulerDiscreteScheduler(), vae=picture_vae(16),
+        text_encoder=clip_text(projection=True), tokenizer=clip_tokenizer(), text_encoder_2=clip_text(projection=True),
+        tokenizer_2=clip_tokenizer(), text_encoder_3=t5_text(32), tokenizer_3=t5_tokenizer(),
     ).save_pretrained(folder)  # fmt: skip
     return folder
+
+
+def flux(folder: Path, fill: bool = False) -> Path:
+    """FLUX: latents packed into tokens of 4 x 4 channels; Fill is given the masked picture's, and the mask's pixels, too."""
+    torch.manual_seed(0)
+    transformer = FluxTransformer2DModel(
+        patch_size=1, in_channels=16 + 16 + 256 if fill else 16, out_channels=16, num_layers=1, num_single_layers=1,
+        attention_head_dim=8, num_attention_heads=2, joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=TEXT_WIDTH,
+        axes_dims_rope=[2, 2, 4], guidance_embeds=True,
+    )  # fmt: skip
+    (FluxFillPipeline if fill else FluxPipeline)(
+        scheduler=FlowMatchEulerDiscreteScheduler(), vae=picture_vae(), text_encoder=clip_text(), tokenizer=clip_tokenizer(),
+        text_encoder_2=t5_text(), tokenizer_2=t5_tokenizer(), transformer=transformer,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def flux_fill(folder: Path) -> Path:
+    return flux(folder, fill=True)
 
 
 def dinov2_neck() -> dict[str, Any]:

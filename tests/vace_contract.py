@@ -9,6 +9,7 @@ import pytest
 import torch
 from diffusers import WanVACEPipeline
 from PIL import Image
+from splatmem.inpaint.wan_vace import WanVACEInpainter
 
 
 def record_calls(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
@@ -33,6 +34,15 @@ def record_calls(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
 
     monkeypatch.setattr(WanVACEPipeline, "__call__", recording)
     return calls
+
+
+def record_decoded(inpainter: WanVACEInpainter, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """What the sampler hands to the decoder from now on, as the sampler has it, ``[f, g, h, w]``."""
+    vae, decoded = inpainter.pipeline.vae, []
+    mean, std = (torch.tensor(v).view(-1, 1, 1, 1) for v in (vae.config.latents_mean, vae.config.latents_std))
+    decode = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, **k: (decoded.append((z[0] - mean) / std), decode(z, **k))[1])
+    return decoded
 
 
 def check_contract(call: SimpleNamespace) -> None:

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import torch
 
-from splatmem.models.hardware import is_out_of_memory, release
+from splatmem.config import HardwareConfig
+from splatmem.models.hardware import is_out_of_memory, release, sparing_options
 
 FEWEST_PIXELS = 256 * 144
 Result = TypeVar("Result")
@@ -48,6 +49,7 @@ def within_memory(
     pixels: Callable[[Budget], int],
     device: str,
     generator: torch.Generator,
+    hardware: HardwareConfig,
     pixels_setting: str = "inpainter.max_pixels",
 ) -> tuple[Result, Budget]:
     """Runs ``attempt`` with ever smaller budgets until one fits; returns its result and the budget that did.
@@ -55,6 +57,7 @@ def within_memory(
     Args:
         pixels: how many a frame has under a budget.
         generator: set back before each attempt.
+        hardware: as it is used, for the message.
         pixels_setting: the setting that limits the pixels, for the message.
 
     Raises:
@@ -74,8 +77,9 @@ def within_memory(
         used = pixels(budget)
         following = budget.smaller(used)
         if following is None:
+            sparing = ", or ".join([*sparing_options(hardware), f"--set {pixels_setting}={used // 2}"])
             raise ValueError(
-                f"{device} has too little memory for {budget.frames} frames of {used} pixels ({reason}); give --low-vram, or "
-                f"--set hardware.offload=sequential, or --set {pixels_setting}={used // 2}; --resume goes on with that"
+                f"{device} has too little memory for {budget.frames} frames of {used} pixels ({reason}); give {sparing}; "
+                "--resume goes on with that"
             )
         budget = following

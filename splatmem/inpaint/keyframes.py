@@ -23,6 +23,7 @@ from splatmem.inpaint.budget import Budget, within_memory
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.inpaint.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
 from splatmem.inpaint.sizes import WorkingSize, over_cells, whole_cells
+from splatmem.models.check import offered_variant
 from splatmem.models.hardware import place
 from splatmem.pyramid import push_pull
 
@@ -40,7 +41,7 @@ class KeyframeInpainter:
 
     def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
         place(pipeline, hardware, device)
-        self.pipeline, self.settings, self.device, self.name = pipeline, settings, device, name
+        self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
         self.budget = Budget(1, settings.max_pixels)
         self.notes: list[str] = []
         self._options = self._known_options()
@@ -68,7 +69,7 @@ class KeyframeInpainter:
 
         options: dict[str, Any] = {
             "dtype": dtype,
-            "variant": settings.variant,
+            "variant": offered_variant(folder, settings.variant),
             "use_safetensors": True,
             "trust_remote_code": False,
         }
@@ -81,6 +82,8 @@ class KeyframeInpainter:
                 pipeline = diffusers.AutoPipelineForInpainting.from_pretrained(folder, **options)
             except ValueError as error:
                 raise ValueError(f"{folder}: diffusers has no inpainting pipeline for a {class_name}") from error
+            if not fills_pictures(type(pipeline)):
+                raise ValueError(f"{folder}: a {type(pipeline).__name__} wants more than a picture, a mask and words")
         return KeyframeInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
 
     def __call__(
@@ -107,6 +110,7 @@ class KeyframeInpainter:
             lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
             self.device,
             generator,
+            self.hardware,
         )
         if self.budget != before:
             self.notes.append(f"memory ran out: frames were filled at {self.budget.pixels} pixels and enlarged")
@@ -211,8 +215,10 @@ class KeyframeInpainter:
         return WorkingSize.of(height, width, multiple, min_pixels=self.settings.min_pixels, max_pixels=budget.pixels)
 
     def _known_options(self) -> dict[str, Any]:
-        """The settings that are given and that this pipeline takes."""
+        """The settings that are given and that this pipeline takes; the unknown starts from all of the noise, where many
+        pipelines would start from a part, of colours that are only smeared there."""
         asked = {
+            "strength": 1.0,
             "num_inference_steps": self.settings.steps,
             "guidance_scale": self.settings.guidance,
             "negative_prompt": self.settings.negative_prompt or None,
@@ -222,8 +228,9 @@ class KeyframeInpainter:
 
 
 def fills_pictures(pipeline_class: type) -> bool:
-    """Whether a diffusers pipeline takes a picture and a mask."""
-    return {"image", "mask_image"} <= _parameters(pipeline_class)
+    """Whether a diffusers pipeline takes a picture of any size and a mask, and needs nothing else that is to be seen."""
+    taken = _parameters(pipeline_class)
+    return {"image", "mask_image", "height", "width"} <= taken and "control_image" not in taken
 
 
 def can_revise(pipeline: Any) -> bool:

@@ -29,7 +29,8 @@ from splatmem.inpaint.time_groups import (
     overlapping_parts,
     padded_length,
 )
-from splatmem.models.hardware import place, release
+from splatmem.models.check import offered_variant
+from splatmem.models.hardware import bound_autoencoder, place, release
 from splatmem.pyramid import push_pull
 
 DEFAULT_WINDOW = 81  # frames that the models were trained on
@@ -55,6 +56,7 @@ class WanVACEInpainter:
         self._embeddings: tuple[str, dict[str, Tensor]] | None = None
         self._placed = False
         self._grey = torch.zeros(0)
+        bound_autoencoder(pipeline, hardware)
         pipeline.set_progress_bar_config(disable=True)
 
     @staticmethod
@@ -67,7 +69,7 @@ class WanVACEInpainter:
         pipeline = MemoryVACEPipeline.from_pretrained(
             folder,
             dtype={"default": dtype, "vae": torch.float32},
-            variant=settings.variant,
+            variant=offered_variant(folder, settings.variant),
             use_safetensors=True,
             trust_remote_code=False,
         )
@@ -90,6 +92,7 @@ class WanVACEInpainter:
             lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
             self.device,
             generator,
+            self.hardware,
         )
         if self.budget != before:
             self.notes.append(_memory_note(self.budget))
@@ -117,7 +120,8 @@ class WanVACEInpainter:
         latents = None if latents is None or tuple(latents.known.shape) != grid else latents
         for first, last in parts:
             again = slice(first, len(made))
-            rgb[again], known[again], trust[again] = made[first:], True, 1.0
+            rgb[again] = torch.where(known[again, ..., None], rgb[again], made[first:])  # the known comes back as it is
+            known[again], trust[again] = True, 1.0
             frames = PartOfWindow(rgb[first:last], known[first:last], trust[first:last], latents)
             part, sampled = self._fill_part(frames, pictures, embeddings, generator)
             made = torch.cat([made, part[len(made) - first :]])

@@ -26,6 +26,13 @@ def problems(folder: Path) -> list[str]:
     return [f"{folder} has neither a model_index.json nor a config.json"]
 
 
+def offered_variant(folder: Path, variant: str | None) -> str | None:
+    """``variant``, if a pipeline's folder has weights of it; else None, for those that it has."""
+    if variant is None or not any(f".{variant}" in file.name for file in folder.rglob("*.safetensors")):
+        return None
+    return variant
+
+
 def _component_problems(folder: Path, entry: Any) -> list[str]:
     """Of one part of a pipeline; ``entry`` is [library, class], or a setting."""
     if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[1], str):

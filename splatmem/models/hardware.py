@@ -46,15 +46,20 @@ def weights_dtype(hardware: HardwareConfig, device: str) -> torch.dtype:
     return torch.float16 if device == "mps" else torch.float32
 
 
+def bound_autoencoder(pipeline: Any, hardware: HardwareConfig) -> None:
+    """Has the autoencoder work in tiles and slices, if that is wanted and it can."""
+    if hardware.tiling and getattr(pipeline, "vae", None) is not None:
+        for switch in ("enable_tiling", "enable_slicing"):
+            if hasattr(pipeline.vae, switch):
+                getattr(pipeline.vae, switch)()
+
+
 def place(pipeline: Any, hardware: HardwareConfig, device: str) -> None:
     """Brings a diffusers pipeline to the device, or prepares it to be brought there piece by piece.
 
     On the CPU there is nothing to offload from; tiling bounds the memory there too.
     """
-    if hardware.tiling and getattr(pipeline, "vae", None) is not None:
-        for switch in ("enable_tiling", "enable_slicing"):
-            if hasattr(pipeline.vae, switch):
-                getattr(pipeline.vae, switch)()
+    bound_autoencoder(pipeline, hardware)
     grouped = hasattr(pipeline, "enable_group_offload")
     if device == "cpu" or hardware.offload == "none":
         pipeline.to(device)
@@ -79,21 +84,31 @@ def release(device: str) -> None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device's memory is full (PyTorch has a class for it on CUDA only)."""
+    said = ("out of memory", "not enough memory", "can't allocate memory")  # of MPS, and of main memory
     return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)
     )
 
 
+def sparing_options(hardware: HardwareConfig) -> list[str]:
+    """What of the command line needs less of a device's memory than these settings."""
+    if hardware.offload == "sequential":
+        return [] if hardware.tiling else ["--low-vram"]
+    sequential = "--set hardware.offload=sequential"
+    return [sequential] if hardware.offload == "group" and hardware.tiling else ["--low-vram", sequential]
+
+
 @contextmanager
-def explained_out_of_memory(device: str) -> Iterator[None]:
-    """Turns what PyTorch raises when the device's memory is full into a ``ValueError`` that says what needs less."""
+def explained_out_of_memory(device: str, hardware: HardwareConfig) -> Iterator[None]:
+    """Turns what PyTorch raises when the device's memory is full into a ``ValueError`` that says what needs less than
+    ``hardware``."""
     try:
         yield
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         reason = str(error).splitlines()[0]
-        advice = "give --low-vram, or begin anew with a smaller --size"
+        advice = ", or ".join([f"give {option}" for option in sparing_options(hardware)] + ["begin anew with a smaller --size"])
         raise ValueError(f"{device} has too little memory ({reason}): {advice}") from error
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from safetensors import SafetensorError
 
 from splatmem.models.check import problems
+from splatmem.models.hardware import is_out_of_memory
 from splatmem.models.locate import download_command, model_folder
 
 Loaded = TypeVar("Loaded")
@@ -27,6 +28,7 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
 
     Raises:
         ValueError: there is no such model, it is not whole, or it cannot be loaded; the message says what to do.
+        RuntimeError: it is whole, and the device has too little memory for it.
     """
     folder = whole_folder(source, what, variant=variant)
     try:
@@ -35,6 +37,8 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
     except ImportError as error:
         raise ValueError(f"the {what} in {folder} needs a package that is not installed: {error}") from error
     except ERRORS as error:
+        if is_out_of_memory(error):
+            raise
         raise ValueError(f"no {what} can be loaded from {folder}: {error}") from error
 
 

@@ -5,11 +5,10 @@ import functools
 import pytest
 import torch
 from diffusers import WanVACEPipeline
-from splatmem.config import InpainterConfig
+from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint import load_inpainter
 from splatmem.inpaint.budget import Budget, within_memory
 
-import tiny_models
 from partial_windows import window
 
 
@@ -32,7 +31,7 @@ def test_frames_are_halved_first_then_pixels():
     attempt, tried = run_out_above(frames=17, pixels=300_000)
     generator = attempt.generator
     expected = torch.rand(1, generator=torch.Generator().manual_seed(0))
-    drawn, budget = within_memory(attempt, Budget(81, None), lambda b: b.pixels or 10**6, "cpu", generator)
+    drawn, budget = within_memory(attempt, Budget(81, None), lambda b: b.pixels or 10**6, "cpu", generator, HardwareConfig())
     assert [b.frames for b in tried] == [81, 37, 17, 17, 17]
     assert [b.pixels for b in tried] == [None, None, None, 500_000, 250_000]
     assert budget == Budget(17, 250_000)
@@ -42,7 +41,7 @@ def test_frames_are_halved_first_then_pixels():
 def test_what_would_fit_is_said_when_nothing_did():
     attempt, tried = run_out_above(frames=0, pixels=0)
     with pytest.raises(ValueError, match=r"too little memory for 5 frames.*--low-vram.*offload=sequential.*--resume"):
-        within_memory(attempt, Budget(81, 10**6), lambda b: b.pixels or 10**6, "cpu", attempt.generator)
+        within_memory(attempt, Budget(81, 10**6), lambda b: b.pixels or 10**6, "cpu", attempt.generator, HardwareConfig())
     assert tried[-1].frames == 5
 
 
@@ -51,11 +50,11 @@ def test_other_errors_pass():
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        within_memory(broken, Budget(5, None), lambda b: 1, "cpu", torch.Generator())
+        within_memory(broken, Budget(5, None), lambda b: 1, "cpu", torch.Generator(), HardwareConfig())
 
 
-def test_a_window_is_retried_in_smaller_parts_and_the_report_hears_of_it(tmp_path, monkeypatch):
-    inpainter = load_inpainter(InpainterConfig(model=str(tiny_models.wan_vace(tmp_path)), steps=1, window_frames=37))
+def test_a_window_is_retried_in_smaller_parts_and_the_report_hears_of_it(tiny_wan, monkeypatch):
+    inpainter = load_inpainter(InpainterConfig(model=str(tiny_wan), steps=1, window_frames=37))
     lengths = []
     call = WanVACEPipeline.__call__
 

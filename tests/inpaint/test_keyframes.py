@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
+import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionInpaintPipeline
+from diffusers import ControlNetModel, StableDiffusionInpaintPipeline, UNet2DConditionModel
 from splatmem.cameras import identity_camera
 from splatmem.config import InpainterConfig
 from splatmem.inpaint import PartialFrames, load_inpainter
@@ -17,12 +16,15 @@ from splatmem.inpaint.keyframes import KeyframeInpainter
 from splatmem.inpaint.protocol import LatentFrames
 
 import tiny_models
+from picture_contract import CELL, check_contract, mask_of, record_calls
 
 FAMILIES = {
     "sd_inpaint": (tiny_models.sd_inpaint, "StableDiffusionInpaintPipeline", True),
     "sdxl": (tiny_models.sdxl, "StableDiffusionXLInpaintPipeline", True),
     "flux_fill": (tiny_models.flux_fill, "FluxFillPipeline", False),
     "text_to_image": (tiny_models.sd_text_to_image, "StableDiffusionInpaintPipeline", True),
+    "sd3_text_to_image": (tiny_models.sd3_text_to_image, "StableDiffusion3InpaintPipeline", True),
+    "flux": (tiny_models.flux, "FluxInpaintPipeline", False),
 }
 
 
@@ -38,15 +40,17 @@ def frame(height: int, width: int, trust: float = 1.0) -> PartialFrames:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_keeps_the_known_and_says_what_it_cannot(family, tmp_path):
+def test_every_family_keeps_the_known_and_says_what_it_cannot(family, tmp_path, monkeypatch):
     build, pipeline, revises = FAMILIES[family]
     build(tmp_path / family)
     inpainter = load_inpainter(InpainterConfig(model=str(tmp_path / family), steps=2))
     assert isinstance(inpainter, KeyframeInpainter)
     assert type(inpainter.pipeline).__name__ == pipeline
     assert (inpainter.window_frames, inpainter.continuous, inpainter.name) == (1, False, family)
+    calls = record_calls(monkeypatch, type(inpainter.pipeline))
     partial = frame(40, 70, trust=0.2)
     filled = inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room")
+    check_contract(calls[0], partial.known[0], partial.rgb[0])
     again = inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room")
     assert filled.rgb.shape == partial.rgb.shape
     assert filled.depth is None
@@ -64,17 +68,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def recorded(monkeypatch):
-    calls: list[SimpleNamespace] = []
-    call = StableDiffusionInpaintPipeline.__call__
-
-    @functools.wraps(call)
-    def recording(self, *args, **kwargs):
-        assert not args
-        calls.append(SimpleNamespace(**kwargs))
-        return call(self, **kwargs)
-
-    monkeypatch.setattr(StableDiffusionInpaintPipeline, "__call__", recording)
-    return calls
+    return record_calls(monkeypatch, StableDiffusionInpaintPipeline)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 48), (33, 70)])
@@ -83,18 +77,10 @@ def test_the_pipeline_is_given_what_it_documents(folder, recorded, height, width
     partial = frame(height, width)
     load_inpainter(settings)(partial, generator=torch.Generator(), prompt="a room")
     (call,) = recorded
-    assert (call.height % 16, call.width % 16) == (0, 0)
-    assert call.image.size == call.mask_image.size == (call.width, call.height)
-    assert (call.image.mode, call.mask_image.mode) == ("RGB", "L")
-    mask, picture = np.asarray(call.mask_image), np.asarray(call.image)[:height, :width]
-    known = partial.known[0].numpy()
-    assert set(np.unique(mask)) == {0, 255}
-    white = mask.reshape(call.height // 8, 8, call.width // 8, 8).transpose(0, 2, 1, 3) == 255
-    assert np.array_equal(white.any((2, 3)), white.all((2, 3))), "a cell of latents has one mask"
-    unknown = np.pad(~known, ((0, call.height - height), (0, call.width - width)), mode="edge")
-    cells = unknown.reshape(call.height // 8, 8, call.width // 8, 8).any((1, 3))
-    assert np.array_equal(white.all((2, 3)), cells), "white is painted anew"
-    assert np.array_equal(picture[known], (partial.rgb[0].numpy()[known] * 255).round().astype(np.uint8))
+    check_contract(call, partial.known[0], partial.rgb[0])
+    unknown = np.pad(~partial.known[0].numpy(), ((0, call.height - height), (0, call.width - width)), mode="edge")
+    cells = unknown.reshape(call.height // CELL, CELL, call.width // CELL, CELL).any((1, 3))
+    assert np.array_equal(mask_of(call)[::CELL, ::CELL], cells), "and nothing else is"
     assert (call.prompt, call.negative_prompt) == ("a room", "blurry")
     assert (call.num_inference_steps, call.guidance_scale) == (1, 3.0)
     assert not hasattr(call, "callback_on_step_end")
@@ -122,6 +108,18 @@ def test_a_pipeline_for_something_else_is_refused(tmp_path):
     index = tmp_path / "model_index.json"
     index.write_text(index.read_text().replace("StableDiffusionInpaintPipeline", "AudioLDMPipeline"))
     with pytest.raises(ValueError, match="no inpainting pipeline for a AudioLDMPipeline"):
+        load_inpainter(str(tmp_path))
+
+
+def test_a_pipeline_that_wants_to_see_more_is_refused(tmp_path):
+    """A control picture, say: there is none."""
+    tiny_models.sd_inpaint(tmp_path)
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    index["_class_name"] = "StableDiffusionControlNetInpaintPipeline"
+    index["controlnet"] = ["diffusers", "ControlNetModel"]
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    ControlNetModel.from_unet(UNet2DConditionModel.from_pretrained(tmp_path / "unet")).save_pretrained(tmp_path / "controlnet")
+    with pytest.raises(ValueError, match="ControlNetInpaintPipeline wants more than a picture, a mask and words"):
         load_inpainter(str(tmp_path))
 
 
@@ -157,16 +155,9 @@ def test_known_cells_come_from_the_memory_and_nothing_is_encoded(family, tmp_pat
     known = torch.ones(1, 6, 10, dtype=torch.bool)
     known[:, :, 5:] = False
     partial = replace(partial, latents=LatentFrames(latents[None], known, torch.ones(1, 6, 10)))
-    encoded, calls = [], []
-    encode, call = inpainter.pipeline.vae.encode, type(inpainter.pipeline).__call__
-
-    @functools.wraps(call)
-    def recording(self, **options):
-        calls.append(SimpleNamespace(**options))
-        return call(self, **options)
-
+    encoded, encode = [], inpainter.pipeline.vae.encode
+    calls = record_calls(monkeypatch, type(inpainter.pipeline))
     monkeypatch.setattr(inpainter.pipeline.vae, "encode", lambda x, **k: (encoded.append(x), encode(x, **k))[1])
-    monkeypatch.setattr(type(inpainter.pipeline), "__call__", recording)
     filled = inpainter(partial, generator=torch.Generator().manual_seed(0))
     assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
     assert filled.latents.shape == (1, 6, 10, 4)
@@ -174,6 +165,7 @@ def test_known_cells_come_from_the_memory_and_nothing_is_encoded(family, tmp_pat
     inpainter(partial, generator=torch.Generator().manual_seed(0))
     assert len(encoded) == 1
     given = calls[0]
+    check_contract(given, partial.known[0], partial.rgb[0])
     mask = torch.from_numpy(np.asarray(given.mask_image) == 255)[::8, ::8]
     assert bool(mask[:, 5:].all()), "a cell without latents is asked for"
     assert not mask[:, :5].any()

@@ -13,7 +13,7 @@ import huggingface_hub
 import pytest
 import torch
 from splatmem import cli
-from splatmem.config import preset_names
+from splatmem.config import load_preset, preset_names
 from splatmem.depth import load_depth_estimator
 from splatmem.inpaint import load_inpainter
 
@@ -190,6 +190,20 @@ def test_download_fetches_safetensors_only(cache: Path, monkeypatch: pytest.Monk
     assert fetched.pop("someone/depth") == {"allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model"]}
     assert list(fetched) == ["stabilityai/stable-diffusion-xl-base-1.0"]
     assert "someone/depth: /somewhere/someone/depth" in printed
+
+
+@pytest.mark.parametrize("saved", [None, "fp16"])
+def test_a_variant_is_taken_where_there_is_one(tmp_path: Path, saved: str | None) -> None:
+    """The preset names fp16; a folder of one's own need not have it."""
+    folder = tiny_models.sdxl(tmp_path / "sdxl")
+    if saved is not None:
+        pipeline = diffusers.StableDiffusionXLInpaintPipeline.from_pretrained(folder)
+        shutil.rmtree(folder)
+        pipeline.save_pretrained(folder, variant=saved)
+        assert list((folder / "unet").glob("*.fp16.safetensors"))
+    settings = load_preset("sdxl-inpaint", [f"inpainter.model={folder}"]).inpainter
+    assert settings.variant == "fp16"
+    assert load_inpainter(settings).name == "sdxl"
 
 
 CODE = """

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from splatmem.config import HardwareConfig
+from splatmem.config import Config, HardwareConfig, InpainterConfig, Offload
+from splatmem.inpaint import load_inpainter
 from splatmem.models.hardware import (
     choose_device,
     drawing_device,
     explained_out_of_memory,
     is_out_of_memory,
+    peak_device_bytes,
     place,
+    watch_peak,
     weights_dtype,
 )
+from splatmem.models.load import load_model
+
+import tiny_models
+from partial_windows import window
 
 
 class Recorder:
@@ -114,9 +123,67 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_full_memory_is_told_from_other_errors() -> None:
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"))
+    with pytest.raises(RuntimeError) as full:  # main memory, for real
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(full.value)
     assert not is_out_of_memory(RuntimeError("shapes do not fit"))
-    with pytest.raises(ValueError, match=r"cuda has too little memory \(CUDA out of memory\.\): give --low-vram"):
-        with explained_out_of_memory("cuda"):
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-    with pytest.raises(RuntimeError, match="shapes"), explained_out_of_memory("cuda"):
+    with pytest.raises(RuntimeError, match="shapes"), explained_out_of_memory("cuda", HardwareConfig()):
         raise RuntimeError("shapes do not fit")
+
+
+SMALLER = "begin anew with a smaller --size"
+SEQUENTIAL = "give --set hardware.offload=sequential"
+
+
+@pytest.mark.parametrize(
+    ("hardware", "advice"),
+    [
+        (HardwareConfig(), f"give --low-vram, or {SEQUENTIAL}, or {SMALLER}"),
+        (HardwareConfig(offload="model"), f"give --low-vram, or {SEQUENTIAL}, or {SMALLER}"),
+        (Config().with_low_vram().hardware, f"{SEQUENTIAL}, or {SMALLER}"),
+        (HardwareConfig(offload="sequential"), f"give --low-vram, or {SMALLER}"),
+        (HardwareConfig(offload="sequential", tiling=True), SMALLER),
+    ],
+)
+def test_what_is_advised_is_not_given_already(hardware: HardwareConfig, advice: str) -> None:
+    said = re.escape(f"cuda has too little memory (CUDA out of memory.): {advice}")
+    with pytest.raises(ValueError, match=f"^{said}$"), explained_out_of_memory("cuda", hardware):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nOf the allocated memory ...")
+
+
+def test_a_model_that_does_not_fit_is_not_called_broken(tmp_path: Path) -> None:
+    def full(_: Path) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        load_model(str(tiny_models.depth_anything(tmp_path)), "depth model", full)
+
+
+def test_peak_memory_is_that_of_the_gpu_since_the_run_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {"peak": 7}
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: held.update(peak=0))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: held["peak"])
+    watch_peak("cuda")
+    assert peak_device_bytes("cuda") == 0
+    held["peak"] = 5 * 2**30
+    assert peak_device_bytes("cuda") == 5 * 2**30
+    for other in ("cpu", "mps"):
+        watch_peak(other)
+        assert peak_device_bytes(other) is None
+
+
+@pytest.mark.parametrize("offload", ["model", "group"])
+@pytest.mark.parametrize("family", ["wan_vace", "sd_inpaint", "sdxl", "flux_fill"])
+def test_offloaded_pipelines_make_the_same_pictures(family: str, offload: Offload, tmp_path: Path) -> None:
+    """By diffusers' own hooks, at work: ``cpu:0`` is a device to which there is something to bring, though no faster one.
+
+    Sequential offloading cannot be shown so: it leaves nothing behind, and the device here is the place that it leaves.
+    """
+    settings = InpainterConfig(model=str(getattr(tiny_models, family)(tmp_path / family)), steps=2)
+    partial = window(5 if family == "wan_vace" else 1, 48, 64, trust=0.3)
+    made = []
+    for hardware in (HardwareConfig(), HardwareConfig(offload=offload, tiling=True)):
+        inpainter = load_inpainter(settings, device="cpu:0", hardware=hardware)
+        made += [inpainter(partial, generator=torch.Generator().manual_seed(0), prompt="a room").rgb for _ in range(2)]
+    for again in made[1:]:
+        torch.testing.assert_close(again, made[0], rtol=0, atol=1e-4)
