@@ -33,12 +33,22 @@ struct Vec3 {
     Float16 x, y, z;
 };
 
-LANES_INLINE Vec3 to_camera(const Camera& c, Float16 x, Float16 y, Float16 z) {
+// Rows index[0..15] of three floats. The index ascends, but for its last one, which may fill the lanes left over. Sixteen
+// neighbours, the rule where most is in view, need no gather.
+LANES_INLINE Vec3 triples(const float* rows, const int32_t* index) {
+    if (index[15] - index[0] == 15 && index[15] != index[14]) {
+        const float* p = rows + 3 * static_cast<ptrdiff_t>(index[0]);
+        return {of_triples<0>(p), of_triples<1>(p), of_triples<2>(p)};
+    }
+    return {gather(rows, index, 3), gather(rows + 1, index, 3), gather(rows + 2, index, 3)};
+}
+
+LANES_INLINE Vec3 to_camera(const Camera& c, const Vec3& p) {
     const float *r = c.rotation, *t = c.translation;
     return {
-        fma(r[0], x, fma(r[1], y, fma(r[2], z, t[0]))),
-        fma(r[3], x, fma(r[4], y, fma(r[5], z, t[1]))),
-        fma(r[6], x, fma(r[7], y, fma(r[8], z, t[2]))),
+        fma(r[0], p.x, fma(r[1], p.y, fma(r[2], p.z, t[0]))),
+        fma(r[3], p.x, fma(r[4], p.y, fma(r[5], p.z, t[1]))),
+        fma(r[6], p.x, fma(r[7], p.y, fma(r[8], p.z, t[2]))),
     };
 }
 
@@ -63,11 +73,13 @@ struct Ewa {
     // Gaussians index[0..15] of the scene.
     LANES_INLINE Ewa(const Projector& projector, const Scene& scene, const int32_t* index) {
         const Camera& c = projector.camera;
-        t = to_camera(
-            c, gather(scene.means, index, 3), gather(scene.means + 1, index, 3), gather(scene.means + 2, index, 3));
+        t = to_camera(c, triples(scene.means, index));
         rotate(gather(scene.quats, index, 4), gather(scene.quats + 1, index, 4), gather(scene.quats + 2, index, 4),
                gather(scene.quats + 3, index, 4));
-        for (int k = 0; k < 3; k++) scale[k] = gather(scene.scales + k, index, 3);
+        const Vec3 scales = triples(scene.scales, index);
+        scale[0] = scales.x;
+        scale[1] = scales.y;
+        scale[2] = scales.z;
 
         inv_z = inverse_depth(c, t.z);
         slope_x = clamp(t.x * inv_z, projector.left, projector.right);

@@ -24,9 +24,10 @@ struct ViewDirection {
     Float16 inv_distance;
 
     LANES_INLINE ViewDirection(const Camera& camera, const Scene& scene, const int32_t* index) {
-        d.x = gather(scene.means, index, 3) - camera.center[0];
-        d.y = gather(scene.means + 1, index, 3) - camera.center[1];
-        d.z = gather(scene.means + 2, index, 3) - camera.center[2];
+        d = triples(scene.means, index);
+        d.x = d.x - camera.center[0];
+        d.y = d.y - camera.center[1];
+        d.z = d.z - camera.center[2];
         inv_distance = Float16(1.f) / sqrt(max(fma(d.x, d.x, fma(d.y, d.y, d.z * d.z)), 1e-30f));
         d.x = d.x * inv_distance;
         d.y = d.y * inv_distance;
@@ -84,6 +85,18 @@ LANES_INLINE Vec3 harmonic_gradient(int degree, const Vec3& d, const float (*wei
     return grad;
 }
 
+// A channel that the clamp holds at zero is -0, so that its gradient can tell; minus infinity becomes NaN, and the Gaussian is
+// not drawn.
+LANES_INLINE float clamped_color(float sum) { return sum < 0.f ? sum * 0.f : sum; }
+LANES_INLINE Float16 clamped_color(Float16 sum) { return select(sum < 0.f, sum * 0.f, sum); }
+
+// The colours of sixteen Gaussians that have no harmonics but the constant one.
+LANES_INLINE Vec3 constant_colors(const Scene& scene, const int32_t* index) {
+    const Vec3 sh = triples(scene.harmonics, index);
+    const auto color = [](Float16 x) { return clamped_color(fma(kY0, x, 0.5f)); };
+    return {color(sh.x), color(sh.y), color(sh.z)};
+}
+
 // The basis that sixteen Gaussians are seen with.
 struct SeenHarmonics {
     alignas(64) float basis[kMaxBands][16];
@@ -93,14 +106,13 @@ struct SeenHarmonics {
         harmonic_basis(scene.degree, scene.degree > 0 ? ViewDirection(camera, scene, index).d : any, basis);
     }
 
-    // The colour of one of them. A channel that the clamp holds at zero is -0, so that its gradient can tell; minus infinity
-    // becomes NaN, and the Gaussian is not drawn.
+    // The colour of one of them.
     LANES_INLINE void color(const Scene& scene, int lane, size_t gaussian, float* rgb) const {
         const float* sh = scene.harmonics + gaussian * scene.bands * 3;
         float sum[3] = {0.5f, 0.5f, 0.5f};
         for (int k = 0; k < harmonic_bands(scene.degree); k++)
             for (int c = 0; c < 3; c++) sum[c] += basis[k][lane] * sh[3 * k + c];
-        for (int c = 0; c < 3; c++) rgb[c] = sum[c] < 0.f ? sum[c] * 0.f : sum[c];
+        for (int c = 0; c < 3; c++) rgb[c] = clamped_color(sum[c]);
     }
 };
 

@@ -22,6 +22,10 @@ struct WideRegister : Pair<T> {
     static LANES_INLINE WideRegister gather(const float* base, const int32_t* index, int stride) {
         return {{T::gather(base, index, stride), T::gather(base, index + T::width, stride)}};
     }
+    template <int k>
+    static LANES_INLINE WideRegister of_triples(const float* p) {
+        return {{T::template of_triples<k>(p), T::template of_triples<k>(p + 3 * T::width)}};
+    }
 };
 #define LANES_UNARY(name)                                                    \
     template <class T>                                                       \
@@ -108,6 +112,11 @@ LANES_INLINE Float16 load(const float* p) { return Lanes::load(p); }
 LANES_INLINE void store(float* p, Float16 a) { store(p, a.v); }
 LANES_INLINE Float16 gather(const float* base, const int32_t* index, int stride) {
     return Lanes::gather(base, index, stride);
+}
+// Component k of sixteen rows of three floats, one after the other.
+template <int k>
+LANES_INLINE Float16 of_triples(const float* p) {
+    return Lanes::of_triples<k>(p);
 }
 LANES_INLINE Float16 operator+(Float16 a, Float16 b) { return add(a.v, b.v); }
 LANES_INLINE Float16 operator-(Float16 a, Float16 b) { return sub(a.v, b.v); }

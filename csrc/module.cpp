@@ -191,6 +191,7 @@ std::vector<Drawn> draw(
     expect(!median_depths || median_depths->size() == views * pixels, "median_depths");
     expect(!pixel_weights || pixel_weights->size() == views * pixels, "pixel_weights");
     expect(!contributions || contributions->size() == views * tensors.means.shape(0), "contributions");
+    const bool survey = median_depths || contributions;
     std::vector<Drawn> drawn(keep ? views : 0);
     nb::gil_scoped_release release;
     const auto draw_view = [&](size_t i, int view_threads) {
@@ -205,11 +206,11 @@ std::vector<Drawn> draw(
             images.data() + i * pixels * channels, alphas.data() + i * pixels,
             backgrounds ? backgrounds->data() + i * channels : nullptr};
         Drawn view = std::make_unique<splatmem::DrawnView>(
-            camera, tensors.of_view(i), out, splatmem::RenderSettings{with_back, with_depth, view_threads});
+            camera, tensors.of_view(i), out, splatmem::RenderSettings{with_back, with_depth, keep || survey, view_threads});
         const auto row = [i](const auto& all, size_t length) { return all ? all->data() + i * length : nullptr; };
-        const splatmem::Survey survey{
+        const splatmem::Survey wanted{
             row(median_depths, pixels), row(pixel_weights, pixels), row(contributions, first.count), first.count};
-        if (survey.median_depth || survey.contributions) view->survey(survey, view_threads);
+        if (survey) view->survey(wanted, view_threads);
         if (keep) drawn[i] = std::move(view);
     };
     // As many views as go round are drawn each on a thread of its own, which never waits for the others; the rest on all.

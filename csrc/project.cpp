@@ -30,11 +30,10 @@ struct CoarseCull {
     }
 
     LANES_INLINE unsigned maybe_visible(const Camera& c, const float* means, const float* scales, const int32_t* index) const {
-        const Vec3 t = to_camera(c, gather(means, index, 3), gather(means + 1, index, 3), gather(means + 2, index, 3));
+        const Vec3 t = to_camera(c, triples(means, index)), s = triples(scales, index);
         const Float16 inv_z = c.model == CameraModel::ortho ? Float16(1.f) : reciprocal(t.z);
         const Float16 x = fma(c.fx * t.x, inv_z, c.cx), y = fma(c.fy * t.y, inv_z, c.cy);
-        const Float16 largest = max(
-            abs(gather(scales, index, 3)), max(abs(gather(scales + 1, index, 3)), abs(gather(scales + 2, index, 3))));
+        const Float16 largest = max(abs(s.x), max(abs(s.y), abs(s.z)));
         const Float16 radius = fma(largest * inv_z, radius_per_scale, radius_extra);
         return bits(
             (t.z >= c.near_plane) & (t.z <= c.far_plane) & (x + radius > 0.f) & (x - radius < static_cast<float>(c.width)) &
@@ -58,15 +57,53 @@ LANES_INLINE Float16 backness(const Ewa& ewa, const Camera& camera) {
     return clamp(fnma(cosine, 0.5f / kGrazing, 0.5f), 0.f, 1.f);
 }
 
+// A record's channels beside its geometry, as they are for sixteen Gaussians at once.
+constexpr int kBesideGeometry = 16 - kRecordGeometry, kLaneChannels = 8;
+
+// Whether a view's channels are looked up for sixteen Gaussians at once: not where there are many, of halves, or where the
+// harmonics depend on the direction, which take a loop over the Gaussians (fill_channels).
+bool has_lane_channels(const ChannelGroup& group, const Scene& scene) {
+    const bool colors = scene.channels == 0 ||
+                        (scene.colors_type == Scalar::float32 && scene.count * scene.channels < (int64_t{1} << 31));
+    return group.image_channels <= kLaneChannels && colors && scene.bands <= 1;
+}
+
+// Looks them up; returns which Gaussians have finite ones.
+LANES_INLINE unsigned look_up_channels(
+    const ChannelGroup& group, const Scene& scene, const int32_t* index, Float16 depth, Float16 back, Float16* channels) {
+    int at = 0;
+    const auto put = [&](Float16 channel) { channels[at++] = channel; };
+    const auto put_triple = [&](const Vec3& rgb) {
+        put(rgb.x);
+        put(rgb.y);
+        put(rgb.z);
+    };
+    if (scene.harmonic_channels()) put_triple(constant_colors(scene, index));
+    const float* colors = static_cast<const float*>(scene.colors);
+    if (scene.channels == 3) {
+        put_triple(triples(colors, index));
+    } else {
+        for (int c = 0; c < scene.channels; c++) put(gather(colors + c, index, scene.channels));
+    }
+    if (group.back_channel >= 0) put(back);
+    if (group.depth_channel >= 0) put(depth);
+    Float16 check = 0.f;
+    for (int c = 0; c < at; c++) check = fma(channels[c], 0.f, check);
+    while (at < kLaneChannels) put(0.f);
+    return bits(check >= 0.f);
+}
+
 // The geometry of sixteen records, and which of them are visible.
 struct ProjectedLanes {
-    alignas(64) float records[16][16];  // the geometry of a lane's record, and four floats that mean nothing
+    alignas(64) float records[16][16];  // a lane's record up to its fourth channel: the channels only if looked up here
+    alignas(64) float beyond[kLaneChannels - kBesideGeometry][16];  // and its further channels
     alignas(64) float depth[16], back[16];
     alignas(64) float tiles[4][16];  // x0, x1, y0, y1 of the TileBox
     unsigned visible;
 
     LANES_INLINE ProjectedLanes(
-        const Projector& projector, const Scene& scene, const int32_t* index, int tile, bool with_back) {
+        const Projector& projector, const Scene& scene, const int32_t* index, int tile, const ChannelGroup& group,
+        bool with_channels) {
         const Camera& c = projector.camera;
         const Ewa ewa(projector, scene, index);
         Float16 opacity = gather(scene.opacities, index, 1);
@@ -127,9 +164,18 @@ struct ProjectedLanes {
             bound_sigmas * xy / sigma_x,  // where the ellipse is widest: dy = cov_xy / cov_xx * half_width
             0.f, 0.f, 0.f, 0.f,
         };
-        store_transposed(records, geometry);
+        const Float16 from_behind = group.back_channel >= 0 ? backness(ewa, c) : Float16(0.f);
         store(depth, ewa.t.z);
-        if (with_back) store(back, backness(ewa, c));
+        if (with_channels) {
+            Float16 channels[kLaneChannels];
+            visible &= look_up_channels(group, scene, index, ewa.t.z, from_behind, channels);
+            for (int k = 0; k < kBesideGeometry; k++) geometry[kRecordGeometry + k] = channels[k];
+            if (group.padded > kBesideGeometry)
+                for (int k = kBesideGeometry; k < kLaneChannels; k++) store(beyond[k - kBesideGeometry], channels[k]);
+        } else {
+            store(back, from_behind);
+        }
+        store_transposed(records, geometry);
     }
 };
 
@@ -158,27 +204,27 @@ bool is_finite_beyond(const Scene& scene, const ChannelGroup& group, size_t gaus
 // Appends what is visible of sixteen Gaussians to its chunk.
 class ChunkWriter {
   public:
-    ChunkWriter(ViewState& view, const Scene& scene, size_t begin) : view_(view), scene_(scene), begin_(begin) {}
+    ChunkWriter(ViewState& view, const Scene& scene, size_t begin, bool lane_channels)
+        : view_(view), scene_(scene), begin_(begin), lane_channels_(lane_channels) {}
 
     LANES_INLINE void add(const ProjectedLanes& lanes, const int32_t* index) {
-        const ChannelGroup& group = view_.first_group;
-        const bool harmonics = scene_.harmonic_channels() && lanes.visible;
-        if (harmonics) seen_harmonics_.look(view_.camera, scene_, index);
-        SeenGaussian seen{};
+        if (!lane_channels_ && scene_.harmonic_channels() && lanes.visible)
+            seen_harmonics_.look(view_.camera, scene_, index);
         for (unsigned mask = lanes.visible; mask; mask &= mask - 1) {
             const int lane = __builtin_ctz(mask);
             const size_t gaussian = static_cast<size_t>(index[lane]), at = begin_ + chunk_.visible;
-            seen.depth = lanes.depth[lane];
-            seen.back = lanes.back[lane];
             float* record = view_.records.data() + at * view_.stride;
-            if (harmonics) seen_harmonics_.color(scene_, lane, gaussian, seen.rgb);
-            if (!fill_channels(record, group, scene_, gaussian, seen) || !is_finite_beyond(scene_, group, gaussian))
-                continue;
-            __builtin_memcpy(record, lanes.records[lane], kRecordGeometry * sizeof(float));
-            if (group.used < group.image_channels) view_.seen.data()[at] = seen;
+            if (lane_channels_) {
+                __builtin_memcpy(record, lanes.records[lane], sizeof lanes.records[lane]);
+                for (int k = kBesideGeometry; k < view_.first_group.padded; k++)
+                    record[kRecordGeometry + k] = lanes.beyond[k - kBesideGeometry][lane];
+            } else {
+                if (!fill_channels_of(lanes, lane, gaussian, at)) continue;
+                __builtin_memcpy(record, lanes.records[lane], kRecordGeometry * sizeof(float));
+            }
             const auto tile = [&](int k) { return static_cast<uint16_t>(lanes.tiles[k][lane]); };
             const TileBox box{tile(0), tile(1), tile(2), tile(3)};
-            view_.depths.data()[at] = seen.depth;
+            view_.depths.data()[at] = lanes.depth[lane];
             view_.gaussian_ids.data()[at] = static_cast<uint32_t>(gaussian);
             view_.boxes.data()[at] = box;
             view_.pair_offsets.data()[at] = static_cast<uint32_t>(chunk_.pairs);
@@ -189,9 +235,22 @@ class ChunkWriter {
     const Chunk& chunk() const { return chunk_; }
 
   private:
+    // The channels of one Gaussian's record; false if one of them is not finite.
+    LANES_INLINE bool fill_channels_of(const ProjectedLanes& lanes, int lane, size_t gaussian, size_t at) {
+        const ChannelGroup& group = view_.first_group;
+        SeenGaussian seen{};
+        seen.depth = lanes.depth[lane];
+        seen.back = lanes.back[lane];
+        if (scene_.harmonic_channels()) seen_harmonics_.color(scene_, lane, gaussian, seen.rgb);
+        if (group.used < group.image_channels) view_.seen.data()[at] = seen;
+        return fill_channels(view_.records.data() + at * view_.stride, group, scene_, gaussian, seen) &&
+               is_finite_beyond(scene_, group, gaussian);
+    }
+
     ViewState& view_;
     const Scene& scene_;
     const size_t begin_;
+    const bool lane_channels_;
     SeenHarmonics seen_harmonics_;
     Chunk chunk_{};
 };
@@ -202,9 +261,10 @@ Chunk project_chunk(ViewState& view, const Scene& scene, const Projector& projec
     int32_t candidates[kChunkPadded];
     const int count =
         coarse_pass(cull, projector.camera, scene, static_cast<int>(begin), static_cast<int>(end), candidates);
-    ChunkWriter writer(view, scene, begin);
+    const bool lane_channels = has_lane_channels(view.first_group, scene);
+    ChunkWriter writer(view, scene, begin, lane_channels);
     for (int i = 0; i < count; i += 16) {
-        ProjectedLanes lanes(projector, scene, candidates + i, view.tile, view.first_group.back_channel >= 0);
+        ProjectedLanes lanes(projector, scene, candidates + i, view.tile, view.first_group, lane_channels);
         if (i + 16 > count) lanes.visible &= (1u << (count - i)) - 1;
         writer.add(lanes, candidates + i);
     }

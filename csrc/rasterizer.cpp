@@ -69,7 +69,6 @@ DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& o
       back_channel_(settings.with_back ? image_channels_ - 1 - settings.with_depth : -1),
       depth_channel_(settings.with_depth ? image_channels_ - 1 : -1) {
     ViewState& view = *state_;
-    Scratch scratch;
     view.camera = camera;
     view.first_group = channel_group(0);
     view.stride = record_stride(view.first_group.padded);
@@ -78,7 +77,7 @@ DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& o
     view.tiles_y = (camera.height + view.tile - 1) / view.tile;
     reserve_projection(view, scene);
     timed(seconds_.project, [&] { kernels().project(view, scene, settings.threads); });
-    timed(seconds_.sort_and_bin, [&] { sort_and_bin(view, scratch, settings.threads); });
+    timed(seconds_.sort_and_bin, [&] { sort_and_bin(view, settings.with_slots, settings.threads); });
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
         const ChannelGroup group = channel_group(first);
         if (first > 0) refill_channels(view, scene, group, settings.threads);

@@ -37,6 +37,16 @@ struct Register {
         const __m512i scaled = _mm512_mullo_epi32(_mm512_loadu_si512(index), _mm512_set1_epi32(stride));
         return {_mm512_i32gather_ps(scaled, base, 4)};
     }
+    // Component k of sixteen rows of three floats: it lies in every third lane of the three registers at p, never in the same
+    // lane of two of them.
+    template <int k>
+    static LANES_INLINE Register of_triples(const float* p) {
+        constexpr __mmask16 kEveryThird[3] = {0x9249, 0x2492, 0x4924};
+        __m512 lanes = _mm512_mask_loadu_ps(_mm512_loadu_ps(p), kEveryThird[(k + 2) % 3], p + 16);
+        lanes = _mm512_mask_loadu_ps(lanes, kEveryThird[(k + 1) % 3], p + 32);
+        const __m512i order = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 42, 45);
+        return {_mm512_permutexvar_ps(_mm512_add_epi32(order, _mm512_set1_epi32(k)), lanes)};  // lanes modulo 16
+    }
 };
 LANES_INLINE void store(float* p, Register a) { _mm512_storeu_ps(p, a.v); }
 LANES_INLINE Register add(Register a, Register b) { return {_mm512_add_ps(a.v, b.v)}; }
@@ -132,6 +142,16 @@ struct Register {
         const __m256i i = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
         return {_mm256_i32gather_ps(base, _mm256_mullo_epi32(i, _mm256_set1_epi32(stride)), 4)};
     }
+    // Component k of eight rows of three floats: it lies in every third lane of the three registers at p, never in the same
+    // lane of two of them.
+    template <int k>
+    static LANES_INLINE Register of_triples(const float* p) {
+        constexpr int kEveryThird[3] = {0x49, 0x92, 0x24};
+        __m256 lanes = _mm256_blend_ps(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8), kEveryThird[(k + 1) % 3]);
+        lanes = _mm256_blend_ps(lanes, _mm256_loadu_ps(p + 16), kEveryThird[(k + 2) % 3]);
+        const __m256i order = _mm256_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21);
+        return {_mm256_permutevar8x32_ps(lanes, _mm256_add_epi32(order, _mm256_set1_epi32(k)))};  // lanes modulo 8
+    }
 };
 LANES_INLINE void store(float* p, Register a) { _mm256_storeu_ps(p, a.v); }
 LANES_INLINE Register add(Register a, Register b) { return {_mm256_add_ps(a.v, b.v)}; }
@@ -224,6 +244,11 @@ struct Register {
     static LANES_INLINE Register gather(const float* base, const int32_t* index, int stride) {
         const auto at = [=](int lane) { return base[static_cast<ptrdiff_t>(index[lane]) * stride]; };
         return {Floats4{at(0), at(1), at(2), at(3)}};
+    }
+    // Component k of four rows of three floats.
+    template <int k>
+    static LANES_INLINE Register of_triples(const float* p) {
+        return {Floats4{p[k], p[k + 3], p[k + 6], p[k + 9]}};
     }
 };
 LANES_INLINE void store(float* p, Register a) { std::memcpy(p, &a.v, 16); }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "threads.h"
@@ -18,6 +19,19 @@ namespace {
 constexpr int kDigitBits = 9, kDigits = 1 << kDigitBits, kMaxPasses = 4;  // 36 bits hold any depth
 constexpr uint32_t kFew = 48;  // up to so many pairs an insertion sort is faster
 constexpr int64_t kMaxPairs = int64_t{1} << 31;
+
+// A (Gaussian, tile) pair on its way to its place in the tile's list.
+struct DepthPair {
+    uint32_t depth;  // bit pattern, ordered as the positive floats are
+    uint32_t record;
+    DepthPair() = default;
+    DepthPair(uint32_t depth, uint32_t record, uint32_t) : depth(depth), record(record) {}
+};
+struct SlottedPair : DepthPair {
+    uint32_t slot;
+    SlottedPair() = default;
+    SlottedPair(uint32_t depth, uint32_t record, uint32_t slot) : DepthPair(depth, record, slot), slot(slot) {}
+};
 
 // Running sums over the chunks.
 void sum_chunks(ViewState& view) {
@@ -72,12 +86,14 @@ inline void for_each_visible(const ViewState& view, int part, int parts, Visit v
 }
 
 // Fills view.tile_starts and puts the pairs into the places of their tiles, in the scene's order.
-void bin(ViewState& view, Scratch& scratch, int threads) {
+template <class Pair>
+void bin(ViewState& view, Buffer<Pair>& pairs, int threads) {
     // Counts per tile for each part of the chunks. The parts' rows lie cache lines apart, and each ends with the dummy tile,
     // whose pairs go to a place of the part's own behind the real ones.
     const uint32_t tiles = static_cast<uint32_t>(view.tiles_x) * view.tiles_y;
     const size_t row = (tiles + 1 + 31) / 16 * 16;
-    uint32_t* counts = scratch.tile_counts.reserve(row * threads);
+    Buffer<uint32_t> tile_counts;
+    uint32_t* counts = tile_counts.reserve(row * threads);
     parallel_for(threads, threads, [&](int part) {
         uint32_t* count = counts + row * part;
         std::fill(count, count + tiles + 1, 0u);
@@ -97,7 +113,7 @@ void bin(ViewState& view, Scratch& scratch, int threads) {
     for (int part = 0; part < threads; part++)
         counts[row * part + tiles] = static_cast<uint32_t>(view.pairs) + kDummyRoom * (1 + part);
 
-    DepthPair* out = scratch.depth_pairs.reserve(view.pairs + kDummyRoom * (threads + 2));
+    Pair* out = pairs.reserve(view.pairs + kDummyRoom * (threads + 2));
     parallel_for(threads, threads, [&](int part) {
         uint32_t* next = counts + row * part;
         for_each_visible(view, part, threads, [&](uint32_t record, TileBox box) {
@@ -107,15 +123,16 @@ void bin(ViewState& view, Scratch& scratch, int threads) {
             for_each_tile(box, view.tiles_x, tiles, [&](uint32_t tile, uint32_t k) {
                 const uint32_t at = next[tile];
                 next[tile] = at + (tile != tiles);
-                out[at] = {depth, record, slot + k};
+                out[at] = Pair(depth, record, slot + k);
             });
         });
     });
 }
 
-void insertion_sort(DepthPair* pairs, uint32_t count) {
+template <class Pair>
+void insertion_sort(Pair* pairs, uint32_t count) {
     for (uint32_t i = 1; i < count; i++) {
-        const DepthPair pair = pairs[i];
+        const Pair pair = pairs[i];
         uint32_t at = i;
         for (; at > 0 && pairs[at - 1].depth > pair.depth; at--) pairs[at] = pairs[at - 1];
         pairs[at] = pair;
@@ -124,7 +141,8 @@ void insertion_sort(DepthPair* pairs, uint32_t count) {
 
 // Stable least-significant-digit radix sort by depth; returns whichever of the arrays holds the result. Only the bits in which
 // the depths of a tile can differ are sorted by.
-DepthPair* radix_sort(DepthPair* pairs, DepthPair* swap, uint32_t count) {
+template <class Pair>
+Pair* radix_sort(Pair* pairs, Pair* swap, uint32_t count) {
     uint32_t low = pairs[0].depth, high = low;
     for (uint32_t i = 1; i < count; i++) {
         low = std::min(low, pairs[i].depth);
@@ -132,7 +150,7 @@ DepthPair* radix_sort(DepthPair* pairs, DepthPair* swap, uint32_t count) {
     }
     int passes = 0;
     while (passes < kMaxPasses && static_cast<uint64_t>(high - low) >> (passes * kDigitBits)) passes++;
-    const auto digit = [=](const DepthPair& pair, int pass) {
+    const auto digit = [=](const Pair& pair, int pass) {
         return static_cast<uint32_t>(static_cast<uint64_t>(pair.depth - low) >> (pass * kDigitBits)) & (kDigits - 1);
     };
     uint32_t histogram[kMaxPasses][kDigits];
@@ -150,8 +168,9 @@ DepthPair* radix_sort(DepthPair* pairs, DepthPair* swap, uint32_t count) {
 }
 
 // Sorts a tile's pairs and writes them to its list.
-void list_tile(ViewState& view, DepthPair* pairs, uint32_t begin, uint32_t end) {
-    static thread_local Buffer<DepthPair> swap;
+template <class Pair>
+void list_tile(ViewState& view, Pair* pairs, uint32_t begin, uint32_t end) {
+    static thread_local Buffer<Pair> swap;
     const uint32_t count = end - begin;
     if (count <= kFew) {
         insertion_sort(pairs, count);
@@ -160,22 +179,30 @@ void list_tile(ViewState& view, DepthPair* pairs, uint32_t begin, uint32_t end) 
     }
     for (uint32_t i = 0; i < count; i++) {
         view.pair_records.data()[begin + i] = pairs[i].record;
-        view.pair_slots.data()[begin + i] = pairs[i].slot;
+        if constexpr (std::is_same_v<Pair, SlottedPair>) view.pair_slots.data()[begin + i] = pairs[i].slot;
     }
+}
+
+template <class Pair>
+void bin_and_sort(ViewState& view, int threads) {
+    Buffer<Pair> pairs;
+    bin(view, pairs, threads);
+    uint32_t* pair_records = view.pair_records.reserve(view.pairs + kPairsAhead);
+    const uint32_t* starts = view.tile_starts.data();
+    parallel_for(view.tiles_x * view.tiles_y, threads, [&](int tile) {
+        list_tile(view, pairs.data() + starts[tile], starts[tile], starts[tile + 1]);
+    });
+    std::fill(pair_records + view.pairs, pair_records + view.pairs + kPairsAhead, view.pairs ? pair_records[0] : 0u);
 }
 
 }  // namespace
 
-void sort_and_bin(ViewState& view, Scratch& scratch, int threads) {
+// `with_slots`: whether view.pair_slots is filled too, for which the pairs are half as large again while they are sorted.
+void sort_and_bin(ViewState& view, bool with_slots, int threads) {
     sum_chunks(view);
-    bin(view, scratch, threads);
-    uint32_t* pair_records = view.pair_records.reserve(view.pairs + kPairsAhead);
+    if (!with_slots) return bin_and_sort<DepthPair>(view, threads);
     view.pair_slots.reserve(view.pairs);
-    const uint32_t* starts = view.tile_starts.data();
-    parallel_for(view.tiles_x * view.tiles_y, threads, [&](int tile) {
-        list_tile(view, scratch.depth_pairs.data() + starts[tile], starts[tile], starts[tile + 1]);
-    });
-    std::fill(pair_records + view.pairs, pair_records + view.pairs + kPairsAhead, view.pairs ? pair_records[0] : 0u);
+    bin_and_sort<SlottedPair>(view, threads);
 }
 
 }  // namespace splatmem

@@ -110,12 +110,6 @@ struct TileBox {
     uint32_t area() const { return static_cast<uint32_t>(x1 - x0) * static_cast<uint32_t>(y1 - y0); }
 };
 
-// A (Gaussian, tile) pair on its way to its place in the tile's list.
-struct DepthPair {
-    uint32_t depth;  // bit pattern, ordered as the positive floats are
-    uint32_t record, slot;
-};
-
 // Gaussians are projected in chunks; what is visible of chunk k lies at index k * kChunk and after, in the scene's order.
 constexpr int kChunk = 4096;
 struct Chunk {
@@ -153,7 +147,7 @@ struct ViewState {
     // sort_and_bin.cpp: pairs by tile, front to back
     Buffer<uint32_t> tile_starts;   // tiles + 1
     Buffer<uint32_t> pair_records;  // index of the record
-    Buffer<uint32_t> pair_slots;    // place of the pair when pairs are ordered by Gaussian: its gradient slot
+    Buffer<uint32_t> pair_slots;    // place of the pair when pairs are ordered by Gaussian: its slot for sums, if those are wanted
 
     Record& record(size_t index) { return *reinterpret_cast<Record*>(records.data() + index * stride); }
     const Record& record(size_t index) const {
@@ -166,8 +160,6 @@ constexpr uint32_t kPairsAhead = 12;
 
 // Memory that no view keeps.
 struct Scratch {
-    Buffer<DepthPair> depth_pairs;
-    Buffer<uint32_t> tile_counts;
     Buffer<float> slots;
     Buffer<uint8_t> slot_used;
     Buffer<float> camera_sums;
@@ -202,7 +194,7 @@ struct Kernels {
     void (*projected_backward)(const ViewState&, const ProjectedGradients&, const Scene&, const Gradients&, int threads);
 };
 
-void sort_and_bin(ViewState& view, Scratch& scratch, int threads);
+void sort_and_bin(ViewState& view, bool with_slots, int threads);
 
 static inline float float_of_half(uint16_t half) {
     uint32_t bits = static_cast<uint32_t>(half & 0x7fff) << 13;  // exponent and mantissa, as if the bias were the same

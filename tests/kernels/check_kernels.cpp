@@ -232,7 +232,7 @@ Result draw(const TestScene& s, int threads) {
              Floats(s.scales.size()), Floats(s.opacities.size()), Floats(s.colors.size()), Floats(s.harmonics.size()),
              Floats(16),               Floats(3)};
     const splatmem::DrawnView view(
-        camera, scene, {r.image.data(), r.alpha.data(), background.data()}, splatmem::RenderSettings{true, true, threads});
+        camera, scene, {r.image.data(), r.alpha.data(), background.data()}, splatmem::RenderSettings{true, true, true, threads});
 
     view.survey({r.median_depth.data(), r.alpha.data(), r.contributions.data(), scene.count}, threads);
 
@@ -335,7 +335,7 @@ void check_too_many_pairs() {
     camera.far_plane = 1e10f;
     camera.eps2d = 0.3f;
     try {
-        const splatmem::DrawnView view(camera, scene, splatmem::ImageOut{}, splatmem::RenderSettings{false, false, 2});
+        const splatmem::DrawnView view(camera, scene, splatmem::ImageOut{}, splatmem::RenderSettings{false, false, false, 2});
         fail("%s: %lld are taken for possible", s.name.c_str(), static_cast<long long>(view.state().pairs));
     } catch (const std::length_error&) {
     }
