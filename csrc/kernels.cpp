@@ -7,6 +7,7 @@
 
 namespace splatmem::SPLATMEM_ISA {
 
+void box_chunks(const Scene&, ChunkBox*, int);
 void project(ViewState&, const Scene&, int);
 void composite_forward(const ViewState&, const ChannelGroup&, const ImageOut&, int);
 void survey(const ViewState&, const Survey&, Scratch&, int);
@@ -15,7 +16,7 @@ void project_backward(const ViewState&, const ChannelGroup&, const Scratch&, con
 void projected_backward(const ViewState&, const ProjectedGradients&, const Scene&, const Gradients&, int);
 
 extern const Kernels kernels;
-const Kernels kernels{SPLATMEM_STRING(SPLATMEM_ISA), project, composite_forward, survey, composite_backward, project_backward,
-                      projected_backward};
+const Kernels kernels{SPLATMEM_STRING(SPLATMEM_ISA), box_chunks, project, composite_forward, survey, composite_backward,
+                      project_backward, projected_backward};
 
 }  // namespace splatmem::SPLATMEM_ISA

@@ -25,6 +25,10 @@ struct Block {
     size_t size;
 };
 
+struct Loan {
+    size_t size, asked;
+};
+
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 size_t alignment_of(size_t size) { return size >= kHugePage ? kHugePage : kAlignment; }
@@ -53,14 +57,17 @@ class Store {
         } else {
             block.memory = allocate(size);
         }
-        lent_.emplace(block.memory, block.size);
+        lent_.emplace(block.memory, Loan{block.size, bytes});
+        use_.lent += bytes;
+        use_.most_lent = std::max(use_.most_lent, use_.lent);
         return block.memory;
     }
 
     void release(void* memory) noexcept {
         std::lock_guard lock(mutex_);
         const auto found = lent_.find(memory);
-        const Block block{memory, found->second};
+        const Block block{memory, found->second.size};
+        use_.lent -= found->second.asked;
         lent_.erase(found);
         if (block.size < kSmall || block.size > kMaxKept) return free_block(block);
         kept_.push_back(block);
@@ -72,6 +79,15 @@ class Store {
         }
     }
 
+    MemoryUse use() {
+        std::lock_guard lock(mutex_);
+        return use_;
+    }
+    void forget_most_lent() {
+        std::lock_guard lock(mutex_);
+        use_.most_lent = use_.lent;
+    }
+
   private:
     static constexpr size_t kUnfit = SIZE_MAX;
     static size_t waste(Block block, size_t size) {
@@ -81,7 +97,8 @@ class Store {
     std::mutex mutex_;
     std::vector<Block> kept_;
     size_t kept_bytes_ = 0;
-    std::unordered_map<void*, size_t> lent_;
+    MemoryUse use_{};
+    std::unordered_map<void*, Loan> lent_;
 };
 
 Store& store() {
@@ -92,6 +109,10 @@ Store& store() {
 }  // namespace
 
 void* acquire_memory(size_t bytes) { return store().acquire(bytes); }
+
+MemoryUse memory_use() { return store().use(); }
+
+void forget_most_lent() { store().forget_most_lent(); }
 
 void release_memory(void* memory) noexcept {
     if (memory != nullptr) store().release(memory);

@@ -14,6 +14,13 @@ void* acquire_memory(size_t bytes);
 // Takes back what acquire_memory gave; null is nothing.
 void release_memory(void* memory) noexcept;
 
+// Bytes that were asked for and are lent now, and that were at most since the last call of forget_most_lent.
+struct MemoryUse {
+    size_t lent, most_lent;
+};
+MemoryUse memory_use();
+void forget_most_lent();
+
 // Memory that grows, keeps no contents when it does, and is not cleared.
 template <class T>
 class Buffer {

@@ -171,6 +171,8 @@ splatmem::Camera camera_of(const float* viewmat, const float* k, const float* ce
     return camera;
 }
 
+constexpr size_t kViewsThatShareBoxes = 4;  // boxes around the chunks cost as much as a view without them
+
 using Drawn = std::unique_ptr<splatmem::DrawnView>;
 
 std::vector<Drawn> draw(
@@ -194,6 +196,11 @@ std::vector<Drawn> draw(
     const bool survey = median_depths || contributions;
     std::vector<Drawn> drawn(keep ? views : 0);
     nb::gil_scoped_release release;
+    std::vector<splatmem::ChunkBox> boxes;
+    if (views >= kViewsThatShareBoxes && first.count > 0) {
+        boxes.resize(splatmem::chunks_of(first.count));
+        splatmem::kernels().box_chunks(first, boxes.data(), threads);
+    }
     const auto draw_view = [&](size_t i, int view_threads) {
         splatmem::Camera camera = camera_of(viewmats.data() + 16 * i, ks.data() + 9 * i, centers.data() + 3 * i, images);
         camera.near_plane = near_plane;
@@ -205,8 +212,10 @@ std::vector<Drawn> draw(
         const splatmem::ImageOut out{
             images.data() + i * pixels * channels, alphas.data() + i * pixels,
             backgrounds ? backgrounds->data() + i * channels : nullptr};
+        splatmem::Scene scene = tensors.of_view(i);
+        scene.boxes = boxes.empty() ? nullptr : boxes.data();
         Drawn view = std::make_unique<splatmem::DrawnView>(
-            camera, tensors.of_view(i), out, splatmem::RenderSettings{with_back, with_depth, keep || survey, view_threads});
+            camera, scene, out, splatmem::RenderSettings{with_back, with_depth, keep || survey, view_threads});
         const auto row = [i](const auto& all, size_t length) { return all ? all->data() + i * length : nullptr; };
         const splatmem::Survey wanted{
             row(median_depths, pixels), row(pixel_weights, pixels), row(contributions, first.count), first.count};
@@ -308,7 +317,7 @@ nb::dict statistics(const splatmem::DrawnView& view) {
 
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
-    m.attr("interface") = 4;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
+    m.attr("interface") = 5;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
     nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
         .def(
@@ -326,16 +335,18 @@ NB_MODULE(_kernels, m) {
                 std::optional<Out<2>>, std::optional<Out<2>>, std::optional<Out<2>>, std::optional<Out<1>>,
                 std::optional<Out<3>>, std::optional<Out<4>>, std::optional<Out<3>>, std::optional<Out<2>>>(),
             "means"_a.none(), "quats"_a.none(), "scales"_a.none(), "opacities"_a.none(), "colors"_a.none(),
-            "harmonics"_a.none(), "viewmats"_a.none(), "centers"_a.none())
-;
+            "harmonics"_a.none(), "viewmats"_a.none(), "centers"_a.none());
     nb::class_<ProjectedTensors>(m, "ProjectedGradients", "Tensors for the gradients of a view's projected Gaussians.")
         .def(
             nb::init<Out<2>, Out<1>, Out<2>, Out<1>, std::optional<Out<2>>>(), "means2d"_a, "depths"_a, "conics"_a,
             "opacities"_a, "absolute_means2d"_a.none());
     m.def("empty", &empty, "shape"_a, "A float32 array of memory that is used again and again; not cleared.");
+    m.def("most_memory", [] { return splatmem::memory_use().most_lent; },
+          "Bytes that drawings and their images held together at most since `forget_most_memory`.");
+    m.def("forget_most_memory", &splatmem::forget_most_lent);
     m.def("draw", &draw, "scene"_a, "viewmats"_a, "Ks"_a, "centers"_a, "backgrounds"_a.none(), "images"_a, "alphas"_a,
-          nb::kw_only(), "median_depths"_a.none(), "pixel_weights"_a.none(), "contributions"_a.none(), "near_plane"_a, "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a,
-          "ortho"_a, "with_back"_a, "with_depth"_a, "keep"_a, "threads"_a,
+          nb::kw_only(), "median_depths"_a.none(), "pixel_weights"_a.none(), "contributions"_a.none(), "near_plane"_a,
+          "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a, "ortho"_a, "with_back"_a, "with_depth"_a, "keep"_a, "threads"_a,
           "Draws the views into `images` and `alphas` and returns what their backward passes need, if it is to be kept.");
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")
         .def("backward", &backward, "scene"_a, "view"_a, "image"_a, "alpha"_a, "grad_image"_a, "grad_alpha"_a, "gradients"_a,

@@ -1,4 +1,6 @@
 // Stage 1: projects the scene's Gaussians into a view and keeps a compact record of each one that is visible.
+#include <cmath>
+
 #include "ewa.h"
 #include "harmonics.h"
 #include "threads.h"
@@ -27,6 +29,33 @@ struct CoarseCull {
         const float row_x = row(c.fx, p.left, p.right), row_y = row(c.fy, p.top, p.bottom);
         radius_per_scale = 1.01f * kMaxExtent * (row_x > row_y ? row_x : row_y);
         radius_extra = kMaxExtent * __builtin_sqrtf(c.eps2d) + 1.5f;
+    }
+
+    // The same for a whole chunk. Times z, each side of the test of the image's borders is linear in a Gaussian's place, so its
+    // largest value over a box of places is had from the box's centre and half diagonal.
+    bool maybe_visible(const Camera& c, const ChunkBox& box) const {
+        const bool ortho = c.model == CameraModel::ortho;
+        const float* w = c.rotation;
+        // The largest value over the box of x t.x + y t.y + z t.z + shift, with a margin for rounding.
+        const auto largest = [&](float x, float y, float z, float shift) {
+            float sum = shift + x * c.translation[0] + y * c.translation[1] + z * c.translation[2], size = std::fabs(sum);
+            for (int k = 0; k < 3; k++) {
+                const float slope = x * w[k] + y * w[3 + k] + z * w[6 + k];
+                const float centre = 0.5f * (box.low[k] + box.high[k]), half = 0.5f * (box.high[k] - box.low[k]);
+                const float along = slope * centre, across = std::fabs(slope) * half;
+                sum += along + across;
+                size += std::fabs(along) + across;
+            }
+            return sum + 1e-5f * size;
+        };
+        const float radius = radius_per_scale * box.largest_scale;
+        const auto inside = [&](float x, float y, float border, float sign) {  // sign (pixel - border) + radius > 0
+            const float constant = sign * border + radius_extra;
+            return !(largest(x, y, ortho ? 0.f : constant, ortho ? constant + radius : radius) < 0.f);
+        };
+        return !(largest(0.f, 0.f, 1.f, -c.near_plane) < 0.f) && !(largest(0.f, 0.f, -1.f, c.far_plane) < 0.f) &&
+               inside(c.fx, 0.f, c.cx, 1.f) && inside(-c.fx, 0.f, c.cx - static_cast<float>(c.width), -1.f) &&
+               inside(0.f, c.fy, c.cy, 1.f) && inside(0.f, -c.fy, c.cy - static_cast<float>(c.height), -1.f);
     }
 
     LANES_INLINE unsigned maybe_visible(const Camera& c, const float* means, const float* scales, const int32_t* index) const {
@@ -256,6 +285,7 @@ class ChunkWriter {
 };
 
 Chunk project_chunk(ViewState& view, const Scene& scene, const Projector& projector, const CoarseCull& cull, int chunk) {
+    if (scene.boxes && !cull.maybe_visible(projector.camera, scene.boxes[chunk])) return Chunk{};
     const int64_t begin = static_cast<int64_t>(chunk) * kChunk;
     const int64_t end = begin + kChunk < scene.count ? begin + kChunk : scene.count;
     int32_t candidates[kChunkPadded];
@@ -271,7 +301,27 @@ Chunk project_chunk(ViewState& view, const Scene& scene, const Projector& projec
     return writer.chunk();
 }
 
+ChunkBox box_of(const Scene& scene, int64_t begin, int64_t end) {
+    constexpr float kInfinity = __builtin_inff();
+    ChunkBox box{{kInfinity, kInfinity, kInfinity}, {-kInfinity, -kInfinity, -kInfinity}, 0.f};
+    for (int64_t i = begin; i < end; i++)
+        for (int k = 0; k < 3; k++) {  // a NaN changes nothing, and its Gaussian is not drawn
+            const float x = scene.means[3 * i + k], s = std::fabs(scene.scales[3 * i + k]);
+            box.low[k] = x < box.low[k] ? x : box.low[k];
+            box.high[k] = x > box.high[k] ? x : box.high[k];
+            box.largest_scale = s > box.largest_scale ? s : box.largest_scale;
+        }
+    return box;
+}
+
 }  // namespace
+
+void box_chunks(const Scene& scene, ChunkBox* boxes, int threads) {
+    parallel_for(chunks_of(scene.count), threads, [&](int chunk) {
+        const int64_t begin = static_cast<int64_t>(chunk) * kChunk, end = begin + kChunk;
+        boxes[chunk] = box_of(scene, begin, end < scene.count ? end : scene.count);
+    });
+}
 
 // Fills view.chunks (but for the running sums), records, depths, gaussian_ids, boxes and pair_offsets, all reserved before.
 void project(ViewState& view, const Scene& scene, int threads) {

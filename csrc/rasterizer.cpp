@@ -30,7 +30,7 @@ void refill_channels(ViewState& view, const Scene& scene, const ChannelGroup& gr
 
 void reserve_projection(ViewState& view, const Scene& scene) {
     const int64_t count = scene.count;
-    view.chunk_count = static_cast<int>((count + kChunk - 1) / kChunk);
+    view.chunk_count = chunks_of(count);
     view.chunks.reserve(view.chunk_count);
     view.records.reserve(count * view.stride + 64);
     view.depths.reserve(count);

@@ -17,6 +17,12 @@ constexpr float kGrazing = 0.08f;                // cosine below which a surface
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
+// A box around a chunk's finite means, with the largest of its scales: what tells that none of it is in view. Found once for
+// all views of a call.
+struct ChunkBox {
+    float low[3], high[3], largest_scale;
+};
+
 enum class Scalar { float32, float16, bfloat16 };
 
 // Activated parameters, row by row. An image's channels are, in this order: red, green and blue of the harmonics if there are
@@ -29,6 +35,7 @@ struct Scene {
     Scalar colors_type;
     int channels;
     int64_t count;
+    const ChunkBox* boxes;  // of its chunks, or null
 
     int harmonic_channels() const { return bands > 0 ? 3 : 0; }  // an empty scene has no pointers
 };
@@ -185,6 +192,7 @@ struct Survey {
 // The stages that are compiled for each instruction set.
 struct Kernels {
     const char* name;
+    void (*box_chunks)(const Scene&, ChunkBox*, int threads);
     void (*project)(ViewState&, const Scene&, int threads);
     void (*composite_forward)(const ViewState&, const ChannelGroup&, const ImageOut&, int threads);
     void (*survey)(const ViewState&, const Survey&, Scratch&, int threads);
@@ -193,6 +201,8 @@ struct Kernels {
         const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const Gradients&, int threads);
     void (*projected_backward)(const ViewState&, const ProjectedGradients&, const Scene&, const Gradients&, int threads);
 };
+
+constexpr int chunks_of(int64_t gaussians) { return static_cast<int>((gaussians + kChunk - 1) / kChunk); }
 
 void sort_and_bin(ViewState& view, bool with_slots, int threads);
 
