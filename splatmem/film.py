@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.io.video import VideoWriter
-from splatmem.memory import VIEWS_AT_ONCE, MemoryReading, SpatialMemory
+from splatmem.memory import VIEWS_AT_ONCE, SpatialMemory
 from splatmem.pyramid import push_pull
 from splatmem.report.sheet import to_uint8
 from splatmem.timing import StageClock
@@ -61,9 +61,9 @@ def film_memory(
         encoding: Future[None] = encoder.submit(_write, video, [])
         for first in range(0, len(path), BATCH):
             with clock.stage("render"):
-                reading = memory.read(path[slice(first, first + BATCH)])
-                frames = to_uint8(shown(reading))
-            shares += (~reading.known).flatten(1).float().mean(1).tolist()
+                rgb, known = memory.film(path[slice(first, first + BATCH)])
+                frames = to_uint8(shown(rgb, known))
+            shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
                 encoding.result()
             encoding = encoder.submit(_write, video, frames)
@@ -79,11 +79,11 @@ def _write(video: VideoWriter, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> 
         video.write(frame)
 
 
-def shown(reading: MemoryReading) -> Float[Tensor, "v h w 3"]:
+def shown(rgb: Float[Tensor, "v h w 3"], known: Bool[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
     """Frames as they are shown: where nothing is known, the surroundings are smeared in."""
-    frames = reading.rgb.clone()
-    gaps = ~reading.known.flatten(1).all(dim=1)
-    if gaps.any():
-        rgb, known = reading.rgb[gaps].permute(0, 3, 1, 2), reading.known[gaps, None].float()
-        frames[gaps] = push_pull(rgb, known).permute(0, 2, 3, 1)
+    gaps = ~known.flatten(1).all(dim=1)
+    if not gaps.any():
+        return rgb
+    frames = rgb.clone()
+    frames[gaps] = push_pull(rgb[gaps].permute(0, 3, 1, 2), known[gaps, None].float()).permute(0, 2, 3, 1)
     return frames

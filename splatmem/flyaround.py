@@ -262,7 +262,7 @@ def write_outputs(
         save_transforms_json(run.path, folder / "cameras.json")
     with run.clock.stage("read"):
         retention = run.memory.retention_psnr()
-        photo_psnr = psnr(run.memory.read(run.memory.views[0].camera).rgb[0], run.memory.first_photo)
+        photo_psnr = psnr(run.memory.film(run.memory.views[0].camera)[0][0], run.memory.first_photo)
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,
@@ -302,4 +302,4 @@ def photo_sheet(run: Run):
     index = [round(i * (len(run.path) - 1) / (SHEET_FRAMES - 1)) for i in range(min(SHEET_FRAMES, len(run.path)))]
     cameras = run.path[index]
     before, after = run.memory.as_given().read(cameras), run.memory.read(cameras)
-    return contact_sheet(shown(after), before.rgb, before.known, after.depth)
+    return contact_sheet(shown(after.rgb, after.known), before.rgb, before.known, after.depth)

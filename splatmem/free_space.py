@@ -20,6 +20,8 @@ PUSH_LIMIT = 4.0  # a pixel is moved back to this multiple of its depth at most
 SKY_DEPTH = 1e6
 NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point comes to them
 NEAREST_QUANTILE = 0.01
+MARGIN = 0.10  # of its distance from a camera: a path keeps this far in front of a surface ...
+NEAREST_SHARE = 0.35  # ... and away from all of them, of the distance that the camera which saw them has from the nearest
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,16 @@ class FreeSpace:
         relative, inside = self.clearance(points)
         return (inside & (relative < 1 - tolerance)).any(0)
 
-    def contains(self, points: Float[Tensor, "p 3"], margin: float, reach: float) -> Bool[Tensor, " p"]:
+    def contains(self, points: Float[Tensor, "p 3"], reach: float, margin: float = MARGIN) -> Bool[Tensor, " p"]:
         """Points that lie in front of all surfaces by ``margin``; unseen ones if a camera is within ``reach``."""
         relative, inside = self.clearance(points)
         blocked = (inside & (relative > 1 - margin)).any(0)
         near = torch.cdist(points, self.cameras.centers).amin(1) <= reach
         return ~blocked & (near | inside.any(0))
 
-    def keeps_distance(self, points: Float[Tensor, "p 3"], share: float) -> Bool[Tensor, " p"]:
-        """Points that come no nearer to what a view saw than ``share`` of the distance that its own camera has from it."""
+    def keeps_distance(self, points: Float[Tensor, "p 3"], share: float = NEAREST_SHARE) -> Bool[Tensor, " p"]:
+        """Points from which nothing looks much coarser than a camera saw it: they come no nearer to what a view saw than
+        ``share`` of the distance that its own camera has from the nearest of it."""
         step = max(1, self.cameras.width // NEARNESS_WIDTH)
         sparse = self.cameras.resized(self.cameras.width // step, self.cameras.height // step)
         # Each sparse pixel stands for the nearest surface within it.

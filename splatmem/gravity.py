@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from splatmem.cameras import Cameras
@@ -55,10 +53,20 @@ def _candidates() -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
     return torch.stack([r.sin(), r.cos() * p.cos(), r.cos() * p.sin()], dim=-1), prior
 
 
+def _blurred(grey: Float[Tensor, "h w"], sigma: float) -> Float[Tensor, "h w"]:
+    """By a Gaussian, cut off at four standard deviations; importing a library for this takes longer than all the rest."""
+    radius = round(4 * sigma)
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma).square())
+    kernel = (kernel / kernel.sum()).view(1, 1, -1)
+    for _ in range(2):  # one axis after the other
+        padded = F.pad(grey[:, None], (radius, radius), mode="replicate")
+        grey = F.conv1d(padded, kernel)[:, 0].T
+    return grey
+
+
 def _upright_edges(grey: Float[Tensor, "h w"], camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
     """Normals of the planes through the camera and the steep edges, in the camera's axes, and the edges' weights."""
-    smooth = gaussian_filter(grey.numpy(), EDGE_BLUR)
-    along, across = (torch.from_numpy(slope) for slope in np.gradient(smooth))
+    along, across = torch.gradient(_blurred(grey, EDGE_BLUR))
     strength = torch.hypot(across, along)
     threshold = strength.flatten().quantile(1 - STRONGEST).clamp_min(1e-4)
     steep = (across.abs() > UPRIGHT * along.abs()) & (strength > threshold)

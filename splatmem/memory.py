@@ -17,7 +17,8 @@ from splatmem.gravity import estimate_down
 from splatmem.leaks import trim_leaks
 from splatmem.lift import LiftSettings, lift
 from splatmem.refine import fit_features, refine
-from splatmem.visibility import draw_visibility
+from splatmem.render import Rendering
+from splatmem.visibility import draw_known, draw_visibility
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -25,7 +26,6 @@ VIEWS_AT_ONCE = 4
 CELL_SPREAD = 0.62  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 6  # earlier views that a write is held off from
-NEAREST_SHARE = 0.35  # of its distance from the nearest things: a path keeps this far away from them
 
 
 @dataclass(frozen=True)
@@ -156,13 +156,19 @@ class SpatialMemory:
             features = (drawn.extra / drawn.alpha.clamp_min(1e-3)[..., None]).cpu()
         far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
         return MemoryReading(
-            rgb=(drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp(0, 1).cpu(),
+            rgb=_colours(drawn).cpu(),
             depth=torch.where(far, torch.inf, drawn.depth).cpu(),
             alpha=drawn.alpha.cpu(),
             known=known.cpu(),
             trust=(seen.trust * known).cpu(),
             features=features,
         )
+
+    @torch.no_grad()
+    def film(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
+        """Colours (0..1) and what of them is known: a reading of no more than a film shows, at half its cost."""
+        drawn, known = draw_known(self.gaussians, cameras.to(self.device))
+        return _colours(drawn).cpu(), known.cpu()
 
     def write(
         self,
@@ -274,14 +280,9 @@ class SpatialMemory:
         return FreeSpace.of([(view.camera, view.depth) for view in self.views])
 
     def is_free(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
-        """Positions where a camera may be: in front of every surface of the views that look there, with a margin of
-        10 %. Outside of all views a position is free within the memory's scale of the nearest written camera."""
-        return self.free_space().contains(points, margin=0.10, reach=self.scale)
-
-    def keeps_distance(self, points: Float[Tensor, "p 3"], share: float = NEAREST_SHARE) -> Bool[Tensor, " p"]:
-        """Positions from which nothing looks much coarser than a written camera saw it: no nearer to its surfaces than
-        ``share`` of its own distance from the nearest of them."""
-        return self.free_space().keeps_distance(points, share)
+        """Positions where a camera may be: in front of every surface of the views that look there, with a margin.
+        Outside of all views a position is free within the memory's scale of the nearest written camera."""
+        return self.free_space().contains(points, reach=self.scale)
 
     def retention_psnr(self) -> list[float]:
         """For each frame written after the first: what was known before its write, read now, against what it was then."""
@@ -289,8 +290,13 @@ class SpatialMemory:
         for view in self.views[1:]:
             before = ~view.written
             if before.any():
-                values.append(psnr(self.read(view.camera).rgb[0], view.rgb.float() / 255, before))
+                values.append(psnr(self.film(view.camera)[0][0], view.rgb.float() / 255, before))
         return values
+
+
+def _colours(drawn: Rendering) -> Float[Tensor, "v h w 3"]:
+    """Of what covers the pixels, however much of them it covers, 0..1."""
+    return (drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp_(0, 1)
 
 
 def _median_depth(depth: Float[Tensor, "h w"]) -> float:

@@ -35,6 +35,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, wor
     fov = camera.fov_x_degrees
     if path in PRESET_NAMES:
         begun = memory.as_given()
+        space = begun.free_space()
         made = make_path(
             path,
             frames,
@@ -43,7 +44,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, wor
             fov_x_degrees=fov,
             width=width,
             height=height,
-            is_free=lambda positions: begun.is_free(positions) & begun.keeps_distance(positions),
+            is_free=lambda positions: space.contains(positions, begun.scale) & space.keeps_distance(positions),
             down=begun.down(),
         )
         return Route(made.cameras, [made.note] if made.note else [])

@@ -6,6 +6,7 @@ it shows was sampled.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,8 +33,16 @@ class Visibility:
     trust: Float[Tensor, "v h w"]
 
 
+def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, Bool[Tensor, "v h w"]]:
+    """Renders a scene and says what of it is known."""
+    drawn = rasterize(gaussians, cameras, back=True)
+    assert drawn.back is not None
+    return drawn, known_pixels(drawn.alpha, drawn.back)
+
+
 def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, Visibility]:
-    """Renders a scene and says what of it is known; ``extra`` of the rendering holds the Gaussians' features, if any."""
+    """Renders a scene and says what of it is known, and how far it is to be trusted; ``extra`` of the rendering holds the
+    Gaussians' features, if any."""
     sampling, features = sampling_distance(gaussians)[:, None], gaussians.features
     extra = sampling if features is None else torch.cat([sampling, features.float()], dim=-1)
     drawn = rasterize(gaussians, cameras, extra=extra, back=True)
@@ -43,22 +52,21 @@ def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, 
     pixel = (distance / cameras.focal.mean(-1)[:, None, None]).clamp_min(1e-6)
     most = 2 * NO_TRUST_MAGNIFICATION * drawn.alpha
     magnification = torch.minimum(drawn.extra[..., 0] / pixel, most)
-    seen = visibility(drawn.alpha, torch.stack([drawn.alpha - drawn.back, magnification], dim=-1))
-    return replace(drawn, extra=None if features is None else drawn.extra[..., 1:]), seen
-
-
-def visibility(alpha: Float[Tensor, "v h w"], channels: Float[Tensor, "v h w 2"]) -> Visibility:
-    """Known and trust from composited opacity, the part of it that is seen from its front, and the magnification, which is
-    the size of a pixel of the view that saw the surface in pixels of this one, composited."""
-    share = channels / alpha.clamp_min(1e-4)[..., None]
-    covered = (alpha > KNOWN_ALPHA) & (share[..., 0] > KNOWN_FRONT)
-    # A crack is a thin line of weak opacity; where a back shows, nothing is closed.
-    back = (alpha > KNOWN_ALPHA) & ~covered
-    known = (_close(covered, CRACK_WIDTH) & ~back) | covered
-    excess = share[..., 1].clamp_min(FULL_TRUST_MAGNIFICATION).log()
-    full, none = (torch.tensor(m).log() for m in (FULL_TRUST_MAGNIFICATION, NO_TRUST_MAGNIFICATION))
+    known = known_pixels(drawn.alpha, drawn.back)
+    excess = (magnification / drawn.alpha.clamp_min(1e-4)).clamp_min(FULL_TRUST_MAGNIFICATION).log()
+    full, none = math.log(FULL_TRUST_MAGNIFICATION), math.log(NO_TRUST_MAGNIFICATION)
     trust = (1 - (excess - full) / (none - full)).clamp(0, 1) * known
-    return Visibility(known, trust)
+    return replace(drawn, extra=None if features is None else drawn.extra[..., 1:]), Visibility(known, trust)
+
+
+def known_pixels(alpha: Float[Tensor, "v h w"], back: Float[Tensor, "v h w"]) -> Bool[Tensor, "v h w"]:
+    """What is covered by surfaces seen from their front, thin cracks closed, from composited opacity and the part of it that
+    is seen from behind."""
+    opaque = alpha > KNOWN_ALPHA
+    behind = opaque & (back >= (1 - KNOWN_FRONT) * alpha)
+    covered = opaque & ~behind
+    # A crack is a thin line of weak opacity; where a back shows, nothing is closed.
+    return (_close(covered, CRACK_WIDTH) & ~behind) | covered
 
 
 def _close(mask: Bool[Tensor, "v h w"], width: int) -> Bool[Tensor, "v h w"]:

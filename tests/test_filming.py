@@ -2,7 +2,7 @@ import pytest
 import torch
 from splatmem.film import film_memory, shown
 from splatmem.io.video import read_video
-from splatmem.memory import MemoryReading, SpatialMemory
+from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 
 FRAMES = 11  # more than one batch, and not a whole number of them
@@ -29,7 +29,7 @@ def test_every_camera_gives_one_frame_that_shows_the_memory(filmed, memory, room
     film = torch.from_numpy(read_video(filmed[0])).float() / 255
     assert film.shape == (FRAMES, 72, 128, 3)
     for index in (0, 3, FRAMES - 1):
-        expected = shown(memory.read(room_turn[index]))[0]
+        expected = shown(*memory.film(room_turn[index]))[0]
         assert (film[index] - expected).abs().mean() < 0.02, f"frame {index}"
 
 
@@ -67,13 +67,11 @@ def test_unknown_pixels_take_their_surroundings_colours() -> None:
     rgb[:, :, :20] = torch.tensor([0.8, 0.4, 0.2])
     known = torch.zeros(1, 40, 60, dtype=torch.bool)
     known[:, :, :20] = True
-    ones = torch.ones(1, 40, 60)
-    frames = shown(MemoryReading(rgb, ones, ones, known, ones))
+    frames = shown(rgb, known)
     assert torch.equal(frames[known], rgb[known])
     torch.testing.assert_close(frames[~known], torch.tensor([0.8, 0.4, 0.2]).expand(int((~known).sum()), 3))
 
 
 def test_a_frame_of_which_nothing_is_known_is_black_and_not_nan() -> None:
-    zeros = torch.zeros(1, 40, 60)
-    reading = MemoryReading(torch.rand(1, 40, 60, 3), torch.full_like(zeros, torch.inf), zeros, zeros.bool(), zeros)
-    assert torch.equal(shown(reading), torch.zeros(1, 40, 60, 3))
+    nothing = torch.zeros(1, 40, 60, dtype=torch.bool)
+    assert torch.equal(shown(torch.rand(1, 40, 60, 3), nothing), torch.zeros(1, 40, 60, 3))

@@ -42,6 +42,13 @@ def test_what_was_never_seen_is_unknown(memory, room_turn):
     assert memory.read(room_turn[12]).known.float().mean() < 0.01
 
 
+def test_a_film_shows_what_a_reading_knows(memory, room_turn):
+    cameras = room_turn[[0, 1, 3]]
+    reading, (rgb, known) = memory.read(cameras), memory.film(cameras)
+    assert torch.equal(known, reading.known)
+    torch.testing.assert_close(rgb[known], reading.rgb[known], atol=1e-5, rtol=0)
+
+
 def test_second_write_leaves_what_was_known(memory, room_turn, room_frames):
     before = memory.read(room_turn[0])
     side = memory.read(room_turn[3])

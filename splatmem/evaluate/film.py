@@ -117,7 +117,7 @@ def film_with_memory(
     for first in range(0, len(path), BATCH):
         with clock.stage("render"):
             reading = memory.read(path[slice(first, first + BATCH)])
-            frames.append(shown(reading))
+            frames.append(shown(reading.rgb, reading.known))
         depths.append(torch.where(reading.known, reading.depth, torch.inf))
         knowns.append(reading.known)
     return Film(
@@ -150,7 +150,7 @@ def film_without_memory(
     generator = torch.Generator().manual_seed(seed)
     with clock.stage("render"):
         reading = throw_away.read(path[0])
-    frames, depths = [shown(reading)], [reading.depth]
+    frames, depths = [shown(reading.rgb, reading.known)], [reading.depth]
     gaussians, size = len(throw_away.gaussians), throw_away.nbytes
     for first in range(1, len(path), inpainter.window_frames):
         cameras = path[slice(first, first + inpainter.window_frames)]

@@ -50,7 +50,7 @@ def closure_seam(memory: SpatialMemory) -> float:
         angle = torch.rad2deg(torch.acos((view.camera.forward[0] @ first).clamp(-1, 1)))
         if angle < BACK:
             continue
-        rgb = memory.read(view.camera).rgb[0]
+        rgb = memory.film(view.camera)[0][0]
         for axis in (0, 1):
             step = rgb.diff(dim=axis).abs().mean(-1)
             border = view.written.diff(dim=axis)
