@@ -18,7 +18,13 @@ def room() -> RoomLayout:
     for side in range(6):
         waves = [0.5 + 0.35 * torch.sin(9 * columns + side + c) * torch.cos(7 * rows + 2 * c) for c in range(3)]
         sides.append(torch.stack(waves, dim=-1))
-    return RoomLayout(torch.eye(3), torch.tensor([-3.0, -1.2, -3.5]), torch.tensor([3.0, 1.4, 3.5]), torch.stack(sides))
+    return RoomLayout(
+        torch.eye(3),
+        torch.tensor([-3.0, -1.2, -3.5]),
+        torch.tensor([3.0, 1.4, 3.5]),
+        torch.stack(sides),
+        torch.ones(6, dtype=torch.bool),
+    )
 
 
 def turn(frames: int, width: int = 128, height: int = 72, fov: float = 70.0) -> Cameras:

@@ -21,6 +21,7 @@ from splatmem.pyramid import push_pull
 TEXTURE_SIZE = 64
 WORLD_DOWN = (0.0, 1.0, 0.0)
 WALLS = (0, 1, 4, 5)
+CEILING, FLOOR = 2, 3
 MIN_EVIDENCE = 12  # points on a side from which it counts as seen
 GUESS_WEIGHT = 0.02  # of the guessed colour against a seen one
 
@@ -50,12 +51,19 @@ class RoomLayout:
         axes: rows are the room's axes in the world (x sideways, y down, z ahead), orthonormal ``[3, 3]``.
         low, high: bounds of the box along the axes, ``[3]``.
         textures: sRGB of the sides -x, +x, -y (ceiling), +y (floor), -z, +z, ``[6, s, s, 3]``.
+        seen: which of the sides stand where something was seen; the others are guesses, ``[6]``.
     """
 
     axes: Float[Tensor, "3 3"]
     low: Float[Tensor, "3"]
     high: Float[Tensor, "3"]
     textures: Float[Tensor, "6 s s 3"]
+    seen: Bool[Tensor, " 6"]
+
+    @property
+    def bounds(self) -> Float[Tensor, " 6"]:
+        """Of the sides, each along its own axis."""
+        return torch.stack([self.low, self.high], dim=1).flatten()
 
     def render(self, cameras: Cameras) -> LayoutReading:
         """Casts the rays of the pixels from inside the box onto its sides."""
@@ -96,8 +104,8 @@ def fit_room_layout(
     """
     axes = _room_axes(normals, down)
     local, local_normals, inside = points @ axes.T, normals @ axes.T, interior @ axes.T
-    low, high = _bounds(local, local_normals, inside)
-    return RoomLayout(axes, low, high, _textures(local, local_normals, rgb, low, high))
+    low, high, seen = _bounds(local, local_normals, inside)
+    return RoomLayout(axes, low, high, _textures(local, local_normals, rgb, low, high), seen)
 
 
 def _room_axes(normals: Float[Tensor, "n 3"], down: Float[Tensor, "3"] | None) -> Float[Tensor, "3 3"]:
@@ -146,8 +154,8 @@ def _dominant_quarter_angle(angle: Float[Tensor, " n"]) -> Float[Tensor, ""]:
 
 def _bounds(
     local: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"], inside: Float[Tensor, "p 3"]
-) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-    """Positions of the six sides along the room's axes."""
+) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"], Bool[Tensor, " 6"]]:
+    """Positions of the six sides along the room's axes, and which of them were seen."""
     centre = inside.mean(0)
     scale = (local - centre).norm(dim=-1).median().clamp_min(1e-3)
     distance = torch.zeros(6)
@@ -173,7 +181,7 @@ def _bounds(
     margin = scale * torch.where(seen, 0.12, torch.tensor([0.5, 0.5, 0.12, 0.12, 0.5, 0.5]))
     low = torch.minimum(centre - distance[0::2], inside.amin(0) - margin[0::2])
     high = torch.maximum(centre + distance[1::2], inside.amax(0) + margin[1::2])
-    return low, high
+    return low, high, seen
 
 
 def _wall_distance(

@@ -63,9 +63,14 @@ class Sector:
         """Angle of the turn that the view does not show."""
         return 2 * math.pi - self.width
 
-    def azimuth(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+    def azimuth(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         side, _, ahead = ((points - self.center) @ self.axes.T).unbind(-1)
         return torch.atan2(side, ahead)
+
+    def inclination(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Angle below the horizon."""
+        side, down, ahead = ((points - self.center) @ self.axes.T).unbind(-1)
+        return torch.atan2(down, torch.hypot(side, ahead))
 
     def motion(self, azimuth: Float[Tensor, " n"], leg: Leg) -> Float[Tensor, "n 3 3"]:
         """The rotation about ``center``, or the reflection, that takes each point of a leg to where it is seen again."""
@@ -138,21 +143,24 @@ def mirrored_points(
 
 
 def mirrored_gaussians(gaussians: Gaussians, sector: Sector, legs: Sequence[Leg]) -> Gaussians:
-    """The Gaussians in all legs that hold them; colours that depend on the view lose that."""
+    """The Gaussians in all legs that hold them."""
     azimuth, copies = sector.azimuth(gaussians.means), []
     for leg in legs:
         held = leg.holds(azimuth)
-        inside, motion = gaussians.select(held), sector.motion(azimuth[held], leg)
-        turned = motion @ inside.rotations
-        # A reflection is no rotation; with local x turned round it is one again, and the Gaussian is the same.
-        turned[:, :, 0] *= torch.linalg.det(motion).sign()[:, None]
-        copies.append(
-            replace(
-                inside,
-                means=torch.einsum("nij,nj->ni", motion, inside.means - sector.center) + sector.center,
-                quats=rotations_to_quats(turned),
-                log_scales=inside.log_scales + math.log(max(1.0, leg.stretch)) * torch.tensor([1.0, 1.0, 0.0]),
-                sh=inside.sh[:, :1],
-            )
-        )
+        copy = moved(gaussians.select(held), sector.center, sector.motion(azimuth[held], leg))
+        widened = copy.log_scales + math.log(max(1.0, leg.stretch)) * torch.tensor([1.0, 1.0, 0.0])
+        copies.append(replace(copy, log_scales=widened))
     return Gaussians.cat(copies)
+
+
+def moved(gaussians: Gaussians, center: Float[Tensor, "3"], motion: Float[Tensor, "n 3 3"]) -> Gaussians:
+    """Each Gaussian by its own rotation about ``center`` or reflection; colours that depend on the view lose that."""
+    turned = motion @ gaussians.rotations
+    # A reflection is no rotation; with local x turned round it is one again, and the Gaussian is the same.
+    turned[:, :, 0] *= torch.linalg.det(motion).sign()[:, None]
+    return replace(
+        gaussians,
+        means=torch.einsum("nij,nj->ni", motion, gaussians.means - center) + center,
+        quats=rotations_to_quats(turned),
+        sh=gaussians.sh[:, :1],
+    )

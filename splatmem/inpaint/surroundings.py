@@ -9,15 +9,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
+from splatmem.gaussians import Gaussians
 from splatmem.inpaint.layout import LayoutReading, RoomLayout
 from splatmem.inpaint.mirroring import Sector, mirrored_gaussians
+from splatmem.inpaint.rims import BACKGROUND, beyond_rims
 from splatmem.inpaint.wandering import prominence, wander
 from splatmem.memory import SpatialMemory
 from splatmem.pyramid import push_pull
 
 CLEARANCE = 0.3  # of the memory's scale: nothing is guessed nearer than this to a camera ...
 NEAREST_SHARE = 0.5  # ... or than this share of the distance that the view's nearest things have from its own camera
-BACKGROUND = 0.75  # of the room's depth: what is farther than this may go on behind what is nearer
+RIM_MARGIN = 0.2  # radians beyond what the path's cameras see, from elsewhere
 GUESS_WEIGHT = 0.002  # of the room's own colours where gaps are closed
 
 
@@ -95,9 +97,17 @@ def imagine_surroundings(
     view, depth = memory.views[0].camera, memory.views[0].depth
     sector = Sector.of(view, down)
     legs = wander(sector, prominence(view, depth < BACKGROUND * layout.render(view).depth[0], sector), seed)
-    gaussians = mirrored_gaussians(memory.gaussians, sector, legs)
+    beyond = beyond_rims(memory.gaussians, view, sector, layout, _inclinations(cameras, sector))
+    gaussians = Gaussians.cat([beyond, mirrored_gaussians(Gaussians.cat([memory.gaussians, beyond]), sector, legs)])
     nearest = (memory.gaussians.means - view.centers).norm(dim=1).sort().values[len(memory.gaussians) // 100]
     clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
     places = cameras.centers[:: max(1, len(cameras) // 48)]
     clear = torch.cdist(gaussians.means, places).amin(1) > clearance
     return Surroundings(layout, SpatialMemory(gaussians.select(clear), memory.views, memory.scale))
+
+
+def _inclinations(cameras: Cameras, sector: Sector) -> tuple[float, float]:
+    """Highest and lowest direction in which cameras look, radians below the horizon, with a margin for their parallax."""
+    rays = cameras.resized(8, 8).world_rays()
+    inclination = sector.inclination(sector.center + rays)
+    return inclination.min().item() - RIM_MARGIN, inclination.max().item() + RIM_MARGIN
