@@ -147,4 +147,64 @@ struct Blend {
     }
 };
 
+// One tile of an image while its Gaussians are blended from front to back: what the stages that do so share.
+template <int kTile, int kStride>
+class Tile {
+  protected:
+    static constexpr int kSlots = kBlockSlots<kTile>;
+
+    // Leaves the transmittance of the blocks `inside_` to be set.
+    Tile(const ViewState& view, int tile)
+        : view_(view),
+          left_(tile % view.tiles_x * kTile),
+          top_(tile / view.tiles_x * kTile),
+          inside_(blocks_in_image<kTile>(left_, top_, view.camera.width, view.camera.height)) {}
+
+    // Calls add(record, blocks, pair) for the pairs [begin, end) of which something reaches blocks where a pixel is left; it
+    // returns those where none is. They are left out from the next batch on, so that no Gaussian waits for the one before it.
+    template <class Add>
+    LANES_INLINE void for_each_pair(uint32_t begin, uint32_t end, Add add) {
+        uint64_t alive = inside_;
+        Batch batch;
+        while (begin < end && alive) {
+            const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
+            load_batch<kTile, kStride>(
+                batch, view_, begin, batch_end, static_cast<float>(left_), static_cast<float>(top_), alive);
+            uint64_t stopped = 0;
+            for (uint32_t i = 0; i < batch_end - begin; i++)
+                if (batch.blocks[i]) stopped |= add(*batch.record[i], batch.blocks[i], begin + i);
+            alive &= ~stopped;
+            begin = batch_end;
+        }
+    }
+
+    // Blends a Gaussian into blocks, calling visit(i, blend, before) for each, whose pixels lie at i, with their transmittance
+    // before; returns the blocks in which every pixel has stopped.
+    template <class Visit>
+    LANES_INLINE uint64_t blend(const Record& r, uint64_t blocks, Visit visit) {
+        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
+        uint64_t stopped = 0;
+        for_each_block(blocks, [&](int block) {
+            float* transmittance = transmittance_ + block * 16;
+            const Float16 before = load(transmittance);
+            const Blend blend(r, x, y, block, before);
+            visit(block * 16, blend, before);
+            store(transmittance, blend.transmittance);
+            stopped |= uint64_t{all_negative(blend.transmittance)} << block;
+        });
+        return stopped;
+    }
+
+    // Where lane `lane` of a block lies in the image.
+    int column_of(int block, int lane) const { return left_ + block % 8 * 4 + lane % 4; }
+    int row_of(int block, int lane) const { return top_ + block / 8 * 4 + lane / 4; }
+    bool is_inside(int x, int y) const { return x < view_.camera.width && y < view_.camera.height; }
+    size_t pixel_at(int x, int y) const { return static_cast<size_t>(y) * view_.camera.width + x; }
+
+    const ViewState& view_;
+    const int left_, top_;
+    const uint64_t inside_;  // blocks
+    alignas(64) float transmittance_[kSlots * 16];
+};
+
 }  // namespace splatmem::SPLATMEM_ISA
