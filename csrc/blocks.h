@@ -124,26 +124,44 @@ LANES_INLINE void load_batch(
     }
 }
 
+// The logarithm of a Gaussian's alpha in the pixels of a tile, at (x, y) from the tile's first: a constant less two squares,
+//
+//   log2 alpha = log2_opacity - (across_x x + across_y y + across_0)^2 - (along_y y + along_0)^2.
+struct Falloff {
+    Float16 across_x, across_y, across_0, along_y, along_0, log2_opacity;
+
+    // (x, y): the mean.
+    LANES_INLINE Falloff(const Record& r, float x, float y)
+        : across_x(r.root_xx),
+          across_y(r.root_xy),
+          across_0(-(r.root_xx * x + r.root_xy * y)),
+          along_y(r.root_yy),
+          along_0(-(r.root_yy * y)),
+          log2_opacity(r.log2_opacity) {}
+
+    LANES_INLINE Float16 alpha(int block) const {
+        const Float16 x = load(kBlockTables.x + block * 16), y = load(kBlockTables.y + block * 16);
+        const Float16 across = fma(across_x, x, fma(across_y, y, across_0)), along = fma(along_y, y, along_0);
+        return exp2(fnma(across, across, fnma(along, along, log2_opacity)));
+    }
+};
+
 // What one Gaussian does to one block, before colours. A pixel that has stopped keeps the negative of its last transmittance.
 struct Blend {
-    Float16 dx, dy;         // pixel centre minus mean
     Float16 raw_alpha;      // opacity times falloff
     Float16 alpha;          // capped
     Mask16 drawn;           // pixels that receive the Gaussian
     Float16 weight;         // alpha times transmittance where drawn, else 0
     Float16 transmittance;  // afterwards
 
-    LANES_INLINE Blend(const Record& r, Float16 x, Float16 y, int block, Float16 before) {
-        dx = load(kBlockTables.x + block * 16) - x;
-        dy = load(kBlockTables.y + block * 16) - y;
-        const Float16 power = fma(dx, fma(r.power_xx, dx, r.power_xy * dy), r.power_yy * dy * dy);
-        raw_alpha = r.opacity * exp2_of_negative(power);
+    LANES_INLINE Blend(const Falloff& falloff, int block, Float16 before) {
+        raw_alpha = falloff.alpha(block);
         alpha = min(raw_alpha, kMaxAlpha);
         const Mask16 reached = alpha >= kMinAlpha;
         const Float16 after = fnma(alpha, before, before);  // negative if the pixel has stopped
         drawn = reached & (after > kMinTransmittance);
         weight = zero_unless(drawn, alpha * before);
-        transmittance = select(drawn, after, negative_where(without(reached, drawn), before));
+        transmittance = select(drawn, after, negative_where(reached, before));
     }
 };
 
@@ -182,12 +200,12 @@ class Tile {
     // before; returns the blocks in which every pixel has stopped.
     template <class Visit>
     LANES_INLINE uint64_t blend(const Record& r, uint64_t blocks, Visit visit) {
-        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
+        const Falloff falloff(r, r.x - static_cast<float>(left_), r.y - static_cast<float>(top_));
         uint64_t stopped = 0;
         for_each_block(blocks, [&](int block) {
             float* transmittance = transmittance_ + block * 16;
             const Float16 before = load(transmittance);
-            const Blend blend(r, x, y, block, before);
+            const Blend blend(falloff, block, before);
             visit(block * 16, blend, before);
             store(transmittance, blend.transmittance);
             stopped |= uint64_t{all_negative(blend.transmittance)} << block;

@@ -18,7 +18,7 @@ namespace {
 template <int kChannels, bool kAbsolute>
 class BackwardTile : Tile<tile_size(kChannels), record_stride(kChannels)> {
     using Base = Tile<tile_size(kChannels), record_stride(kChannels)>;
-    using Base::inside_, Base::kSlots, Base::transmittance_, Base::view_;
+    using Base::inside_, Base::kSlots, Base::left_, Base::top_, Base::transmittance_, Base::view_;
     static constexpr int kSums = slot_stride(kChannels);
 
   public:
@@ -67,8 +67,8 @@ class BackwardTile : Tile<tile_size(kChannels), record_stride(kChannels)> {
     // Takes one Gaussian back through the given blocks; returns those in which every pixel has stopped.
     LANES_INLINE uint64_t add(const Record& r, uint64_t blocks, float* slot) {
         const float* channels = r.channels();
-        const Float16 conic_xx = r.power_xx * (-2.f / kLog2E), conic_yy = r.power_yy * (-2.f / kLog2E);
-        const Float16 conic_xy = r.power_xy * (-1.f / kLog2E);
+        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
+        const Float16 conic_xx = r.conic_xx(), conic_xy = r.conic_xy(), conic_yy = r.conic_yy();
         Float16 sums[kSums];
 #pragma GCC unroll 32
         for (int k = 0; k < kSums; k++) sums[k] = 0.f;
@@ -87,13 +87,14 @@ class BackwardTile : Tile<tile_size(kChannels), record_stride(kChannels)> {
             // A capped alpha does not answer to its Gaussian.
             const Mask16 answers = blend.drawn & (blend.raw_alpha <= kMaxAlpha);
             const Float16 g = zero_unless(answers, blend.raw_alpha * grad_alpha);
-            const Float16 gx = g * blend.dx, gy = g * blend.dy;
+            const Float16 dx = load(kBlockTables.x + i) - x, dy = load(kBlockTables.y + i) - y;
+            const Float16 gx = g * dx, gy = g * dy;
             sums[0] = sums[0] + g;
             sums[1] = sums[1] + gx;
             sums[2] = sums[2] + gy;
-            sums[3] = fma(gx, blend.dx, sums[3]);
-            sums[4] = fma(gx, blend.dy, sums[4]);
-            sums[5] = fma(gy, blend.dy, sums[5]);
+            sums[3] = fma(gx, dx, sums[3]);
+            sums[4] = fma(gx, dy, sums[4]);
+            sums[5] = fma(gy, dy, sums[5]);
             if (kAbsolute) {
                 sums[kMoments + kChannels] = sums[kMoments + kChannels] + abs(fma(conic_xx, gx, conic_xy * gy));
                 sums[kMoments + kChannels + 1] = sums[kMoments + kChannels + 1] + abs(fma(conic_xy, gx, conic_yy * gy));

@@ -283,11 +283,9 @@ void projected(
         for (uint32_t i = 0; i < chunk.visible; i++) {
             const size_t at = static_cast<size_t>(k) * splatmem::kChunk + i, out = chunk.first_visible + i;
             const splatmem::Record& r = view.record(at);
-            const float xx = r.power_xx * (-2.f / splatmem::kLog2E), xy = r.power_xy * (-1.f / splatmem::kLog2E);
-            const float yy = r.power_yy * (-2.f / splatmem::kLog2E);
+            const float xx = r.conic_xx(), xy = r.conic_xy(), yy = r.conic_yy(), det = r.conic_det();
             const float bound = 2.f * std::log(r.opacity / splatmem::kMinAlpha);
             const float extent = std::fmin(splatmem::kMaxExtent, std::sqrt(std::fmax(bound, 0.f)));
-            const float det = r.narrowing * xx * xx;
             gaussian_ids.data()[out] = view.gaussian_ids.data()[at];
             opacities.data()[out] = r.opacity;
             radii.data()[2 * out] = static_cast<int32_t>(std::ceil(extent * std::sqrt(yy / det)));

@@ -23,7 +23,7 @@ STAGES = ("project", "sort_and_bin", "composite_forward", "composite_backward", 
 # Additions and multiplications of one blend of a pixel (a multiply-add counts two, a comparison or a choice one), as they stand
 # in csrc/blocks.h and the two compositing stages: those of every pixel, and those of each channel more.
 FORWARD_OPERATIONS = 32, 2
-BACKWARD_OPERATIONS = 57, 4
+BACKWARD_OPERATIONS = 59, 4
 
 
 @dataclass(frozen=True)
