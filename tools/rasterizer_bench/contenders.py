@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians, logit, rgb_to_sh
 from splatmem.io.ply import save_ply
@@ -135,8 +136,6 @@ class TorchTiles:
         self.cameras, self.losses = cameras, losses
 
     def draw(self, view: int) -> tuple[Tensor, Tensor]:
-        from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
-
         means, quats, scales, opacities, colors = self.leaves
         width, height = self.cameras.width, self.cameras.height
         covars, _ = _quat_scale_to_covar_preci(quats, scales, compute_preci=False)

@@ -123,17 +123,18 @@ def text(results: Results, instruction_sets: Sequence[str], frames: int) -> str:
     best = results.of(instruction_sets[0])
     if any(case.work for case in best):
         parts += [
-            f"Stages of the {instruction_sets[0]} kernels with the share that the machine's roofs would take of their time:",
+            f"Stages of the {instruction_sets[0]} kernels, the fastest of each; in brackets the share that the machine would "
+            f"take at least, by the roofs of small loops and by what the scene asks for (tools/rasterizer_bench/roofs.py):",
             stages_table(best, results.roofs),
             *map(roofs_line, results.roofs.values()),
         ]
     if any(case.film for case in best):
         parts += ["A film along the same walk, drawn in one call without gradients:", films_table(best, frames)]
     if peers := [case for case in best if any(name in case.forward for name in PEERS)]:
-        rounds = [f"{name} drew each view {rounds_of(peers, name)}x" for name in PEERS if any(name in c.forward for c in peers)]
         parts += [
-            f"What else draws Gaussians on this processor, median times and how many times ours they are "
-            f"({', '.join(rounds)}). Open3D's renderer, on Mesa's llvmpipe, orders coarsely and leaves single tiles black:",
+            "What else draws Gaussians on this processor, and how many times ours that takes: Open3D's splat renderer on "
+            "Mesa's llvmpipe, the median of a few rounds (it leaves single tiles black), and gsplat's projection with a loop "
+            "over tiles in plain torch, the first view drawn once:",
             peers_table(peers),
         ]
     return "\n\n".join(parts) + "\n"
