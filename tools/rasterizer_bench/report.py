@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 OPEN3D, TORCH = "Open3D", "torch tiles"
 PEERS = (OPEN3D, TORCH)
+COLORS = {"splatmem": "tab:blue", "prototype": "tab:orange", OPEN3D: "tab:green", TORCH: "tab:red"}
 NOTHING = "-"
 
 
@@ -148,12 +149,12 @@ def plot(cases: list[Case], path: Path) -> None:
     labels = [f"{case.scene}\n{case.size}" for case in cases]
     kinds = (("forward", lambda c: c.forward), ("forward and backward", lambda c: c.both))
     for axis, (title, of) in zip(axes, kinds, strict=True):
-        names = [name for name in ("splatmem", "prototype", *PEERS) if any(name in of(case) for case in cases)]
+        names = [name for name in COLORS if any(name in of(case) for case in cases)]
         width = 0.8 / max(len(names), 1)
         for i, name in enumerate(names):
             places = [k + (i - (len(names) - 1) / 2) * width for k, case in enumerate(cases) if name in of(case)]
             heights = [1e3 * of(case)[name].median for case in cases if name in of(case)]
-            bars = axis.bar(places, heights, width, label=name)
+            bars = axis.bar(places, heights, width, label=name, color=COLORS[name])
             axis.bar_label(bars, [f"{h:.0f}" for h in heights], fontsize=7)
         axis.set_yscale("log")
         axis.set_ylabel("median ms per view")

@@ -95,9 +95,9 @@ def least_seconds(work: Work, width: int, height: int, roofs: Roofs) -> dict[str
     """The least time of each stage of RGB and depth at the machine's roofs: bytes that must come and go, or operations of the
     blends.
 
-    Bytes: parameters of 14 floats are read; a record of 64 bytes and 20 more is written per visible Gaussian, and 16 are
-    read again by binning; a pair of 12 bytes is written and read, then listed with 8; slots of 64 bytes are written and read;
-    gradients of 14 floats are written.
+    Bytes: six floats of every Gaussian are read, and eight more of the visible ones; a record of 64 bytes and 20 more is
+    written per visible Gaussian, and 16 are read again by binning; a pair of 12 bytes is written and read, then listed with 8;
+    slots of 64 bytes are written and read; gradients of 14 floats are written.
     """
     lanes = 16 * work.blocks
 
@@ -105,7 +105,7 @@ def least_seconds(work: Work, width: int, height: int, roofs: Roofs) -> dict[str
         return lanes * (operations[0] + operations[1] * CHANNELS) / roofs.operations
 
     return {
-        "project": (56 * work.gaussians + 84 * work.visible) / roofs.copied,
+        "project": (24 * work.gaussians + 116 * work.visible) / roofs.copied,
         "sort_and_bin": (16 * work.visible + 32 * work.pairs) / roofs.copied,
         "composite_forward": blend(FORWARD_OPERATIONS) + 4 * (CHANNELS + 1) * width * height / roofs.copied,
         "composite_backward": blend(BACKWARD_OPERATIONS) + 64 * work.pairs / roofs.copied,
