@@ -43,6 +43,7 @@ from rasterizer_bench.scenes import Scene, cameras, lifted_or_trained, walk
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 VIEWS = 3
 OPEN3D_ROUNDS = 3  # after one that warms up
+MOST_MEMORY = 0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @dataclass
@@ -114,24 +115,24 @@ def time_film(scene: Scene, views: Cameras, case: Case) -> None:
     case.film = min(seconds[1:]) / len(views)
 
 
-def count_work(scene: Scene, views: Cameras, case: Case) -> None:
-    """The views' average."""
-    works = [roofs.count_work(scene, views, view, case.threads) for view in range(VIEWS)]
-    case.work = roofs.Work(*(round(sum(values) / VIEWS) for values in zip(*(vars(w).values() for w in works), strict=True)))
+def mean_work(scene: Scene, views: Cameras, threads: int) -> roofs.Work:
+    works = [roofs.count_work(scene, views, view, threads) for view in range(VIEWS)]
+    return roofs.Work(*(round(sum(values) / VIEWS) for values in zip(*(vars(w).values() for w in works), strict=True)))
 
 
-def time_first_view(contender: Contender, case: Case) -> None:
-    """Once: for what takes up to a minute."""
-    start = time.perf_counter()
-    contender.forward(0)
-    drawn = time.perf_counter()
-    contender.forward_and_backward(0)
-    case.forward[contender.name] = Times.of([[drawn - start]])
-    case.both[contender.name] = Times.of([[time.perf_counter() - drawn]])
+def time_torch_tiles(tiles: TorchTiles, pairs: int, case: Case) -> None:
+    """The first view, once: it takes up to a minute. Without its way back where that does not fit into memory."""
+    calls = [(case.forward, tiles.forward)]
+    if tiles.bytes_for_backward(pairs) < MOST_MEMORY:
+        calls.append((case.both, tiles.forward_and_backward))
+    for times, draw in calls:
+        start = time.perf_counter()
+        draw(0)
+        times[tiles.name] = Times.of([[time.perf_counter() - start]])
 
 
-def time_peers(scene: Scene, views: Cameras, losses: Losses, case: Case) -> None:
-    time_first_view(TorchTiles(scene, views, losses), case)
+def time_peers(scene: Scene, views: Cameras, losses: Losses, pairs: int, case: Case) -> None:
+    time_torch_tiles(TorchTiles(scene, views, losses), pairs, case)
     try:
         drawn = open3d_seconds(scene, views, OPEN3D_ROUNDS, timeout=600)
     except RuntimeError as error:
@@ -146,6 +147,7 @@ def time_case(scene: Scene, size: str, threads: int, options: Options) -> Case:
     case = Case(scene.name, size, threads, load_kernels().instruction_set())
     views = cameras(VIEWS, width, height)
     losses = Losses(views)
+    work = mean_work(scene, views, threads)
     if options.rounds:
         contenders: list[Contender] = [Splatmem(scene, views, losses)]
         if options.prototype is not None:
@@ -153,11 +155,11 @@ def time_case(scene: Scene, size: str, threads: int, options: Options) -> Case:
             agree(contenders)
         take_turns(contenders, options.rounds, options.clock, case)
         time_stages(Splatmem(scene, views, losses), options.rounds, case)
-        count_work(scene, views, case)
+        case.work = work
     if options.film:
         time_film(scene, walk(options.film, width, height), case)
     if options.peers and threads == max(options.threads):
-        time_peers(scene, views, losses, case)
+        time_peers(scene, views, losses, work.pairs, case)
     return case
 
 

@@ -173,6 +173,10 @@ class TorchTiles:
     def forward_and_backward(self, view: int) -> tuple[Tensor, ...]:
         return torch.autograd.grad(self.draw(view), self.leaves, (self.losses.image, self.losses.alpha))
 
+    def bytes_for_backward(self, pairs: int) -> int:
+        """About what the graph of so many (Gaussian, tile) pairs keeps: eight tensors with a number for each pixel."""
+        return 8 * 4 * TORCH_TILE * TORCH_TILE * pairs
+
 
 def _composite_tile(
     centers: Tensor, conics: Tensor, opacities: Tensor, features: Tensor, box: tuple[int, int, int, int]

@@ -135,7 +135,8 @@ def text(results: Results, instruction_sets: Sequence[str], frames: int) -> str:
         parts += [
             "What else draws Gaussians on this processor, and how many times ours that takes: Open3D's splat renderer on "
             "Mesa's llvmpipe, the median of a few rounds (it leaves single tiles black), and gsplat's projection with a loop "
-            "over tiles in plain torch, the first view drawn once:",
+            "over tiles in plain torch, the first view drawn once, and not taken back where that asks for more memory than "
+            "there is:",
             peers_table(peers),
         ]
     return "\n\n".join(parts) + "\n"
