@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OUT ?= out/demo
 
-.PHONY: demo test test-slow lint types sanitize system clean
+.PHONY: demo test test-slow lint types sanitize neon system clean
 
 demo: $(STAMP)
 	@echo "== one photo in, a film and a scene out: $(OUT)"
@@ -30,6 +30,10 @@ types: $(STAMP)
 sanitize: $(STAMP)
 	@echo "== the kernels under the address and undefined-behaviour sanitizers"
 	PATH="$(abspath $(BIN)):$$PATH" tools/check_kernels.sh
+
+neon: $(STAMP)
+	@echo "== the ARM kernels, emulated (Debian: g++-aarch64-linux-gnu, qemu-user)"
+	PATH="$(abspath $(BIN)):$$PATH" tools/check_kernels.sh aarch64
 
 # What pip cannot install: a C++ compiler for the kernels, and Open3D's libraries.
 system:

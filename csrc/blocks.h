@@ -124,27 +124,105 @@ LANES_INLINE void load_batch(
     }
 }
 
+// The logarithm of a Gaussian's alpha in the pixels of a tile, at (x, y) from the tile's first: a constant less two squares,
+//
+//   log2 alpha = log2_opacity - (across_x x + across_y y + across_0)^2 - (along_y y + along_0)^2.
+struct Falloff {
+    Float16 across_x, across_y, across_0, along_y, along_0, log2_opacity;
+
+    // (x, y): the mean.
+    LANES_INLINE Falloff(const Record& r, float x, float y)
+        : across_x(r.root_xx),
+          across_y(r.root_xy),
+          across_0(-(r.root_xx * x + r.root_xy * y)),
+          along_y(r.root_yy),
+          along_0(-(r.root_yy * y)),
+          log2_opacity(r.log2_opacity) {}
+
+    LANES_INLINE Float16 alpha(int block) const {
+        const Float16 x = load(kBlockTables.x + block * 16), y = load(kBlockTables.y + block * 16);
+        const Float16 across = fma(across_x, x, fma(across_y, y, across_0)), along = fma(along_y, y, along_0);
+        return exp2(fnma(across, across, fnma(along, along, log2_opacity)));
+    }
+};
+
 // What one Gaussian does to one block, before colours. A pixel that has stopped keeps the negative of its last transmittance.
 struct Blend {
-    Float16 dx, dy;         // pixel centre minus mean
     Float16 raw_alpha;      // opacity times falloff
     Float16 alpha;          // capped
     Mask16 drawn;           // pixels that receive the Gaussian
     Float16 weight;         // alpha times transmittance where drawn, else 0
     Float16 transmittance;  // afterwards
 
-    LANES_INLINE Blend(const Record& r, Float16 x, Float16 y, int block, Float16 before) {
-        dx = load(kBlockTables.x + block * 16) - x;
-        dy = load(kBlockTables.y + block * 16) - y;
-        const Float16 power = fma(dx, fma(r.power_xx, dx, r.power_xy * dy), r.power_yy * dy * dy);
-        raw_alpha = r.opacity * exp2_of_negative(power);
+    LANES_INLINE Blend(const Falloff& falloff, int block, Float16 before) {
+        raw_alpha = falloff.alpha(block);
         alpha = min(raw_alpha, kMaxAlpha);
         const Mask16 reached = alpha >= kMinAlpha;
         const Float16 after = fnma(alpha, before, before);  // negative if the pixel has stopped
         drawn = reached & (after > kMinTransmittance);
         weight = zero_unless(drawn, alpha * before);
-        transmittance = select(drawn, after, negative_where(without(reached, drawn), before));
+        transmittance = select(drawn, after, negative_where(reached, before));
     }
+};
+
+// One tile of an image while its Gaussians are blended from front to back: what the stages that do so share.
+template <int kTile, int kStride>
+class Tile {
+  protected:
+    static constexpr int kSlots = kBlockSlots<kTile>;
+
+    // Leaves the transmittance of the blocks `inside_` to be set.
+    Tile(const ViewState& view, int tile)
+        : view_(view),
+          left_(tile % view.tiles_x * kTile),
+          top_(tile / view.tiles_x * kTile),
+          inside_(blocks_in_image<kTile>(left_, top_, view.camera.width, view.camera.height)) {}
+
+    // Calls add(record, blocks, pair) for the pairs [begin, end) of which something reaches blocks where a pixel is left; it
+    // returns those where none is. They are left out from the next batch on, so that no Gaussian waits for the one before it.
+    template <class Add>
+    LANES_INLINE void for_each_pair(uint32_t begin, uint32_t end, Add add) {
+        uint64_t alive = inside_;
+        Batch batch;
+        while (begin < end && alive) {
+            const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
+            load_batch<kTile, kStride>(
+                batch, view_, begin, batch_end, static_cast<float>(left_), static_cast<float>(top_), alive);
+            uint64_t stopped = 0;
+            for (uint32_t i = 0; i < batch_end - begin; i++)
+                if (batch.blocks[i]) stopped |= add(*batch.record[i], batch.blocks[i], begin + i);
+            alive &= ~stopped;
+            begin = batch_end;
+        }
+    }
+
+    // Blends a Gaussian into blocks, calling visit(i, blend, before) for each, whose pixels lie at i, with their transmittance
+    // before; returns the blocks in which every pixel has stopped.
+    template <class Visit>
+    LANES_INLINE uint64_t blend(const Record& r, uint64_t blocks, Visit visit) {
+        const Falloff falloff(r, r.x - static_cast<float>(left_), r.y - static_cast<float>(top_));
+        uint64_t stopped = 0;
+        for_each_block(blocks, [&](int block) {
+            float* transmittance = transmittance_ + block * 16;
+            const Float16 before = load(transmittance);
+            const Blend blend(falloff, block, before);
+            visit(block * 16, blend, before);
+            store(transmittance, blend.transmittance);
+            stopped |= uint64_t{all_negative(blend.transmittance)} << block;
+        });
+        return stopped;
+    }
+
+    // Where lane `lane` of a block lies in the image.
+    int column_of(int block, int lane) const { return left_ + block % 8 * 4 + lane % 4; }
+    int row_of(int block, int lane) const { return top_ + block / 8 * 4 + lane / 4; }
+    bool is_inside(int x, int y) const { return x < view_.camera.width && y < view_.camera.height; }
+    size_t pixel_at(int x, int y) const { return static_cast<size_t>(y) * view_.camera.width + x; }
+
+    const ViewState& view_;
+    const int left_, top_;
+    const uint64_t inside_;  // blocks
+    alignas(64) float transmittance_[kSlots * 16];
 };
 
 }  // namespace splatmem::SPLATMEM_ISA

@@ -16,56 +16,40 @@ namespace splatmem::SPLATMEM_ISA {
 namespace {
 
 template <int kChannels, bool kAbsolute>
-class BackwardTile {
-    static constexpr int kTile = tile_size(kChannels);
-    static constexpr int kSlots = kBlockSlots<kTile>;
-    static constexpr int kStride = record_stride(kChannels);
+class BackwardTile : Tile<tile_size(kChannels), record_stride(kChannels)> {
+    using Base = Tile<tile_size(kChannels), record_stride(kChannels)>;
+    using Base::inside_, Base::kSlots, Base::left_, Base::top_, Base::transmittance_, Base::view_;
     static constexpr int kSums = slot_stride(kChannels);
 
   public:
-    BackwardTile(const ViewState& view, int tile, const ChannelGroup& group, const ImageIn& in)
-        : view_(view),
-          left_(tile % view.tiles_x * kTile),
-          top_(tile / view.tiles_x * kTile),
-          inside_(blocks_in_image<kTile>(left_, top_, view.camera.width, view.camera.height)) {
+    BackwardTile(const ViewState& view, int tile, const ChannelGroup& group, const ImageIn& in) : Base(view, tile) {
         for_each_block(inside_, [&](int block) { read_block(block, group, in); });
     }
 
     void composite(uint32_t begin, uint32_t end, float* slots, uint8_t* slot_used) {
-        uint64_t alive = inside_;
-        Batch batch;
-        const float left = static_cast<float>(left_), top = static_cast<float>(top_);
-        while (begin < end && alive) {
-            const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
-            load_batch<kTile, kStride>(batch, view_, begin, batch_end, left, top, alive);
-            uint64_t stopped = 0;  // applied to the next batch, so that no Gaussian waits for the one before it
-            for (uint32_t i = 0; i < batch_end - begin; i++) {
-                if (!batch.blocks[i]) continue;
-                const uint32_t slot = view_.pair_slots.data()[begin + i];
-                float* sums = slots + static_cast<size_t>(slot) * kSums;
-                __builtin_prefetch(sums, 1);
-                stopped |= add(*batch.record[i], batch.blocks[i], sums);
-                slot_used[slot] = 1;
-            }
-            alive &= ~stopped;
-            begin = batch_end;
-        }
+        this->for_each_pair(begin, end, [&](const Record& r, uint64_t blocks, uint32_t pair) LANES_INLINED {
+            const uint32_t slot = view_.pair_slots.data()[pair];
+            float* sums = slots + static_cast<size_t>(slot) * kSums;
+            __builtin_prefetch(sums, 1);
+            const uint64_t stopped = add(r, blocks, sums);
+            slot_used[slot] = 1;
+            return stopped;
+        });
     }
 
   private:
     LANES_INLINE void read_block(int block, const ChannelGroup& group, const ImageIn& in) {
-        const int x0 = left_ + block % 8 * 4, y0 = top_ + block / 8 * 4, i = block * 16;
-        const int width = view_.camera.width, height = view_.camera.height;
+        const int x0 = this->column_of(block, 0), y0 = this->row_of(block, 0), i = block * 16;
+        const int width = view_.camera.width;
         // Pixels from the block's first. Those outside the image have stopped before they begin, so any will do for them.
         alignas(64) int32_t offset[16];
         alignas(64) float transmittance[16];
         for (int lane = 0; lane < 16; lane++) {
-            const int x = lane % 4, y = lane / 4;
-            const bool inside = x0 + x < width && y0 + y < height;
-            offset[lane] = inside ? y * width + x : 0;
+            const bool inside = this->is_inside(this->column_of(block, lane), this->row_of(block, lane));
+            offset[lane] = inside ? lane / 4 * width + lane % 4 : 0;
             transmittance[lane] = inside ? 1.f : -1.f;
         }
-        const size_t pixel = static_cast<size_t>(y0) * width + x0, first = pixel * group.image_channels + group.first;
+        const size_t pixel = this->pixel_at(x0, y0), first = pixel * group.image_channels + group.first;
         Float16 rest = 0.f;
         if (in.grad_alpha) rest = (gather(in.alpha + pixel, offset, 1) - 1.f) * gather(in.grad_alpha + pixel, offset, 1);
         for (int c = 0; c < kChannels; c++) {
@@ -82,20 +66,14 @@ class BackwardTile {
 
     // Takes one Gaussian back through the given blocks; returns those in which every pixel has stopped.
     LANES_INLINE uint64_t add(const Record& r, uint64_t blocks, float* slot) {
-        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
         const float* channels = r.channels();
-        const Float16 conic_xx = r.power_xx * (-2.f / kLog2E), conic_yy = r.power_yy * (-2.f / kLog2E);
-        const Float16 conic_xy = r.power_xy * (-1.f / kLog2E);
-        uint64_t stopped = 0;
+        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
+        const Float16 conic_xx = r.conic_xx(), conic_xy = r.conic_xy(), conic_yy = r.conic_yy();
         Float16 sums[kSums];
 #pragma GCC unroll 32
         for (int k = 0; k < kSums; k++) sums[k] = 0.f;
-        for_each_block(blocks, [&](int block) {
-            float* transmittance = transmittance_ + block * 16;
-            float* rest = rest_ + block * 16;
-            const float* grad = &grad_[0][block * 16];
-            const Float16 before = load(transmittance);
-            const Blend blend(r, x, y, block, before);
+        const uint64_t stopped = this->blend(r, blocks, [&](int i, const Blend& blend, Float16 before) LANES_INLINED {
+            const float* grad = &grad_[0][i];
             Float16 dot = 0.f;  // v . c
 #pragma GCC unroll 16
             for (int c = 0; c < kChannels; c++) {
@@ -103,34 +81,29 @@ class BackwardTile {
                 dot = fma(v, channels[c], dot);
                 sums[kMoments + c] = fma(blend.weight, v, sums[kMoments + c]);
             }
-            const Float16 behind = fnma(blend.weight, dot, load(rest));
-            store(rest, behind);
+            const Float16 behind = fnma(blend.weight, dot, load(rest_ + i));
+            store(rest_ + i, behind);
             const Float16 grad_alpha = fnma(behind, reciprocal(Float16(1.f) - blend.alpha), before * dot);
             // A capped alpha does not answer to its Gaussian.
             const Mask16 answers = blend.drawn & (blend.raw_alpha <= kMaxAlpha);
             const Float16 g = zero_unless(answers, blend.raw_alpha * grad_alpha);
-            const Float16 gx = g * blend.dx, gy = g * blend.dy;
+            const Float16 dx = load(kBlockTables.x + i) - x, dy = load(kBlockTables.y + i) - y;
+            const Float16 gx = g * dx, gy = g * dy;
             sums[0] = sums[0] + g;
             sums[1] = sums[1] + gx;
             sums[2] = sums[2] + gy;
-            sums[3] = fma(gx, blend.dx, sums[3]);
-            sums[4] = fma(gx, blend.dy, sums[4]);
-            sums[5] = fma(gy, blend.dy, sums[5]);
-            store(transmittance, blend.transmittance);
+            sums[3] = fma(gx, dx, sums[3]);
+            sums[4] = fma(gx, dy, sums[4]);
+            sums[5] = fma(gy, dy, sums[5]);
             if (kAbsolute) {
                 sums[kMoments + kChannels] = sums[kMoments + kChannels] + abs(fma(conic_xx, gx, conic_xy * gy));
                 sums[kMoments + kChannels + 1] = sums[kMoments + kChannels + 1] + abs(fma(conic_xy, gx, conic_yy * gy));
             }
-            stopped |= uint64_t{all_negative(blend.transmittance)} << block;
         });
         for (int k = 0; k < kSums; k += 16) store_sums(slot + k, sums + k);
         return stopped;
     }
 
-    const ViewState& view_;
-    const int left_, top_;
-    const uint64_t inside_;
-    alignas(64) float transmittance_[kSlots * 16];
     alignas(64) float rest_[kSlots * 16];
     alignas(64) float grad_[kChannels][kSlots * 16];
 };

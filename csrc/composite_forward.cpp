@@ -10,17 +10,12 @@ namespace splatmem::SPLATMEM_ISA {
 namespace {
 
 template <int kChannels>
-class ForwardTile {
-    static constexpr int kTile = tile_size(kChannels);
-    static constexpr int kSlots = kBlockSlots<kTile>;
-    static constexpr int kStride = record_stride(kChannels);
+class ForwardTile : Tile<tile_size(kChannels), record_stride(kChannels)> {
+    using Base = Tile<tile_size(kChannels), record_stride(kChannels)>;
+    using Base::inside_, Base::kSlots, Base::transmittance_;
 
   public:
-    ForwardTile(const ViewState& view, int tile)
-        : view_(view),
-          left_(tile % view.tiles_x * kTile),
-          top_(tile / view.tiles_x * kTile),
-          inside_(blocks_in_image<kTile>(left_, top_, view.camera.width, view.camera.height)) {
+    ForwardTile(const ViewState& view, int tile) : Base(view, tile) {
         for_each_block(inside_, [&](int block) {
             store(transmittance_ + block * 16, 1.f);
             for (int c = 0; c < kChannels; c++) store(sums_[c] + block * 16, 0.f);
@@ -28,18 +23,15 @@ class ForwardTile {
     }
 
     void composite(uint32_t begin, uint32_t end) {
-        uint64_t alive = inside_;
-        Batch batch;
-        const float left = static_cast<float>(left_), top = static_cast<float>(top_);
-        while (begin < end && alive) {
-            const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
-            load_batch<kTile, kStride>(batch, view_, begin, batch_end, left, top, alive);
-            uint64_t stopped = 0;  // applied to the next batch, so that no Gaussian waits for the one before it
-            for (uint32_t i = 0; i < batch_end - begin; i++)
-                if (batch.blocks[i]) stopped |= add(*batch.record[i], batch.blocks[i]);
-            alive &= ~stopped;
-            begin = batch_end;
-        }
+        this->for_each_pair(begin, end, [&](const Record& r, uint64_t blocks, uint32_t) LANES_INLINED {
+            const float* channels = r.channels();
+            return this->blend(r, blocks, [&](int i, const Blend& blend, Float16) LANES_INLINED {
+                float* sums = &sums_[0][i];
+#pragma GCC unroll 16
+                for (int c = 0; c < kChannels; c++)
+                    store(sums + c * kSlots * 16, fma(blend.weight, channels[c], load(sums + c * kSlots * 16)));
+            });
+        });
     }
 
     void write(const ChannelGroup& group, const ImageOut& out) const {
@@ -60,11 +52,10 @@ class ForwardTile {
   private:
     LANES_INLINE void write_block(
         int block, const ChannelGroup& group, const ImageOut& out, const float (*pixels)[16], const float* alpha) const {
-        const int width = view_.camera.width, height = view_.camera.height;
         for (int lane = 0; lane < 16; lane++) {
-            const int x = left_ + block % 8 * 4 + lane % 4, y = top_ + block / 8 * 4 + lane / 4;
-            if (x >= width || y >= height) continue;
-            const size_t pixel = static_cast<size_t>(y) * width + x;
+            const int x = this->column_of(block, lane), y = this->row_of(block, lane);
+            if (!this->is_inside(x, y)) continue;
+            const size_t pixel = this->pixel_at(x, y);
             float* image = out.image + pixel * group.image_channels + group.first;
             if (group.used == kChannels) {  // of a length that the compiler knows
                 std::memcpy(image, pixels[lane], kChannels * sizeof(float));
@@ -75,28 +66,6 @@ class ForwardTile {
         }
     }
 
-    // Adds one Gaussian to the given blocks; returns those in which every pixel has stopped.
-    LANES_INLINE uint64_t add(const Record& r, uint64_t blocks) {
-        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
-        const float* channels = r.channels();
-        uint64_t stopped = 0;
-        for_each_block(blocks, [&](int block) {
-            float* transmittance = transmittance_ + block * 16;
-            const Blend blend(r, x, y, block, load(transmittance));
-            float* sums = &sums_[0][block * 16];
-#pragma GCC unroll 16
-            for (int c = 0; c < kChannels; c++)
-                store(sums + c * kSlots * 16, fma(blend.weight, channels[c], load(sums + c * kSlots * 16)));
-            store(transmittance, blend.transmittance);
-            stopped |= uint64_t{all_negative(blend.transmittance)} << block;
-        });
-        return stopped;
-    }
-
-    const ViewState& view_;
-    const int left_, top_;
-    const uint64_t inside_;
-    alignas(64) float transmittance_[kSlots * 16];
     alignas(64) float sums_[kChannels][kSlots * 16];
 };
 

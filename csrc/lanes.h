@@ -158,26 +158,30 @@ LANES_INLINE bool any_lane(Pair<M> m) {
 }
 LANES_INLINE bool any(Mask16 m) { return any_lane(m.v); }
 
-// 2^x for x <= 0: its floor n, and a minimax polynomial of 2^f on 0 <= f <= 1, relative error 3e-6. Zero, or at most 2^-125,
-// below x = -126.
-LANES_INLINE Float16 exp2_of_negative(Float16 x) {
+// 2^x for x < 127: its floor n, and a polynomial of 2^f on 0 <= f <= 1 with a relative error of at most 3e-6 and none at the
+// fraction of log2(1/255), where it decides on which side of kMinAlpha an alpha lies. Zero, or at most 2^-125, below x = -126.
+LANES_INLINE Float16 exp2(Float16 x) {
     const Float16 n = power_floor(x.v), f = power_fraction(x.v, n.v);
-    Float16 p = fma(f, 1.3534167996e-2f, 5.2011461076e-2f);
-    p = fma(p, f, 2.4144275611e-1f);
-    p = fma(p, f, 6.9300383479e-1f);
-    p = fma(p, f, 1.0000025933f);
+    Float16 p = fma(f, 1.3454298984e-2f, 5.2183560715e-2f);
+    p = fma(p, f, 2.4132116109e-1f);
+    p = fma(p, f, 6.9303474783e-1f);
+    p = fma(p, f, 1.0000006006f);
     return times_power_of_two(p.v, n.v);
 }
 
-// log2 of positive normal numbers, absolute error about 3e-5: for bounds, not for values.
-LANES_INLINE Float16 log2_for_bounds(Float16 x) {
-    const Float16 e = exponent(x.v), m = mantissa(x.v);
-    Float16 p = fma(-3.4436006e-2f, m, 3.1821337e-1f);
-    p = fma(p, m, -1.2315303f);
-    p = fma(p, m, 2.5988452f);
-    p = fma(p, m, -3.3241990f);
-    p = fma(p, m, 3.1157899f);
-    return fma(p, m - 1.f, e);
+// log2 of positive normal numbers to float precision: of the mantissa m, moved to sqrt(1/2) < m <= sqrt(2), it is a series in
+// t = (m - 1) / (m + 1).
+LANES_INLINE Float16 log2(Float16 x) {
+    const Float16 mantissa_x = mantissa(x.v), exponent_x = exponent(x.v);
+    const Mask16 high = mantissa_x > 1.41421356f;
+    const Float16 m = select(high, mantissa_x * 0.5f, mantissa_x), e = select(high, exponent_x + 1.f, exponent_x);
+    const Float16 t = (m - 1.f) * reciprocal(m + 1.f), tt = t * t;
+    constexpr float kFirst = 2.8853900818f;  // 2 / ln 2
+    Float16 p = fma(tt, kFirst / 9.f, kFirst / 7.f);
+    p = fma(p, tt, kFirst / 5.f);
+    p = fma(p, tt, kFirst / 3.f);
+    p = fma(p, tt, kFirst);
+    return fma(p, t, e);
 }
 
 LANES_INLINE Register folded(Register a) { return a; }

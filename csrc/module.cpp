@@ -180,7 +180,8 @@ std::vector<Drawn> draw(
     const std::optional<In<2>>& backgrounds, const Out<4>& images, const Out<4>& alphas,
     const std::optional<Out<3>>& median_depths, const std::optional<In<3>>& pixel_weights,
     const std::optional<Out<2>>& contributions, float near_plane, float far_plane,
-    float radius_clip, float eps2d, bool antialiased, bool ortho, bool with_back, bool with_depth, bool keep, int threads) {
+    float radius_clip, float eps2d, bool antialiased, bool ortho, bool with_back, bool with_depth, bool keep, bool differentiable,
+    int threads) {
     const size_t views = viewmats.shape(0), channels = images.shape(3), pixels = images.shape(1) * images.shape(2);
     expect(viewmats.shape(1) == 4 && viewmats.shape(2) == 4, "viewmats");
     expect(ks.shape(0) == views && ks.shape(1) == 3 && ks.shape(2) == 3, "Ks");
@@ -215,7 +216,7 @@ std::vector<Drawn> draw(
         splatmem::Scene scene = tensors.of_view(i);
         scene.boxes = boxes.empty() ? nullptr : boxes.data();
         Drawn view = std::make_unique<splatmem::DrawnView>(
-            camera, scene, out, splatmem::RenderSettings{with_back, with_depth, keep || survey, view_threads});
+            camera, scene, out, splatmem::RenderSettings{with_back, with_depth, differentiable || survey, view_threads});
         const auto row = [i](const auto& all, size_t length) { return all ? all->data() + i * length : nullptr; };
         const splatmem::Survey wanted{
             row(median_depths, pixels), row(pixel_weights, pixels), row(contributions, first.count), first.count};
@@ -233,6 +234,7 @@ void backward(
     const splatmem::DrawnView& drawn, const SceneTensors& tensors, size_t view, const In<3>& image, const In<3>& alpha,
     const In<3>& grad_image, const In<3>& grad_alpha, const GradientTensors& gradients,
     const std::optional<ProjectedTensors>& projected, bool first, int threads) {
+    expect(drawn.state().pair_slots.data() != nullptr, "the drawing: it is not differentiable");
     gradients.check(tensors, !projected);
     expect(grad_image.size() == image.size() && grad_alpha.size() == alpha.size(), "grad_image or grad_alpha");
     const splatmem::ImageIn in{image.data(), alpha.data(), grad_image.data(), grad_alpha.data()};
@@ -281,11 +283,9 @@ void projected(
         for (uint32_t i = 0; i < chunk.visible; i++) {
             const size_t at = static_cast<size_t>(k) * splatmem::kChunk + i, out = chunk.first_visible + i;
             const splatmem::Record& r = view.record(at);
-            const float xx = r.power_xx * (-2.f / splatmem::kLog2E), xy = r.power_xy * (-1.f / splatmem::kLog2E);
-            const float yy = r.power_yy * (-2.f / splatmem::kLog2E);
+            const float xx = r.conic_xx(), xy = r.conic_xy(), yy = r.conic_yy(), det = r.conic_det();
             const float bound = 2.f * std::log(r.opacity / splatmem::kMinAlpha);
             const float extent = std::fmin(splatmem::kMaxExtent, std::sqrt(std::fmax(bound, 0.f)));
-            const float det = r.narrowing * xx * xx;
             gaussian_ids.data()[out] = view.gaussian_ids.data()[at];
             opacities.data()[out] = r.opacity;
             radii.data()[2 * out] = static_cast<int32_t>(std::ceil(extent * std::sqrt(yy / det)));
@@ -317,7 +317,7 @@ nb::dict statistics(const splatmem::DrawnView& view) {
 
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
-    m.attr("interface") = 5;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
+    m.attr("interface") = 6;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
     nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
         .def(
@@ -346,8 +346,10 @@ NB_MODULE(_kernels, m) {
     m.def("forget_most_memory", &splatmem::forget_most_lent);
     m.def("draw", &draw, "scene"_a, "viewmats"_a, "Ks"_a, "centers"_a, "backgrounds"_a.none(), "images"_a, "alphas"_a,
           nb::kw_only(), "median_depths"_a.none(), "pixel_weights"_a.none(), "contributions"_a.none(), "near_plane"_a,
-          "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a, "ortho"_a, "with_back"_a, "with_depth"_a, "keep"_a, "threads"_a,
-          "Draws the views into `images` and `alphas` and returns what their backward passes need, if it is to be kept.");
+          "far_plane"_a, "radius_clip"_a, "eps2d"_a, "antialiased"_a, "ortho"_a, "with_back"_a, "with_depth"_a, "keep"_a,
+          "differentiable"_a, "threads"_a,
+          "Draws the views into `images` and `alphas`. Returns them if they are to be kept: for their backward passes if they are "
+          "differentiable, and for what they show of the projection.");
     nb::class_<splatmem::DrawnView>(m, "DrawnView", "A drawn view, kept for its backward pass.")
         .def("backward", &backward, "scene"_a, "view"_a, "image"_a, "alpha"_a, "grad_image"_a, "grad_alpha"_a, "gradients"_a,
              "projected"_a.none(), nb::kw_only(), "first"_a, "threads"_a,

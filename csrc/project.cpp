@@ -10,9 +10,10 @@ namespace splatmem::SPLATMEM_ISA {
 namespace {
 
 constexpr int kChunkPadded = kChunk + 16;
+constexpr float kRootHalfLog2E = 0.8493218002880191f;  // sqrt(log2(e) / 2)
 constexpr float kHuge = 1e20f;  // square pixels; beyond that a Gaussian counts as not finite
 
-// Slack in the exponent (2 ln(255 opacity)) of the ellipse's bounds, for the rounding of log2_for_bounds and of the rows.
+// Slack in the exponent (2 ln(255 opacity)) of the ellipse's bounds, for the rounding of alphas and of the rows.
 constexpr float kBoundSlack = 3e-3f;
 
 // A cheap conservative test that leaves most of what is out of view to one multiply-add chain: the ellipse's half extent is at
@@ -147,12 +148,12 @@ struct ProjectedLanes {
         const Float16 cov_xx = xx + eps, cov_yy = yy + eps;
         const Float16 inv_det = Float16(1.f) / det;
         if (c.antialiased) opacity = opacity * sqrt(sharp_det * inv_det);
-        const Float16 conic_xx = cov_yy * inv_det, conic_xy = -(xy * inv_det), conic_yy = cov_xx * inv_det;
+        const Float16 conic_xx = cov_yy * inv_det, conic_yy = cov_xx * inv_det;
 
         // gsplat's radii: alpha falls to 1/255 at sqrt(2 ln(255 opacity)) standard deviations (StopThePop, Radl et al. 2024).
         const Float16 x = fma(c.fx * ewa.t.x, ewa.inv_z, c.cx), y = fma(c.fy * ewa.t.y, ewa.inv_z, c.cy);
         const Float16 sigma_x = sqrt(cov_xx), sigma_y = sqrt(cov_yy);
-        const Float16 exponent = max((2.f * kLn2) * log2_for_bounds(opacity * 255.f), 0.f);
+        const Float16 log2_opacity = log2(opacity), exponent = max((2.f * kLn2) * (log2_opacity - kLog2MinAlpha), 0.f);
         const Float16 extent = min(sqrt(exponent), kMaxExtent);
         const Float16 radius_x = ceil(extent * sigma_x), radius_y = ceil(extent * sigma_y);
         const float width = static_cast<float>(c.width), height = static_cast<float>(c.height);
@@ -178,16 +179,19 @@ struct ProjectedLanes {
         // A row of the ellipse: xx dx^2 + 2 xy dx dy + yy dy^2 <= bound is solved by
         //   dx = -(xy/xx) dy +- sqrt(bound / xx - (xx yy - xy^2) / xx^2 dy^2), with xx yy - xy^2 = 1 / det.
         const Float16 inv_yy = Float16(1.f) / cov_yy, reach = bound * det * inv_yy;  // 1 / conic_xx = det / cov_yy
+        // A Cholesky factor of the conic, whose Schur complement conic_yy - conic_xy^2 / conic_xx is 1 / cov_yy.
+        const Float16 slope = xy * inv_yy, scaled_sigma_y = kRootHalfLog2E * sigma_y;
+        const Float16 root_xx = scaled_sigma_y * sqrt(inv_det), root_yy = scaled_sigma_y * inv_yy;
         Float16 geometry[16] = {
             pixel_x,
             pixel_y,
-            (-0.5f * kLog2E) * conic_xx,
-            -kLog2E * conic_xy,
-            (-0.5f * kLog2E) * conic_yy,
+            root_xx,
+            -(root_xx * slope),
+            root_yy,
             opacity,
-            half_width,
+            log2_opacity,
             half_height,
-            xy * inv_yy,
+            slope,
             det * inv_yy * inv_yy,
             reach,
             bound_sigmas * xy / sigma_x,  // where the ellipse is widest: dy = cov_xy / cov_xx * half_width

@@ -20,11 +20,11 @@ struct Row {
 
     LANES_INLINE void add(const Record& r, uint32_t gaussian, uint32_t visible) {
         place[count] = visible;
-        geometry[0][count] = r.power_xx * (-2.f / kLog2E);
-        geometry[1][count] = r.power_xy * (-1.f / kLog2E);
-        geometry[2][count] = r.power_yy * (-2.f / kLog2E);
+        geometry[0][count] = r.conic_xx();
+        geometry[1][count] = r.conic_xy();
+        geometry[2][count] = r.conic_yy();
         geometry[3][count] = r.opacity;
-        geometry[4][count] = r.narrowing;
+        geometry[4][count] = r.conic_det();
         index[count++] = static_cast<int32_t>(gaussian);
     }
     // Repeats the last Gaussian in the lanes that are left over.
@@ -32,8 +32,7 @@ struct Row {
         for (int lane = count; lane < 16; lane++) index[lane] = index[count - 1];
     }
     LANES_INLINE Conic conic() const {
-        const Symmetric2 q{load(geometry[0]), load(geometry[1]), load(geometry[2])};
-        return {q, load(geometry[4]) * q.xx * q.xx};  // narrowing is det(Q) / Q.xx^2
+        return {{load(geometry[0]), load(geometry[1]), load(geometry[2])}, load(geometry[4])};
     }
     LANES_INLINE Float16 opacity() const { return load(geometry[3]); }
     LANES_INLINE Mask16 present() const {

@@ -19,6 +19,7 @@
 #define SPLATMEM_ISA baseline
 #endif
 #define LANES_INLINE inline __attribute__((always_inline))
+#define LANES_INLINED __attribute__((always_inline))  // of a lambda
 
 namespace splatmem::SPLATMEM_ISA {
 
@@ -49,10 +50,6 @@ struct Register {
     }
 };
 LANES_INLINE void store(float* p, Register a) { _mm512_storeu_ps(p, a.v); }
-LANES_INLINE Register add(Register a, Register b) { return {_mm512_add_ps(a.v, b.v)}; }
-LANES_INLINE Register sub(Register a, Register b) { return {_mm512_sub_ps(a.v, b.v)}; }
-LANES_INLINE Register mul(Register a, Register b) { return {_mm512_mul_ps(a.v, b.v)}; }
-LANES_INLINE Register div(Register a, Register b) { return {_mm512_div_ps(a.v, b.v)}; }
 LANES_INLINE Register fma(Register a, Register b, Register c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 LANES_INLINE Register fnma(Register a, Register b, Register c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
 LANES_INLINE Register min(Register a, Register b) { return {_mm512_min_ps(a.v, b.v)}; }
@@ -154,10 +151,6 @@ struct Register {
     }
 };
 LANES_INLINE void store(float* p, Register a) { _mm256_storeu_ps(p, a.v); }
-LANES_INLINE Register add(Register a, Register b) { return {_mm256_add_ps(a.v, b.v)}; }
-LANES_INLINE Register sub(Register a, Register b) { return {_mm256_sub_ps(a.v, b.v)}; }
-LANES_INLINE Register mul(Register a, Register b) { return {_mm256_mul_ps(a.v, b.v)}; }
-LANES_INLINE Register div(Register a, Register b) { return {_mm256_div_ps(a.v, b.v)}; }
 LANES_INLINE Register fma(Register a, Register b, Register c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 LANES_INLINE Register fnma(Register a, Register b, Register c) { return {_mm256_fnmadd_ps(a.v, b.v, c.v)}; }
 LANES_INLINE Register min(Register a, Register b) { return {_mm256_min_ps(a.v, b.v)}; }
@@ -170,7 +163,7 @@ LANES_INLINE Register reciprocal(Register a) {  // 12 bits and one Newton step
     return {_mm256_mul_ps(r, _mm256_fnmadd_ps(a.v, r, _mm256_set1_ps(2.f)))};
 }
 LANES_INLINE Register power_floor(Register x) { return {_mm256_floor_ps(max(x, Register::broadcast(-126.f)).v)}; }
-LANES_INLINE Register power_fraction(Register x, Register floor) { return sub(max(x, Register::broadcast(-126.f)), floor); }
+LANES_INLINE Register power_fraction(Register x, Register floor) { return {max(x, Register::broadcast(-126.f)).v - floor.v}; }
 LANES_INLINE Register times_power_of_two(Register a, Register n) {
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
     return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23)))};
@@ -252,10 +245,6 @@ struct Register {
     }
 };
 LANES_INLINE void store(float* p, Register a) { std::memcpy(p, &a.v, 16); }
-LANES_INLINE Register add(Register a, Register b) { return {a.v + b.v}; }
-LANES_INLINE Register sub(Register a, Register b) { return {a.v - b.v}; }
-LANES_INLINE Register mul(Register a, Register b) { return {a.v * b.v}; }
-LANES_INLINE Register div(Register a, Register b) { return {a.v / b.v}; }
 LANES_INLINE RegisterMask less_equal(Register a, Register b) { return {a.v <= b.v}; }
 LANES_INLINE RegisterMask less(Register a, Register b) { return {a.v < b.v}; }
 LANES_INLINE RegisterMask both(RegisterMask a, RegisterMask b) { return {a.v & b.v}; }
@@ -300,7 +289,7 @@ LANES_INLINE Register power_floor(Register x) {
     const Floats4 clamped = max(x, Register::broadcast(-126.f)).v;
     return {(clamped - 0.5f + 12582912.f) - 12582912.f};
 }
-LANES_INLINE Register power_fraction(Register x, Register floor) { return sub(max(x, Register::broadcast(-126.f)), floor); }
+LANES_INLINE Register power_fraction(Register x, Register floor) { return {max(x, Register::broadcast(-126.f)).v - floor.v}; }
 LANES_INLINE Register bits_of_both(Register a, Register b) { return {(Floats4)((Ints4)a.v & (Ints4)b.v)}; }
 LANES_INLINE bool all_negative(Register a) { return bits(RegisterMask{(Ints4)a.v >> 31}) == 15; }
 LANES_INLINE Register negative_where(RegisterMask m, Register a) {
@@ -338,5 +327,11 @@ LANES_INLINE void transpose(Register* a) {
 #undef LANES_SHUFFLE
 
 #endif
+
+// GCC and Clang know these operators for every vector type.
+LANES_INLINE Register add(Register a, Register b) { return {a.v + b.v}; }
+LANES_INLINE Register sub(Register a, Register b) { return {a.v - b.v}; }
+LANES_INLINE Register mul(Register a, Register b) { return {a.v * b.v}; }
+LANES_INLINE Register div(Register a, Register b) { return {a.v / b.v}; }
 
 }  // namespace splatmem::SPLATMEM_ISA

@@ -10,16 +10,13 @@
 namespace splatmem::SPLATMEM_ISA {
 namespace {
 
-template <int kTile>
-class SurveyTile {
-    static constexpr int kSlots = kBlockSlots<kTile>;
+template <int kTile, int kStride>
+class SurveyTile : Tile<kTile, kStride> {
+    using Base = Tile<kTile, kStride>;
+    using Base::inside_, Base::kSlots, Base::transmittance_, Base::view_;
 
   public:
-    SurveyTile(const ViewState& view, int tile, const float* pixel_weights)
-        : view_(view),
-          left_(tile % view.tiles_x * kTile),
-          top_(tile / view.tiles_x * kTile),
-          inside_(blocks_in_image<kTile>(left_, top_, view.camera.width, view.camera.height)) {
+    SurveyTile(const ViewState& view, int tile, const float* pixel_weights) : Base(view, tile) {
         for_each_pixel([&](int i, size_t pixel, bool inside) {
             transmittance_[i] = inside ? 1.f : -1.f;
             medians_[i] = 0.f;
@@ -27,23 +24,22 @@ class SurveyTile {
         });
     }
 
-    template <int kStride>
+    // Writes what each pair contributes to its slot.
     void composite(uint32_t begin, uint32_t end, float* slots) {
-        uint64_t alive = inside_;
-        Batch batch;
-        const float left = static_cast<float>(left_), top = static_cast<float>(top_);
-        while (begin < end && alive) {
-            const uint32_t batch_end = begin + kBatch < end ? begin + kBatch : end;
-            load_batch<kTile, kStride>(batch, view_, begin, batch_end, left, top, alive);
-            uint64_t stopped = 0;
-            for (uint32_t i = 0; i < batch_end - begin; i++) {
-                if (!batch.blocks[i]) continue;
-                const float depth = view_.depths.data()[view_.pair_records.data()[begin + i]];
-                stopped |= add(*batch.record[i], batch.blocks[i], depth, slots + view_.pair_slots.data()[begin + i]);
-            }
-            alive &= ~stopped;
-            begin = batch_end;
-        }
+        this->for_each_pair(begin, end, [&](const Record& r, uint64_t blocks, uint32_t pair) {
+            const float depth = view_.depths.data()[view_.pair_records.data()[pair]];
+            Float16 sum = 0.f;
+            const uint64_t stopped = this->blend(r, blocks, [&](int i, const Blend& blend, Float16 before) {
+                sum = fma(blend.weight, load(weights_ + i), sum);
+                store(medians_ + i, select(blend.drawn & (before > 0.5f), depth, load(medians_ + i)));
+            });
+            alignas(64) float lanes[16];
+            store(lanes, sum);
+            float total = 0.f;
+            for (const float lane : lanes) total += lane;
+            slots[view_.pair_slots.data()[pair]] = total;
+            return stopped;
+        });
     }
 
     void write_medians(float* out) const {
@@ -55,42 +51,14 @@ class SurveyTile {
   private:
     template <class Visit>
     void for_each_pixel(Visit visit) const {
-        const int width = view_.camera.width, height = view_.camera.height;
         for_each_block(inside_, [&](int block) {
             for (int lane = 0; lane < 16; lane++) {
-                const int x = left_ + block % 8 * 4 + lane % 4, y = top_ + block / 8 * 4 + lane / 4;
-                visit(block * 16 + lane, static_cast<size_t>(y) * width + x, x < width && y < height);
+                const int x = this->column_of(block, lane), y = this->row_of(block, lane);
+                visit(block * 16 + lane, this->pixel_at(x, y), this->is_inside(x, y));
             }
         });
     }
 
-    // Adds one Gaussian to the given blocks and writes its contribution; returns those in which every pixel has stopped.
-    LANES_INLINE uint64_t add(const Record& r, uint64_t blocks, float depth, float* contribution) {
-        const Float16 x = r.x - static_cast<float>(left_), y = r.y - static_cast<float>(top_);
-        uint64_t stopped = 0;
-        Float16 sum = 0.f;
-        for_each_block(blocks, [&](int block) {
-            float* transmittance = transmittance_ + block * 16;
-            float* median = medians_ + block * 16;
-            const Float16 before = load(transmittance);
-            const Blend blend(r, x, y, block, before);
-            sum = fma(blend.weight, load(weights_ + block * 16), sum);
-            store(median, select(blend.drawn & (before > 0.5f), depth, load(median)));
-            store(transmittance, blend.transmittance);
-            stopped |= uint64_t{all_negative(blend.transmittance)} << block;
-        });
-        alignas(64) float lanes[16];
-        store(lanes, sum);
-        float total = 0.f;
-        for (const float lane : lanes) total += lane;
-        *contribution = total;
-        return stopped;
-    }
-
-    const ViewState& view_;
-    const int left_, top_;
-    const uint64_t inside_;
-    alignas(64) float transmittance_[kSlots * 16];
     alignas(64) float medians_[kSlots * 16];
     alignas(64) float weights_[kSlots * 16];
 };
@@ -99,8 +67,8 @@ template <int kTile, int kStride>
 void survey_tiles(const ViewState& view, const Survey& survey, float* slots, int threads) {
     const uint32_t* starts = view.tile_starts.data();
     parallel_for(view.tiles_x * view.tiles_y, threads, [&](int index) {
-        SurveyTile<kTile> tile(view, index, survey.pixel_weights);
-        tile.template composite<kStride>(starts[index], starts[index + 1], slots);
+        SurveyTile<kTile, kStride> tile(view, index, survey.pixel_weights);
+        tile.composite(starts[index], starts[index + 1], slots);
         if (survey.median_depth) tile.write_medians(survey.median_depth);
     });
 }

@@ -10,6 +10,7 @@ namespace splatmem {
 
 // Constants of 3DGS (Kerbl et al. 2023) as gsplat 1.5 has them.
 constexpr float kMinAlpha = 1.f / 255.f;         // weaker contributions are dropped
+constexpr float kLog2MinAlpha = -7.9943534369f;
 constexpr float kMaxAlpha = 0.999f;              // and stronger ones capped
 constexpr float kMinTransmittance = 1e-4f;       // a pixel stops before its transmittance would fall to this
 constexpr float kMaxExtent = 3.33f;              // standard deviations at which an opacity of 1 has decayed to 1/255
@@ -94,11 +95,17 @@ constexpr int kGroupChannels = 16;  // channels of a group at most
 // One visible Gaussian. The record holds everything that a tile needs of it, in one or two cache lines.
 struct Record {
     float x, y;                   // projected mean in pixels, relative to the centre of pixel (0, 0)
-    float power_xx, power_xy, power_yy;  // log2 of the falloff at (dx, dy): xx dx^2 + xy dx dy + yy dy^2 (never positive)
-    float opacity;
-    float half_width, half_height;  // of the box around the ellipse where alpha is at least 1/255
+    // The falloff at (dx, dy) is 2 to the power of -(xx dx + xy dy)^2 - (yy dy)^2: a Cholesky factor of the conic.
+    float root_xx, root_xy, root_yy;
+    float opacity, log2_opacity;
+    float half_height;  // of the ellipse where alpha is at least 1/255
     // The ellipse's row at height dy spans slope dy +- sqrt(reach - narrowing dy^2); it is widest to the right at dy = tilt.
     float slope, narrowing, reach, tilt;
+
+    float conic_xx() const { return 2.f * kLn2 * root_xx * root_xx; }
+    float conic_xy() const { return 2.f * kLn2 * root_xx * root_xy; }
+    float conic_yy() const { return 2.f * kLn2 * (root_xy * root_xy + root_yy * root_yy); }
+    float conic_det() const { return narrowing * conic_xx() * conic_xx(); }
 
     // The group's `padded` channels follow, so records lie 16 or 32 floats apart.
     const float* channels() const { return reinterpret_cast<const float*>(this + 1); }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds and runs tests/kernels/check_kernels.cpp, which checks the CPU kernels without Python.
-# Usage: tools/check_kernels.sh            with the address and undefined-behaviour sanitizers (a minute)
+# Usage: tools/check_kernels.sh            with the address and undefined-behaviour sanitizers (two minutes to compile, seconds to run)
 #        tools/check_kernels.sh aarch64    the NEON kernels, emulated, also against the pictures and gradients of this processor;
 #                                          needs the Debian packages g++-aarch64-linux-gnu and qemu-user
 set -eu

@@ -135,7 +135,8 @@ def draw(
     centers = _centers(cameras.viewmats, settings)
     inputs = [*tensors, cameras.viewmats, centers, cameras.backgrounds]
     differentiable = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
-    image, alpha, drawing = _run(scene, centers, cameras, settings, survey, keep=differentiable or layout is not None)
+    keep = differentiable or layout is not None
+    image, alpha, drawing = _run(scene, centers, cameras, settings, survey, keep=keep, differentiable=differentiable)
     projected = None
     if layout is not None:
         count = cameras.viewmats.shape[1]
@@ -168,7 +169,14 @@ def _of_scene(tensor: Tensor | None, batch: int) -> Any:
 
 
 def _run(
-    scene: SceneTensors, centers: Tensor, cameras: CameraTensors, settings: ViewSettings, survey: Survey, *, keep: bool
+    scene: SceneTensors,
+    centers: Tensor,
+    cameras: CameraTensors,
+    settings: ViewSettings,
+    survey: Survey,
+    *,
+    keep: bool,
+    differentiable: bool,
 ) -> tuple[Tensor, Tensor, _Drawing]:
     viewmats = cameras.viewmats
     size = (*viewmats.shape[:2], settings.height, settings.width)
@@ -191,6 +199,7 @@ def _run(
             with_back=settings.with_back,
             with_depth=settings.with_depth,
             keep=keep,
+            differentiable=differentiable,
             threads=torch.get_num_threads(),
         )
         for b in range(len(scenes))

@@ -21,6 +21,7 @@
 namespace {
 
 using splatmem::Camera;
+using splatmem::CameraModel;
 using Floats = std::vector<float>;
 
 int failures = 0;
@@ -57,6 +58,7 @@ struct TestScene {
     Floats means, quats, scales, opacities, colors;
     Floats harmonics;
     int degree = 0;
+    CameraModel model = CameraModel::pinhole;
     float near_plane = 0.01f, radius_clip = 0, eps2d = 0.3f;
     bool well_conditioned = true;  // instruction sets agree to rounding
 
@@ -78,6 +80,19 @@ TestScene random_scene(const std::string& name, int count, int channels, int wid
         for (int k = 0; k < 3; k++) scene.scales.push_back(size * random.uniform(0.05f, 1));
         scene.opacities.push_back(random.uniform(0.002f, 1));
         for (int c = 0; c < channels; c++) scene.colors.push_back(random.uniform(0, 1));
+    }
+    return scene;
+}
+
+// Four chunks: one before the camera, one beside it, one cut off by the image's border and one behind.
+TestScene scene_of_blocks(const std::string& name, CameraModel model) {
+    TestScene scene = random_scene(name, 4 * splatmem::kChunk, 1, 60, 40, 12);
+    scene.model = model;
+    const float across[4] = {0, 40, 3, 0}, along[4] = {1, 0, 1, -40};
+    for (size_t i = 0; i < scene.count(); i++) {
+        scene.means[3 * i] += across[i / splatmem::kChunk];
+        scene.means[3 * i + 2] += along[i / splatmem::kChunk];
+        for (int k = 0; k < 3; k++) scene.scales[3 * i + k] *= 0.25f;
     }
     return scene;
 }
@@ -106,6 +121,8 @@ std::vector<TestScene> ordinary_scenes() {
     for (int degree = 0; degree <= 3; degree++)
         scenes.push_back(with_harmonics(random_scene("", 300, degree == 1 ? 15 : 1, 70, 50, 30 + degree), degree));
     scenes.push_back(random_scene("three chunks", 9000, 3, 200, 120, 3));
+    scenes.push_back(scene_of_blocks("chunks out of view", CameraModel::pinhole));
+    scenes.push_back(scene_of_blocks("chunks out of view, orthographic", CameraModel::ortho));
     scenes.push_back(changed(random_scene("", 900, 3, 64, 48, 4), "opaque", [](TestScene& s, Random&) {
         for (float& o : s.opacities) o = 0.8f + 0.2f * o;
         for (float& x : s.scales) x *= 2.5f;
@@ -174,6 +191,12 @@ std::vector<TestScene> odd_scenes() {
         for (size_t i = 2; i < s.means.size(); i += 3) s.means[i] = 2.f;
     }, true);
     add("radius clip", [](TestScene& s, Random&) { s.radius_clip = 5; }, true);
+    add("orthographic", [](TestScene& s, Random&) { s.model = CameraModel::ortho; }, true);
+    add("orthographic, damaged", [&nasty](TestScene& s, Random& random) {
+        s.model = CameraModel::ortho;
+        for (size_t i = 0; i < s.means.size(); i += 1 + random.below(9)) s.means[i] = nasty[random.below(12)];
+        for (size_t i = 0; i < s.scales.size(); i += 1 + random.below(9)) s.scales[i] = nasty[random.below(12)];
+    });
     add("no opacity", [](TestScene& s, Random&) { s.opacities.assign(s.opacities.size(), 0.f); }, true);
     add("more than opaque", [](TestScene& s, Random&) { s.opacities.assign(s.opacities.size(), 30.f); });
     return scenes;
@@ -193,9 +216,11 @@ struct Result {
     }
 };
 
-// The picture with backness and depth over a background, and the gradients of a loss with weights that look random.
-Result draw(const TestScene& s, int threads) {
+// The picture with backness and depth over a background, and the gradients of a loss with weights that look random. `boxed`:
+// whether chunks are passed over by their boxes, as those of many views are.
+Result draw(const TestScene& s, int threads, bool boxed = false) {
     Camera camera{};
+    camera.model = s.model;
     const float tilt[9] = {0.98f, 0.f, 0.199f, 0.02f, 0.995f, -0.0985f, -0.198f, 0.1f, 0.975f};
     std::memcpy(camera.rotation, tilt, sizeof tilt);
     camera.translation[2] = 0.1f;
@@ -203,8 +228,9 @@ Result draw(const TestScene& s, int threads) {
     camera.width = s.width;
     camera.height = s.height;
     const float longer = static_cast<float>(s.width > s.height ? s.width : s.height);
-    camera.fx = 0.87f * longer;
-    camera.fy = 0.91f * longer;
+    const float per_unit = s.model == CameraModel::ortho ? 0.2f * longer : longer;
+    camera.fx = 0.87f * per_unit;
+    camera.fy = 0.91f * per_unit;
     camera.cx = 0.49f * s.width;
     camera.cy = 0.51f * s.height;
     camera.near_plane = s.near_plane;
@@ -223,6 +249,11 @@ Result draw(const TestScene& s, int threads) {
     scene.colors = s.colors.data();
     scene.channels = s.channels;
     scene.count = static_cast<int64_t>(s.count());
+    std::vector<splatmem::ChunkBox> boxes(boxed ? splatmem::chunks_of(scene.count) : 0);
+    if (boxed) {
+        splatmem::kernels().box_chunks(scene, boxes.data(), threads);
+        scene.boxes = boxes.data();
+    }
 
     const size_t channels = scene.harmonic_channels() + s.channels + 2;
     const size_t pixels = static_cast<size_t>(s.width) * s.height, values = pixels * channels;
@@ -272,7 +303,7 @@ void check_same_bytes(const std::string& what, const Result& a, const Result& b)
     for (size_t i = 0; i < left.size(); i++)
         if (!left[i].second->empty() &&
             std::memcmp(left[i].second->data(), right[i].second->data(), left[i].second->size() * sizeof(float)) != 0)
-            fail("%s: %s depends on the number of threads", what.c_str(), left[i].first);
+            fail("%s: %s depends on the number of threads or on the chunks' boxes", what.c_str(), left[i].first);
 }
 
 // Two processors may round a faint alpha to either side of 1/255, so single pixels may differ a little.
@@ -303,7 +334,7 @@ void check_everything() {
             splatmem::use_instruction_set(set);
             results.push_back(draw(scene, 1));
             check_finite(what, results.back());
-            check_same_bytes(what, results.back(), draw(scene, 3));
+            check_same_bytes(what, results.back(), draw(scene, 3, true));
             if (scene.well_conditioned) check_close(what + " and " + splatmem::instruction_sets()[0], results.back(), results[0]);
         }
     }

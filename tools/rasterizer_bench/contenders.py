@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians, logit, rgb_to_sh
 from splatmem.io.ply import save_ply
@@ -26,6 +27,7 @@ from rasterizer_bench import compile
 from rasterizer_bench.scenes import Scene
 
 TORCH_TILE = 32
+OPEN3D_NEAR_PLANE = 0.2  # of the first implementation of 3DGS; Open3D's own is so near that splats beside the camera cover all
 
 
 class Contender(Protocol):
@@ -134,8 +136,6 @@ class TorchTiles:
         self.cameras, self.losses = cameras, losses
 
     def draw(self, view: int) -> tuple[Tensor, Tensor]:
-        from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
-
         means, quats, scales, opacities, colors = self.leaves
         width, height = self.cameras.width, self.cameras.height
         covars, _ = _quat_scale_to_covar_preci(quats, scales, compute_preci=False)
@@ -173,6 +173,10 @@ class TorchTiles:
     def forward_and_backward(self, view: int) -> tuple[Tensor, ...]:
         return torch.autograd.grad(self.draw(view), self.leaves, (self.losses.image, self.losses.alpha))
 
+    def bytes_for_backward(self, pairs: int) -> int:
+        """About what the graph of so many (Gaussian, tile) pairs keeps: eight tensors with a number for each pixel."""
+        return 8 * 4 * TORCH_TILE * TORCH_TILE * pairs
+
 
 def _composite_tile(
     centers: Tensor, conics: Tensor, opacities: Tensor, features: Tensor, box: tuple[int, int, int, int]
@@ -193,7 +197,7 @@ def _composite_tile(
 OPEN3D = """
 import json, sys, time
 import numpy as np, open3d as o3d
-ply, cameras, rounds = sys.argv[1], json.load(open(sys.argv[2])), int(sys.argv[3])
+ply, cameras, rounds, near = sys.argv[1], json.load(open(sys.argv[2])), int(sys.argv[3]), float(sys.argv[4])
 width, height = cameras["width"], cameras["height"]
 renderer = o3d.visualization.rendering.OffscreenRenderer(width, height)
 material = o3d.visualization.rendering.MaterialRecord()
@@ -205,6 +209,7 @@ seconds = []
 for round in range(rounds + 1):
     for world_to_cam, intrinsics in zip(cameras["world_to_cam"], cameras["intrinsics"]):
         renderer.setup_camera(np.array(intrinsics), np.array(world_to_cam), width, height)
+        renderer.scene.camera.set_projection(np.array(intrinsics), near, 1000.0, width, height)
         start = time.perf_counter()
         np.asarray(renderer.render_to_image())
         if round:
@@ -214,11 +219,12 @@ print(json.dumps(seconds))
 
 
 def open3d_seconds(scene: Scene, cameras: Cameras, rounds: int, timeout: float) -> list[float]:
-    """Seconds of each frame that Open3D's splat renderer draws, after one that warms up: forward only, with Mesa's llvmpipe
+    """Seconds of each frame that Open3D's splat renderer draws, after a round that warms up: forward only, with Mesa's llvmpipe
     where there is no GPU. In a process of its own, which may abort.
 
     Raises:
-        RuntimeError: if it cannot draw on this machine, or not in time.
+        RuntimeError: if it cannot draw on this machine, or not in time; without Vulkan it needs the Debian packages libvulkan1
+            and mesa-vulkan-drivers (tools/system_packages.sh).
     """
     with tempfile.TemporaryDirectory() as folder:
         ply, views = Path(folder) / "scene.ply", Path(folder) / "views.json"
@@ -227,12 +233,12 @@ def open3d_seconds(scene: Scene, cameras: Cameras, rounds: int, timeout: float) 
         description = {"width": cameras.width, "height": cameras.height}
         description |= {"world_to_cam": cameras.world_to_cam.tolist(), "intrinsics": cameras.intrinsics.tolist()}
         views.write_text(json.dumps(description))
-        command = [sys.executable, "-c", OPEN3D, str(ply), str(views), str(rounds)]
+        command = [sys.executable, "-c", OPEN3D, str(ply), str(views), str(rounds), str(OPEN3D_NEAR_PLANE)]
         try:
             process = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"Open3D did not finish in {timeout:.0f} s") from error
     lines = [line for line in process.stdout.splitlines() if line.startswith("[")]
     if not lines:
-        raise RuntimeError(f"Open3D cannot draw here: {process.stderr.strip()[-200:]}")
+        raise RuntimeError(f"Open3D cannot draw here (tools/system_packages.sh?): {process.stderr.strip()[-200:]}")
     return json.loads(lines[-1])

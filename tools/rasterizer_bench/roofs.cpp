@@ -36,10 +36,11 @@ Work count_tile(const ViewState& view, int tile) {
         uint64_t stopped = 0;
         for (uint32_t i = 0; i < batch_end - pair; i++) {
             const Record& r = *batch.record[i];
+            const Falloff falloff(r, r.x - static_cast<float>(left), r.y - static_cast<float>(top));
             work.pairs++;
             for_each_block(batch.blocks[i], [&](int block) {
                 float* before = transmittance + block * 16;
-                const Blend blend(r, r.x - static_cast<float>(left), r.y - static_cast<float>(top), block, load(before));
+                const Blend blend(falloff, block, load(before));
                 store(before, blend.transmittance);
                 stopped |= uint64_t{all_negative(blend.transmittance)} << block;
                 work.blocks++;
@@ -124,7 +125,7 @@ double exp2_rate(int threads) {
             for (int c = 0; c < kChains; c++) chain[c] = -0.1f * static_cast<float>(c);
             for (int step = 0; step < kSteps; step++)
 #pragma GCC unroll 4
-                for (int c = 0; c < kChains; c++) chain[c] = isa::exp2_of_negative(-chain[c]);
+                for (int c = 0; c < kChains; c++) chain[c] = isa::exp2(-chain[c]);
             for (int c = 0; c < kChains; c++) isa::use(chain[c]);
         });
     });

@@ -17,11 +17,13 @@ from rasterizer_bench import compile
 from rasterizer_bench.scenes import Scene
 
 TRIES = 12
+CHANNELS = 4
+STAGES = ("project", "sort_and_bin", "composite_forward", "composite_backward", "project_backward")
 
 # Additions and multiplications of one blend of a pixel (a multiply-add counts two, a comparison or a choice one), as they stand
 # in csrc/blocks.h and the two compositing stages: those of every pixel, and those of each channel more.
 FORWARD_OPERATIONS = 32, 2
-BACKWARD_OPERATIONS = 57, 4
+BACKWARD_OPERATIONS = 59, 4
 
 
 @dataclass(frozen=True)
@@ -89,22 +91,23 @@ def count_work(scene: Scene, cameras: Cameras, view: int, threads: int) -> Work:
     return Work(len(scene.means), *counts.tolist())
 
 
-def least_seconds(work: Work, channels: int, pixels: int, roofs: Roofs) -> dict[str, float]:
-    """The least time of each stage at the machine's roofs: bytes that must come and go, or operations of the blends.
+def least_seconds(work: Work, width: int, height: int, roofs: Roofs) -> dict[str, float]:
+    """The least time of each stage of RGB and depth at the machine's roofs: bytes that must come and go, or operations of the
+    blends.
 
-    Bytes: parameters of 14 floats are read; a record of 64 bytes and 20 more is written per visible Gaussian, and 16 are
-    read again by binning; a pair of 12 bytes is written and read, then listed with 8; slots of 64 bytes are written and read;
-    gradients of 14 floats are written.
+    Bytes: six floats of every Gaussian are read, and eight more of the visible ones; a record of 64 bytes and 20 more is
+    written per visible Gaussian, and 16 are read again by binning; a pair of 12 bytes is written and read, then listed with 8;
+    slots of 64 bytes are written and read; gradients of 14 floats are written.
     """
     lanes = 16 * work.blocks
 
     def blend(operations: tuple[int, int]) -> float:
-        return lanes * (operations[0] + operations[1] * channels) / roofs.operations
+        return lanes * (operations[0] + operations[1] * CHANNELS) / roofs.operations
 
     return {
-        "project": (56 * work.gaussians + 84 * work.visible) / roofs.copied,
+        "project": (24 * work.gaussians + 116 * work.visible) / roofs.copied,
         "sort_and_bin": (16 * work.visible + 32 * work.pairs) / roofs.copied,
-        "composite_forward": blend(FORWARD_OPERATIONS) + 4 * (channels + 1) * pixels / roofs.copied,
+        "composite_forward": blend(FORWARD_OPERATIONS) + 4 * (CHANNELS + 1) * width * height / roofs.copied,
         "composite_backward": blend(BACKWARD_OPERATIONS) + 64 * work.pairs / roofs.copied,
         "project_backward": (64 * work.pairs + 116 * work.visible + 56 * work.gaussians) / roofs.copied,
     }

@@ -115,7 +115,7 @@ def facing(normals: Tensor) -> Tensor:
 def lifted_or_trained(name: str) -> Scene:
     """The scene of a name such as "lifted-500k", "trained-200k" or "rooms-10M"."""
     kind, _, count = name.partition("-")
-    makers = {"lifted": lifted_scene, "trained": trained_scene, "rooms": rooms_scene}
+    makers = {"lifted": lifted_scene, "trained": trained_scene, "rooms": rooms_scene, "scattered": scattered_scene}
     units = {"k": 1e3, "M": 1e6}
     if kind not in makers or count[-1:] not in units:
         raise ValueError(f"expected a scene such as lifted-500k or trained-1.5M, got {name!r}")
@@ -128,6 +128,12 @@ def rooms_scene(count: int) -> Scene:
     tensors = [t.repeat(10, *[1] * (t.ndim - 1)) for t in room.tensors()]
     tensors[0][:, 0] += 100.0 * torch.arange(10).repeat_interleave(count // 10)
     return Scene(name_of("rooms", count), *tensors)
+
+
+def scattered_scene(count: int) -> Scene:
+    """The rooms' Gaussians in random order: no part of the scene is out of view as a whole."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(2))
+    return Scene(name_of("scattered", count), *(t[order] for t in rooms_scene(count).tensors()))
 
 
 def trained_scene(count: int = 200_000) -> Scene:
