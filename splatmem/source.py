@@ -39,7 +39,7 @@ def read_source(source: Path, poses: Path | None, width: int, height: int, fov_x
     """Reads what a run begins with.
 
     Args:
-        source: a photo; a folder with a transforms.json or a COLMAP text model and its pictures; or a video.
+        source: a photo; a folder with a transforms.json or a COLMAP model and its pictures; or a video.
         poses: of a video, one for each of its frames: a transforms.json, a COLMAP model or a TUM trajectory.
         width, height: of the film; pictures of another shape are cropped to it.
         fov_x_degrees: of posed pictures whose file does not tell it.
