@@ -95,9 +95,10 @@ def imagine_surroundings(
     view, depth = memory.views[0].camera, memory.views[0].depth
     sector = Sector.of(view, down)
     legs = wander(sector, prominence(view, depth < BACKGROUND * layout.render(view).depth[0], sector), seed)
-    gaussians = mirrored_gaussians(memory.gaussians, sector, legs)
-    nearest = (memory.gaussians.means - view.centers).norm(dim=1).sort().values[len(memory.gaussians) // 100]
+    seen = memory.gaussians.to("cpu")  # cameras, sector and room are there
+    gaussians = mirrored_gaussians(seen, sector, legs)
+    nearest = (seen.means - view.centers).norm(dim=1).sort().values[len(seen) // 100]
     clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
     places = cameras.centers[:: max(1, len(cameras) // 48)]
     clear = torch.cdist(gaussians.means, places).amin(1) > clearance
-    return Surroundings(layout, SpatialMemory(gaussians.select(clear), memory.views, memory.scale))
+    return Surroundings(layout, SpatialMemory(gaussians.select(clear).to(memory.device), memory.views, memory.scale))
