@@ -94,8 +94,9 @@ def _offload_in_groups(pipeline: Any, device: str) -> None:
         options: dict[str, Any] = {"onload_device": torch.device(device), "offload_type": "leaf_level"}
         if device == "cuda" and name in DENOISERS:
             options |= {"use_stream": True, "low_cpu_mem_usage": True}  # pinned on the fly: as much main memory as the weights
-        if hasattr(part, "enable_group_offload"):
-            part.enable_group_offload(**options)
+        own: Any = getattr(part, "enable_group_offload", None)
+        if own is not None:
+            own(**options)
         else:
             apply_group_offloading(part, **options)
 
