@@ -7,6 +7,7 @@ machine, with real values. Not shown are the device's own kernels, their roundin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -80,6 +81,7 @@ class PretendDevice(TorchFunctionMode):
     """Computes for one device while it is entered.
 
     Attributes:
+        memory: bytes that fit; as many as there are, by default.
         held_bytes: of all tensors that lie there now.
         peak_bytes: of all that lay there together, at most, since it was last set.
         calls: how many were computed there.
@@ -89,6 +91,7 @@ class PretendDevice(TorchFunctionMode):
 
     def __init__(self, kind: str) -> None:
         super().__init__()
+        self.memory = math.inf
         self.device = torch.device(kind, 0)
         self.held_bytes = self.peak_bytes = self.calls = 0
         self.holders: dict[int, int] = {}
@@ -191,11 +194,14 @@ class PretendDevice(TorchFunctionMode):
                 "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. Please use float32 "
                 "instead."
             )
+        storage = held.untyped_storage()
+        if storage.data_ptr() not in self.holders and self.held_bytes + storage.nbytes() > self.memory:
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {storage.nbytes()} bytes.")
         wrapper = torch.Tensor._make_wrapper_subclass(
             Elsewhere, held.shape, strides=held.stride(), dtype=held.dtype, device=self.device
         )
         wrapper.held = held
-        wrapper.lease = _Lease(self, held.untyped_storage())
+        wrapper.lease = _Lease(self, storage)
         return wrapper
 
     def _refuse_mixtures(self, func: Any, flat: list[Any], target: torch.device) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -226,6 +227,30 @@ def test_offloading_lowers_the_peak(models: dict[str, Path], cuda: PretendDevice
     assert peaks["none"] > 1.2 * peaks["model"]
     assert peaks["model"] > 1.2 * peaks["group"]
     assert peaks["sequential"] < 1.1 * peaks["group"]
+
+
+def test_windows_that_do_not_fit_are_made_in_shorter_parts(models: dict[str, Path]) -> None:
+    """On a device that is full for 9 frames, not for 5; and on one that is full for any."""
+    settings = InpainterConfig(model=str(models["wan_vace"]), steps=1, window_frames=9)
+
+    def made(frames: int, memory: float = math.inf) -> tuple[Tensor, list[str], int]:
+        with pretended("cuda") as device:
+            inpainter = load_inpainter(settings, device="cuda", hardware=HardwareConfig(dtype="float32"))
+            inpainter(window(1, 16, 16), generator=torch.Generator().manual_seed(0))  # the text encoder is let go
+            torch.cuda.reset_peak_memory_stats()
+            device.memory = memory
+            filled = inpainter(window(frames, 48, 64), generator=torch.Generator().manual_seed(0))
+            return filled.rgb, inpainter.notes, device.peak_bytes
+
+    needed = {frames: made(frames)[2] for frames in (5, 9)}
+    between = (needed[5] + needed[9]) / 2
+    rgb, notes, peak = made(9, between)
+    assert notes == ["memory ran out: windows were filled in parts of 5 frames"]
+    assert needed[5] <= peak <= between < needed[9]
+    partial = window(9, 48, 64)
+    assert torch.equal(rgb[partial.known], partial.rgb[partial.known])
+    with pytest.raises(ValueError, match=r"too little memory for 5 frames of 3072 pixels .*; give --low-vram, or --set"):
+        made(9, 0.9 * needed[5])
 
 
 def test_models_that_cannot_be_grouped_are_offloaded_layer_by_layer(models: dict[str, Path], cuda: PretendDevice) -> None:
