@@ -83,7 +83,10 @@ def download_models(action: cli.ModelsDownload, console: Console) -> None:
         try:
             folder = download(model, variant)
         except ValueError as error:
-            raise ValueError(f"{model} could not be fetched: {error}") from error
+            raise ValueError(
+                f"{model} could not be fetched: {error}; without a network, copy its folder from a machine that has one and "
+                "name it: --set SECTION.model=DIR"
+            ) from error
         console.print(f"{model}: {folder}", highlight=False, soft_wrap=True)
 
 

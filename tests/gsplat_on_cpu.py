@@ -113,4 +113,5 @@ def drawn_on_cpu() -> Iterator[list[dict[str, Any]]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gsplat, "rasterization", rasterization)
+        patch.setattr("splatmem.models.hardware.why_gsplat_cannot_draw", lambda: None)
         yield calls

@@ -301,3 +301,16 @@ def test_the_whole_job(
     memory, _ = load_session(tmp_path / "out" / "memory")
     assert psnr(memory.read(memory.views[0].camera).rgb[0], memory.first_photo) > 25
     assert report["unknown_fraction"] < 0.02
+
+
+def test_without_gsplats_kernels_the_cpu_draws(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with a GPU and no CUDA toolkit."""
+    for module in ("splatmem.models.hardware", "splatmem.flyaround"):
+        monkeypatch.setattr(f"{module}.why_gsplat_cannot_draw", lambda: "gsplat found no CUDA toolkit")
+    request = FlyaroundOptions(
+        PHOTO, tmp_path / "out", path=str(path), width=104, height=72, device="cuda", explore=ExploreSettings(refine_steps=1)
+    )
+    with pretended("cuda") as device:
+        report = flyaround(request)
+    assert device.peak_bytes == report["peak_gpu_bytes"] > 0
+    assert "cuda ran the models, the CPU drew the Gaussians: gsplat found no CUDA toolkit" in report["notes"]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from splatmem.config import HardwareConfig
+from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DENOISERS = ("transformer", "transformer_2", "unet")  # names that pipelines give to what runs in every step
@@ -34,8 +35,9 @@ def choose_device(device: str) -> str:
 
 
 def drawing_device(device: str) -> str:
-    """Where the memory's Gaussians lie when models run on ``device``: the rasterizer has kernels for CUDA and for the CPU."""
-    return "cuda" if device == "cuda" else "cpu"
+    """Where the memory's Gaussians lie when models run on ``device``: the rasterizer has kernels for the CPU and, if gsplat's
+    can be used, for CUDA."""
+    return "cuda" if device == "cuda" and why_gsplat_cannot_draw() is None else "cpu"
 
 
 def weights_dtype(hardware: HardwareConfig, device: str) -> torch.dtype:

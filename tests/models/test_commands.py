@@ -167,10 +167,20 @@ def test_runs_without_their_weights_say_what_to_type(cache: Path, tmp_path: Path
     assert not (tmp_path / "out.partial").exists()
 
 
+@pytest.mark.parametrize("setting", ["inpainter.model", "depth.model", "first_frame.model"])
+def test_folders_that_are_not_there_are_named_before_anything_is_fetched(
+    cache: Path, tmp_path: Path, run, setting: str
+) -> None:
+    status, printed = run("flyaround", PHOTO, "--out", tmp_path / "out", *SMALL, "--set", f"{setting}={tmp_path / 'gone'}")
+    assert status == 2
+    assert f"error: {setting}: there is no folder {tmp_path / 'gone'}" in printed
+
+
 def test_download_without_a_network(cache: Path, run) -> None:
     status, printed = run("models", "download", "wan-vace-1.3b", *SMALL)
     assert status == 2
     assert "error: someone/wan could not be fetched: ConnectionError: Name or service not known" in printed
+    assert "without a network, copy its folder from a machine that has one and name it: --set SECTION.model=DIR" in printed
 
 
 def test_download_fetches_safetensors_only(cache: Path, monkeypatch: pytest.MonkeyPatch, run) -> None:

@@ -100,7 +100,9 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("mps")
     with pytest.raises(ValueError, match="device must be auto, cpu, cuda, mps, got 'tpu'"):
         choose_device("tpu")
-    assert [drawing_device(d) for d in ("cuda", "mps", "cpu")] == ["cuda", "cpu", "cpu"]
+    for reason, drawing in ((None, "cuda"), ("no toolkit", "cpu")):
+        monkeypatch.setattr("splatmem.models.hardware.why_gsplat_cannot_draw", lambda reason=reason: reason)
+        assert [drawing_device(d) for d in ("cuda", "mps", "cpu")] == [drawing, "cpu", "cpu"]
 
 
 def test_full_memory_is_told_from_other_errors() -> None:
