@@ -119,6 +119,16 @@ def test_a_truncated_file_in_a_local_folder_is_named(wan: Path, tmp_path: Path, 
     assert f"{weights} is truncated" in printed
 
 
+def test_nothing_is_to_be_fetched_in_place_of_a_folder_of_ones_own(wan: Path, depth: Path, tmp_path: Path, run) -> None:
+    weights = truncate(shutil.copytree(wan, tmp_path / "wan"))
+    models = [option for name, folder in (("inpainter", tmp_path / "wan"), ("depth", depth), ("first_frame", depth))
+              for option in ("--set", f"{name}.model={folder}")]  # fmt: skip
+    status, printed = run("models", "check", "wan-vace-1.3b", *models)
+    assert status == 2
+    assert f"{weights} is truncated" in printed
+    assert "fetch" not in printed
+
+
 def test_a_whole_local_folder_comes_with_the_options_that_use_it(wan: Path, run) -> None:
     status, printed = run("models", "check", "wan-vace-1.3b", "--local", wan)
     assert status == 0
