@@ -126,7 +126,7 @@ def test_nothing_is_to_be_fetched_in_place_of_a_folder_of_ones_own(wan: Path, de
     status, printed = run("models", "check", "wan-vace-1.3b", *models)
     assert status == 2
     assert f"{weights} is truncated" in printed
-    assert "fetch" not in printed
+    assert "models download" not in printed
 
 
 def test_a_whole_local_folder_comes_with_the_options_that_use_it(wan: Path, run) -> None:
