@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import FluxFillPipeline, StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
-from splatmem.depth import load_depth_estimator
+from splatmem.depth import DepthPrediction, load_depth_estimator
 from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.explore import ExploreSettings
 from splatmem.film import film_memory
@@ -226,6 +226,18 @@ def test_depth_models(
     depth = HuggingFaceDepth.__call__(estimate, photo, fov_x_degrees=expected).depth[0]
     near = torch.isfinite(memory.views[0].depth)
     torch.testing.assert_close(memory.views[0].depth[near], depth[near], rtol=1e-3, atol=1e-4)
+
+
+def test_a_photo_of_the_sky_alone(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing_near(_: Any, images: torch.Tensor, **options: Any) -> DepthPrediction:
+        return DepthPrediction(torch.full(images.shape[:3], torch.inf), True)
+
+    monkeypatch.setattr(HuggingFaceDepth, "__call__", nothing_near)
+    report = run(tmp_path / "out", path)
+    assert report["windows"] > 0
+    assert report["unknown_fraction"] < 0.02
+    memory, _ = load_session(tmp_path / "out" / "memory")
+    assert bool(torch.isinf(memory.views[0].depth).all())
 
 
 def test_words_alone(models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace]) -> None:
