@@ -17,13 +17,17 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-# Calls whose operands may lie on different devices: copies, and indices in main memory.
-MIXING = {Tensor.copy_, Tensor.to, Tensor.__getitem__, Tensor.__setitem__, torch.index_put, Tensor.index_put_}
+INDEXING = {Tensor.__getitem__, Tensor.__setitem__}
 OF_THE_WRAPPER = {
     getattr(Tensor, name).__get__ for name in ("device", "is_cuda", "is_mps", "is_cpu", "is_meta", "is_xpu", "layout")
 } | {Tensor.get_device, Tensor.__repr__}
 SET_CONTENT = Tensor.data.__set__  # type: ignore[attr-defined]
-PASSING = {Tensor.pin_memory, Tensor.is_pinned, Tensor.record_stream}  # matters of transfers, which take no time here
+# Matters of transfers, which take no time here.
+OF_TRANSFERS = {
+    Tensor.pin_memory: lambda tensor: tensor,
+    Tensor.is_pinned: lambda _: False,
+    Tensor.record_stream: lambda *_: None,
+}
 TO_NUMPY = {Tensor.numpy, Tensor.__array__}
 
 
@@ -115,8 +119,8 @@ class PretendDevice(TorchFunctionMode):
             there = [value for value in flat if isinstance(value, Elsewhere)]
             if func == SET_CONTENT and any(isinstance(value, Elsewhere) for value in args):
                 return self._bring(*args)
-            if func in PASSING:
-                return args[0] if func is Tensor.pin_memory else None
+            if func in OF_TRANSFERS:
+                return OF_TRANSFERS[func](*args)
             if func in (Tensor.to, Tensor.cuda, Tensor.cpu, Tensor.type_as):
                 return self._moved(func, args, kwargs)
             target = kwargs.get("device")
@@ -127,7 +131,11 @@ class PretendDevice(TorchFunctionMode):
                 raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() first.")
             if func is torch._has_compatible_shallow_copy_type:
                 return True
-            self._refuse_mixtures(func, flat, target)
+            self._refuse_generators(flat, target)
+            if func in INDEXING:
+                self._refuse_indices(*args)
+            elif func is not Tensor.copy_:
+                self._refuse_mixtures(func, flat)
             self.calls += 1
             wrappers = {id(value.held): value for value in there}
             args, kwargs = _unwrapped(args), _unwrapped(kwargs)
@@ -182,9 +190,8 @@ class PretendDevice(TorchFunctionMode):
         if isinstance(result, torch.Size) or not isinstance(result, tuple | list):
             return result
         values = [self._wrapped(value, wrappers) for value in result]
-        return (
-            type(result)(values) if type(result) in (tuple, list) or type(result).__module__ == "torch.return_types" else values
-        )
+        named = type(result).__module__ == "torch.return_types"  # such as of Tensor.max
+        return type(result)(values) if named or type(result) in (tuple, list) else values
 
     def _placed(self, held: Tensor) -> Elsewhere:
         if held.device.type != "cpu":
@@ -204,13 +211,21 @@ class PretendDevice(TorchFunctionMode):
         wrapper.lease = _Lease(self, storage)
         return wrapper
 
-    def _refuse_mixtures(self, func: Any, flat: list[Any], target: torch.device) -> None:
-        """As the device's own kernels do: numbers in main memory pass, whole tensors do not."""
+    def _refuse_generators(self, flat: list[Any], target: torch.device) -> None:
         for value in flat:
             if isinstance(value, torch.Generator) and value.device.type != target.type:
                 raise RuntimeError(f"Expected a '{target.type}' device type for generator but found '{value.device.type}'")
-        if func in MIXING:
-            return
+
+    def _refuse_indices(self, tensor: Tensor, index: Any, value: Any = None) -> None:
+        """Indices in main memory pass, on a device they serve the tensors of that device; what is put there must lie there."""
+        indices = [leaf for leaf in _leaves((index,), []) if isinstance(leaf, Tensor)]
+        if any(i.ndim and i.device not in (torch.device("cpu"), tensor.device) for i in indices):
+            raise RuntimeError(f"indices should be either on cpu or on the same device as the indexed tensor ({tensor.device})")
+        if indices and isinstance(value, Tensor):
+            self._refuse_mixtures(Tensor.__setitem__, [tensor, value])
+
+    def _refuse_mixtures(self, func: Any, flat: list[Any]) -> None:
+        """As the device's own kernels do: numbers in main memory pass, whole tensors do not."""
         devices = {value.device for value in flat if isinstance(value, Tensor) and (value.ndim or isinstance(value, Elsewhere))}
         if len(devices) > 1:
             raise RuntimeError(f"Expected all tensors to be on the same device, but found {sorted(map(str, devices))}: {func}")

@@ -74,6 +74,12 @@ class TestThePretendedDevice:
             for mixed in (lambda: there + torch.ones(4), lambda: torch.cat([there, torch.ones(3, 4)])):
                 with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
                     mixed()
+            with pytest.raises(RuntimeError, match="indices should be either on cpu"):
+                torch.ones(3)[torch.tensor([0], device=kind)]
+            with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+                there[torch.tensor([0, 1])] = torch.ones(2, 4)
+            there[torch.tensor([0, 1])], there[2] = 5.0, torch.arange(4.0)
+            assert there.cpu()[1:].tolist() == [[5.0] * 4, [0.0, 1.0, 2.0, 3.0]]
             with pytest.raises(TypeError, match=r"convert .* device type tensor to numpy"):
                 there.numpy()
             with pytest.raises(RuntimeError, match=f"Expected a '{kind}' device type for generator"):
