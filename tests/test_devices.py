@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from splatmem.begin import begin_posed_memory
 from splatmem.cameras import Cameras
 from splatmem.config import HardwareConfig, InpainterConfig, Offload
 from splatmem.evaluate.metrics import psnr
@@ -24,7 +25,9 @@ from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import place
 from splatmem.refine import fit_features, refine
 from splatmem.render import contributions, rasterize
+from splatmem.run_state import save_run
 from splatmem.session import load_session
+from splatmem.timing import StageClock
 from torch import Tensor
 
 import tiny_models
@@ -33,7 +36,8 @@ from gsplat_on_cpu import drawn_on_cpu, kernels_in_torch
 from partial_windows import window
 from pretend_device import PretendDevice, pretended
 from render.oracle import random_cameras, random_scene
-from textured_room import room, turn
+from scene_folders import there_and_back
+from textured_room import RoomDepth, room, turn
 
 FAMILIES = {
     "wan_vace": tiny_models.wan_vace, "sd_inpaint": tiny_models.sd_inpaint, "flux_fill": tiny_models.flux_fill,
@@ -190,6 +194,20 @@ def test_a_memory_on_cuda_reads_as_one_on_the_cpu(cuda: PretendDevice) -> None:
                 torch.testing.assert_close(value, getattr(ours, name), atol=2e-3, rtol=0, msg=name)
 
 
+def test_posed_pictures_begin_a_memory_on_cuda(cuda: PretendDevice) -> None:
+    cameras = there_and_back(8, 64, 36, sway=1.0)[[0, 1, 2]]
+    seen = room().render(cameras)
+    depths = {device: [] for device in ("cpu", "cuda")}
+    for device, read in depths.items():
+        with drawn_on_cpu():
+            memory, _ = begin_posed_memory(
+                seen.rgb, cameras, RoomDepth(cameras[0]), ExploreSettings(photo_refine_steps=2), StageClock(), device
+            )
+            read += [memory.read(cameras).depth, memory.gaussians.means.device.type]
+    assert [read[1] for read in depths.values()] == ["cpu", "cuda"]
+    torch.testing.assert_close(depths["cuda"][0], depths["cpu"][0], rtol=1e-3, atol=1e-3)
+
+
 OFFLOADS: list[tuple[str, Offload]] = [
     ("cuda", "none"), ("cuda", "model"), ("cuda", "sequential"), ("cuda", "group"), ("mps", "sequential"),
 ]  # fmt: skip
@@ -320,3 +338,24 @@ def test_without_gsplats_kernels_the_cpu_draws(tmp_path: Path, path: Path, monke
         report = flyaround(request)
     assert device.peak_bytes == report["peak_gpu_bytes"] > 0
     assert "cuda ran the models, the CPU drew the Gaussians: gsplat found no CUDA toolkit" in report["notes"]
+
+
+def test_an_interrupted_run_on_cuda_goes_on_there(tmp_path: Path, cuda: PretendDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = FlyaroundOptions(
+        PHOTO, tmp_path / "out", frames=4, width=96, height=64, device="cuda", explore=ExploreSettings(refine_steps=1)
+    )
+
+    def save_and_stop(*state: Any) -> None:
+        save_run(*state)
+        raise KeyboardInterrupt
+
+    with drawn_on_cpu() as calls:
+        monkeypatch.setattr("splatmem.flyaround.save_run", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            flyaround(request)
+        monkeypatch.undo()
+        calls.clear()
+        report = flyaround(replace(request, resume=True))
+    assert calls
+    assert report["windows"] > 0
+    assert report["peak_gpu_bytes"] == cuda.peak_bytes
