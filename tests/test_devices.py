@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 from splatmem.begin import begin_posed_memory
 from splatmem.cameras import Cameras
 from splatmem.config import HardwareConfig, InpainterConfig, Offload
+from splatmem.doctor import examine
 from splatmem.evaluate.metrics import psnr
 from splatmem.explore import ExploreSettings
 from splatmem.flyaround import FlyaroundOptions, flyaround
@@ -25,6 +27,7 @@ from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import place
 from splatmem.refine import fit_features, refine
 from splatmem.render import contributions, rasterize
+from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 from splatmem.run_state import save_run
 from splatmem.session import load_session
 from splatmem.timing import StageClock
@@ -338,6 +341,21 @@ def test_without_gsplats_kernels_the_cpu_draws(tmp_path: Path, path: Path, monke
         report = flyaround(request)
     assert device.peak_bytes == report["peak_gpu_bytes"] > 0
     assert "cuda ran the models, the CPU drew the Gaussians: gsplat found no CUDA toolkit" in report["notes"]
+
+
+@pytest.mark.parametrize(("kernels", "reason"), [(object(), None), (None, "gsplat found no CUDA toolkit (nvcc)")])
+def test_whether_gsplat_can_draw(monkeypatch: pytest.MonkeyPatch, kernels: object, reason: str | None) -> None:
+    monkeypatch.setattr("gsplat.cuda._backend", SimpleNamespace(_C=kernels), raising=False)
+    told = why_gsplat_cannot_draw.__wrapped__()
+    assert told is None if reason is None else reason in told
+
+
+def test_doctor_tells_what_gsplat_lacks(cuda: PretendDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.utils.cpp_extension.CUDA_HOME", None)
+    (found,) = [finding for finding in examine() if finding.name == "CUDA with gsplat"]
+    assert not found.usable
+    assert "there is no CUDA toolkit" in found.state
+    assert "install the toolkit (nvcc)" in found.advice
 
 
 def test_an_interrupted_run_on_cuda_goes_on_there(tmp_path: Path, cuda: PretendDevice, monkeypatch: pytest.MonkeyPatch) -> None:
