@@ -41,7 +41,7 @@ class Flyaround:
     out."""
 
     source: Source = None
-    """A photo that Pillow reads; or a folder with pictures and a transforms.json or COLMAP text model, whose world the path
+    """A photo that Pillow reads; or a folder with pictures and a transforms.json or a COLMAP model, whose world the path
     then goes through; or a video, with --poses. Without one, --prompt makes the first frame."""
     out: Folder
     """Folder for the results; it appears when all of it is there."""

@@ -100,7 +100,8 @@ class AboutConfig:
 @dataclass(frozen=True)
 class HardwareConfig:
     dtype: Precision = "auto"
-    """Of the big models' weights; auto: bfloat16 on CUDA devices that have it, else float16; float32 on the CPU."""
+    """Of the big models' weights; auto: bfloat16 on GPUs that have it (NVIDIA's from Ampere on, Apple's from macOS 14 on), else
+    float16; float32 on the CPU."""
     offload: Offload = "none"
     """What waits in main memory: nothing; whole models until they are run (``model``); each layer (``sequential``); or layers
     fetched ahead of their use (``group``), which needs as little memory and less time."""

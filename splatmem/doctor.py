@@ -51,6 +51,16 @@ def _cuda() -> Finding:
         )
     if importlib.util.find_spec("gsplat") is None:
         return Finding("CUDA with gsplat", False, "gsplat is not installed", "pip install gsplat")
+    from torch.utils.cpp_extension import CUDA_HOME
+
+    if importlib.util.find_spec("gsplat.csrc") is None and CUDA_HOME is None:
+        return Finding(
+            "CUDA with gsplat",
+            False,
+            "gsplat compiles its kernels at their first use, and there is no CUDA toolkit",
+            "the models run on the GPU all the same, Gaussians are drawn on the CPU; install the toolkit (nvcc) that fits "
+            f"PyTorch's CUDA {torch.version.cuda}",
+        )
     free, total = torch.cuda.mem_get_info()
     return Finding(
         "CUDA with gsplat", True, f"{torch.cuda.get_device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"

@@ -292,11 +292,14 @@ def imagine(memory: SpatialMemory, path: Cameras, seed: int) -> Surroundings:
 
 
 def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:
-    """The closed room that continues what the written views show, with all of the path inside."""
+    """The closed room that continues what the written views show, with all of the path inside; where they show nothing but
+    sky, one of the memory's scale."""
     points, normals, colours = [], [], []
+    sky_alone = not any(torch.isfinite(view.depth).any() for view in memory.views)
     for view in memory.views:
         camera = _coarse(view.camera, LAYOUT_WIDTH)
         rgb, depth = view.at(camera.width, camera.height)
+        depth = torch.full_like(depth, memory.scale) if sky_alone else depth
         near = torch.isfinite(depth)
         points.append(camera.unproject(torch.where(near, depth, 1.0)[None])[0][near])
         normals.append(surface_normals(depth[None], camera)[0][near])

@@ -39,6 +39,7 @@ from splatmem.models.hardware import (
 from splatmem.models.needs import require_models
 from splatmem.output_folder import claim, discard_empty, publish
 from splatmem.paths import PRESET_NAMES
+from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
 from splatmem.report.html import report_page
 from splatmem.report.sheet import contact_sheet
@@ -167,6 +168,8 @@ def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce:
             run = begin_run(source, estimate_depth, options, device, clock, started, announce)
             if options.prompt and not inpainter.reads_prompt:
                 run.remark(f"{inpainter.name} reads no words: the prompt did not reach it")
+            if device != drawing_device(device) == "cpu":
+                run.remark(f"{device} ran the models, the CPU drew the Gaussians{_why_not_there(device)}")
             run.remark(*inpainter.notes)
             save_run(session, run, options.identity())
     except BaseException:
@@ -194,6 +197,11 @@ def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce:
     drop_previous_snapshot(session)
     publish(options.out)
     return report
+
+
+def _why_not_there(device: str) -> str:
+    """The reason why Gaussians are not drawn on CUDA; nothing for devices on which they never are."""
+    return f": {why_gsplat_cannot_draw()}" if device == "cuda" else ""
 
 
 def source_from_words(options: FlyaroundOptions, config: Config, device: str) -> Source:

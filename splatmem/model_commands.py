@@ -83,7 +83,10 @@ def download_models(action: cli.ModelsDownload, console: Console) -> None:
         try:
             folder = download(model, variant)
         except ValueError as error:
-            raise ValueError(f"{model} could not be fetched: {error}") from error
+            raise ValueError(
+                f"{model} could not be fetched: {error}; without a network, copy its folder from a machine that has one and "
+                "name it: --set SECTION.model=DIR"
+            ) from error
         console.print(f"{model}: {folder}", highlight=False, soft_wrap=True)
 
 
@@ -92,15 +95,16 @@ def check_models(action: cli.ModelsCheck, console: Console) -> None:
 
     needs = needed_models(load_preset(action.preset, action.overrides))
     places = [(need, need.folder) for need in needs] if action.local is None else _local_places(needs, action.local)
-    wrong = []
+    wrong, fetched = [], False
     for need, folder in places:
         found = need.problems(folder)
+        fetched |= bool(found) and not Path(need.model).expanduser().is_dir()
         wrong += [f"{need.part} {need.model}: {problem}" for problem in found]
         if not found:
             console.print(f"{need.part} {need.model}: whole, in {folder}", highlight=False, soft_wrap=True)
     if wrong:
-        advice = preset_command("download", action.preset, action.overrides)
-        raise ValueError(f"{'; '.join(wrong)}. To fetch what is missing: {advice}")
+        advice = f". To fetch what is missing: {preset_command('download', action.preset, action.overrides)}" if fetched else ""
+        raise ValueError("; ".join(wrong) + advice)
     if not needs:
         console.print(f"{action.preset} needs no models beside those that come with the package", highlight=False)
     if action.local is not None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.io.photo import load_photo
-from splatmem.io.posed import load_posed_folder, load_posed_video
+from splatmem.io.posed import PICTURE_SUFFIXES, load_posed_folder, load_posed_video
 
 MOST_PICTURES = 64  # of a scene or a video; more of them add little that is new
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
@@ -39,7 +39,7 @@ def read_source(source: Path, poses: Path | None, width: int, height: int, fov_x
     """Reads what a run begins with.
 
     Args:
-        source: a photo; a folder with a transforms.json or a COLMAP text model and its pictures; or a video.
+        source: a photo; a folder with a transforms.json or a COLMAP model and its pictures; or a video.
         poses: of a video, one for each of its frames: a transforms.json, a COLMAP model or a TUM trajectory.
         width, height: of the film; pictures of another shape are cropped to it.
         fov_x_degrees: of posed pictures whose file does not tell it.
@@ -49,6 +49,11 @@ def read_source(source: Path, poses: Path | None, width: int, height: int, fov_x
         FileNotFoundError: there is no such photo.
     """
     if poses is not None:
+        if source.is_dir() or source.suffix.lower() in PICTURE_SUFFIXES:
+            kind = "a folder, whose cameras lie in it" if source.is_dir() else "a picture"
+            raise ValueError(f"{source} is {kind}: --poses are those of a video")
+        if not poses.exists():
+            raise ValueError(f"--poses {poses}: there is no such file")
         posed = load_posed_video(source, poses, width=width, height=height, fov_x_degrees=fov_x_degrees, most=MOST_PICTURES)
     elif source.is_dir():
         posed = load_posed_folder(source, width=width, height=height, fov_x_degrees=fov_x_degrees, most=MOST_PICTURES)

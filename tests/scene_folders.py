@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from splatmem.cameras import Cameras
+from splatmem.conventions import cameras_to_colmap
 from splatmem.io.transforms_json import save_transforms_json
 
 from textured_room import room, turn
@@ -47,3 +50,16 @@ def write_scene(folder: Path, cameras: Cameras, *, depth: bool = True) -> Path:
             Image.fromarray((z.numpy() * 1000).round().astype(np.uint16)).save(folder / f"depth_{index:03d}.png")
     (folder / "transforms.json").write_text(json.dumps(content))
     return folder
+
+
+def write_colmap_binary(cameras: Cameras, folder: Path, names: Sequence[str]) -> None:
+    """cameras.bin and images.bin as COLMAP's documents describe them; one SIMPLE_PINHOLE for all, two features an image."""
+    focal, (center_x, center_y) = cameras.focal[0, 0].item(), cameras.intrinsics[0, :2, 2].tolist()
+    lens = struct.pack("<QIi2Q3d", 1, 3, 0, cameras.width, cameras.height, focal, center_x, center_y)
+    (folder / "cameras.bin").write_bytes(lens)
+    quats, translations = cameras_to_colmap(cameras)
+    images = struct.pack("<Q", len(cameras))
+    for number, (name, quat, translation) in enumerate(zip(names, quats.tolist(), translations.tolist(), strict=True)):
+        images += struct.pack("<I7dI", number + 1, *quat, *translation, 3) + name.encode() + b"\0"
+        images += struct.pack("<Q", 2) + 2 * struct.pack("<2dq", 1.5, 2.5, -1)
+    (folder / "images.bin").write_bytes(images)

@@ -106,13 +106,19 @@ class TestBeginnings:
     def test_a_video_needs_poses_for_each_of_its_frames(self, refused: Refused, small_run: Path) -> None:
         video, cameras = small_run / "video.mp4", small_run / "cameras.json"
         assert "video.mp4 is a video: give --poses FILE" in self.start(refused, video)
-        assert "none.json" in self.start(refused, video, "--poses", refused.folder / "none.json")
+        assert "none.json: there is no such file" in self.start(refused, video, "--poses", refused.folder / "none.json")
         (refused.folder / "few.json").write_text(transforms(IDENTITY, IDENTITY))
         error = self.start(refused, video, "--poses", refused.folder / "few.json")
         assert "few.json holds 2 cameras, but" in error
         assert "expected a video, but it cannot be read" in self.start(
             refused, PHOTO.parent.parent / "LICENSES.md", "--poses", cameras
         )
+
+    def test_poses_of_what_is_no_video(self, refused: Refused) -> None:
+        error = "is a picture: --poses are those of a video"
+        assert error in self.start(refused, PHOTO, "--poses", refused.folder / "poses.json")
+        error = "is a folder, whose cameras lie in it: --poses are those of a video"
+        assert error in self.start(refused, refused.folder, "--poses", refused.folder / "poses.json")
 
     def test_posed_pictures_that_are_missing(self, refused: Refused) -> None:
         content = json.dumps({"frames": [{"transform_matrix": IDENTITY, "file_path": "images/1.png"}]})

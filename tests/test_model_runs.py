@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 from diffusers import FluxFillPipeline, StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
-from splatmem.depth import load_depth_estimator
+from splatmem.depth import DepthPrediction, load_depth_estimator
+from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.explore import ExploreSettings
 from splatmem.film import film_memory
 from splatmem.flyaround import FlyaroundOptions, flyaround
@@ -21,6 +22,7 @@ from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, load_i
 from splatmem.inpaint.keyframes import KeyframeInpainter
 from splatmem.inpaint.time_groups import padded_length
 from splatmem.inpaint.wan_vace import WanVACEInpainter
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo
 from splatmem.models.load import load_model
 from splatmem.session import load_session
 from transformers import PromptDepthAnythingForDepthEstimation
@@ -47,6 +49,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "text-to-image": tiny_models.sd_text_to_image(root / "text-to-image"),
         "depth-anything": tiny_models.depth_anything(root / "depth-anything"),
         "prompt-depth": tiny_models.prompt_depth_anything(root / "prompt-depth"),
+        "depth-pro": tiny_models.depth_pro(root / "depth-pro"),
+        "zoedepth": tiny_models.zoedepth(root / "zoedepth"),
+        "dpt": tiny_models.dpt(root / "dpt"),
     }
 
 
@@ -185,6 +190,54 @@ def test_keyframe_inpainters(
         assert prompt.shape == (len(pixels), 1, HEIGHT, WIDTH)
         assert bool((prompt > 0).all())
         assert torch.isfinite(prompt).all()
+
+
+@pytest.mark.parametrize(("family", "fov"), [("depth-pro", None), ("depth-pro", 50.0), ("zoedepth", None), ("dpt", None)])
+def test_depth_models(
+    models: dict[str, Path], tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, family: str, fov: float | None
+) -> None:
+    """What the model says of the photo is what the memory begins with, and it is asked about every frame that is written."""
+    estimate = load_depth_estimator(str(models[family]))
+    photo = load_photo(PHOTO, WIDTH, HEIGHT).rgb[None]
+    told = estimate(photo).fov_x_degrees
+    asked: list[tuple[torch.Tensor, float | None]] = []
+    for name in ("__call__", "complete"):
+        call = getattr(HuggingFaceDepth, name)
+
+        def recording(self: Any, images: torch.Tensor, *more: Any, fov_x_degrees: float | None = None, call: Any = call) -> Any:
+            asked.append((images, fov_x_degrees))
+            return call(self, images, *more, fov_x_degrees=fov_x_degrees)
+
+        monkeypatch.setattr(HuggingFaceDepth, name, recording)
+    report = run(tmp_path / "out", path, f"depth.model={models[family]}", preset="push-pull", fov=fov)
+    expected = fov or told or DEFAULT_FOV_X_DEGREES
+    assert report["fov_x_degrees"] == pytest.approx(expected, abs=1e-3)
+    said = f"the picture does not say its field of view: {family} tells {told or 0:.1f} degrees"
+    assert (said in report["notes"]) is (family == "depth-pro" and fov is None)
+    if family == "depth-pro":
+        assert told == pytest.approx(tiny_models.DEPTH_PRO_FOV, abs=20)
+    memory, _ = load_session(tmp_path / "out" / "memory")
+    assert len(memory.views) > 1
+    shown = [(picture.clamp(0, 1) * 255).round().byte() for images, _ in asked for picture in images]
+    for view in memory.views[1:]:
+        assert any(torch.equal(picture[view.written], view.rgb[view.written]) for picture in shown)
+    after_the_first = asked[1:] if told and fov is None else asked
+    assert all(degrees == pytest.approx(expected, abs=1e-3) for _, degrees in after_the_first)
+    depth = HuggingFaceDepth.__call__(estimate, photo, fov_x_degrees=expected).depth[0]
+    near = torch.isfinite(memory.views[0].depth)
+    torch.testing.assert_close(memory.views[0].depth[near], depth[near], rtol=1e-3, atol=1e-4)
+
+
+def test_a_photo_of_the_sky_alone(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing_near(_: Any, images: torch.Tensor, **options: Any) -> DepthPrediction:
+        return DepthPrediction(torch.full(images.shape[:3], torch.inf), True)
+
+    monkeypatch.setattr(HuggingFaceDepth, "__call__", nothing_near)
+    report = run(tmp_path / "out", path)
+    assert report["windows"] > 0
+    assert report["unknown_fraction"] < 0.02
+    memory, _ = load_session(tmp_path / "out" / "memory")
+    assert bool(torch.isinf(memory.views[0].depth).all())
 
 
 def test_words_alone(models: dict[str, Path], tmp_path: Path, path: Path, windows: list[SimpleNamespace]) -> None:

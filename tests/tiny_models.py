@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,22 @@ from diffusers import (
     WanVACETransformer3DModel,
 )
 from transformers import (
+    BeitConfig,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     DepthAnythingConfig,
     DepthAnythingForDepthEstimation,
+    DepthProConfig,
+    DepthProForDepthEstimation,
     Dinov2Config,
+    DPTConfig,
+    DPTForDepthEstimation,
     DPTImageProcessorPil,
+    GLPNConfig,
+    GLPNForDepthEstimation,
+    GLPNImageProcessorPil,
     PromptDepthAnythingConfig,
     PromptDepthAnythingForDepthEstimation,
     PromptDepthAnythingImageProcessorPil,
@@ -44,6 +53,9 @@ from transformers import (
     T5TokenizerFast,
     UMT5Config,
     UMT5EncoderModel,
+    ZoeDepthConfig,
+    ZoeDepthForDepthEstimation,
+    ZoeDepthImageProcessorPil,
 )
 
 TEXT_WIDTH = 8
@@ -200,4 +212,66 @@ def prompt_depth_anything(folder: Path) -> Path:
     PromptDepthAnythingForDepthEstimation(PromptDepthAnythingConfig(**dinov2_neck())).save_pretrained(folder)
     processor = PromptDepthAnythingImageProcessorPil(size=SQUARE, keep_aspect_ratio=True, ensure_multiple_of=14)
     processor.save_pretrained(folder)
+    return folder
+
+
+DEPTH_PRO_FOV = 75.0  # degrees, about
+
+
+def depth_pro(folder: Path) -> Path:
+    """Depth Pro with its real pyramid of patches: 1, 9 and 25 of them at a quarter, a half and all of the picture's size."""
+    vision = {
+        "model_type": "dinov2", "image_size": 16, "patch_size": 2, "num_hidden_layers": 4, "hidden_size": 8,
+        "num_attention_heads": 2, "mlp_ratio": 2,
+    }  # fmt: skip
+    config = DepthProConfig(
+        fusion_hidden_size=8, patch_size=16, intermediate_hook_ids=[1, 0], intermediate_feature_dims=[8, 8],
+        scaled_images_feature_dims=[8, 8, 8], use_fov_model=True, image_model_config=vision, patch_model_config=vision,
+        fov_model_config=vision,
+    )  # fmt: skip
+    model = DepthProForDepthEstimation(config)
+    last = model.fov_model.head.layers[-1]
+    last.weight.data.mul_(0.1)
+    last.bias.data.fill_(DEPTH_PRO_FOV)
+    model.save_pretrained(folder)
+    # Its own processor cannot be built without torchvision; this is what it saves.
+    settings = {
+        "image_processor_type": "DepthProImageProcessor", "size": {"height": 64, "width": 64}, "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3, "do_resize": True, "do_rescale": True, "do_normalize": True, "rescale_factor": 1 / 255,
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def dpt(folder: Path) -> Path:
+    config = DPTConfig(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16,
+        backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[4, 4, 8, 8], fusion_hidden_size=8, is_hybrid=False,
+    )  # fmt: skip
+    DPTForDepthEstimation(config).save_pretrained(folder)
+    DPTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def zoedepth(folder: Path) -> Path:
+    backbone = BeitConfig(
+        image_size=32, patch_size=16, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, use_relative_position_bias=True,
+    )  # fmt: skip
+    config = ZoeDepthConfig(
+        backbone_config=backbone, neck_hidden_sizes=[4, 4, 8, 8], fusion_hidden_size=8, bottleneck_features=8,
+        num_relative_features=4, bin_embedding_dim=8, num_attractors=[4, 2, 1, 1],
+        bin_configurations=[{"name": "nyu", "n_bins": 8, "min_depth": 0.001, "max_depth": 10.0}],
+    )  # fmt: skip
+    ZoeDepthForDepthEstimation(config).save_pretrained(folder)
+    ZoeDepthImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def glpn(folder: Path) -> Path:
+    config = GLPNConfig(
+        hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 1, 1], decoder_hidden_size=8
+    )
+    GLPNForDepthEstimation(config).save_pretrained(folder)
+    GLPNImageProcessorPil().save_pretrained(folder)
     return folder

@@ -97,17 +97,17 @@ def imagine_surroundings(
     view, depth = memory.views[0].camera, memory.views[0].depth
     sector = Sector.of(view, down)
     legs = wander(sector, prominence(view, depth < BACKGROUND * layout.render(view).depth[0], sector), seed)
-    beyond = beyond_rims(memory.gaussians, view, sector, layout, _inclinations(cameras, sector))
-    gaussians = Gaussians.cat([beyond, mirrored_gaussians(Gaussians.cat([memory.gaussians, beyond]), sector, legs)])
-    nearest = (memory.gaussians.means - view.centers).norm(dim=1).sort().values[len(memory.gaussians) // 100]
+    seen = memory.gaussians.to("cpu")  # cameras, sector and room are there
+    beyond = beyond_rims(seen, view, sector, layout, _inclinations(cameras, sector))
+    gaussians = Gaussians.cat([beyond, mirrored_gaussians(Gaussians.cat([seen, beyond]), sector, legs)])
+    nearest = (seen.means - view.centers).norm(dim=1).sort().values[len(seen) // 100]
     clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
     places = cameras.centers[:: max(1, len(cameras) // 48)]
     clear = torch.cdist(gaussians.means, places).amin(1) > clearance
-    return Surroundings(layout, SpatialMemory(gaussians.select(clear), memory.views, memory.scale))
+    return Surroundings(layout, SpatialMemory(gaussians.select(clear).to(memory.device), memory.views, memory.scale))
 
 
 def _inclinations(cameras: Cameras, sector: Sector) -> tuple[float, float]:
     """Highest and lowest direction in which cameras look, radians below the horizon, with a margin for their parallax."""
-    rays = cameras.resized(8, 8).world_rays()
-    inclination = sector.inclination(sector.center + rays)
+    inclination = sector.inclination(sector.center + cameras.resized(8, 8).world_rays())
     return inclination.min().item() - RIM_MARGIN, inclination.max().item() + RIM_MARGIN

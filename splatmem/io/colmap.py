@@ -1,20 +1,23 @@
-"""COLMAP's text model: cameras.txt and images.txt (https://colmap.github.io/format.html)."""
+"""COLMAP's models (https://colmap.github.io/format.html): cameras.bin and images.bin, or cameras.txt and images.txt."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from splatmem.cameras import Cameras
 from splatmem.conventions import cameras_from_colmap, cameras_to_colmap
 from splatmem.io.atomic import atomic_path
+from splatmem.io.colmap_binary import read_binary_cameras, read_binary_images
+from splatmem.io.colmap_records import ImageRecord, pinhole
 from splatmem.io.lenses import Lens, lens_cameras
-from splatmem.io.text import data_lines, numbers, unit_quat
+from splatmem.io.text import data_lines, numbers
 
-PINHOLE_PARAMETERS = {"SIMPLE_PINHOLE": 3, "PINHOLE": 4}
 IMAGE_FIELDS = "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
 
 
@@ -51,59 +54,97 @@ def _join(values: Sequence[float]) -> str:
     return " ".join(f"{value:.9g}" for value in values)
 
 
+@dataclass(frozen=True)
+class ColmapModel:
+    """The images of a model, ordered by their names (``frame_2`` before ``frame_10``).
+
+    Attributes:
+        file: that lists them, for messages.
+        images: poses and names.
+        lenses: for each image the intrinsics of its camera; None where the model has no file of cameras.
+    """
+
+    file: Path
+    images: list[ImageRecord]
+    lenses: list[Lens] | None
+
+    @property
+    def names(self) -> list[str]:
+        return [image.name for image in self.images]
+
+    def cameras(self, *, width: int | None = None, height: int | None = None, fov_x_degrees: float | None = None) -> Cameras:
+        """One for each image; see ``load_colmap``."""
+        lenses = self.lenses
+        if lenses is None:
+            if fov_x_degrees is None or width is None or height is None:
+                _refuse_cameras_missing(self.file)
+            lenses = [Lens.from_fov(fov_x_degrees, width, height)] * len(self.images)
+        poses = torch.tensor([image.pose for image in self.images], dtype=torch.float64)
+        posed = cameras_from_colmap(poses[:, :4], poses[:, 4:], torch.eye(3).repeat(len(poses), 1, 1), 1, 1)
+        return lens_cameras(posed.world_to_cam, lenses, width, height, str(self.file))
+
+
+def find_colmap(folder: Path) -> Path | None:
+    """Where in a project's folder the model lies: in it, in ``sparse/0/`` or in ``sparse/``; None if it holds none."""
+    places = (folder, folder / "sparse" / "0", folder / "sparse")
+    return next((place for place in places if _images_file(place) is not None), None)
+
+
+def read_colmap(path: str | Path) -> ColmapModel:
+    """Reads a model.
+
+    Args:
+        path: its folder, where COLMAP itself takes the binary files if both kinds are there; or images.bin or images.txt.
+
+    Raises:
+        ValueError: there is none, it is malformed, or has cameras that are no pinholes; the message names file and place.
+    """
+    path = Path(path)
+    file = _images_file(path) if path.is_dir() else path
+    if file is None or not file.is_file():
+        raise ValueError(f"{path if path.is_dir() else path.parent}: expected COLMAP's images.bin or images.txt there")
+    images = read_binary_images(file) if file.suffix == ".bin" else _text_images(file)
+    if not images:
+        raise ValueError(f"{file}: expected at least one image, it holds none")
+    images.sort(key=lambda image: _natural(image.name))
+    source = file.with_name(f"cameras{file.suffix}")
+    if not source.is_file():
+        return ColmapModel(file, images, None)
+    known = read_binary_cameras(source) if source.suffix == ".bin" else _text_cameras(source)
+    missing = sorted({image.camera for image in images} - set(known))
+    if missing:
+        raise ValueError(f"{file}: refers to the camera {missing[0]}, which {source} does not hold")
+    return ColmapModel(file, images, [known[image.camera] for image in images])
+
+
 def load_colmap(
     path: str | Path, *, width: int | None = None, height: int | None = None, fov_x_degrees: float | None = None
 ) -> Cameras:
-    """Reads the cameras in the order of the images' names (``frame_2`` before ``frame_10``).
+    """The cameras of a model, in the order of the images' names.
 
     Args:
-        path: the folder, or its images.txt.
+        path: as of ``read_colmap``.
         width, height: image size wanted (default: the file's). Images of another shape count as scaled to cover it and
             centre-cropped.
-        fov_x_degrees: used where there is no cameras.txt beside images.txt; then ``width`` and ``height`` are needed too.
+        fov_x_degrees: used where there is no file of cameras beside that of images; then ``width`` and ``height`` are needed
+            too.
 
     Raises:
-        ValueError: malformed, no pinholes, a binary model; the message names the file and the line.
+        ValueError: as ``read_colmap``.
     """
-    path = Path(path)
-    folder, images = (path, path / "images.txt") if path.is_dir() else (path.parent, path)
-    if not images.is_file():
-        raise ValueError(f"{folder}: expected images.txt" + _hint_on_binary(folder))
-    poses = sorted(_images(images), key=lambda image: _natural(image[2]))
-    file = folder / "cameras.txt"
-    if file.is_file():
-        known = _cameras(file)
-        missing = sorted({camera for _, camera, _ in poses} - set(known))
-        if missing:
-            raise ValueError(f"{images}: refers to the camera {missing[0]}, which {file} does not hold")
-        lenses = [known[camera] for _, camera, _ in poses]
-    elif fov_x_degrees is None or width is None or height is None:
-        raise ValueError(f"{folder}: expected cameras.txt beside images.txt" + _hint_on_binary(folder))
-    else:
-        lenses = [Lens.from_fov(fov_x_degrees, width, height)] * len(poses)
-    values = torch.tensor([pose for pose, _, _ in poses], dtype=torch.float64)
-    unused = torch.eye(3).repeat(len(poses), 1, 1)
-    posed = cameras_from_colmap(values[:, :4], values[:, 4:], unused, 1, 1)
-    return lens_cameras(posed.world_to_cam, lenses, width, height, str(images))
+    return read_colmap(path).cameras(width=width, height=height, fov_x_degrees=fov_x_degrees)
 
 
-def colmap_image_names(path: str | Path) -> list[str]:
-    """File names of a model's images, in the order of ``load_colmap``'s cameras."""
-    path = Path(path)
-    return sorted((name for _, _, name in _images(path / "images.txt" if path.is_dir() else path)), key=_natural)
+def _images_file(folder: Path) -> Path | None:
+    return next((file for name in ("images.bin", "images.txt") if (file := folder / name).is_file()), None)
 
 
-def _hint_on_binary(folder: Path) -> str:
-    if (folder / "images.bin").is_file():
-        return "; this is a binary model: convert it with `colmap model_converter --output_type TXT`"
-    return " of COLMAP's text model there"
+def _refuse_cameras_missing(images: Path) -> NoReturn:
+    raise ValueError(f"{images.parent}: expected cameras{images.suffix} beside {images.name}, or a field of view (--fov)")
 
 
-def _images(file: Path) -> list[tuple[list[float], str, str]]:
-    """Quaternion and translation, camera id, and name of each image.
-
-    Two lines belong to an image; the second, with its points, may be empty.
-    """
+def _text_images(file: Path) -> list[ImageRecord]:
+    """Two lines belong to an image; the second, with its features, may be empty."""
     found = []
     lines = data_lines(file, keep_empty=True)
     position = 0
@@ -116,32 +157,26 @@ def _images(file: Path) -> list[tuple[list[float], str, str]]:
         if len(fields) < 10:
             raise ValueError(f"{where}: expected {IMAGE_FIELDS}, got {line[:80]!r} (every image has two lines)")
         pose = numbers(fields[1:8], where)
-        found.append(([*unit_quat(pose[:4], where), *pose[4:]], fields[8], fields[9]))
+        found.append(ImageRecord.checked(pose, _id(fields[8], where), fields[9], where))
         position += 2
-    if not found:
-        raise ValueError(f"{file}: expected at least one image, it holds none")
     return found
 
 
-def _cameras(file: Path) -> dict[str, Lens]:
+def _text_cameras(file: Path) -> dict[int, Lens]:
     lenses = {}
     for where, line in data_lines(file):
         fields = line.split()
         if len(fields) < 4:
             raise ValueError(f"{where}: expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS, got {line[:80]!r}")
-        model = fields[1]
-        if model not in PINHOLE_PARAMETERS:
-            raise ValueError(
-                f"{where}: camera model {model}: only SIMPLE_PINHOLE and PINHOLE can be read; "
-                "undistort the images first with `colmap image_undistorter`"
-            )
         width, height, *parameters = numbers(fields[2:], where)
-        if len(parameters) != PINHOLE_PARAMETERS[model]:
-            raise ValueError(f"{where}: {model} has {PINHOLE_PARAMETERS[model]} parameters, got {len(parameters)}")
-        focal = parameters[:2] if model == "PINHOLE" else [parameters[0]] * 2
-        lenses[fields[0]] = Lens(focal[0], focal[1], parameters[-2], parameters[-1], int(width), int(height))
-        lenses[fields[0]].check(where)
+        lenses[_id(fields[0], where)] = pinhole(fields[1], int(width), int(height), parameters, where)
     return lenses
+
+
+def _id(field: str, where: str) -> int:
+    if not field.isdigit():
+        raise ValueError(f"{where}: expected the id of a camera, a whole number, got {field!r}")
+    return int(field)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -27,7 +27,7 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.conventions import rigid_from, rigid_inverse
 from splatmem.gaussians import quats_to_rotations
-from splatmem.io.colmap import load_colmap
+from splatmem.io.colmap import find_colmap, load_colmap
 from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.text import data_lines, is_number, shortened, unit_quat
 from splatmem.io.transforms_json import load_transforms_json, parse_json, parse_transforms
@@ -35,7 +35,7 @@ from splatmem.io.tum import load_tum
 from splatmem.paths import PRESET_NAMES, interpolate_keyframes, interpolate_values, look_at
 
 DEFAULT_FRAMES = 96
-KINDS = "transforms.json, a COLMAP folder or its images.txt, a TUM .txt, or keyframes in .yaml or .json"
+KINDS = "transforms.json, a COLMAP folder or its images.bin or images.txt, a TUM .txt, or keyframes in .yaml or .json"
 KEYFRAME_FIELDS = {"position", "look_at", "quaternion", "fov"}
 FOV_RANGE = (1.0, 170.0)
 
@@ -44,7 +44,8 @@ def load_path(file: str | Path, *, width: int, height: int, fov_x_degrees: float
     """The cameras of a path file, at one image size, in the memory's world.
 
     Args:
-        file: a transforms.json, a COLMAP folder or images.txt, a TUM trajectory, or keyframes (see the module's text).
+        file: a transforms.json, a COLMAP folder or its images.bin or images.txt, a TUM trajectory, or keyframes (see the
+            module's text).
         width, height: image size. Intrinsics in the file of another shape count as scaled to cover it and centre-cropped.
         fov_x_degrees: where the file has no intrinsics.
         frames: cameras to make from keyframes, where the file does not say. Other files hold one camera per frame.
@@ -76,6 +77,8 @@ def _load(file: Path, width: int, height: int, fov: float, frames: int) -> Camer
         if isinstance(content, dict) and "keyframes" in content:
             return parse_keyframes(content, str(file), width, height, fov, frames)
         return parse_transforms(content, str(file), width=width, height=height, fov_x_degrees=fov)
+    if file.name == "images.bin":
+        return load_colmap(file, width=width, height=height, fov_x_degrees=fov)
     if suffix == ".txt":
         lines = data_lines(file)
         if file.name == "images.txt" or (lines and len(lines[0][1].split()) >= 10):
@@ -84,19 +87,15 @@ def _load(file: Path, width: int, height: int, fov: float, frames: int) -> Camer
     raise ValueError(f"{file}: not a kind of path file that is known; expected {KINDS}")
 
 
-def colmap_model(folder: Path) -> Path | None:
-    """Where in a folder COLMAP's model lies, text or binary; None if it holds none."""
-    places = (folder, folder / "sparse" / "0", folder / "sparse")
-    return next((p for p in places if (p / "images.txt").is_file() or (p / "images.bin").is_file()), None)
-
-
 def _load_folder(folder: Path, width: int, height: int, fov: float) -> Cameras:
-    model = colmap_model(folder)
+    model = find_colmap(folder)
     if model is not None:
         return load_colmap(model, width=width, height=height, fov_x_degrees=fov)
     if (folder / "transforms.json").is_file():
         return load_transforms_json(folder / "transforms.json", width=width, height=height, fov_x_degrees=fov)
-    raise ValueError(f"{folder}: the folder holds no path; expected COLMAP's images.txt or a transforms.json in it")
+    raise ValueError(
+        f"{folder}: the folder holds no path; expected COLMAP's images.bin or images.txt, or a transforms.json in it"
+    )
 
 
 def _parse_yaml(file: Path) -> Any:

@@ -1,7 +1,7 @@
 """Pictures together with the cameras that took them: a nerfstudio or COLMAP folder, or a video with a trajectory.
 
-A folder holds either ``transforms.json`` (nerfstudio's convention) with a ``file_path`` for each frame, or a COLMAP text model
-(in the folder, its ``sparse/`` or its ``sparse/0/``) with the pictures in ``images/`` or beside the model.
+A folder holds either ``transforms.json`` (nerfstudio's convention) with a ``file_path`` for each frame, or a COLMAP model
+(in the folder, its ``sparse/`` or its ``sparse/0/``), with the pictures in ``images/`` or beside the model.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.io.colmap import colmap_image_names, load_colmap
-from splatmem.io.path_files import colmap_model, load_path
+from splatmem.io.colmap import ColmapModel, find_colmap, read_colmap
+from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo, photo_of
 from splatmem.io.text import is_number
 from splatmem.io.transforms_json import parse_json, parse_transforms
@@ -57,17 +57,13 @@ def load_posed_folder(folder: Path, *, width: int, height: int, fov_x_degrees: f
     """
     if (folder / "transforms.json").is_file():
         return _load_transforms_folder(folder, width, height, fov_x_degrees, most)
-    model = colmap_model(folder)
-    if model is None:
+    place = find_colmap(folder)
+    if place is None:
         raise ValueError(
             f"{folder} is a folder without posed pictures: expected a transforms.json (nerfstudio's convention) or a COLMAP "
-            "text model (images.txt, cameras.txt) in it"
+            "model (cameras and images, .bin or .txt) in it, in its sparse/ or in its sparse/0/"
         )
-    cameras = load_colmap(model, width=width, height=height, fov_x_degrees=fov_x_degrees)
-    names = colmap_image_names(model)
-    chosen = spread(len(names), most)
-    files = [_colmap_picture(folder, model, names[index]) for index in chosen]
-    return PosedPictures(_pictures(files, width, height), cameras[chosen], len(names))
+    return _load_colmap_folder(folder, read_colmap(place), width, height, fov_x_degrees, most)
 
 
 def load_posed_video(
@@ -164,11 +160,27 @@ def _load_transforms_folder(folder: Path, width: int, height: int, fov: float | 
     return PosedPictures(_pictures(pictures, width, height), cameras, offered)
 
 
-def _colmap_picture(folder: Path, model: Path, name: str) -> Path:
-    places = [folder / "images" / name, folder / name, model / name]
-    found = next((file for file in places if file.is_file()), None)
+def _load_colmap_folder(
+    folder: Path, model: ColmapModel, width: int, height: int, fov: float | None, most: int
+) -> PosedPictures:
+    cameras = model.cameras(width=width, height=height, fov_x_degrees=fov)
+    chosen = spread(len(model.names), most)
+    files = [_colmap_picture(folder, model.file, model.names[index]) for index in chosen]
+    if model.lenses is not None:
+        for index, file in zip(chosen, files, strict=True):
+            lens = model.lenses[index]
+            require_shape(file, picture_size(file), (lens.width, lens.height), model.file)
+    return PosedPictures(_pictures(files, width, height), cameras[chosen], len(model.names))
+
+
+def _colmap_picture(folder: Path, images: Path, name: str) -> Path:
+    places = [folder / "images", folder, images.parent]
+    found = next((place / name for place in places if (place / name).is_file()), None)
     if found is None:
-        raise ValueError(f"{model / 'images.txt'}: there is no picture {places[0]}")
+        lacking = "" if places[0].is_dir() else f" (there is no folder {places[0]})"
+        raise ValueError(
+            f"{images}: there is no picture {places[0] / name}{lacking}; put the pictures there, or beside the model"
+        )
     return found
 
 

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from splatmem.io.atomic import atomic_path
 
-SMALLEST_TREE = 72  # pixels; on smaller sides x264's macroblock tree looks beyond the picture: other bytes in every run
+MACROBLOCK = 16  # pixels along a side
+TREE_STEP = 8  # x264 goes through the rows of its macroblock tree in such steps; a last one that is cut short looks beyond the
+# row, at whatever lies in memory there: other bytes in every run
 
 
 class VideoWriter:
@@ -55,7 +57,7 @@ class VideoWriter:
         width, height = self.size
         # One thread: the same frames give the same bytes on any machine.
         options = {"crf": str(self.crf), "preset": "medium", "threads": "1"}
-        if min(width, height) < SMALLEST_TREE:
+        if -(-width // MACROBLOCK) % TREE_STEP:
             options["x264-params"] = "mbtree=0"
         stream = self._container.add_stream("libx264", rate=self.rate, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2

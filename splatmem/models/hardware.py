@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from splatmem.config import HardwareConfig
+from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+DENOISERS = ("transformer", "transformer_2", "unet")  # names that pipelines give to what runs in every step
 
 
 def choose_device(device: str) -> str:
@@ -33,17 +35,20 @@ def choose_device(device: str) -> str:
 
 
 def drawing_device(device: str) -> str:
-    """Where the memory's Gaussians lie when models run on ``device``: the rasterizer has kernels for CUDA and for the CPU."""
-    return "cuda" if device == "cuda" else "cpu"
+    """Where the memory's Gaussians lie when models run on ``device``: the rasterizer has kernels for the CPU and, if gsplat's
+    can be used, for CUDA."""
+    return "cuda" if device == "cuda" and why_gsplat_cannot_draw() is None else "cpu"
 
 
 def weights_dtype(hardware: HardwareConfig, device: str) -> torch.dtype:
     """The number format of big models' weights; see ``HardwareConfig.dtype``."""
     if hardware.dtype != "auto":
         return getattr(torch, hardware.dtype)
-    if device == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.float16 if device == "mps" else torch.float32
+    if device == "cuda":  # emulated, bfloat16 would be slower than float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device == "mps":
+        return torch.bfloat16 if torch.backends.mps.is_macos_or_newer(14, 0) else torch.float16
+    return torch.float32
 
 
 def bound_autoencoder(pipeline: Any, hardware: HardwareConfig) -> None:
@@ -60,17 +65,42 @@ def place(pipeline: Any, hardware: HardwareConfig, device: str) -> None:
     On the CPU there is nothing to offload from; tiling bounds the memory there too.
     """
     bound_autoencoder(pipeline, hardware)
-    grouped = hasattr(pipeline, "enable_group_offload")
     if device == "cpu" or hardware.offload == "none":
         pipeline.to(device)
     elif hardware.offload == "model":
         pipeline.enable_model_cpu_offload(device=device)
-    elif hardware.offload == "sequential" or not grouped:
+    elif hardware.offload == "sequential" or not _can_be_grouped(pipeline):
         pipeline.enable_sequential_cpu_offload(device=device)
     else:
-        # Streams overlap transfer and computation; pinning on the fly keeps main memory at the weights' size.
-        streams = {"use_stream": True, "low_cpu_mem_usage": True} if device == "cuda" else {}
-        pipeline.enable_group_offload(onload_device=torch.device(device), offload_type="leaf_level", **streams)
+        _offload_in_groups(pipeline, device)
+
+
+def _can_be_grouped(pipeline: Any) -> bool:
+    """Whether all of a pipeline's models can be offloaded in groups; transformers' own can."""
+    return hasattr(pipeline, "enable_group_offload") and all(
+        getattr(part, "_supports_group_offloading", True) for part in pipeline.components.values()
+    )
+
+
+def _offload_in_groups(pipeline: Any, device: str) -> None:
+    """As diffusers' ``enable_group_offload``, with streams only for what runs in every step.
+
+    Streams fetch layers ahead in the order of their first run, while others compute. An autoencoder has no such order: it
+    encodes and decodes, tile by tile.
+    """
+    from diffusers.hooks import apply_group_offloading
+
+    for name, part in pipeline.components.items():
+        if not isinstance(part, torch.nn.Module):
+            continue
+        options: dict[str, Any] = {"onload_device": torch.device(device), "offload_type": "leaf_level"}
+        if device == "cuda" and name in DENOISERS:
+            options |= {"use_stream": True, "low_cpu_mem_usage": True}  # pinned on the fly: as much main memory as the weights
+        own: Any = getattr(part, "enable_group_offload", None)
+        if own is not None:
+            own(**options)
+        else:
+            apply_group_offloading(part, **options)
 
 
 def release(device: str) -> None:

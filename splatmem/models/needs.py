@@ -67,6 +67,7 @@ def preset_command(verb: str, preset: str, overrides: Sequence[str]) -> str:
 
 def require_models(config: Config, preset: str, overrides: Sequence[str], *, first_frame: bool) -> None:
     """Raises ``ValueError`` if a model of the configuration is missing or not whole; the message says what to type."""
+    _refuse_missing_folders(config)
     missing = []
     for need in needed_models(config, first_frame=first_frame):
         if Path(need.model).expanduser().is_dir():
@@ -80,3 +81,11 @@ def require_models(config: Config, preset: str, overrides: Sequence[str], *, fir
             f"models are missing: {told}. With a network, run: {preset_command('download', preset, overrides)}; without, give "
             f"local folders: {instead}"
         )
+
+
+def _refuse_missing_folders(config: Config) -> None:
+    """Before anything is fetched in vain: what is spelled as a path must be one."""
+    for section in ("inpainter", "depth", "first_frame"):
+        model = getattr(config, section).model
+        if model is not None and model.startswith((".", "~", "/")) and not Path(model).expanduser().is_dir():
+            raise ValueError(f"{section}.model: there is no folder {model}")

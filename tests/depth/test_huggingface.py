@@ -17,73 +17,9 @@ from splatmem.depth import load_depth_estimator
 from splatmem.depth.huggingface import FAR_TO_NEAR, HuggingFaceDepth, Output, disparity_to_depth, output_of
 from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
 from torch import Tensor
-from transformers import (
-    BeitConfig,
-    DepthProConfig,
-    DepthProForDepthEstimation,
-    DPTConfig,
-    DPTForDepthEstimation,
-    DPTImageProcessorPil,
-    GLPNConfig,
-    GLPNForDepthEstimation,
-    GLPNImageProcessorPil,
-    ZoeDepthConfig,
-    ZoeDepthForDepthEstimation,
-    ZoeDepthImageProcessorPil,
-)
+from transformers import DPTImageProcessorPil, ZoeDepthImageProcessorPil
 
-from tiny_models import SQUARE, depth_anything, prompt_depth_anything
-
-
-def depth_pro(folder: Path) -> None:
-    vision = {
-        "model_type": "dinov2", "image_size": 16, "patch_size": 4, "num_hidden_layers": 4, "hidden_size": 8,
-        "num_attention_heads": 2, "mlp_ratio": 2,
-    }  # fmt: skip
-    config = DepthProConfig(
-        fusion_hidden_size=8, patch_size=16, intermediate_hook_ids=[1, 0], intermediate_feature_dims=[8, 8],
-        scaled_images_ratios=[0.5, 1.0], scaled_images_overlap_ratios=[0.0, 0.2], scaled_images_feature_dims=[8, 8],
-        use_fov_model=True, num_fov_head_layers=1, image_model_config=vision, patch_model_config=vision,
-        fov_model_config=vision,
-    )  # fmt: skip
-    DepthProForDepthEstimation(config).save_pretrained(folder)
-    # Its own processor cannot be built without torchvision; this is what it saves.
-    settings = {
-        "image_processor_type": "DepthProImageProcessor", "size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3,
-        "image_std": [0.5] * 3, "do_resize": True, "do_rescale": True, "do_normalize": True, "rescale_factor": 1 / 255,
-    }  # fmt: skip
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-
-
-def dpt(folder: Path) -> None:
-    config = DPTConfig(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16,
-        backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[4, 4, 8, 8], fusion_hidden_size=8, is_hybrid=False,
-    )  # fmt: skip
-    DPTForDepthEstimation(config).save_pretrained(folder)
-    DPTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
-
-
-def zoedepth(folder: Path) -> None:
-    backbone = BeitConfig(
-        image_size=32, patch_size=16, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
-        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, use_relative_position_bias=True,
-    )  # fmt: skip
-    config = ZoeDepthConfig(
-        backbone_config=backbone, neck_hidden_sizes=[4, 4, 8, 8], fusion_hidden_size=8, bottleneck_features=8,
-        num_relative_features=4, bin_embedding_dim=8, num_attractors=[4, 2, 1, 1],
-        bin_configurations=[{"name": "nyu", "n_bins": 8, "min_depth": 0.001, "max_depth": 10.0}],
-    )  # fmt: skip
-    ZoeDepthForDepthEstimation(config).save_pretrained(folder)
-    ZoeDepthImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
-
-
-def glpn(folder: Path) -> None:
-    config = GLPNConfig(
-        hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 1, 1], decoder_hidden_size=8
-    )
-    GLPNForDepthEstimation(config).save_pretrained(folder)
-    GLPNImageProcessorPil().save_pretrained(folder)
+from tiny_models import SQUARE, depth_anything, depth_pro, dpt, glpn, prompt_depth_anything, zoedepth
 
 
 def embedded(folder: Path) -> None:
@@ -92,7 +28,7 @@ def embedded(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
-KINDS: dict[str, tuple[Callable[[Path], None], bool]] = {
+KINDS: dict[str, tuple[Callable[[Path], object], bool]] = {
     "depth_anything_relative": (depth_anything, False),
     "depth_anything_metric": (lambda f: depth_anything(f, depth_estimation_type="metric", max_depth=20), True),
     "dpt": (dpt, False),

@@ -139,7 +139,7 @@ class TestColmap:
     def test_without_intrinsics(self, tmp_path: Path) -> None:
         cameras = load_path(self.write(tmp_path, cameras=None), **TARGET)
         torch.testing.assert_close(cameras.focal, random_cameras(2).focal)
-        with pytest.raises(ValueError, match=r"expected cameras\.txt"):
+        with pytest.raises(ValueError, match=r"expected cameras\.txt beside images\.txt"):
             load_colmap(tmp_path)
 
     @pytest.mark.parametrize(
@@ -151,9 +151,10 @@ class TestColmap:
             ("1 nan 0 0 0 0 0 0 7 a\n\n", None, r"images\.txt:1: a value is NaN"),
             ("1 one 0 0 0 0 0 0 7 a\n\n", None, "expected numbers"),
             ("1 2 0 0 0 0 0 0 7 a\n\n", None, "quaternion of length 1, got one of length 2"),
-            (IMAGES, "7 OPENCV 128 72 64 64 36 36 0 0 0 0\n", r"cameras\.txt:1: camera model OPENCV"),
+            (IMAGES, "7 OPENCV 128 72 64 64 64 36 0.1 0 0 0\n", r"cameras\.txt:1: camera model OPENCV"),
             (IMAGES, "7 PINHOLE 128 72 64 64 36\n", "PINHOLE has 4 parameters, got 3"),
             (IMAGES, "7 PINHOLE\n", "expected CAMERA_ID MODEL"),
+            (IMAGES, "seven PINHOLE 128 72 64 64 36 36\n", "expected the id of a camera, a whole number, got 'seven'"),
             (IMAGES, "8 PINHOLE 128 72 64 64 36 36\n", "camera 7, which .* does not hold"),
             (IMAGES, "7 PINHOLE 128 72 0 64 36 36\n", "positive focal lengths"),
         ],
@@ -161,11 +162,6 @@ class TestColmap:
     def test_refused(self, tmp_path: Path, images: str, cameras: str | None, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             load_path(self.write(tmp_path, images, cameras) / "images.txt", **TARGET)
-
-    def test_binary_models_are_named(self, tmp_path: Path) -> None:
-        (tmp_path / "images.bin").write_bytes(b"\0")
-        with pytest.raises(ValueError, match="model_converter --output_type TXT"):
-            load_path(tmp_path, **TARGET)
 
 
 class TestTum:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from splatmem.io.tum import save_tum
 from splatmem.io.video import write_video
 from splatmem.source import MOST_PICTURES, read_source
 
-from scene_folders import there_and_back, write_scene
+from scene_folders import there_and_back, write_colmap_binary, write_scene
 from textured_room import room
 
 SIZE = (128, 72)
@@ -45,10 +46,11 @@ def test_transforms_json(scene: Path, cameras: Cameras) -> None:
 
 
 @pytest.mark.parametrize("place", [".", "sparse", "sparse/0"])
-def test_colmap(scene: Path, cameras: Cameras, tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("save", [save_colmap, write_colmap_binary])
+def test_colmap(scene: Path, cameras: Cameras, tmp_path: Path, place: str, save: Callable[..., None]) -> None:
     (tmp_path / place).mkdir(parents=True, exist_ok=True)
     (tmp_path / "images").symlink_to(scene / "images")
-    save_colmap(cameras, tmp_path / place, [f"frame_{i:03d}.png" for i in range(len(cameras))])
+    save(cameras, tmp_path / place, [f"frame_{i:03d}.png" for i in range(len(cameras))])
     check(read_source(tmp_path, None, *SIZE, None), cameras)
 
 
@@ -95,7 +97,13 @@ class TestFoldersThatAreNoScenes:
 
     def test_missing_picture_of_colmap(self, cameras: Cameras, tmp_path: Path) -> None:
         save_colmap(cameras, tmp_path)
-        with pytest.raises(ValueError, match=r"images\.txt: there is no picture .*frame_00001\.png"):
+        lacking = (
+            r"images\.txt: there is no picture .*images/frame_00001\.png \(there is no folder .*images\); put the pictures"
+        )
+        with pytest.raises(ValueError, match=lacking):
+            read_source(tmp_path, None, *SIZE, None)
+        (tmp_path / "images").mkdir()
+        with pytest.raises(ValueError, match=r"there is no picture .*images/frame_00001\.png; put the pictures there"):
             read_source(tmp_path, None, *SIZE, None)
 
     def test_pictures_of_another_shape_than_their_cameras(self, scene: Path, tmp_path: Path) -> None:
@@ -103,4 +111,10 @@ class TestFoldersThatAreNoScenes:
         (tmp_path / "transforms.json").write_text(json.dumps(content))
         (tmp_path / "images").symlink_to(scene / "images")
         with pytest.raises(ValueError, match=r"has 128x72 pixels: expected the shape of 72x72"):
+            read_source(tmp_path, None, *SIZE, None)
+
+    def test_pictures_of_another_shape_than_colmaps_cameras(self, scene: Path, cameras: Cameras, tmp_path: Path) -> None:
+        (tmp_path / "images").symlink_to(scene / "images")
+        save_colmap(cameras.resized(72, 72), tmp_path, [f"frame_{i:03d}.png" for i in range(len(cameras))])
+        with pytest.raises(ValueError, match=r"has 128x72 pixels: expected the shape of 72x72, as .*images\.txt has it"):
             read_source(tmp_path, None, *SIZE, None)

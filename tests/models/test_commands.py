@@ -119,6 +119,16 @@ def test_a_truncated_file_in_a_local_folder_is_named(wan: Path, tmp_path: Path, 
     assert f"{weights} is truncated" in printed
 
 
+def test_nothing_is_to_be_fetched_in_place_of_a_folder_of_ones_own(wan: Path, depth: Path, tmp_path: Path, run) -> None:
+    weights = truncate(shutil.copytree(wan, tmp_path / "wan"))
+    models = [option for name, folder in (("inpainter", tmp_path / "wan"), ("depth", depth), ("first_frame", depth))
+              for option in ("--set", f"{name}.model={folder}")]  # fmt: skip
+    status, printed = run("models", "check", "wan-vace-1.3b", *models)
+    assert status == 2
+    assert f"{weights} is truncated" in printed
+    assert "models download" not in printed
+
+
 def test_a_whole_local_folder_comes_with_the_options_that_use_it(wan: Path, run) -> None:
     status, printed = run("models", "check", "wan-vace-1.3b", "--local", wan)
     assert status == 0
@@ -167,10 +177,20 @@ def test_runs_without_their_weights_say_what_to_type(cache: Path, tmp_path: Path
     assert not (tmp_path / "out.partial").exists()
 
 
+@pytest.mark.parametrize("setting", ["inpainter.model", "depth.model", "first_frame.model"])
+def test_folders_that_are_not_there_are_named_before_anything_is_fetched(
+    cache: Path, tmp_path: Path, run, setting: str
+) -> None:
+    status, printed = run("flyaround", PHOTO, "--out", tmp_path / "out", *SMALL, "--set", f"{setting}={tmp_path / 'gone'}")
+    assert status == 2
+    assert f"error: {setting}: there is no folder {tmp_path / 'gone'}" in printed
+
+
 def test_download_without_a_network(cache: Path, run) -> None:
     status, printed = run("models", "download", "wan-vace-1.3b", *SMALL)
     assert status == 2
     assert "error: someone/wan could not be fetched: ConnectionError: Name or service not known" in printed
+    assert "without a network, copy its folder from a machine that has one and name it: --set SECTION.model=DIR" in printed
 
 
 def test_download_fetches_safetensors_only(cache: Path, monkeypatch: pytest.MonkeyPatch, run) -> None:

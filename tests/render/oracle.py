@@ -123,7 +123,7 @@ def render(
         if "D" in render_mode:
             depth = projected.depths[i][:, None]
             colors = torch.cat([colors, depth], dim=-1) if "RGB" in render_mode else depth
-        image, alpha = _composite(projected, i, colors, width, height, None if shifts is None else shifts[i])
+        image, alpha = composite(projected, i, colors, width, height, None if shifts is None else shifts[i])
         if backgrounds is not None and "RGB" in render_mode:
             padding = image.shape[-1] - backgrounds.shape[-1]
             image = image + (1 - alpha) * torch.nn.functional.pad(backgrounds[i], (0, padding))
@@ -157,9 +157,10 @@ def _front_to_back(projected: Projected, view: int) -> Tensor:
     return order[projected.visible[view][order]]
 
 
-def _composite(
-    projected: Projected, view: int, colors: Tensor, width: int, height: int, shifts: Tensor | None
+def composite(
+    projected: Projected, view: int, colors: Tensor, width: int, height: int, shifts: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
+    """The image ``[h, w, d]`` and the alpha ``[h, w, 1]`` of one view, from colours ``[n, d]``."""
     order = _front_to_back(projected, view)
     if len(order) == 0:
         return colors.new_zeros(height, width, colors.shape[-1]), colors.new_zeros(height, width, 1)

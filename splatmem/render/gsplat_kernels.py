@@ -1,0 +1,17 @@
+"""Whether gsplat can draw here: its kernels are compiled at their first use, which takes minutes and a CUDA toolkit."""
+
+from __future__ import annotations
+
+from functools import cache
+
+
+@cache
+def why_gsplat_cannot_draw() -> str | None:
+    """The reason, or None if its kernels are there; compiles them if they were not used before."""
+    try:
+        from gsplat.cuda import _backend
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"gsplat's kernels cannot be compiled ({(str(error).splitlines() or [type(error).__name__])[0]})"
+    return (
+        None if getattr(_backend, "_C", None) is not None else "gsplat found no CUDA toolkit (nvcc) to compile its kernels with"
+    )
