@@ -14,7 +14,7 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.io.video import VideoWriter
 from splatmem.memory import VIEWS_AT_ONCE, SpatialMemory
-from splatmem.pyramid import push_pull
+from splatmem.pyramid import fill_gaps
 from splatmem.report.sheet import to_uint8
 from splatmem.timing import StageClock
 
@@ -81,9 +81,4 @@ def _write(video: VideoWriter, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> 
 
 def shown(rgb: Float[Tensor, "v h w 3"], known: Bool[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
     """Frames as they are shown: where nothing is known, the surroundings are smeared in."""
-    gaps = ~known.flatten(1).all(dim=1)
-    if not gaps.any():
-        return rgb
-    frames = rgb.clone()
-    frames[gaps] = push_pull(rgb[gaps].permute(0, 3, 1, 2), known[gaps, None].float()).permute(0, 2, 3, 1)
-    return frames
+    return rgb if known.all() else fill_gaps(rgb.permute(0, 3, 1, 2), known).permute(0, 2, 3, 1)

@@ -17,8 +17,7 @@ from splatmem.gravity import estimate_down
 from splatmem.leaks import trim_leaks
 from splatmem.lift import LiftSettings, lift
 from splatmem.refine import fit_features, refine
-from splatmem.render import Rendering
-from splatmem.visibility import draw_known, draw_visibility
+from splatmem.visibility import covering_colours, draw_known, draw_visibility
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -156,7 +155,7 @@ class SpatialMemory:
             features = (drawn.extra / drawn.alpha.clamp_min(1e-3)[..., None]).cpu()
         far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
         return MemoryReading(
-            rgb=_colours(drawn).cpu(),
+            rgb=covering_colours(drawn.rgb, drawn.alpha).cpu(),
             depth=torch.where(far, torch.inf, drawn.depth).cpu(),
             alpha=drawn.alpha.cpu(),
             known=known.cpu(),
@@ -167,8 +166,8 @@ class SpatialMemory:
     @torch.no_grad()
     def film(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
         """Colours (0..1) and what of them is known: a reading of no more than a film shows, at half its cost."""
-        drawn, known = draw_known(self.gaussians, cameras.to(self.device))
-        return _colours(drawn).cpu(), known.cpu()
+        rgb, known = draw_known(self.gaussians, cameras.to(self.device))
+        return rgb.cpu(), known.cpu()
 
     def write(
         self,
@@ -292,11 +291,6 @@ class SpatialMemory:
             if before.any():
                 values.append(psnr(self.film(view.camera)[0][0], view.rgb.float() / 255, before))
         return values
-
-
-def _colours(drawn: Rendering) -> Float[Tensor, "v h w 3"]:
-    """Of what covers the pixels, however much of them it covers, 0..1."""
-    return (drawn.rgb / drawn.alpha.clamp_min(1e-3)[..., None]).clamp_(0, 1)
 
 
 def _median_depth(depth: Float[Tensor, "h w"]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 FULL_WEIGHT = 0.25  # a pixel that weighs this much counts in full; coarser ones are pixels of the next level
@@ -15,14 +15,30 @@ def push_pull(values: Float[Tensor, "b c h w"], weights: Float[Tensor, "b 1 h w"
 
     Values weigh in proportion to ``weights`` in 0..1. Where nothing is known at all, the result is 0.
     """
-    return _push_pull(values.contiguous(), weights)  # pooling is several times slower on channels that lie side by side
-
-
-def _push_pull(values: Float[Tensor, "b c h w"], weights: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h w"]:
     if max(values.shape[-2:]) == 1:
         return values * (weights > 0)
     # Pull: averages over cells of two by two pixels; push: back down to where too little is known.
-    sums, shares = (F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (values * weights, weights))
-    coarse = _push_pull(sums / shares.clamp_min(1e-8), shares)
+    coarse = _coarser(values * weights, weights)
     spread = F.interpolate(coarse, size=values.shape[-2:], mode="bilinear", align_corners=False)
     return torch.lerp(spread, values, (weights / FULL_WEIGHT).clamp(max=1))
+
+
+def fill_gaps(values: Float[Tensor, "b c h w"], known: Bool[Tensor, "b h w"]) -> Float[Tensor, "b c h w"]:
+    """``push_pull`` for few unknown pixels: nothing but these is computed at full size."""
+    filled, weights = values.clone(), known[:, None].float()
+    coarse = _coarser(values * weights, weights)
+    size = weights.new_tensor([known.shape[2], known.shape[1]])
+    for index, gap in enumerate(~known):
+        row, column = torch.nonzero(gap, as_tuple=True)
+        place = (2 * torch.stack([column, row], dim=-1) + 1) / size - 1
+        # What lies outside of the coarse picture is as at its rim, as in interpolate.
+        spread = F.grid_sample(coarse[[index]], place[None, None], padding_mode="border", align_corners=False)
+        filled[index, :, row, column] = spread[0, :, 0]
+    return filled
+
+
+def _coarser(weighted: Float[Tensor, "b c h w"], weights: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Filled values at half the size."""
+    # Pooling is several times slower on channels that lie side by side.
+    sums, shares = (F.avg_pool2d(x.contiguous(), 2, ceil_mode=True, count_include_pad=False) for x in (weighted, weights))
+    return push_pull(sums / shares.clamp_min(1e-8), shares)

@@ -16,7 +16,7 @@ from torch import Tensor
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
 from splatmem.lift import sampling_distance
-from splatmem.render import Rendering, rasterize
+from splatmem.render import Rendering, rasterize, rasterize_colours
 
 KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
 KNOWN_FRONT = 0.55  # share of it that must come from surfaces seen from their front
@@ -33,11 +33,15 @@ class Visibility:
     trust: Float[Tensor, "v h w"]
 
 
-def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, Bool[Tensor, "v h w"]]:
-    """Renders a scene and says what of it is known."""
-    drawn = rasterize(gaussians, cameras, back=True)
-    assert drawn.back is not None
-    return drawn, known_pixels(drawn.alpha, drawn.back)
+def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
+    """The colours of what covers each pixel (0..1), and what of it is known: all that a film needs, at half the cost."""
+    rgb, alpha, back = rasterize_colours(gaussians, cameras)
+    return covering_colours(rgb, alpha), known_pixels(alpha, back)
+
+
+def covering_colours(rgb: Float[Tensor, "v h w 3"], alpha: Float[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
+    """Of what covers the pixels, however much of them it covers, 0..1, from composited colours and opacity."""
+    return (rgb / alpha.clamp_min(1e-3)[..., None]).clamp_(0, 1)
 
 
 def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, Visibility]:

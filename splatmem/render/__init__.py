@@ -2,6 +2,6 @@
 
 from splatmem.render.contributions import contributions
 from splatmem.render.rasterization import rasterization
-from splatmem.render.rasterize import Rendering, rasterize
+from splatmem.render.rasterize import Rendering, rasterize, rasterize_colours
 
-__all__ = ["Rendering", "contributions", "rasterization", "rasterize"]
+__all__ = ["Rendering", "contributions", "rasterization", "rasterize", "rasterize_colours"]

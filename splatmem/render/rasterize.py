@@ -84,6 +84,27 @@ def rasterize(
     )
 
 
+def rasterize_colours(
+    gaussians: Gaussians, cameras: Cameras
+) -> tuple[Float[Tensor, "v h w 3"], Float[Tensor, "v h w"], Float[Tensor, "v h w"]]:
+    """``rgb``, ``alpha`` and ``back`` of a rendering over black, without its depth: a third faster."""
+    image, alpha = render_views(
+        gaussians.means,
+        gaussians.quats,
+        gaussians.scales,
+        gaussians.opacities,
+        gaussians.sh,
+        None,
+        cameras.world_to_cam,
+        cameras.intrinsics,
+        cameras.width,
+        cameras.height,
+        render_mode="RGB",
+        with_back=True,
+    )
+    return image[..., :3], alpha[..., 0], image[..., 3].detach()
+
+
 def _check(gaussians: Gaussians, cameras: Cameras, extra: Tensor | None, background: Tensor | None) -> None:
     n, v = len(gaussians), len(cameras)
     if extra is not None and tuple(extra.shape[:-1]) not in ((n,), (v, n)):
