@@ -3,6 +3,7 @@ import torch
 from splatmem.film import film_memory, shown
 from splatmem.io.video import read_video
 from splatmem.memory import SpatialMemory
+from splatmem.pyramid import fill_gaps, push_pull
 from splatmem.timing import StageClock
 
 FRAMES = 11  # more than one batch, and not a whole number of them
@@ -75,3 +76,14 @@ def test_unknown_pixels_take_their_surroundings_colours() -> None:
 def test_a_frame_of_which_nothing_is_known_is_black_and_not_nan() -> None:
     nothing = torch.zeros(1, 40, 60, dtype=torch.bool)
     assert torch.equal(shown(torch.rand(1, 40, 60, 3), nothing), torch.zeros(1, 40, 60, 3))
+
+
+@pytest.mark.parametrize("size", [(40, 60), (41, 59), (1, 7)])
+def test_gaps_are_filled_as_push_pull_does(size) -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.rand(3, 3, *size, generator=generator)
+    known = torch.rand(3, *size, generator=generator) < 0.8
+    known[0] = True
+    known[1, :, : size[1] // 2] = False
+    expected = push_pull(values, known[:, None].float())
+    torch.testing.assert_close(fill_gaps(values, known), expected, atol=1e-5, rtol=0)
