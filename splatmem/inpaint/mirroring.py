@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.gaussians import Gaussians, rotations_to_quats
+from splatmem.gaussians import Gaussians, rgb_to_sh, rotations_to_quats
 
 NARROWEST_SECTOR = math.radians(10)
 MOST_LEGS = 17
@@ -154,7 +154,11 @@ def mirrored_gaussians(gaussians: Gaussians, sector: Sector, legs: Sequence[Leg]
 
 
 def moved(gaussians: Gaussians, center: Float[Tensor, "3"], motion: Float[Tensor, "n 3 3"]) -> Gaussians:
-    """Each Gaussian by its own rotation about ``center`` or reflection; colours that depend on the view lose that."""
+    """Each Gaussian by its own rotation about ``center`` or reflection.
+
+    Colours that depend on the view lose that, and what is darker than black or brighter than white is cut off: refinement
+    finds such colours for the one view that it fits, elsewhere they are specks.
+    """
     turned = motion @ gaussians.rotations
     # A reflection is no rotation; with local x turned round it is one again, and the Gaussian is the same.
     turned[:, :, 0] *= torch.linalg.det(motion).sign()[:, None]
@@ -162,5 +166,5 @@ def moved(gaussians: Gaussians, center: Float[Tensor, "3"], motion: Float[Tensor
         gaussians,
         means=torch.einsum("nij,nj->ni", motion, gaussians.means - center) + center,
         quats=rotations_to_quats(turned),
-        sh=gaussians.sh[:, :1],
+        sh=rgb_to_sh(gaussians.rgb.clamp(0, 1)),
     )

@@ -104,7 +104,7 @@ def test_mirrored_gaussians_are_mirror_images() -> None:
     assert torch.allclose(covariances(copy), expected, rtol=1e-3, atol=1e-7)
     # The side from which a surface was seen is turned with it.
     assert torch.allclose(copy.normals, torch.einsum("nij,nj->ni", motion, scene.normals), atol=1e-5)
-    assert torch.equal(copy.rgb, scene.rgb)
+    assert torch.allclose(copy.rgb, scene.rgb, atol=1e-6)
 
 
 def test_a_leg_repeats_its_own_stretch_only() -> None:
@@ -112,5 +112,13 @@ def test_a_leg_repeats_its_own_stretch_only() -> None:
     middle = 0.5 * (sector.left + sector.right)
     leg = legs_between(sector, [middle, sector.right])[0]
     at = points_at(sector, [middle - 0.1, middle + 0.1, sector.right + 0.1])
-    scene = Gaussians(at, torch.ones(3, 4), torch.zeros(3, 3), torch.zeros(3), torch.arange(9.0).view(3, 1, 3))
-    assert torch.equal(mirrored_gaussians(scene, sector, [leg]).sh, scene.sh[1:2])
+    scene = Gaussians(at, torch.ones(3, 4), torch.zeros(3, 3), torch.zeros(3), rgb_to_sh(torch.arange(9.0).view(3, 3) / 9))
+    assert torch.allclose(mirrored_gaussians(scene, sector, [leg]).rgb, scene.rgb[1:2])
+
+
+def test_copies_are_no_brighter_than_white_and_no_darker_than_black() -> None:
+    sector = level_sector(60)
+    colours = torch.tensor([[1.2, 0.5, -0.1]])
+    scene = Gaussians(points_at(sector, [0.0]), torch.ones(1, 4), torch.zeros(1, 3), torch.zeros(1), rgb_to_sh(colours))
+    copy = mirrored_gaussians(scene, sector, whole_legs(sector)[:1])
+    assert torch.allclose(copy.rgb, torch.tensor([[1.0, 0.5, 0.0]]), atol=1e-6)
