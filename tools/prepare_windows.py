@@ -21,9 +21,9 @@ import torch.nn.functional as F
 import tyro
 from splatmem.cameras import Cameras
 from splatmem.gravity import estimate_down
-from splatmem.inpaint.layout import fit_room_layout
+from splatmem.inpaint.layout import BACKGROUND, fit_room_layout
 from splatmem.inpaint.mirroring import Sector, mirrored_points
-from splatmem.inpaint.surroundings import BACKGROUND, propose
+from splatmem.inpaint.surroundings import propose
 from splatmem.inpaint.wandering import prominence, wander
 from splatmem.surface import surface_normals
 from torch import Tensor

@@ -22,6 +22,7 @@ TEXTURE_SIZE = 64
 WORLD_DOWN = (0.0, 1.0, 0.0)
 WALLS = (0, 1, 4, 5)
 CEILING, FLOOR = 2, 3
+BACKGROUND = 0.75  # of the room's depth: what is farther than this belongs to its sides, not to the things in it
 MIN_EVIDENCE = 12  # points on a side from which it counts as seen
 GUESS_WEIGHT = 0.02  # of the guessed colour against a seen one
 

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
-from splatmem.inpaint.layout import CEILING, FLOOR, RoomLayout
+from splatmem.inpaint.layout import BACKGROUND, CEILING, FLOOR, RoomLayout
 from splatmem.inpaint.mirroring import Sector, moved
 
-BACKGROUND = 0.75  # of the room's depth: what is farther than this belongs to its sides
 LEVEL_TOLERANCE = 0.15  # of the eye's height above a floor: what lies no farther from it is part of it
 STEEPEST = 1.4  # radians above or below the horizon
 

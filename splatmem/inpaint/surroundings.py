@@ -10,9 +10,9 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
-from splatmem.inpaint.layout import LayoutReading, RoomLayout
+from splatmem.inpaint.layout import BACKGROUND, LayoutReading, RoomLayout
 from splatmem.inpaint.mirroring import Sector, mirrored_gaussians
-from splatmem.inpaint.rims import BACKGROUND, beyond_rims
+from splatmem.inpaint.rims import beyond_rims
 from splatmem.inpaint.wandering import prominence, wander
 from splatmem.memory import SpatialMemory
 from splatmem.pyramid import push_pull

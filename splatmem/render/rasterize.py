@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -59,21 +60,7 @@ def rasterize(
     if background is not None:
         features = 0 if extra is None else extra.shape[-1]
         backgrounds = torch.nn.functional.pad(background, (0, features)).expand(len(cameras), -1)
-    image, alpha = render_views(
-        gaussians.means,
-        gaussians.quats,
-        gaussians.scales,
-        gaussians.opacities,
-        gaussians.sh,
-        extra,
-        cameras.world_to_cam,
-        cameras.intrinsics,
-        cameras.width,
-        cameras.height,
-        backgrounds=backgrounds,
-        render_mode="RGB+ED",
-        with_back=back,
-    )
+    image, alpha = _views(gaussians, cameras, extra, backgrounds=backgrounds, render_mode="RGB+ED", with_back=back)
     extra_end = -2 if back else -1
     return Rendering(
         rgb=image[..., :3],
@@ -88,21 +75,25 @@ def rasterize_colours(
     gaussians: Gaussians, cameras: Cameras
 ) -> tuple[Float[Tensor, "v h w 3"], Float[Tensor, "v h w"], Float[Tensor, "v h w"]]:
     """``rgb``, ``alpha`` and ``back`` of a rendering over black, without its depth: a third faster."""
-    image, alpha = render_views(
+    _check(gaussians, cameras, None, None)
+    image, alpha = _views(gaussians, cameras, None, render_mode="RGB", with_back=True)
+    return image[..., :3], alpha[..., 0], image[..., 3].detach()
+
+
+def _views(gaussians: Gaussians, cameras: Cameras, extra: Tensor | None, **options: Any) -> tuple[Tensor, Tensor]:
+    return render_views(
         gaussians.means,
         gaussians.quats,
         gaussians.scales,
         gaussians.opacities,
         gaussians.sh,
-        None,
+        extra,
         cameras.world_to_cam,
         cameras.intrinsics,
         cameras.width,
         cameras.height,
-        render_mode="RGB",
-        with_back=True,
+        **options,
     )
-    return image[..., :3], alpha[..., 0], image[..., 3].detach()
 
 
 def _check(gaussians: Gaussians, cameras: Cameras, extra: Tensor | None, background: Tensor | None) -> None:
