@@ -36,8 +36,9 @@ def begin_memory(
 ) -> SpatialMemory:
     """A memory that holds one photo, seen by ``camera``; its Gaussians lie on ``device``."""
     with clock.stage("depth"):
-        depth = _with_sky(photo, estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees).depth[0], camera)
-    return _first_written(photo, depth, camera, settings, clock, device)
+        estimate = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees)
+        depth = _with_sky(photo, estimate.depth[0], camera)
+    return _first_written(photo, depth, camera, estimate.metric, settings, clock, device)
 
 
 def begin_posed_memory(
@@ -64,11 +65,12 @@ def begin_posed_memory(
     cameras = relative_to(cameras, cameras[0])
     with clock.stage("depth"):
         fovs = [cameras[index].fov_x_degrees for index in range(len(rgb))]
-        depth = torch.cat([estimate_depth(rgb[i : i + 1], fov_x_degrees=fov).depth for i, fov in enumerate(fovs)])
-        depth, told = depth_from_parallax(rgb, depth, cameras)
+        estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
+        depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
         singles = [cameras[index] for index in range(len(cameras))]
         depth = torch.stack([_with_sky(*view) for view in zip(rgb, depth, singles, strict=True)])
-    memory = _first_written(rgb[0], depth[0], cameras[0], settings, clock, device)
+    metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
+    memory = _first_written(rgb[0], depth[0], cameras[0], metric, settings, clock, device)
     notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
     least = max(settings.min_write_pixels, int(settings.plan.min_unknown * cameras.width * cameras.height))
@@ -101,11 +103,12 @@ def _first_written(
     rgb: Float[Tensor, "h w 3"],
     depth: Float[Tensor, "h w"],
     camera: Cameras,
+    metric: bool,
     settings: ExploreSettings,
     clock: StageClock,
     device: str,
 ) -> SpatialMemory:
-    memory = SpatialMemory(Gaussians.empty(device))
+    memory = SpatialMemory(Gaussians.empty(device), metric=metric)
     with clock.stage("write"):
         memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool))
     with clock.stage("refine"):

@@ -99,6 +99,7 @@ class SpatialMemory:
             know the scene's colours at that density.
         latent_views: how many of the views have theirs.
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
+        metric: whether the world's unit is the metre, as far as the depth model can tell.
     """
 
     gaussians: Gaussians = field(default_factory=Gaussians.empty)
@@ -107,6 +108,7 @@ class SpatialMemory:
     given: int = 1
     latents: Gaussians | None = None
     latent_views: int = 0
+    metric: bool = False
 
     @property
     def device(self) -> torch.device:

@@ -66,6 +66,7 @@ def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] |
             "version": VERSION,
             "scale": memory.scale,
             "given": memory.given,
+            "metric": memory.metric,
             "latent_views": memory.latent_views,
             "views": [_view_entry(view) for view in memory.views],
             "files": {file.name: _checksum(file) for file in sorted(staged.iterdir())},
@@ -125,8 +126,9 @@ def _load(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
         latents = Gaussians(**load_file(folder / LATENTS)) if LATENTS in index["files"] else None
     except (SafetensorError, KeyError, TypeError) as error:
         raise DamagedSessionError(f"the session in {folder} is damaged: {error}") from error
-    given, latent_views = index.get("given", 1), index.get("latent_views", 0)
-    return SpatialMemory(gaussians, views, float(index["scale"]), given, latents, latent_views), index["progress"]
+    given, latent_views, metric = index.get("given", 1), index.get("latent_views", 0), index.get("metric", False)
+    memory = SpatialMemory(gaussians, views, float(index["scale"]), given, latents, latent_views, metric)
+    return memory, index["progress"]
 
 
 def _read_index(file: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -55,7 +55,7 @@ class Begun:
 
     def copy(self) -> SpatialMemory:
         """To go on with: neither Gaussians nor views are ever changed in place."""
-        return SpatialMemory(self.memory.gaussians, list(self.memory.views), self.memory.scale)
+        return replace(self.memory, views=list(self.memory.views))
 
 
 class ScaledToTruth:
@@ -73,10 +73,12 @@ class ScaledToTruth:
         self.estimate, self.scene = estimate, scene
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
-        depth = self.estimate(images, fov_x_degrees=fov_x_degrees).depth
-        usable = self.scene.photo_measured & torch.isfinite(depth[0])
-        scale = (self.scene.photo_depth / depth[0])[usable].median() if usable.any() else 1.0
-        return DepthPrediction(depth * scale, metric=True)
+        estimate = self.estimate(images, fov_x_degrees=fov_x_degrees)
+        usable = self.scene.photo_measured & torch.isfinite(estimate.depth[0])
+        if not usable.any():
+            return estimate
+        scale = (self.scene.photo_depth / estimate.depth[0])[usable].median()
+        return DepthPrediction(estimate.depth * scale, metric=True)
 
 
 class TrueDepth:
@@ -158,7 +160,7 @@ def film_without_memory(
         frames.append(rgb)
         depths.append(depth)
         if first + len(cameras) < len(path):
-            throw_away = _remembering_only(rgb, depth, cameras, settings, clock)
+            throw_away = _remembering_only(rgb, depth, cameras, settings, clock, begun.memory.metric)
             gaussians, size = max(gaussians, len(throw_away.gaussians)), max(size, throw_away.nbytes)
     rgb = torch.cat(frames)
     return Film(
@@ -204,9 +206,10 @@ def _remembering_only(
     cameras: Cameras,
     settings: ExploreSettings,
     clock: StageClock,
+    metric: bool,
 ) -> SpatialMemory:
     """A memory of these frames and nothing else."""
-    memory = SpatialMemory()
+    memory = SpatialMemory(metric=metric)
     for index in range(len(cameras)):
         camera = cameras[index]
         with clock.stage("read"):

@@ -67,6 +67,11 @@ class Sector:
         side, _, ahead = ((points - self.center) @ self.axes.T).unbind(-1)
         return torch.atan2(side, ahead)
 
+    def distance(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """From the vertical axis through ``center``."""
+        side, _, ahead = ((points - self.center) @ self.axes.T).unbind(-1)
+        return torch.hypot(side, ahead)
+
     def inclination(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Angle below the horizon."""
         side, down, ahead = ((points - self.center) @ self.axes.T).unbind(-1)

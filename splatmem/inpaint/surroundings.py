@@ -13,6 +13,7 @@ from splatmem.gaussians import Gaussians
 from splatmem.inpaint.layout import BACKGROUND, LayoutReading, RoomLayout
 from splatmem.inpaint.mirroring import Sector, mirrored_gaussians
 from splatmem.inpaint.rims import beyond_rims
+from splatmem.inpaint.walls import stand_as_walls
 from splatmem.inpaint.wandering import prominence, wander
 from splatmem.memory import SpatialMemory
 from splatmem.pyramid import push_pull
@@ -85,7 +86,7 @@ def propose(
 def imagine_surroundings(
     memory: SpatialMemory, layout: RoomLayout, cameras: Cameras, down: Float[Tensor, "3"], seed: int
 ) -> Surroundings:
-    """Mirrors what a memory's first view shows.
+    """Mirrors what a memory's first view shows; in a room, its copies stand where walls would.
 
     Args:
         memory: what is known.
@@ -100,6 +101,8 @@ def imagine_surroundings(
     seen = memory.gaussians.to("cpu")  # cameras, sector and room are there
     beyond = beyond_rims(seen, view, sector, layout, _inclinations(cameras, sector))
     gaussians = Gaussians.cat([beyond, mirrored_gaussians(Gaussians.cat([seen, beyond]), sector, legs)])
+    if memory.metric:
+        gaussians = stand_as_walls(gaussians, seen, sector, layout, memory.scale)
     nearest = (seen.means - view.centers).norm(dim=1).sort().values[len(seen) // 100]
     clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
     places = cameras.centers[:: max(1, len(cameras) // 48)]
