@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from splatmem.begin import begin_posed_memory
+from splatmem.begin import begin_memory, begin_posed_memory
 from splatmem.cameras import Cameras
 from splatmem.conventions import relative_to
 from splatmem.depth import DepthPrediction
@@ -58,6 +58,7 @@ def test_pictures_meet_in_one_world_in_the_unit_of_their_cameras(metric: bool) -
         seen.rgb, arc([0, 12, 24, 36], unit), estimate, SETTINGS, StageClock(), progress=shares.append
     )
     assert memory.given == len(memory.views) == 4
+    assert not memory.metric, "nobody knows the unit of the cameras"
     assert shares == [0.5, 0.75, 1.0]
     assert notes == [notes[0]]
     said = re.fullmatch(
@@ -90,4 +91,13 @@ def test_without_parallax_the_models_own_unit_is_taken_and_said() -> None:
     estimate = DepthOfKnownPictures(seen.rgb, 2 * seen.depth, metric=True)
     memory, notes = begin_posed_memory(seen.rgb, cameras, estimate, SETTINGS, StageClock())
     assert "the depth model's own unit is taken" in notes[0]
+    assert memory.metric
     assert memory.scale == pytest.approx(2 * seen.depth[0].median().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("metric", [False, True])
+def test_a_photo_s_memory_is_metric_if_its_depth_is(metric: bool) -> None:
+    camera = turn(18, 128, 72)[0]
+    seen = room().render(camera)
+    estimate = DepthOfKnownPictures(seen.rgb, seen.depth, metric)
+    assert begin_memory(seen.rgb[0], camera, estimate, SETTINGS, StageClock()).metric is metric

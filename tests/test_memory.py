@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,11 +103,12 @@ def test_trust_falls_where_the_memory_is_magnified(memory, room_turn):
 
 
 def test_session_round_trip(memory, tmp_path, room_turn):
+    memory = replace(memory, metric=True)
     save_session(memory, tmp_path / "memory", {"windows": [[1, 2]]})
     loaded, progress = load_session(tmp_path / "memory")
     assert progress == {"windows": [[1, 2]]}
     assert torch.equal(loaded.read(room_turn[1]).rgb, memory.read(room_turn[1]).rgb)
-    assert loaded.scale == memory.scale
+    assert (loaded.scale, loaded.metric) == (memory.scale, memory.metric)
     assert torch.equal(loaded.views[0].rgb, memory.views[0].rgb)
 
 

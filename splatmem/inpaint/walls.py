@@ -35,7 +35,7 @@ WALL_REACH = math.radians(100)  # beyond a view's end: as far its wall counts, l
 NEAREST_WALL, FARTHEST_WALL = 0.3, 2.0  # of the typical distance ahead
 REFITS = 8
 TOLERANCE = 0.02  # relative distance from a wall below which all points count the same
-MOST_NEARER, MOST_FARTHER = 0.6, 2.7  # nearer, a copy's flaws would show from the side
+MOST_NEARER, MOST_FARTHER = 0.65, 2.7  # nearer, a copy's flaws would show from the side
 SMOOTHING = 2.0  # parts, standard deviation
 UPRIGHT_SHARE = 0.5  # of the eye's height above a floor: what is higher keeps its direction
 
@@ -73,7 +73,7 @@ def stand_as_walls(copies: Gaussians, seen: Gaussians, sector: Sector, room: Roo
     low, high = ROOM_DEPTHS
     like_a_room = 1 - _smoothstep(torch.tensor(math.log(typical / low) / math.log(high / low)))
     wanted = torch.where(shown, 0.0, like_a_room * wanted).clamp(math.log(MOST_NEARER), math.log(MOST_FARTHER))
-    return _moved_out(copies, sector, room, _smoothed(wanted), FAR * scale)
+    return _moved_out(copies, sector, room, around, _smoothed(wanted), FAR * scale)
 
 
 def _background_distance(gaussians: Gaussians, sector: Sector, far: float) -> Float[Tensor, " parts"]:
@@ -127,17 +127,24 @@ def _smoothed(values: Float[Tensor, " parts"]) -> Float[Tensor, " parts"]:
 
 
 def _moved_out(
-    gaussians: Gaussians, sector: Sector, room: RoomLayout, change: Float[Tensor, " parts"], far: float
+    gaussians: Gaussians,
+    sector: Sector,
+    room: RoomLayout,
+    around: Float[Tensor, " parts"],
+    change: Float[Tensor, " parts"],
+    far: float,
 ) -> Gaussians:
-    """Each Gaussian by the factor ``exp(change)`` of its part of the turn, away from the camera's vertical axis.
+    """The background by the factor ``exp(change)`` of its part of the turn, away from the camera's vertical axis.
 
-    Its height above or below the camera changes by the same factor, so it keeps its direction; on its way to a floor or a
-    ceiling that was seen less and less, so that these stay where they are and what stands on them stands upright.
+    What stands nearer than the background, ``around``, is moved less, and what is close by not at all: nothing comes into the
+    cameras' way. A Gaussian's height above or below the camera changes by the same factor, so it keeps its direction; near a
+    floor or a ceiling that was seen it changes less, so that these stay level and what stands on them stands upright.
     """
     place = (sector.azimuth(gaussians.means) + math.pi) / (2 * math.pi) * PARTS - 0.5
     first, between = place.floor().long(), place - place.floor()
-    change = change[first % PARTS] * (1 - between) + change[(first + 1) % PARTS] * between
-    change = torch.where(sector.distance(gaussians.means) < far, change, 0.0)
+    around, change = (x[first % PARTS] * (1 - between) + x[(first + 1) % PARTS] * between for x in (around, change))
+    distance = sector.distance(gaussians.means)
+    change = torch.where(distance < far, change * (distance / around).clamp_max(1), 0.0)
     height, eye = gaussians.means @ room.axes[1], sector.center @ room.axes[1]
     free = torch.ones_like(height)
     for side in (CEILING, FLOOR):
