@@ -104,13 +104,16 @@ def _wall_beside(
     """
     if int(beside.sum()) < 3:
         return None
-    waves = torch.stack([azimuths.cos(), azimuths.sin()], dim=1)
-    known, inverse = waves[beside], 1 / distance[beside]
-    weight = torch.ones(len(inverse))
+    waves = torch.stack([azimuths.cos(), azimuths.sin()], dim=1).double()
+    known, inverse = waves[beside], 1 / distance[beside].double()
+    weight = torch.ones_like(inverse)
     for _ in range(REFITS):
-        plane = torch.linalg.lstsq(known * weight[:, None], (inverse * weight)[:, None]).solution[:, 0]
-        weight = ((known @ plane / inverse - 1).abs() + TOLERANCE).rsqrt()
-    return waves @ plane
+        # The normal equations of two unknowns, by Cramer's rule: LAPACK's last bits differ from run to run.
+        (cc, cs), (_, ss) = (weight * known.T[:, None] * known.T).sum(-1)
+        c, s = (weight * known.T * inverse).sum(-1)
+        plane = torch.stack([c * ss - s * cs, s * cc - c * cs]) / (cc * ss - cs * cs)
+        weight = 1 / (((known * plane).sum(-1) / inverse - 1).abs() + TOLERANCE)
+    return (waves * plane).sum(-1).float()
 
 
 def _smoothstep(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
