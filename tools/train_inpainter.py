@@ -7,6 +7,7 @@ python tools/train_inpainter.py --out runs/inpainter --export assets/models/inpa
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,7 @@ def validate(model: RGBDWindowUNet, windows: WindowSet, limit: int = 48) -> dict
             sums.setdefault(f"{name}_rgb", []).append(squares[:, :3].mean().item() / 4)
             sums.setdefault(f"{name}_depth", []).append(squares[:, 3].mean().item())
     means = {k: float(np.mean(v)) for k, v in sums.items()}
-    return {k: round(-10 * np.log10(v) if k.endswith("rgb") else v**0.5, 4) for k, v in means.items()}
+    return {k: round(-10 * math.log10(v) if k.endswith("rgb") else v**0.5, 4) for k, v in means.items()}
 
 
 def train(options: Options) -> None:
