@@ -69,7 +69,8 @@ def stand_as_walls(copies: Gaussians, seen: Gaussians, sector: Sector, room: Roo
             limited = 1 / wall.clamp(1 / (FARTHEST_WALL * typical), 1 / (NEAREST_WALL * typical))
             wanted += weight * (limited / around).log()
             share += weight
-    wanted += (1 - share) * (BEHIND * (typical / AHEAD) ** SLOPE / around).log()
+    wanted /= share.clamp_min(1)  # behind a very wide view both walls reach
+    wanted += (1 - share).clamp_min(0) * (BEHIND * (typical / AHEAD) ** SLOPE / around).log()
     low, high = ROOM_DEPTHS
     like_a_room = 1 - _smoothstep(torch.tensor(math.log(typical / low) / math.log(high / low)))
     wanted = torch.where(shown, 0.0, like_a_room * wanted).clamp(math.log(MOST_NEARER), math.log(MOST_FARTHER))
