@@ -126,8 +126,8 @@ def _smoothed(values: Float[Tensor, " parts"]) -> Float[Tensor, " parts"]:
     """By a Gaussian, around the turn."""
     radius = round(3 * SMOOTHING)
     kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / SMOOTHING).square())
-    around = torch.cat([values[-radius:], values, values[:radius]])
-    return F.conv1d(around[None, None], (kernel / kernel.sum())[None, None])[0, 0]
+    around = F.pad(values[None, None], (radius, radius), mode="circular")
+    return F.conv1d(around, (kernel / kernel.sum())[None, None])[0, 0]
 
 
 def _moved_out(
