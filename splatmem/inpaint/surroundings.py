@@ -10,6 +10,7 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
+from splatmem.inpaint.clearing import clear_of, moved_clear
 from splatmem.inpaint.layout import BACKGROUND, LayoutReading, RoomLayout
 from splatmem.inpaint.mirroring import Sector, mirrored_gaussians
 from splatmem.inpaint.rims import beyond_rims
@@ -106,8 +107,9 @@ def imagine_surroundings(
     nearest = (seen.means - view.centers).norm(dim=1).sort().values[len(seen) // 100]
     clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
     places = cameras.centers[:: max(1, len(cameras) // 48)]
-    clear = torch.cdist(gaussians.means, places).amin(1) > clearance
-    return Surroundings(layout, SpatialMemory(gaussians.select(clear).to(memory.device), memory.views, memory.scale))
+    gaussians = moved_clear(gaussians, sector, layout, places, clearance)
+    clear = gaussians.select(clear_of(gaussians, places, clearance)).to(memory.device)
+    return Surroundings(layout, SpatialMemory(clear, memory.views, memory.scale))
 
 
 def _inclinations(cameras: Cameras, sector: Sector) -> tuple[float, float]:

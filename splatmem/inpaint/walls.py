@@ -9,18 +9,16 @@ becomes a little higher or lower.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
-from splatmem.inpaint.layout import CEILING, FLOOR, RoomLayout
+from splatmem.inpaint.layout import WALLS, RoomLayout
 from splatmem.inpaint.mirroring import Sector
+from splatmem.inpaint.outwards import PARTS, at_azimuths, moved_out, part_azimuths, part_of, smoothed
 
-PARTS = 180  # of a turn, side by side
 LEVEL = math.radians(15)  # above or below the horizon: there the distance of what stands around is looked at
 BACKGROUND_QUANTILE = 0.7  # of the distances in one part: things stand before it
 LEAST_POINTS = 10  # that tell a part's distance
@@ -31,17 +29,16 @@ BEHIND, AHEAD, SLOPE = 2.2, 2.0, -0.35  # metres behind a camera that has so man
 ROOM_DEPTHS = 4.0, 8.0  # metres ahead: up to the first it is taken for a room, from the second on for something else
 
 EDGE = math.radians(14)  # of the view beside its end: there the wall is looked at that goes on
-WALL_REACH = math.radians(100)  # beyond a view's end: as far its wall counts, less and less
-NEAREST_WALL, FARTHEST_WALL = 0.3, 2.0  # of the typical distance ahead
+NEAREST_WALL, FARTHEST_WALL = 0.3, 2.0  # of the typical distances ahead and behind
 REFITS = 8
 TOLERANCE = 0.02  # relative distance from a wall below which all points count the same
-MOST_NEARER, MOST_FARTHER = 0.65, 2.7  # nearer, a copy's flaws would show from the side
-SMOOTHING = 2.0  # parts, standard deviation
-UPRIGHT_SHARE = 0.5  # of the eye's height above a floor: what is higher keeps its direction
+MOST_NEARER, MOST_FARTHER = 0.45, 4.0  # nearer, a copy's flaws would show from the side
 
 
 def stand_as_walls(copies: Gaussians, seen: Gaussians, sector: Sector, room: RoomLayout, scale: float) -> Gaussians:
     """Moves what stands around one view to where the rest of a room would be; outdoors all stays.
+
+    The room has straight walls: those beside the picture go on, and the layout's sides close it.
 
     Args:
         copies: what is to be moved, in metres.
@@ -50,36 +47,59 @@ def stand_as_walls(copies: Gaussians, seen: Gaussians, sector: Sector, room: Roo
         room: around it; floor and ceiling stay level where they were seen.
         scale: the memory's.
     """
-    around = _background_distance(copies, sector, FAR * scale)
     ahead = _background_distance(seen, sector, FAR * scale)
-    azimuths = (torch.arange(PARTS) + 0.5) * (2 * math.pi / PARTS) - math.pi
+    azimuths = part_azimuths()
     shown = (azimuths > sector.left) & (azimuths < sector.right)
     told = shown & ahead.isfinite()
     if not told.any():
         return copies
     typical = ahead[told].median().item()
+    around = _background_distance(copies, sector, FAR * scale)
     around = torch.where(around.isfinite(), around, typical)
-    wanted, share = torch.zeros(PARTS), torch.zeros(PARTS)
-    for end, outwards in ((sector.right, 1), (sector.left, -1)):
-        beside = told & ((end - azimuths) * outwards < EDGE)
-        away = ((azimuths - end) * outwards) % (2 * math.pi)
-        weight = torch.where(shown, 0.0, _smoothstep(1 - away / WALL_REACH))
-        wall = _wall_beside(azimuths, ahead, beside)
-        if wall is not None:
-            limited = 1 / wall.clamp(1 / (FARTHEST_WALL * typical), 1 / (NEAREST_WALL * typical))
-            wanted += weight * (limited / around).log()
-            share += weight
-    wanted /= share.clamp_min(1)  # behind a very wide view both walls reach
-    wanted += (1 - share).clamp_min(0) * (BEHIND * (typical / AHEAD) ** SLOPE / around).log()
     low, high = ROOM_DEPTHS
     like_a_room = 1 - _smoothstep(torch.tensor(math.log(typical / low) / math.log(high / low)))
-    wanted = torch.where(shown, 0.0, like_a_room * wanted).clamp(math.log(MOST_NEARER), math.log(MOST_FARTHER))
-    return _moved_out(copies, sector, room, around, _smoothed(wanted), FAR * scale)
+    change = like_a_room * (_wall_distance(azimuths, ahead, told, typical, sector, room) / around).log()
+    change = torch.where(shown, 0.0, change).clamp(math.log(MOST_NEARER), math.log(MOST_FARTHER))
+    azimuth, distance = sector.azimuth(copies.means), sector.distance(copies.means)
+    # What stands nearer than the background is moved less: nothing comes into the cameras' way.
+    share = (distance / at_azimuths(around, azimuth)).clamp_max(1)
+    return moved_out(
+        copies, sector, room, torch.where(distance < FAR * scale, share * at_azimuths(smoothed(change), azimuth), 0.0)
+    )
+
+
+def _wall_distance(
+    azimuths: Float[Tensor, " parts"],
+    ahead: Float[Tensor, " parts"],
+    told: Bool[Tensor, " parts"],
+    typical: float,
+    sector: Sector,
+    room: RoomLayout,
+) -> Float[Tensor, " parts"]:
+    """How far away, horizontally, the nearest of all walls is: the two beside the picture, which go on, and of the layout's
+    the sides that the view does not face. Where such a side was seen, it counts as much as what rooms have behind a camera."""
+    behind = BEHIND * (typical / AHEAD) ** SLOPE
+    nearness = torch.zeros_like(azimuths)
+    for beside in (azimuths > sector.right - EDGE, azimuths < sector.left + EDGE):
+        wall = _wall_beside(azimuths, ahead, told & beside)
+        if wall is not None:
+            nearness = torch.maximum(nearness, wall)
+    for side in WALLS:
+        outwards = room.axes[side // 2] if side % 2 else -room.axes[side // 2]
+        foot = sector.azimuth(sector.center + outwards)
+        if sector.left < foot < sector.right:
+            continue
+        distance = behind
+        if room.seen[side]:
+            found = (room.bounds[side] - sector.center @ room.axes[side // 2]).abs().item()
+            distance = math.sqrt(behind * found)
+        nearness = torch.maximum(nearness, (azimuths - foot).cos() / distance)
+    return 1 / nearness.clamp(1 / (FARTHEST_WALL * max(typical, behind)), 1 / (NEAREST_WALL * typical))
 
 
 def _background_distance(gaussians: Gaussians, sector: Sector, far: float) -> Float[Tensor, " parts"]:
     """How far away the background at eye level is, horizontally, in each part of a turn; nan where nothing tells."""
-    distance, part = sector.distance(gaussians.means), _part(sector.azimuth(gaussians.means))
+    distance, part = sector.distance(gaussians.means), part_of(sector.azimuth(gaussians.means))
     level = (sector.inclination(gaussians.means).abs() < LEVEL) & (distance < far)
     distance, part = distance[level], part[level]
     order = distance.argsort()
@@ -90,10 +110,6 @@ def _background_distance(gaussians: Gaussians, sector: Sector, far: float) -> Fl
     result = torch.full((PARTS,), math.nan)
     result[enough] = distance[order[at[enough]]]
     return result
-
-
-def _part(azimuth: Float[Tensor, " n"]) -> Tensor:
-    return ((azimuth + math.pi) / (2 * math.pi) * PARTS).long().clamp(0, PARTS - 1)
 
 
 def _wall_beside(
@@ -120,45 +136,3 @@ def _wall_beside(
 def _smoothstep(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     x = x.clamp(0, 1)
     return x * x * (3 - 2 * x)
-
-
-def _smoothed(values: Float[Tensor, " parts"]) -> Float[Tensor, " parts"]:
-    """By a Gaussian, around the turn."""
-    radius = round(3 * SMOOTHING)
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / SMOOTHING).square())
-    around = F.pad(values[None, None], (radius, radius), mode="circular")
-    return F.conv1d(around, (kernel / kernel.sum())[None, None])[0, 0]
-
-
-def _moved_out(
-    gaussians: Gaussians,
-    sector: Sector,
-    room: RoomLayout,
-    around: Float[Tensor, " parts"],
-    change: Float[Tensor, " parts"],
-    far: float,
-) -> Gaussians:
-    """The background by the factor ``exp(change)`` of its part of the turn, away from the camera's vertical axis.
-
-    What stands nearer than the background, ``around``, is moved less, and what is close by not at all: nothing comes into the
-    cameras' way. A Gaussian's height above or below the camera changes by the same factor, so it keeps its direction; near a
-    floor or a ceiling that was seen it changes less, so that these stay level and what stands on them stands upright.
-    """
-    place = (sector.azimuth(gaussians.means) + math.pi) / (2 * math.pi) * PARTS - 0.5
-    first, between = place.floor().long(), place - place.floor()
-    around, change = (x[first % PARTS] * (1 - between) + x[(first + 1) % PARTS] * between for x in (around, change))
-    distance = sector.distance(gaussians.means)
-    change = torch.where(distance < far, change * (distance / around).clamp_max(1), 0.0)
-    height, eye = gaussians.means @ room.axes[1], sector.center @ room.axes[1]
-    free = torch.ones_like(height)
-    for side in (CEILING, FLOOR):
-        if room.seen[side]:
-            plane = room.bounds[side]
-            free = torch.minimum(free, ((plane - height) / (plane - eye) / UPRIGHT_SHARE).clamp(0, 1))
-    outwards, upwards = change.exp(), (free * change).exp()
-    factors = torch.stack([outwards, upwards, outwards], dim=1)
-    return replace(
-        gaussians,
-        means=sector.center + ((gaussians.means - sector.center) @ sector.axes.T * factors) @ sector.axes,
-        log_scales=gaussians.log_scales + torch.maximum(outwards, upwards).log()[:, None],
-    )
