@@ -1,6 +1,5 @@
 """Where copies of a view stand in the rest of a room."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -8,37 +7,11 @@ import torch
 from splatmem.cameras import Cameras
 from splatmem.explore import imagine
 from splatmem.gaussians import Gaussians
-from splatmem.inpaint.layout import RoomLayout
-from splatmem.inpaint.mirroring import Sector, mirrored_gaussians, whole_legs
+from splatmem.inpaint.mirroring import Sector
 from splatmem.inpaint.walls import AHEAD, BEHIND, MOST_NEARER, ROOM_DEPTHS, SLOPE, stand_as_walls
-from splatmem.lift import lift
 from splatmem.memory import SpatialMemory
 
-WIDTH, HEIGHT, FOV = 96, 54, 70.0
-DOWN = torch.tensor([0.0, 1.0, 0.0])
-FLOOR_AT = 0.8
-
-
-def box(side: float = 1.5, ahead: float = 3.0, floor_seen: bool = True) -> RoomLayout:
-    """Walls at ``side`` on the right and ``ahead`` in front."""
-    seen = torch.tensor([True, True, False, floor_seen, False, True])
-    low, high = torch.tensor([-2.5, -1.2, -2.0]), torch.tensor([side, FLOOR_AT, ahead])
-    return RoomLayout(torch.eye(3), low, high, torch.rand(6, 8, 8, 3), seen)
-
-
-def view(turned: float = 0.0) -> Cameras:
-    pose, angle = torch.eye(4), math.radians(turned)
-    pose[0, 0] = pose[2, 2] = math.cos(angle)
-    pose[0, 2], pose[2, 0] = math.sin(angle), -math.sin(angle)
-    return Cameras.from_fov(pose[None], FOV, WIDTH, HEIGHT)
-
-
-def around(room: RoomLayout, camera: Cameras, depth: torch.Tensor | None = None) -> tuple[Gaussians, Gaussians, Sector]:
-    """What a camera sees, its copies, and its sector."""
-    depth = room.render(camera).depth[0] if depth is None else depth
-    seen = lift(torch.rand(HEIGHT, WIDTH, 3), depth, camera, torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
-    sector = Sector.of(camera, DOWN)
-    return seen, mirrored_gaussians(seen, sector, whole_legs(sector)), sector
+from copies_of_a_room import DOWN, FLOOR_AT, HEIGHT, WIDTH, around, box, view
 
 
 def test_a_wall_beside_the_picture_goes_on_as_a_plane() -> None:
