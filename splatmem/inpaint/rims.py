@@ -1,7 +1,8 @@
 """What lies above and below a view: the view mirrored across its upper and its lower rim.
 
 Walls go on upright, and so do grass and clouds; floors and ceilings that were seen go on level, and nothing leaves the room
-through them. What stands before the room's sides does not go on: a thing that the rim cuts would become its own double.
+through them. A floor is wanted down to the camera's feet: a strip beside the rim goes on to and fro. What stands before the
+room's sides does not go on: a thing that the rim cuts would become its own double.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.gaussians import Gaussians
+from splatmem.gaussians import Gaussians, rotations_to_quats
 from splatmem.inpaint.layout import BACKGROUND, CEILING, FLOOR, RoomLayout
 from splatmem.inpaint.mirroring import Sector, moved
+from splatmem.lift import LiftSettings
 
-LEVEL_TOLERANCE = 0.15  # of the eye's height above a floor: what lies no farther from it is part of it
+MIRRORED_SHARE = 0.5  # of the picture: a floor does not go on above it, nor a ceiling below
+REPEATED_SHARE = 0.25  # of the picture, beside the rim, that a floor or a ceiling goes on with: more may show a wall's foot
+MOST_STRIPS = 8
 STEEPEST = 1.4  # radians above or below the horizon
 
 
@@ -37,26 +42,46 @@ def beyond_rims(gaussians: Gaussians, view: Cameras, sector: Sector, room: RoomL
     upper, lower = (_rim(view, sector, row, azimuth) for row in (0, -1))
     reach = max(reach[0], -STEEPEST), min(reach[1], STEEPEST)
     parts = []
-    for side, rim in ((CEILING, upper), (FLOOR, lower)):
-        place = 2 * rim - inclination
-        # Half of the picture: a floor does not go on above it, nor a ceiling below.
-        nearer = (inclination - rim).abs() < 0.5 * (lower - upper)
-        wanted = nearer & (place < upper if side == CEILING else place > lower) & (place > reach[0]) & (place < reach[1])
-        source, rim, place = gaussians.select(wanted), rim[wanted], place[wanted]
-        copy = moved(source, sector.center, _reflection(sector, azimuth[wanted], rim))
-        upright = _drawn_nearer(copy, sector.center, inclination[wanted].cos() / place.cos())
-        parts.append(_kept_inside(upright, source, sector.center, room, side) if room.seen[side] else upright)
+    for side, rim, outwards in ((CEILING, upper, -1), (FLOOR, lower, 1)):
+        strip = (REPEATED_SHARE if room.seen[side] else MIRRORED_SHARE) * (lower - upper)
+        inside = (inclination - rim).abs() < strip
+        copy = gaussians.select(inside)
+        origin = place = inclination[inside]
+        rim, strip, ahead = rim[inside], strip[inside], azimuth[inside]
+        for number in range(MOST_STRIPS if room.seen[side] else 1):
+            edge = rim + outwards * number * strip
+            place = 2 * edge - place
+            copy = moved(copy, sector.center, _reflection(sector, ahead, edge))
+            wanted = ((place - rim) * outwards > 0) & (place > reach[0]) & (place < reach[1])
+            if not wanted.any():
+                break
+            upright = _drawn_nearer(copy.select(wanted), sector.center, origin[wanted].cos() / place[wanted].cos())
+            parts.append(_kept_inside(upright, sector.center, room, side) if room.seen[side] else upright)
     return Gaussians.cat(parts)
 
 
-def _kept_inside(copies: Gaussians, sources: Gaussians, center: Float[Tensor, "3"], room: RoomLayout, side: int) -> Gaussians:
-    """Copies beyond the floor or the ceiling: of its own parts, drawn back to it; of others, left out."""
+def _kept_inside(copies: Gaussians, center: Float[Tensor, "3"], room: RoomLayout, side: int) -> Gaussians:
+    """Copies beyond the floor or the ceiling are drawn back to it, and lie on it."""
     plane, eye = room.bounds[side], center @ room.axes[1]
-    height, origin = copies.means @ room.axes[1], sources.means @ room.axes[1]
+    height = copies.means @ room.axes[1]
     beyond = (height - plane) * (eye - plane) < 0
-    level = (origin - plane).abs() < LEVEL_TOLERANCE * (eye - plane).abs()
-    factor = torch.where(beyond, (plane - eye) / (height - eye), 1.0)
-    return _drawn_nearer(copies, center, factor).select(level | ~beyond)
+    level = _laid_level(_drawn_nearer(copies.select(beyond), center, ((plane - eye) / (height - eye))[beyond]), center, room)
+    return Gaussians.cat([copies.select(~beyond), level])
+
+
+def _laid_level(gaussians: Gaussians, center: Float[Tensor, "3"], room: RoomLayout) -> Gaussians:
+    """Level Gaussians that cover as much of a view from ``center`` as these do that a mirror has tilted."""
+    rays = gaussians.means - center
+    upright = rays @ room.axes[1]
+    normals = -upright.sign()[:, None] * room.axes[1]
+    outwards = F.normalize(rays - upright[:, None] * room.axes[1], dim=1)
+    width = gaussians.log_scales[:, :2].amin(1)
+    foreshortening = (upright.abs() / rays.norm(dim=1)).clamp_min(1 / LiftSettings.max_stretch)
+    return replace(
+        gaussians,
+        quats=rotations_to_quats(torch.stack([outwards, torch.linalg.cross(normals, outwards), normals], dim=2)),
+        log_scales=torch.stack([width - foreshortening.log(), width, gaussians.log_scales[:, 2]], dim=1),
+    )
 
 
 def _is_background(gaussians: Gaussians, center: Float[Tensor, "3"], room: RoomLayout) -> Bool[Tensor, " n"]:

@@ -21,7 +21,7 @@ from splatmem.pyramid import push_pull
 
 CLEARANCE = 0.3  # of the memory's scale: nothing is guessed nearer than this to a camera ...
 NEAREST_SHARE = 0.5  # ... or than this share of the distance that the view's nearest things have from its own camera
-RIM_MARGIN = 0.2  # radians beyond what the path's cameras see, from elsewhere
+RIM_MARGIN = 0.2  # radians beyond what the path's cameras see of the room's sides
 GUESS_WEIGHT = 0.002  # of the room's own colours where gaps are closed
 
 
@@ -100,7 +100,7 @@ def imagine_surroundings(
     sector = Sector.of(view, down)
     legs = wander(sector, prominence(view, depth < BACKGROUND * layout.render(view).depth[0], sector), seed)
     seen = memory.gaussians.to("cpu")  # cameras, sector and room are there
-    beyond = beyond_rims(seen, view, sector, layout, _inclinations(cameras, sector))
+    beyond = beyond_rims(seen, view, sector, layout, _inclinations(cameras, layout, sector))
     gaussians = Gaussians.cat([beyond, mirrored_gaussians(Gaussians.cat([seen, beyond]), sector, legs)])
     if memory.metric:
         gaussians = stand_as_walls(gaussians, seen, sector, layout, memory.scale)
@@ -112,7 +112,9 @@ def imagine_surroundings(
     return Surroundings(layout, SpatialMemory(clear, memory.views, memory.scale))
 
 
-def _inclinations(cameras: Cameras, sector: Sector) -> tuple[float, float]:
-    """Highest and lowest direction in which cameras look, radians below the horizon, with a margin for their parallax."""
-    inclination = sector.inclination(sector.center + cameras.resized(8, 8).world_rays())
+def _inclinations(cameras: Cameras, layout: RoomLayout, sector: Sector) -> tuple[float, float]:
+    """Highest and lowest direction, radians below the horizon, of what cameras look at: of the room's sides, with a margin for
+    what stands before them."""
+    coarse = cameras.resized(8, 8)
+    inclination = sector.inclination(coarse.unproject(layout.render(coarse).depth))
     return inclination.min().item() - RIM_MARGIN, inclination.max().item() + RIM_MARGIN

@@ -8,7 +8,7 @@ from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
 from splatmem.inpaint.layout import RoomLayout
 from splatmem.inpaint.mirroring import Sector
-from splatmem.inpaint.rims import beyond_rims
+from splatmem.inpaint.rims import STEEPEST, beyond_rims
 from splatmem.lift import lift
 
 WIDTH, HEIGHT, FOV = 64, 36, 70.0
@@ -60,6 +60,25 @@ def test_walls_stand_upright_and_floors_lie_level() -> None:
     assert above[:, 1].min() < CEILING_AT, "a ceiling that was not seen does not end the wall"
     assert (below[:, 1] - FLOOR_AT).abs().max() < 0.02
     assert below[:, 2].min() < 2.3, "the floor goes on towards the camera's feet"
+
+
+def test_a_floor_goes_on_to_the_feet() -> None:
+    view = Cameras.from_fov(torch.eye(4)[None], FOV, WIDTH, HEIGHT)
+    made, inclination = beyond(view, box())
+    rim = math.atan(math.tan(math.radians(FOV / 2)) * HEIGHT / WIDTH)
+    ahead = Sector.of(view, DOWN).azimuth(made.means).abs() < 0.2
+    steps = inclination[ahead & (inclination > rim)].sort().values
+    assert steps[-1] > STEEPEST - 0.05
+    assert steps.diff().max() < 0.05, "strips follow each other without gaps"
+    assert (made.means[inclination > rim, 1] - FLOOR_AT).abs().max() < 0.02
+    assert made.normals[inclination > rim, 1].max() < -0.99
+
+
+def test_a_floor_that_was_not_seen_goes_on_for_half_the_picture() -> None:
+    view = Cameras.from_fov(torch.eye(4)[None], FOV, WIDTH, HEIGHT)
+    _, inclination = beyond(view, box(floor_seen=False))
+    rim = math.atan(math.tan(math.radians(FOV / 2)) * HEIGHT / WIDTH)
+    assert inclination.max() < 2.1 * rim
 
 
 def test_nothing_leaves_through_a_ceiling_that_was_seen(view) -> None:
