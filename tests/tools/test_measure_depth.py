@@ -1,11 +1,12 @@
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from measure_completion import HOLES, close
+from measure_depth import HOLES, close, fitted
 
 
 def test_each_hole_hides_a_part() -> None:
@@ -27,3 +28,12 @@ def test_ways_to_close_a_hole() -> None:
     error = {name: (depth / truth).log().abs()[~known].mean() for name, depth in closed.items()}
     assert error["agreement"] < error["scaled estimate"] < error["nearest smear"]
     assert torch.equal(closed["agreement"][known], truth[known])
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.7])
+def test_the_best_factor_and_shift_are_found(shift) -> None:
+    truth = torch.linspace(1, 5, 50)
+    estimate = (truth - shift) / 1.6
+    assert torch.allclose(fitted(estimate, truth, shift=True), truth, atol=1e-4)
+    by_factor = (fitted(estimate, truth, shift=False) / truth - 1).abs().mean()
+    assert by_factor < 1e-4 if shift == 0 else by_factor > 0.05
