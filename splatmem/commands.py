@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from splatmem import cli
+    from splatmem.cli_options import Evaluate, Export, Flyaround, Inspect, Render
     from splatmem.memory import SpatialMemory
     from splatmem.progress import RunProgress
 
@@ -38,7 +38,7 @@ def parse_fov(text: str) -> float | None:
     return degrees
 
 
-def flyaround(options: cli.Flyaround, progress: RunProgress) -> None:
+def flyaround(options: Flyaround, progress: RunProgress) -> None:
     from splatmem.flyaround import FlyaroundOptions
     from splatmem.flyaround import flyaround as make
 
@@ -107,7 +107,7 @@ def check_target(file: Path, suffix: str, overwrite: bool) -> None:
         raise ValueError(f"{file}: the folder {file.absolute().parent} does not exist")
 
 
-def render(options: cli.Render, progress: RunProgress) -> None:
+def render(options: Render, progress: RunProgress) -> None:
     from splatmem.film import check_film, film_memory
     from splatmem.route import route
     from splatmem.timing import StageClock
@@ -127,7 +127,7 @@ def render(options: cli.Render, progress: RunProgress) -> None:
     progress.say(f"{len(way.cameras)} frames in {seconds:.1f} s, {100 * film.unknown_fraction:.2f} % unknown: {options.out}")
 
 
-def export(options: cli.Export, progress: RunProgress) -> None:
+def export(options: Export, progress: RunProgress) -> None:
     from splatmem.io.ply import save_ply
 
     check_target(options.file, ".ply", options.overwrite)
@@ -137,7 +137,7 @@ def export(options: cli.Export, progress: RunProgress) -> None:
     progress.say(f"{len(gaussians):,} Gaussians, {size:.0f} MiB: {options.file}")
 
 
-def inspect(options: cli.Inspect, progress: RunProgress) -> None:
+def inspect(options: Inspect, progress: RunProgress) -> None:
     from splatmem.io.ply import load_ply
     from splatmem.viewer.inspect import show_scene
 
@@ -153,7 +153,7 @@ def inspect(options: cli.Inspect, progress: RunProgress) -> None:
         progress.say(f"{len(gaussians):,} Gaussians, {len(cameras)} cameras: {options.screenshot}")
 
 
-def evaluate(options: cli.Evaluate, progress: RunProgress) -> None:
+def evaluate(options: Evaluate, progress: RunProgress) -> None:
     from splatmem.evaluate.methods import parse_methods
     from splatmem.evaluate.run import PAGE, EvaluationOptions
     from splatmem.evaluate.run import evaluate as run

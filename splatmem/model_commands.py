@@ -9,26 +9,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from splatmem.cli_options import ModelsCheck, ModelsDownload, ModelsInfo, ModelsList
 from splatmem.config import Config, load_preset, preset_names
 
 if TYPE_CHECKING:
-    from splatmem import cli
     from splatmem.models.needs import Need
 
 
-def run(action: cli.ModelsList | cli.ModelsInfo | cli.ModelsDownload | cli.ModelsCheck, console: Console) -> int:
+def run(action: ModelsList | ModelsInfo | ModelsDownload | ModelsCheck, console: Console) -> int:
     """Carries out one of the subcommands; returns the exit status.
 
     Raises:
         ValueError: there is no such preset or model, or it cannot be fetched, or it is not whole.
     """
-    from splatmem import cli
-
-    if isinstance(action, cli.ModelsList):
+    if isinstance(action, ModelsList):
         list_presets(console)
-    elif isinstance(action, cli.ModelsInfo):
+    elif isinstance(action, ModelsInfo):
         show_preset(action.preset, load_preset(action.preset, action.overrides), console)
-    elif isinstance(action, cli.ModelsDownload):
+    elif isinstance(action, ModelsDownload):
         download_models(action, console)
     else:
         check_models(action, console)
@@ -67,7 +65,7 @@ def show_preset(name: str, config: Config, console: Console) -> None:
         console.print(f"  here: {_state(need, folder)}", highlight=False, soft_wrap=True)
 
 
-def download_models(action: cli.ModelsDownload, console: Console) -> None:
+def download_models(action: ModelsDownload, console: Console) -> None:
     from splatmem.models.locate import download, looks_like_hub_id
     from splatmem.models.needs import needed_models
 
@@ -90,7 +88,7 @@ def download_models(action: cli.ModelsDownload, console: Console) -> None:
         console.print(f"{model}: {folder}", highlight=False, soft_wrap=True)
 
 
-def check_models(action: cli.ModelsCheck, console: Console) -> None:
+def check_models(action: ModelsCheck, console: Console) -> None:
     from splatmem.models.needs import needed_models, preset_command
 
     needs = needed_models(load_preset(action.preset, action.overrides))
