@@ -32,7 +32,7 @@ EDGE = math.radians(14)  # of the view beside its end: there the wall is looked 
 NEAREST_WALL, FARTHEST_WALL = 0.3, 2.0  # of the typical distances ahead and behind
 REFITS = 8
 TOLERANCE = 0.02  # relative distance from a wall below which all points count the same
-MOST_NEARER, MOST_FARTHER = 0.45, 4.0  # nearer, a copy's flaws would show from the side
+MOST_NEARER, MOST_FARTHER = 0.6, 4.0  # nearer, a copy's flaws would show, and floors would not keep their place in the picture
 
 
 def stand_as_walls(copies: Gaussians, seen: Gaussians, sector: Sector, room: RoomLayout, scale: float) -> Gaussians:
