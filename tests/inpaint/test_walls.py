@@ -39,6 +39,17 @@ def test_the_more_lies_ahead_the_less_lies_behind(ahead) -> None:
     assert sector.distance(moved.means[there]).median() == pytest.approx(float(expected), rel=0.15)
 
 
+def test_a_straight_wall_closes_the_room() -> None:
+    room, camera = box(side=2.5, ahead=1.6, floor_seen=False), view()
+    seen, copies, sector = around(room, camera)
+    moved = stand_as_walls(copies, seen, sector, room, scale=1.6)
+    back = (sector.azimuth(copies.means).abs() > 2.7) & (sector.inclination(copies.means).abs() < 0.2)
+    assert back.sum() > 100
+    depth = -moved.means[back, 2]
+    assert depth.std() < 0.02 * depth.mean()
+    assert depth.std() < 0.4 * sector.distance(moved.means[back]).std()
+
+
 def test_it_comes_only_so_much_nearer() -> None:
     room, camera = box(side=3.0, ahead=4.0), view()
     seen, copies, sector = around(room, camera)
