@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import io
 import math
+import sys
 import time
 import zipfile
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ def load_frames(options: Options) -> tuple[dict[str, Tensor], dict[str, Tensor]]
             print(f"skipped {file.name}: {error}")
             continue
         parts[file.stem.split("_")[0] in held_out].append(frames)
+
+    if not (parts[False] and parts[True]):
+        raise ValueError(
+            f"{options.clips}: expected clips of more than {HELD_OUT_ROOMS} rooms, of which so many are held out, "
+            f"got {len(rooms)}: render more with tools/render_rooms.py"
+        )
 
     def stacked(chosen: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Tensor]:
         rgb, depth = (np.concatenate(arrays) for arrays in zip(*chosen, strict=True))
@@ -273,4 +280,7 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    try:
+        main(tyro.cli(Options))
+    except (ValueError, OSError) as error:
+        sys.exit(f"train_depth: {error}")
