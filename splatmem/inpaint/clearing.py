@@ -10,7 +10,7 @@ from torch import Tensor
 from splatmem.gaussians import Gaussians
 from splatmem.inpaint.layout import RoomLayout
 from splatmem.inpaint.mirroring import Sector
-from splatmem.inpaint.outwards import PARTS, SMOOTHING_REACH, at_azimuths, moved_out, part_azimuths, part_of, smoothed
+from splatmem.inpaint.outwards import SMOOTHING_REACH, at_azimuths, moved_out, part_azimuths, quantile_by_part, smoothed
 
 LEAST_POINTS = 10  # in one part of the turn; fewer are left to be cut
 NEAREST_QUANTILE = 0.05  # of what is in the way in one part: that tells how far it has to be moved
@@ -32,14 +32,10 @@ def moved_clear(
     in_the_way = ~clear_of(copies, places, clearance)
     azimuth = sector.azimuth(copies.means)
     azimuths = part_azimuths()
-    nearest = torch.full((PARTS,), torch.inf)
-    part, distance = part_of(azimuth[in_the_way]), sector.distance(copies.means[in_the_way])
-    for number in part.unique().tolist():
-        there = distance[part == number]
-        if len(there) >= LEAST_POINTS:
-            nearest[number] = there.quantile(NEAREST_QUANTILE)
-    shown = (azimuths > sector.left) & (azimuths < sector.right)
-    factor = (_beyond(azimuths, sector, places, clearance) / nearest).clamp(1, MOST)
+    means = copies.means[in_the_way]
+    nearest = quantile_by_part(sector.distance(means), azimuth[in_the_way], NEAREST_QUANTILE, LEAST_POINTS)
+    shown = sector.shows(azimuths)
+    factor = (_beyond(azimuths, sector, places, clearance) / nearest).nan_to_num(1).clamp(1, MOST)
     log_factor = torch.where(shown, 0.0, factor.log())
     if not log_factor.any():
         return copies

@@ -63,6 +63,10 @@ class Sector:
         """Angle of the turn that the view does not show."""
         return 2 * math.pi - self.width
 
+    def shows(self, azimuth: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Whether the view shows what lies in a direction."""
+        return (azimuth > self.left) & (azimuth < self.right)
+
     def azimuth(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         side, _, ahead = ((points - self.center) @ self.axes.T).unbind(-1)
         return torch.atan2(side, ahead)

@@ -36,6 +36,21 @@ def at_azimuths(values: Float[Tensor, " parts"], azimuth: Float[Tensor, " n"]) -
     return values[first % PARTS] * (1 - between) + values[(first + 1) % PARTS] * between
 
 
+def quantile_by_part(
+    values: Float[Tensor, " n"], azimuth: Float[Tensor, " n"], quantile: float, least: int
+) -> Float[Tensor, " parts"]:
+    """A quantile of the values in each part of the turn; nan where there are fewer than ``least``."""
+    part = part_of(azimuth)
+    order = values.argsort()
+    order = order[part[order].argsort(stable=True)]
+    counts = torch.bincount(part, minlength=PARTS)
+    at = counts.cumsum(0) - counts + (quantile * (counts - 1)).round().long()
+    enough = counts >= least
+    result = torch.full((PARTS,), math.nan)
+    result[enough] = values[order[at[enough]]]
+    return result
+
+
 def smoothed(values: Float[Tensor, " parts"]) -> Float[Tensor, " parts"]:
     """By a Gaussian, around the turn."""
     kernel = torch.exp(-0.5 * (torch.arange(-SMOOTHING_REACH, SMOOTHING_REACH + 1) / SMOOTHING).square())

@@ -17,7 +17,7 @@ from torch import Tensor
 from splatmem.gaussians import Gaussians
 from splatmem.inpaint.layout import WALLS, RoomLayout
 from splatmem.inpaint.mirroring import Sector
-from splatmem.inpaint.outwards import PARTS, at_azimuths, moved_out, part_azimuths, part_of, smoothed
+from splatmem.inpaint.outwards import at_azimuths, moved_out, part_azimuths, quantile_by_part, smoothed
 
 LEVEL = math.radians(15)  # above or below the horizon: there the distance of what stands around is looked at
 BACKGROUND_QUANTILE = 0.7  # of the distances in one part: things stand before it
@@ -49,7 +49,7 @@ def stand_as_walls(copies: Gaussians, seen: Gaussians, sector: Sector, room: Roo
     """
     ahead = _background_distance(seen, sector, FAR * scale)
     azimuths = part_azimuths()
-    shown = (azimuths > sector.left) & (azimuths < sector.right)
+    shown = sector.shows(azimuths)
     told = shown & ahead.isfinite()
     if not told.any():
         return copies
@@ -99,17 +99,9 @@ def _wall_distance(
 
 def _background_distance(gaussians: Gaussians, sector: Sector, far: float) -> Float[Tensor, " parts"]:
     """How far away the background at eye level is, horizontally, in each part of a turn; nan where nothing tells."""
-    distance, part = sector.distance(gaussians.means), part_of(sector.azimuth(gaussians.means))
+    distance = sector.distance(gaussians.means)
     level = (sector.inclination(gaussians.means).abs() < LEVEL) & (distance < far)
-    distance, part = distance[level], part[level]
-    order = distance.argsort()
-    order = order[part[order].argsort(stable=True)]
-    counts = torch.bincount(part, minlength=PARTS)
-    at = counts.cumsum(0) - counts + (BACKGROUND_QUANTILE * (counts - 1)).round().long()
-    enough = counts >= LEAST_POINTS
-    result = torch.full((PARTS,), math.nan)
-    result[enough] = distance[order[at[enough]]]
-    return result
+    return quantile_by_part(distance[level], sector.azimuth(gaussians.means[level]), BACKGROUND_QUANTILE, LEAST_POINTS)
 
 
 def _wall_beside(
