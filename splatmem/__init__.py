@@ -9,32 +9,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splatmem.cameras import Cameras, identity_camera
     from splatmem.depth import load_depth_estimator
-    from splatmem.flyaround import FlyaroundOptions
     from splatmem.gaussians import Gaussians
+    from splatmem.geometry.cameras import Cameras, identity_camera
     from splatmem.inpaint import load_inpainter
     from splatmem.io.photo import load_photo
     from splatmem.io.ply import load_ply, save_ply
+    from splatmem.jobs.flyaround import FlyaroundOptions
     from splatmem.memory import MemoryReading, SpatialMemory
-    from splatmem.paths import make_path
-    from splatmem.session import load_session, save_session
+    from splatmem.memory.session import load_session, save_session
+    from splatmem.trajectory.presets import make_path
 
 _HOMES = {
-    "Cameras": "cameras",
-    "FlyaroundOptions": "flyaround",
+    "Cameras": "geometry.cameras",
+    "FlyaroundOptions": "jobs.flyaround",
     "Gaussians": "gaussians",
     "MemoryReading": "memory",
     "SpatialMemory": "memory",
-    "identity_camera": "cameras",
+    "identity_camera": "geometry.cameras",
     "load_depth_estimator": "depth",
     "load_inpainter": "inpaint",
     "load_photo": "io.photo",
     "load_ply": "io.ply",
-    "load_session": "session",
-    "make_path": "paths",
+    "load_session": "memory.session",
+    "make_path": "trajectory.presets",
     "save_ply": "io.ply",
-    "save_session": "session",
+    "save_session": "memory.session",
 }
 
 __all__ = [

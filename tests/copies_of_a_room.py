@@ -3,11 +3,11 @@
 import math
 
 import torch
-from splatmem.cameras import Cameras
+from splatmem.extrapolate.room_layout import RoomLayout
+from splatmem.extrapolate.view_copies import Sector, mirrored_gaussians, whole_legs
 from splatmem.gaussians import Gaussians
-from splatmem.inpaint.layout import RoomLayout
-from splatmem.inpaint.mirroring import Sector, mirrored_gaussians, whole_legs
-from splatmem.lift import lift
+from splatmem.gaussians.lift import lift
+from splatmem.geometry.cameras import Cameras
 
 WIDTH, HEIGHT, FOV = 96, 54, 70.0
 DOWN = torch.tensor([0.0, 1.0, 0.0])

@@ -13,23 +13,25 @@ from typing import Any
 
 import pytest
 import torch
-from splatmem.begin import begin_posed_memory
-from splatmem.cameras import Cameras
+from splatmem.cli.doctor import examine
 from splatmem.config import HardwareConfig, InpainterConfig, Offload
-from splatmem.doctor import examine
-from splatmem.evaluate.metrics import psnr
-from splatmem.explore import ExploreSettings
-from splatmem.flyaround import FlyaroundOptions, flyaround
-from splatmem.footprints import shared_tiles
-from splatmem.gaussians import Gaussians, logit
+from splatmem.explore.beginnings import begin_posed_memory
+from splatmem.explore.loop import ExploreSettings
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import logit
+from splatmem.gaussians.contributions import contributions
+from splatmem.gaussians.draw import rasterize
+from splatmem.gaussians.refine import fit_features, refine
+from splatmem.gaussians.tiles import shared_tiles
+from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import load_inpainter
+from splatmem.jobs.flyaround import FlyaroundOptions, flyaround
+from splatmem.jobs.run_state import save_run
 from splatmem.memory import SpatialMemory
+from splatmem.memory.session import load_session
+from splatmem.metrics import psnr
 from splatmem.models.hardware import place
-from splatmem.refine import fit_features, refine
-from splatmem.render import contributions, rasterize
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
-from splatmem.run_state import save_run
-from splatmem.session import load_session
 from splatmem.timing import StageClock
 from torch import Tensor
 
@@ -332,7 +334,7 @@ def test_the_whole_job(
 
 def test_without_gsplats_kernels_the_cpu_draws(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a GPU and no CUDA toolkit."""
-    for module in ("splatmem.models.hardware", "splatmem.flyaround"):
+    for module in ("splatmem.models.hardware", "splatmem.jobs.flyaround"):
         monkeypatch.setattr(f"{module}.why_gsplat_cannot_draw", lambda: "gsplat found no CUDA toolkit")
     request = FlyaroundOptions(
         PHOTO, tmp_path / "out", path=str(path), width=104, height=72, device="cuda", explore=ExploreSettings(refine_steps=1)
@@ -368,7 +370,7 @@ def test_an_interrupted_run_on_cuda_goes_on_there(tmp_path: Path, cuda: PretendD
         raise KeyboardInterrupt
 
     with drawn_on_cpu() as calls:
-        monkeypatch.setattr("splatmem.flyaround.save_run", save_and_stop)
+        monkeypatch.setattr("splatmem.jobs.flyaround.save_run", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             flyaround(request)
         monkeypatch.undo()

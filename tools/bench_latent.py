@@ -21,17 +21,17 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 from splatmem import assets
-from splatmem.begin import begin_memory
-from splatmem.cameras import Cameras, identity_camera
-from splatmem.commands import parse_size
+from splatmem.cli.commands import parse_size
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.depth import load_depth_estimator
-from splatmem.explore import ExploreSettings
-from splatmem.inpaint.time_groups import grow_over_groups
-from splatmem.inpaint.vace_pipeline import MemoryVACEPipeline
-from splatmem.inpaint.wan_vace import GREY, WanVACEInpainter
+from splatmem.explore.beginnings import begin_memory
+from splatmem.explore.feature_gaussians import encode_views, read_latents
+from splatmem.explore.loop import ExploreSettings
+from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.inpaint.diffusers.time_groups import grow_over_groups
+from splatmem.inpaint.diffusers.vace_pipeline import MemoryVACEPipeline
+from splatmem.inpaint.diffusers.wan_vace import GREY, WanVACEInpainter
 from splatmem.io.photo import load_photo
-from splatmem.latents import encode_views, read_latents
 from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import choose_device, drawing_device
 from splatmem.timing import StageClock

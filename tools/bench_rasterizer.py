@@ -30,8 +30,8 @@ if __name__ == "__main__" and "OMP_WAIT_POLICY" not in os.environ:
 
 import torch
 import tyro
-from splatmem.cameras import Cameras
-from splatmem.gaussians import rgb_to_sh
+from splatmem.gaussians.container import rgb_to_sh
+from splatmem.geometry.cameras import Cameras
 from splatmem.render.extension import load_kernels
 from splatmem.render.rasterization import render_views
 

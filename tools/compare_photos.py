@@ -14,8 +14,8 @@ from typing import Annotated
 import torch
 import tyro
 from splatmem.evaluate.sheet import comparison_sheet
-from splatmem.flyaround import FlyaroundOptions, flyaround
 from splatmem.io.video import read_video
+from splatmem.jobs.flyaround import FlyaroundOptions, flyaround
 
 
 @dataclass

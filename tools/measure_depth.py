@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 from splatmem.depth import load_depth_estimator
-from splatmem.depth.agreement import agree
-from splatmem.evaluate.metrics import depth_delta1
+from splatmem.depth.alignment import agree
 from splatmem.evaluate.scenes import load_scene
+from splatmem.metrics import depth_delta1
 from torch import Tensor
 
 Hole = Callable[[Float[Tensor, "h w"]], Bool[Tensor, "h w"]]

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
-from splatmem.cameras import Cameras
-from splatmem.gravity import estimate_down
-from splatmem.inpaint.layout import BACKGROUND, fit_room_layout
-from splatmem.inpaint.mirroring import Sector, mirrored_points
-from splatmem.inpaint.surroundings import propose
-from splatmem.inpaint.wandering import prominence, wander
-from splatmem.surface import surface_normals
+from splatmem.extrapolate.copy_order import prominence, wander
+from splatmem.extrapolate.room_layout import BACKGROUND, fit_room_layout
+from splatmem.extrapolate.surroundings import propose
+from splatmem.extrapolate.view_copies import Sector, mirrored_points
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.normals import surface_normals
 from torch import Tensor
 
 OPENGL_TO_OPENCV = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from splatmem.inpaint.rgbd_pipeline import NOISE_SCALE, RGBDInpaintPipeline, encode_depth, make_scheduler, support_of
-from splatmem.inpaint.rgbd_unet import KNOWN_SUPPORT, RGBDWindowUNet
+from splatmem.inpaint.embedded.pipeline import NOISE_SCALE, RGBDInpaintPipeline, encode_depth, make_scheduler, support_of
+from splatmem.inpaint.embedded.unet import KNOWN_SUPPORT, RGBDWindowUNet
 from torch import Tensor
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.depth.agreement import agree
+from splatmem.depth.alignment import agree
 from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.depth.protocol import DepthEstimator, DepthPrediction
 

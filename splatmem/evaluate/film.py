@@ -9,16 +9,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.begin import begin_memory
-from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator, DepthPrediction
-from splatmem.depth.agreement import agree
+from splatmem.depth.alignment import agree
 from splatmem.evaluate.scenes import Scene
-from splatmem.explore import ExploreSettings, explore, imagine, references
-from splatmem.film import BATCH, shown
+from splatmem.explore.beginnings import begin_memory
+from splatmem.explore.loop import ExploreSettings, explore, imagine, references
+from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, VideoInpainter
-from splatmem.inpaint.blend import blend_colours
+from splatmem.inpaint.blending import blend_colours
 from splatmem.memory import SpatialMemory
+from splatmem.memory.film import BATCH, shown
 from splatmem.timing import StageClock
 
 

@@ -22,10 +22,10 @@ from splatmem.evaluate.report import report_page
 from splatmem.evaluate.scenes import load_scene, spread
 from splatmem.evaluate.sheet import comparison_sheet
 from splatmem.evaluate.statistics import Interval, differences, intervals, means
-from splatmem.explore import ExploreSettings
-from splatmem.flyaround import choose_device
+from splatmem.explore.loop import ExploreSettings
 from splatmem.inpaint import VideoInpainter
 from splatmem.io.atomic import require_replaceable, staged_directory
+from splatmem.jobs.flyaround import choose_device
 from splatmem.report.figures import versions, write_json, write_text
 from splatmem.report.sheet import UNKNOWN_COLOUR
 

@@ -11,8 +11,8 @@ from numpy import ndarray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
-from splatmem.pyramid import push_pull
 
 OPENCV_RADIUS = 5  # pixels around a point that Telea's and the Navier-Stokes method look at
 PATCH_RADIUS = 3  # of the patches that PatchMatch compares

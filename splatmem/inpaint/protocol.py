@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
-from splatmem.inpaint.surroundings import Surroundings
+from splatmem.extrapolate.surroundings import Surroundings
+from splatmem.geometry.cameras import Cameras
 
 POOR_TRUST = 0.5  # what is trusted less is given to a model as something to be made anew
 

@@ -1,7 +1,7 @@
 """Camera paths from files: transforms.json, COLMAP, TUM, and keyframes in YAML or JSON.
 
 Poses are taken as given, in the memory's world: there the photo was taken from the identity, looking along +z with y down. A
-path whose world is another one is brought there with ``splatmem.conventions.relative_to``.
+path whose world is another one is brought there with ``splatmem.geometry.cameras.relative_to``.
 
 A keyframe file::
 
@@ -24,15 +24,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
-from splatmem.conventions import rigid_from, rigid_inverse
-from splatmem.gaussians import quats_to_rotations
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_values
+from splatmem.geometry.poses import look_at, rigid_from, rigid_inverse
+from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.io.colmap import find_colmap, load_colmap
 from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.text import data_lines, is_number, shortened, unit_quat
 from splatmem.io.transforms_json import load_transforms_json, parse_json, parse_transforms
 from splatmem.io.tum import load_tum
-from splatmem.paths import PRESET_NAMES, interpolate_keyframes, interpolate_values, look_at
+from splatmem.trajectory.presets import PRESET_NAMES
 
 DEFAULT_FRAMES = 96
 KINDS = "transforms.json, a COLMAP folder or its images.bin or images.txt, a TUM .txt, or keyframes in .yaml or .json"

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.gaussians import quats_to_rotations
+from splatmem.geometry.rotations import quats_to_rotations
 
 GRAZING = 0.08  # cosine below which a surface turns from front to back, smoothly; csrc/view.h has the same
 

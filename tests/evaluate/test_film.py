@@ -2,11 +2,11 @@ import pytest
 import torch
 from splatmem.depth import DepthPrediction
 from splatmem.evaluate.film import ScaledToTruth, TrueDepth, begin, film_with_memory, film_without_memory
-from splatmem.evaluate.metrics import psnr
 from splatmem.evaluate.scenes import Scene, Truth
-from splatmem.explore import ExploreSettings
+from splatmem.explore.loop import ExploreSettings
 from splatmem.inpaint import FilledFrames, PartialFrames
 from splatmem.inpaint.protocol import keep_known
+from splatmem.metrics import psnr
 
 from scene_folders import closed_turn
 from textured_room import room

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 from rich.console import Console
-from splatmem.cli import main
+from splatmem.cli.main import main
 from splatmem.evaluate.figures import FIGURES
 from splatmem.evaluate.methods import METHODS, parse_methods
 from splatmem.evaluate.run import EvaluationOptions, evaluate
 from splatmem.evaluate.table import tables, verdict
-from splatmem.explore import ExploreSettings
+from splatmem.explore.loop import ExploreSettings
 
 from scene_folders import there_and_back, write_scene
 

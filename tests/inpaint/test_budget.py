@@ -7,7 +7,7 @@ import torch
 from diffusers import WanVACEPipeline
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint import load_inpainter
-from splatmem.inpaint.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.budget import Budget, within_memory
 
 from partial_windows import window
 

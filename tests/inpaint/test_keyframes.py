@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from diffusers import ControlNetModel, StableDiffusionInpaintPipeline, UNet2DConditionModel
-from splatmem.cameras import identity_camera
 from splatmem.config import InpainterConfig
+from splatmem.geometry.cameras import identity_camera
 from splatmem.inpaint import PartialFrames, load_inpainter
-from splatmem.inpaint.keyframes import KeyframeInpainter
+from splatmem.inpaint.diffusers.pictures import KeyframeInpainter
 from splatmem.inpaint.protocol import LatentFrames
 
 import tiny_models

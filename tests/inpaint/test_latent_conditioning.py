@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from splatmem.cameras import Cameras
 from splatmem.config import InpainterConfig
+from splatmem.explore.feature_gaussians import encode_views, read_latents, write_latents
+from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, load_inpainter
+from splatmem.inpaint.diffusers.sizes import whole_cells
+from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 from splatmem.inpaint.protocol import LatentFrames
-from splatmem.inpaint.sizes import whole_cells
-from splatmem.inpaint.wan_vace import WanVACEInpainter
-from splatmem.latents import encode_views, read_latents, write_latents
 from splatmem.memory import SpatialMemory
 
 from partial_windows import views
