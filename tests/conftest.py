@@ -15,7 +15,6 @@ from splatmem.geometry.cameras import Cameras
 from forked_commands import PHOTO, SMALL_RUN, ForkedCommands, forked_commands
 from textured_room import room, turn
 
-
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile("splatmem", deadline=None)
 hypothesis.settings.load_profile("splatmem")

@@ -131,16 +131,20 @@ class TestThroughGsplat:
     @pytest.mark.parametrize("bands", [1, 4])
     @pytest.mark.parametrize("extra", [None, torch.rand(60, 5), torch.rand(2, 60, 20)])
     @pytest.mark.parametrize("background", [None, torch.tensor([0.2, 0.3, 0.4])])
-    @pytest.mark.parametrize("back", [False, True])
+    @pytest.mark.parametrize("backfacing", [False, True])
     def test_views(
         self, cuda: PretendDevice, gaussians: Gaussians, cameras: Cameras, bands: int, extra: Tensor | None,
-        background: Tensor | None, back: bool,
+        background: Tensor | None, backfacing: bool,
     ) -> None:  # fmt: skip
         gaussians = replace(gaussians, sh=gaussians.sh[:, :bands])
-        ours = rasterize(gaussians, cameras, extra=extra, background=background, back=back)
+        ours = rasterize(gaussians, cameras, extra=extra, background=background, backfacing=backfacing)
         with kernels_in_torch():
             theirs = rasterize(
-                gaussians.to("cuda"), cameras.to("cuda"), extra=on("cuda", extra), background=on("cuda", background), back=back
+                gaussians.to("cuda"),
+                cameras.to("cuda"),
+                extra=on("cuda", extra),
+                background=on("cuda", background),
+                backfacing=backfacing,
             )
         for name, drawn in vars(theirs).items():
             if drawn is None:
@@ -190,8 +194,8 @@ def test_a_memory_on_cuda_reads_as_one_on_the_cpu(cuda: PretendDevice) -> None:
             memory.retention_psnr()
         assert bool(calls) == (device == "cuda")
         assert memory.gaussians.means.device.type == device
-        assert memory.latents is not None
-        assert memory.latents.means.device.type == device
+        assert memory.feature_gaussians is not None
+        assert memory.feature_gaussians.means.device.type == device
     for ours, theirs in zip(*readings, strict=True):
         for name, value in vars(theirs).items():
             if value is not None:

@@ -193,11 +193,11 @@ def show(console: Console, options: Options, pixel: Road, latent: Road, once: di
         a, b = value(pixel), value(latent)
         window.add_row(f"{name} [{unit}]".replace("[", r"\["), f"{a:.3f}", f"{b:.3f}", f"{a / b:.1f}" if b > 0 else "")
     console.print(window)
-    assert memory.latents is not None
-    colour, latents = memory.gaussians.nbytes, memory.latents.nbytes
+    assert memory.feature_gaussians is not None
+    colour, latents = memory.gaussians.nbytes, memory.feature_gaussians.nbytes
     kept = Table("kept in the memory", "Gaussians", "MiB", title="memory")
     kept.add_row("colour", f"{len(memory.gaussians):,}", f"{colour / MEBIBYTE:.2f}")
-    kept.add_row("latents, half precision", f"{len(memory.latents):,}", f"{latents / MEBIBYTE:.2f}")
+    kept.add_row("latents, half precision", f"{len(memory.feature_gaussians):,}", f"{latents / MEBIBYTE:.2f}")
     kept.add_row("both, in units of colour alone", "", f"{(colour + latents) / colour:.2f}")
     console.print(kept)
     console.print("once: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in once.items()))

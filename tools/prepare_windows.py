@@ -22,7 +22,7 @@ import tyro
 from splatmem.extrapolate.copy_order import prominence, wander
 from splatmem.extrapolate.room_layout import BACKGROUND, fit_room_layout
 from splatmem.extrapolate.surroundings import propose
-from splatmem.extrapolate.view_copies import Sector, mirrored_points
+from splatmem.extrapolate.view_copies import AzimuthRange, mirrored_points
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import estimate_down
 from splatmem.geometry.normals import surface_normals
@@ -143,10 +143,10 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
     )
     cameras = wanted.resized(options.width, options.height)
     partial_rgb, partial_depth, known = splat(points.reshape(-1, 3), colours.reshape(-1, 3), cameras)
-    sector, first = Sector.of(seen[0], down), points[0].reshape(-1, 3)
+    view_range, first = AzimuthRange.of(seen[0], down), points[0].reshape(-1, 3)
     foreground = clip.depth[sources[0]] < BACKGROUND * layout.render(seen[0]).depth[0]
-    legs = wander(sector, prominence(seen[0], foreground, sector), seed=int(rng.integers(2**31)))
-    copies, copied = mirrored_points(first, sector, legs)
+    legs = wander(view_range, prominence(seen[0], foreground, view_range), seed=int(rng.integers(2**31)))
+    copies, copied = mirrored_points(first, view_range, legs)
     copied_rgb, copied_depth, covered = splat(copies, colours[0].reshape(-1, 3)[copied], cameras)
     proposal = propose(
         torch.where(known[..., None], partial_rgb, copied_rgb),

@@ -17,7 +17,7 @@ FADE = 0.35  # share of the picture's width over which the residual's influence 
 
 
 @dataclass(frozen=True)
-class AgreedDepth:
+class AlignedDepth:
     """A whole frame's depth.
 
     Attributes:
@@ -32,7 +32,7 @@ class AgreedDepth:
     border_step: float
 
 
-def agree(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> AgreedDepth:
+def align(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> AlignedDepth:
     """Scales ``depth`` to the known, then spreads what disagrees at the border smoothly into the unknown.
 
     The scale is a median of log ratios, refined on its inliers: up to half of the known pixels may be outliers. Pixels that
@@ -40,7 +40,7 @@ def agree(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known:
     """
     usable = known & torch.isfinite(known_depth) & torch.isfinite(depth) & (known_depth > 0) & (depth > 0)
     if not usable.any():
-        return AgreedDepth(torch.where(known, known_depth, depth), 1.0, 0.0)
+        return AlignedDepth(torch.where(known, known_depth, depth), 1.0, 0.0)
     ratio = torch.where(usable, known_depth / depth, 1.0).log()
     shift = _robust_centre(ratio[usable])
     residual = ratio - shift
@@ -49,8 +49,8 @@ def agree(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known:
     spread = push_pull(residual[None, None], weight[None, None])[0, 0] if weight.any() else torch.zeros_like(residual)
     away = _distance(~known)
     made = depth * (shift + spread * torch.exp(-away / (FADE * known.shape[1]))).exp()
-    agreed = torch.where(known, known_depth, made)
-    return AgreedDepth(agreed, float(shift.exp()), _border_step(agreed, depth, known))
+    aligned = torch.where(known, known_depth, made)
+    return AlignedDepth(aligned, float(shift.exp()), _border_step(aligned, depth, known))
 
 
 def _distance(mask: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
@@ -65,11 +65,11 @@ def _robust_centre(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:
     return values[(values - centre).abs() <= 3 * deviation].mean()
 
 
-def _border_step(agreed: Float[Tensor, "h w"], predicted: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> float:
+def _border_step(aligned: Float[Tensor, "h w"], predicted: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> float:
     steps = []
     for axis in (0, 1):
         across = known.narrow(axis, 1, known.shape[axis] - 1) ^ known.narrow(axis, 0, known.shape[axis] - 1)
-        jump = agreed.log().diff(dim=axis)[across]
+        jump = aligned.log().diff(dim=axis)[across]
         own = predicted.log().diff(dim=axis)[across]
         steps.append(((jump - own).abs())[torch.isfinite(jump) & torch.isfinite(own)])
     values = torch.cat(steps)

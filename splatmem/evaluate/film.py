@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator, DepthPrediction
-from splatmem.depth.alignment import agree
+from splatmem.depth.alignment import align
 from splatmem.evaluate.scenes import Scene
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings, explore, imagine, references
@@ -92,8 +92,8 @@ class TrueDepth:
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         depth = self.estimate(images, fov_x_degrees=fov_x_degrees).depth[0]
-        agreed = agree(depth, self.scene.photo_depth, self.scene.photo_measured)
-        return DepthPrediction(agreed.depth[None], metric=True)
+        aligned = align(depth, self.scene.photo_depth, self.scene.photo_measured)
+        return DepthPrediction(aligned.depth[None], metric=True)
 
 
 def begin(scene: Scene, estimate_photo_depth: DepthEstimator, settings: ExploreSettings) -> Begun:
@@ -195,7 +195,7 @@ def _next_frames(
         made = filled.depth
         if made is None:
             made = estimate_depth(filled.rgb, fov_x_degrees=cameras.fov_x_degrees).depth
-        depth = [agree(*frame).depth for frame in zip(made, reading.depth, reading.known, strict=True)]
+        depth = [align(*frame).depth for frame in zip(made, reading.depth, reading.known, strict=True)]
     rgb = [blend_colours(*frame) for frame in zip(filled.rgb, reading.rgb, reading.known, strict=True)]
     return torch.stack(rgb), torch.stack(depth)
 

@@ -89,7 +89,7 @@ def begin_posed_memory(
         write_frame(memory, filled, 0, cameras[index], least, estimate_depth, given, clock)
         if progress is not None:
             progress(1 - len(waiting) / len(rgb))
-    memory.given = len(memory.views)
+    memory.num_given_views = len(memory.views)
     if differences:
         percent = 100 * torch.tensor(differences).median().item()
         notes.append(

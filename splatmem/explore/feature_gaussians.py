@@ -16,10 +16,10 @@ from splatmem.memory import SpatialMemory
 
 def encode_views(memory: SpatialMemory, inpainter: LatentInpainter) -> None:
     """Gives the memory the latents of those of its views that have none."""
-    for view in memory.views[memory.latent_views :]:
+    for view in memory.views[memory.num_feature_views :]:
         latents = inpainter.encode(view.rgb.float() / 255)
         memory.write_features(latents, inpainter.latent_cameras(view.camera), view.camera)
-        memory.latent_views += 1
+        memory.num_feature_views += 1
 
 
 def write_latents(
@@ -29,7 +29,7 @@ def write_latents(
     on_grid, at_size = inpainter.latent_cameras(cameras), cameras[inpainter.latent_frames(len(cameras))]
     for index in range(len(latents)):
         memory.write_features(latents[index], on_grid[index], at_size[index])
-    memory.latent_views = len(memory.views)
+    memory.num_feature_views = len(memory.views)
 
 
 def read_latents(memory: SpatialMemory, inpainter: LatentInpainter, cameras: Cameras) -> LatentFrames:

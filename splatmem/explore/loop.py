@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator, completed_depth
-from splatmem.depth.alignment import agree
+from splatmem.depth.alignment import align
 from splatmem.explore.feature_gaussians import encode_views, read_latents, write_latents
 from splatmem.explore.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_run, plan_window
 from splatmem.extrapolate.room_layout import RoomLayout, fit_room_layout
@@ -270,14 +270,14 @@ def write_frame(
             made = filled.depth[index]
         else:
             made = completed_depth(estimate_depth, filled.rgb[index], now.depth[0], known, camera.fov_x_degrees)
-        agreed = agree(made, now.depth[0], known)
-        depth = _before_backs(agreed.depth, now)
+        aligned = align(made, now.depth[0], known)
+        depth = _before_backs(aligned.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
     with clock.stage("write"):
         memory.write(rgb, depth, camera, ~known)
     with clock.stage("refine"):
         memory.refine(settings.refine_steps)
-    return agreed.border_step
+    return aligned.border_step
 
 
 def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tensor, "h w"]:

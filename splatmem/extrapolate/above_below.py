@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.extrapolate.room_layout import BACKGROUND, CEILING, FLOOR, RoomLayout
-from splatmem.extrapolate.view_copies import Sector, moved
+from splatmem.extrapolate.view_copies import AzimuthRange, moved
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lift import LiftSettings
 from splatmem.geometry.cameras import Cameras
@@ -28,19 +28,21 @@ MOST_STRIPS = 8
 STEEPEST = 1.4  # radians above or below the horizon
 
 
-def beyond_rims(gaussians: Gaussians, view: Cameras, sector: Sector, room: RoomLayout, reach: tuple[float, float]) -> Gaussians:
+def beyond_rims(
+    gaussians: Gaussians, view: Cameras, view_range: AzimuthRange, room: RoomLayout, reach: tuple[float, float]
+) -> Gaussians:
     """Mirror images of what one view shows, above and below it.
 
     Args:
         gaussians: what the view shows.
         view: the camera.
-        sector: the part of a turn that it shows.
+        view_range: the part of a turn that it shows.
         room: around it.
         reach: highest and lowest direction that is wanted, radians below the horizon.
     """
-    gaussians = gaussians.select(_is_background(gaussians, sector.center, room))
-    azimuth, inclination = sector.azimuth(gaussians.means), sector.inclination(gaussians.means)
-    upper, lower = (_rim(view, sector, row, azimuth) for row in (0, -1))
+    gaussians = gaussians.select(_is_background(gaussians, view_range.center, room))
+    azimuth, inclination = view_range.azimuth(gaussians.means), view_range.inclination(gaussians.means)
+    upper, lower = (_rim(view, view_range, row, azimuth) for row in (0, -1))
     reach = max(reach[0], -STEEPEST), min(reach[1], STEEPEST)
     parts = []
     for side, rim, outwards in ((CEILING, upper, -1), (FLOOR, lower, 1)):
@@ -52,12 +54,12 @@ def beyond_rims(gaussians: Gaussians, view: Cameras, sector: Sector, room: RoomL
         for number in range(MOST_STRIPS if room.seen[side] else 1):
             edge = rim + outwards * number * strip
             place = 2 * edge - place
-            copy = moved(copy, sector.center, _reflection(sector, ahead, edge))
+            copy = moved(copy, view_range.center, _reflection(view_range, ahead, edge))
             wanted = ((place - rim) * outwards > 0) & (place > reach[0]) & (place < reach[1])
             if not wanted.any():
                 break
-            upright = _drawn_nearer(copy.select(wanted), sector.center, origin[wanted].cos() / place[wanted].cos())
-            parts.append(_kept_inside(upright, sector.center, room, side) if room.seen[side] else upright)
+            upright = _drawn_nearer(copy.select(wanted), view_range.center, origin[wanted].cos() / place[wanted].cos())
+            parts.append(_kept_inside(upright, view_range.center, room, side) if room.seen[side] else upright)
     return Gaussians.cat(parts)
 
 
@@ -90,18 +92,18 @@ def _is_background(gaussians: Gaussians, center: Float[Tensor, "3"], room: RoomL
     return room.exit((center @ room.axes.T).expand_as(rays), rays)[0] < 1 / BACKGROUND
 
 
-def _rim(view: Cameras, sector: Sector, row: int, azimuth: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+def _rim(view: Cameras, view_range: AzimuthRange, row: int, azimuth: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Inclination of a picture's first or last row at azimuths."""
-    ends = sector.center + view.world_rays()[0, row]
-    at, inclination = sector.azimuth(ends), sector.inclination(ends)
+    ends = view_range.center + view.world_rays()[0, row]
+    at, inclination = view_range.azimuth(ends), view_range.inclination(ends)
     order = at.argsort()
     return torch.from_numpy(np.interp(azimuth.numpy(), at[order].numpy(), inclination[order].numpy())).to(azimuth)
 
 
-def _reflection(sector: Sector, azimuth: Float[Tensor, " n"], rim: Float[Tensor, " n"]) -> Float[Tensor, "n 3 3"]:
+def _reflection(view_range: AzimuthRange, azimuth: Float[Tensor, " n"], rim: Float[Tensor, " n"]) -> Float[Tensor, "n 3 3"]:
     """Across the plane through the camera that holds the rim's ray and is level across it."""
-    ahead = azimuth.sin()[:, None] * sector.axes[0] + azimuth.cos()[:, None] * sector.axes[2]
-    normal = rim.cos()[:, None] * sector.axes[1] - rim.sin()[:, None] * ahead
+    ahead = azimuth.sin()[:, None] * view_range.axes[0] + azimuth.cos()[:, None] * view_range.axes[2]
+    normal = rim.cos()[:, None] * view_range.axes[1] - rim.sin()[:, None] * ahead
     return torch.eye(3) - 2 * normal[:, :, None] * normal[:, None, :]
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splatmem.extrapolate.room_layout import CEILING, FLOOR, RoomLayout
-from splatmem.extrapolate.view_copies import Sector
+from splatmem.extrapolate.view_copies import AzimuthRange
 from splatmem.gaussians import Gaussians
 
 PARTS = 180  # of a turn, side by side
@@ -58,13 +58,13 @@ def smoothed(values: Float[Tensor, " parts"]) -> Float[Tensor, " parts"]:
     return F.conv1d(around, (kernel / kernel.sum())[None, None])[0, 0]
 
 
-def moved_out(gaussians: Gaussians, sector: Sector, room: RoomLayout, log_factor: Float[Tensor, " n"]) -> Gaussians:
+def radial_warp(gaussians: Gaussians, view_range: AzimuthRange, room: RoomLayout, log_factor: Float[Tensor, " n"]) -> Gaussians:
     """Each Gaussian moved by its own factor away from the camera's vertical axis.
 
     Its height above or below the camera changes by the same factor, so it keeps its direction; near a floor or a ceiling that
     was seen it changes less, so that these stay level and what stands on them stands upright.
     """
-    height, eye = gaussians.means @ room.axes[1], sector.center @ room.axes[1]
+    height, eye = gaussians.means @ room.axes[1], view_range.center @ room.axes[1]
     free = torch.ones_like(height)
     for side in (CEILING, FLOOR):
         if room.seen[side]:
@@ -74,6 +74,6 @@ def moved_out(gaussians: Gaussians, sector: Sector, room: RoomLayout, log_factor
     factors = torch.stack([outwards, upwards, outwards], dim=1)
     return replace(
         gaussians,
-        means=sector.center + ((gaussians.means - sector.center) @ sector.axes.T * factors) @ sector.axes,
+        means=view_range.center + ((gaussians.means - view_range.center) @ view_range.axes.T * factors) @ view_range.axes,
         log_scales=gaussians.log_scales + torch.maximum(outwards, upwards).log()[:, None],
     )

@@ -12,7 +12,7 @@ from splatmem.extrapolate.above_below import beyond_rims
 from splatmem.extrapolate.clearance import clear_of, moved_clear
 from splatmem.extrapolate.copy_order import prominence, wander
 from splatmem.extrapolate.room_layout import BACKGROUND, LayoutReading, RoomLayout
-from splatmem.extrapolate.view_copies import Sector, mirrored_gaussians
+from splatmem.extrapolate.view_copies import AzimuthRange, mirrored_gaussians
 from splatmem.extrapolate.walls import stand_as_walls
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
@@ -97,24 +97,24 @@ def imagine_surroundings(
         seed: which of the view's parts are seen again where.
     """
     view, depth = memory.views[0].camera, memory.views[0].depth
-    sector = Sector.of(view, down)
-    legs = wander(sector, prominence(view, depth < BACKGROUND * layout.render(view).depth[0], sector), seed)
-    seen = memory.gaussians.to("cpu")  # cameras, sector and room are there
-    beyond = beyond_rims(seen, view, sector, layout, _inclinations(cameras, layout, sector))
-    gaussians = Gaussians.cat([beyond, mirrored_gaussians(Gaussians.cat([seen, beyond]), sector, legs)])
+    view_range = AzimuthRange.of(view, down)
+    legs = wander(view_range, prominence(view, depth < BACKGROUND * layout.render(view).depth[0], view_range), seed)
+    seen = memory.gaussians.to("cpu")  # cameras, view_range and room are there
+    beyond = beyond_rims(seen, view, view_range, layout, _inclinations(cameras, layout, view_range))
+    gaussians = Gaussians.cat([beyond, mirrored_gaussians(Gaussians.cat([seen, beyond]), view_range, legs)])
     if memory.metric:
-        gaussians = stand_as_walls(gaussians, seen, sector, layout, memory.scale)
+        gaussians = stand_as_walls(gaussians, seen, view_range, layout, memory.scale)
     nearest = (seen.means - view.centers).norm(dim=1).sort().values[len(seen) // 100]
     clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
     places = cameras.centers[:: max(1, len(cameras) // 48)]
-    gaussians = moved_clear(gaussians, sector, layout, places, clearance)
+    gaussians = moved_clear(gaussians, view_range, layout, places, clearance)
     clear = gaussians.select(clear_of(gaussians, places, clearance)).to(memory.device)
     return Surroundings(layout, SpatialMemory(clear, memory.views, memory.scale))
 
 
-def _inclinations(cameras: Cameras, layout: RoomLayout, sector: Sector) -> tuple[float, float]:
+def _inclinations(cameras: Cameras, layout: RoomLayout, view_range: AzimuthRange) -> tuple[float, float]:
     """Highest and lowest direction, radians below the horizon, of what cameras look at: of the room's sides, with a margin for
     what stands before them."""
     coarse = cameras.resized(8, 8)
-    inclination = sector.inclination(coarse.unproject(layout.render(coarse).depth))
+    inclination = view_range.inclination(coarse.unproject(layout.render(coarse).depth))
     return inclination.min().item() - RIM_MARGIN, inclination.max().item() + RIM_MARGIN

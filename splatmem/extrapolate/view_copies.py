@@ -28,7 +28,7 @@ MOST_LEGS = 17
 
 
 @dataclass(frozen=True)
-class Sector:
+class AzimuthRange:
     """The part of a turn that a view shows from top to bottom.
 
     Attributes:
@@ -43,8 +43,8 @@ class Sector:
     right: float
 
     @staticmethod
-    def of(camera: Cameras, down: Float[Tensor, "3"]) -> Sector:
-        """The sector of one camera, in a world where gravity pulls along the unit vector ``down``."""
+    def of(camera: Cameras, down: Float[Tensor, "3"]) -> AzimuthRange:
+        """The view_range of one camera, in a world where gravity pulls along the unit vector ``down``."""
         rotation = camera.world_to_cam[0, :3, :3]
         # Looking straight down, ahead is the top of the picture.
         side = F.normalize(torch.linalg.cross(down, rotation[2]) + 1e-4 * rotation[0], dim=0)
@@ -54,7 +54,7 @@ class Sector:
         left, right = azimuth[:, 0].max().item(), azimuth[:, -1].min().item()
         if right - left < NARROWEST_SECTOR:  # seen from above or below, its ends cross
             left, right = -0.5 * NARROWEST_SECTOR, 0.5 * NARROWEST_SECTOR
-        return Sector(camera.centers[0], axes, left, right)
+        return AzimuthRange(camera.centers[0], axes, left, right)
 
     @property
     def width(self) -> float:
@@ -123,42 +123,42 @@ class Leg:
         return (azimuth >= min(self.begin, self.end)) & (azimuth <= max(self.begin, self.end))
 
 
-def legs_between(sector: Sector, turns: Sequence[float]) -> tuple[Leg, ...]:
-    """The way from the sector's right end to its left one that turns round at these azimuths, made to fill the turn's rest."""
-    corners = [sector.right, *turns, sector.left]
-    stretch = sector.rest / sum(abs(end - begin) for begin, end in pairwise(corners))
-    legs, place = [], sector.right
+def legs_between(view_range: AzimuthRange, turns: Sequence[float]) -> tuple[Leg, ...]:
+    """The way from the view's right end to its left one that turns round at these azimuths, made to fill the turn's rest."""
+    corners = [view_range.right, *turns, view_range.left]
+    stretch = view_range.rest / sum(abs(end - begin) for begin, end in pairwise(corners))
+    legs, place = [], view_range.right
     for begin, end in pairwise(corners):
         legs.append(Leg(begin, end, place, stretch))
         place += stretch * abs(end - begin)
     return tuple(legs)
 
 
-def whole_legs(sector: Sector) -> tuple[Leg, ...]:
+def whole_legs(view_range: AzimuthRange) -> tuple[Leg, ...]:
     """Each leg is the whole view: as many as are stretched least."""
-    count = min(range(1, MOST_LEGS + 1, 2), key=lambda n: abs(math.log(max(sector.rest, 1e-3) / (n * sector.width))))
-    return legs_between(sector, [sector.left if i % 2 == 0 else sector.right for i in range(count - 1)])
+    count = min(range(1, MOST_LEGS + 1, 2), key=lambda n: abs(math.log(max(view_range.rest, 1e-3) / (n * view_range.width))))
+    return legs_between(view_range, [view_range.left if i % 2 == 0 else view_range.right for i in range(count - 1)])
 
 
 def mirrored_points(
-    points: Float[Tensor, "n 3"], sector: Sector, legs: Sequence[Leg]
+    points: Float[Tensor, "n 3"], view_range: AzimuthRange, legs: Sequence[Leg]
 ) -> tuple[Float[Tensor, "m 3"], Int[Tensor, " m"]]:
     """The places of points in all legs that hold them, and which points they are."""
-    azimuth, places, sources = sector.azimuth(points), [], []
+    azimuth, places, sources = view_range.azimuth(points), [], []
     for leg in legs:
         source = torch.nonzero(leg.holds(azimuth))[:, 0]
-        motion = sector.motion(azimuth[source], leg)
-        places.append(torch.einsum("nij,nj->ni", motion, points[source] - sector.center) + sector.center)
+        motion = view_range.motion(azimuth[source], leg)
+        places.append(torch.einsum("nij,nj->ni", motion, points[source] - view_range.center) + view_range.center)
         sources.append(source)
     return torch.cat(places), torch.cat(sources)
 
 
-def mirrored_gaussians(gaussians: Gaussians, sector: Sector, legs: Sequence[Leg]) -> Gaussians:
+def mirrored_gaussians(gaussians: Gaussians, view_range: AzimuthRange, legs: Sequence[Leg]) -> Gaussians:
     """The Gaussians in all legs that hold them."""
-    azimuth, copies = sector.azimuth(gaussians.means), []
+    azimuth, copies = view_range.azimuth(gaussians.means), []
     for leg in legs:
         held = leg.holds(azimuth)
-        copy = moved(gaussians.select(held), sector.center, sector.motion(azimuth[held], leg))
+        copy = moved(gaussians.select(held), view_range.center, view_range.motion(azimuth[held], leg))
         widened = copy.log_scales + math.log(max(1.0, leg.stretch)) * torch.tensor([1.0, 1.0, 0.0])
         copies.append(replace(copy, log_scales=widened))
     return Gaussians.cat(copies)

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.extrapolate.radial_warp import at_azimuths, moved_out, part_azimuths, quantile_by_part, smoothed
+from splatmem.extrapolate.radial_warp import at_azimuths, part_azimuths, quantile_by_part, radial_warp, smoothed
 from splatmem.extrapolate.room_layout import WALLS, RoomLayout
-from splatmem.extrapolate.view_copies import Sector
+from splatmem.extrapolate.view_copies import AzimuthRange
 from splatmem.gaussians import Gaussians
 
 LEVEL = math.radians(15)  # above or below the horizon: there the distance of what stands around is looked at
@@ -35,7 +35,7 @@ TOLERANCE = 0.02  # relative distance from a wall below which all points count t
 MOST_NEARER, MOST_FARTHER = 0.6, 4.0  # nearer, a copy's flaws would show, and floors would not keep their place in the picture
 
 
-def stand_as_walls(copies: Gaussians, seen: Gaussians, sector: Sector, room: RoomLayout, scale: float) -> Gaussians:
+def stand_as_walls(copies: Gaussians, seen: Gaussians, view_range: AzimuthRange, room: RoomLayout, scale: float) -> Gaussians:
     """Moves what stands around one view to where the rest of a room would be; outdoors all stays.
 
     The room has straight walls: those beside the picture go on, and the layout's sides close it.
@@ -43,28 +43,28 @@ def stand_as_walls(copies: Gaussians, seen: Gaussians, sector: Sector, room: Roo
     Args:
         copies: what is to be moved, in metres.
         seen: what the view shows.
-        sector: the part of a turn that it shows; there nothing is moved.
+        view_range: the part of a turn that it shows; there nothing is moved.
         room: around it; floor and ceiling stay level where they were seen.
         scale: the memory's.
     """
-    ahead = _background_distance(seen, sector, FAR * scale)
+    ahead = _background_distance(seen, view_range, FAR * scale)
     azimuths = part_azimuths()
-    shown = sector.shows(azimuths)
+    shown = view_range.shows(azimuths)
     told = shown & ahead.isfinite()
     if not told.any():
         return copies
     typical = ahead[told].median().item()
-    around = _background_distance(copies, sector, FAR * scale)
+    around = _background_distance(copies, view_range, FAR * scale)
     around = torch.where(around.isfinite(), around, typical)
     low, high = ROOM_DEPTHS
     like_a_room = 1 - _smoothstep(torch.tensor(math.log(typical / low) / math.log(high / low)))
-    change = like_a_room * (_wall_distance(azimuths, ahead, told, typical, sector, room) / around).log()
+    change = like_a_room * (_wall_distance(azimuths, ahead, told, typical, view_range, room) / around).log()
     change = torch.where(shown, 0.0, change).clamp(math.log(MOST_NEARER), math.log(MOST_FARTHER))
-    azimuth, distance = sector.azimuth(copies.means), sector.distance(copies.means)
+    azimuth, distance = view_range.azimuth(copies.means), view_range.distance(copies.means)
     # What stands nearer than the background is moved less: nothing comes into the cameras' way.
     share = (distance / at_azimuths(around, azimuth)).clamp_max(1)
-    return moved_out(
-        copies, sector, room, torch.where(distance < FAR * scale, share * at_azimuths(smoothed(change), azimuth), 0.0)
+    return radial_warp(
+        copies, view_range, room, torch.where(distance < FAR * scale, share * at_azimuths(smoothed(change), azimuth), 0.0)
     )
 
 
@@ -73,35 +73,35 @@ def _wall_distance(
     ahead: Float[Tensor, " parts"],
     told: Bool[Tensor, " parts"],
     typical: float,
-    sector: Sector,
+    view_range: AzimuthRange,
     room: RoomLayout,
 ) -> Float[Tensor, " parts"]:
     """How far away, horizontally, the nearest of all walls is: the two beside the picture, which go on, and of the layout's
     the sides that the view does not face. Where such a side was seen, it counts as much as what rooms have behind a camera."""
     behind = BEHIND * (typical / AHEAD) ** SLOPE
     nearness = torch.zeros_like(azimuths)
-    for beside in (azimuths > sector.right - EDGE, azimuths < sector.left + EDGE):
+    for beside in (azimuths > view_range.right - EDGE, azimuths < view_range.left + EDGE):
         wall = _wall_beside(azimuths, ahead, told & beside)
         if wall is not None:
             nearness = torch.maximum(nearness, wall)
     for side in WALLS:
         outwards = room.axes[side // 2] if side % 2 else -room.axes[side // 2]
-        foot = sector.azimuth(sector.center + outwards)
-        if sector.left < foot < sector.right:
+        foot = view_range.azimuth(view_range.center + outwards)
+        if view_range.left < foot < view_range.right:
             continue
         distance = behind
         if room.seen[side]:
-            found = (room.bounds[side] - sector.center @ room.axes[side // 2]).abs().item()
+            found = (room.bounds[side] - view_range.center @ room.axes[side // 2]).abs().item()
             distance = math.sqrt(behind * found)
         nearness = torch.maximum(nearness, (azimuths - foot).cos() / distance)
     return 1 / nearness.clamp(1 / (FARTHEST_WALL * max(typical, behind)), 1 / (NEAREST_WALL * typical))
 
 
-def _background_distance(gaussians: Gaussians, sector: Sector, far: float) -> Float[Tensor, " parts"]:
+def _background_distance(gaussians: Gaussians, view_range: AzimuthRange, far: float) -> Float[Tensor, " parts"]:
     """How far away the background at eye level is, horizontally, in each part of a turn; nan where nothing tells."""
-    distance = sector.distance(gaussians.means)
-    level = (sector.inclination(gaussians.means).abs() < LEVEL) & (distance < far)
-    return quantile_by_part(distance[level], sector.azimuth(gaussians.means[level]), BACKGROUND_QUANTILE, LEAST_POINTS)
+    distance = view_range.distance(gaussians.means)
+    level = (view_range.inclination(gaussians.means).abs() < LEVEL) & (distance < far)
+    return quantile_by_part(distance[level], view_range.azimuth(gaussians.means[level]), BACKGROUND_QUANTILE, LEAST_POINTS)
 
 
 def _wall_beside(

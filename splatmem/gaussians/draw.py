@@ -23,15 +23,15 @@ class Rendering:
         depth: expected z-depth, ``sum(w z) / alpha``, in world units; 0 where ``alpha`` is 0, ``[v, h, w]``.
         alpha: accumulated opacity in 0..1, ``[v, h, w]``.
         extra: ``sum(w extra)``, not divided by ``alpha``, ``[v, h, w, f]``, or None if none was asked for.
-        back: the part of ``alpha`` that comes from Gaussians seen from behind, against their local z axis, ``[v, h, w]``, or
-            None if it was not asked for.
+        backfacing_alpha: the part of ``alpha`` that comes from Gaussians seen from behind, against their local z axis,
+            ``[v, h, w]``, or None if it was not asked for.
     """
 
     rgb: Float[Tensor, "v h w 3"]
     depth: Float[Tensor, "v h w"]
     alpha: Float[Tensor, "v h w"]
     extra: Float[Tensor, "v h w f"] | None = None
-    back: Float[Tensor, "v h w"] | None = None
+    backfacing_alpha: Float[Tensor, "v h w"] | None = None
 
 
 def rasterize(
@@ -40,7 +40,7 @@ def rasterize(
     *,
     extra: Float[Tensor, "n f"] | Float[Tensor, "v n f"] | None = None,
     background: Float[Tensor, "3"] | None = None,
-    back: bool = False,
+    backfacing: bool = False,
 ) -> Rendering:
     """Renders colour, depth, alpha and any further channels; differentiable in the Gaussians, ``extra`` and ``background``.
 
@@ -50,7 +50,7 @@ def rasterize(
         cameras: the views; all Gaussians and cameras lie on one device.
         extra: further channels per Gaussian, or per view and Gaussian.
         background: sRGB colour behind everything; black if None.
-        back: whether to render how much comes from Gaussians seen from behind (constant for gradients).
+        backfacing: whether to render how much comes from Gaussians seen from behind (constant for gradients).
 
     Raises:
         ValueError: if a shape, a dtype or a device does not fit.
@@ -60,23 +60,23 @@ def rasterize(
     if background is not None:
         features = 0 if extra is None else extra.shape[-1]
         backgrounds = torch.nn.functional.pad(background, (0, features)).expand(len(cameras), -1)
-    image, alpha = _views(gaussians, cameras, extra, backgrounds=backgrounds, render_mode="RGB+ED", with_back=back)
-    extra_end = -2 if back else -1
+    image, alpha = _views(gaussians, cameras, extra, backgrounds=backgrounds, render_mode="RGB+ED", with_backfacing=backfacing)
+    extra_end = -2 if backfacing else -1
     return Rendering(
         rgb=image[..., :3],
         depth=image[..., -1],
         alpha=alpha[..., 0],
         extra=None if extra is None else image[..., 3:extra_end],
-        back=image[..., -2].detach() if back else None,
+        backfacing_alpha=image[..., -2].detach() if backfacing else None,
     )
 
 
 def rasterize_colours(
     gaussians: Gaussians, cameras: Cameras
 ) -> tuple[Float[Tensor, "v h w 3"], Float[Tensor, "v h w"], Float[Tensor, "v h w"]]:
-    """``rgb``, ``alpha`` and ``back`` of a rendering over black, without its depth: a third faster."""
+    """``rgb``, ``alpha`` and ``backfacing_alpha`` of a rendering over black, without its depth: a third faster."""
     _check(gaussians, cameras, None, None)
-    image, alpha = _views(gaussians, cameras, None, render_mode="RGB", with_back=True)
+    image, alpha = _views(gaussians, cameras, None, render_mode="RGB", with_backfacing=True)
     return image[..., :3], alpha[..., 0], image[..., 3].detach()
 
 

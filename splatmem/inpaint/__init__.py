@@ -69,6 +69,6 @@ def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConf
         from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 
         return WanVACEInpainter.from_pretrained(folder, settings, hardware, device, dtype)
-    from splatmem.inpaint.diffusers.pictures import KeyframeInpainter
+    from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 
-    return KeyframeInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    return ImageInpainter.from_pretrained(folder, settings, hardware, device, dtype)

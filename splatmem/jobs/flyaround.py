@@ -275,7 +275,7 @@ def write_outputs(
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,
         "prompt": options.prompt,
-        "given_pictures": run.memory.given,
+        "given_pictures": run.memory.num_given_views,
         "path": options.path,
         "frames": len(run.path),
         "size": [options.width, options.height],

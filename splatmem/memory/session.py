@@ -58,16 +58,16 @@ def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] |
     staging = _next_snapshot(folder)
     with staged_directory(staging, overwrite=True) as staged:
         _save_tensors(_parameters(memory.gaussians), staged / GAUSSIANS)
-        if memory.latents is not None:
-            _save_tensors(_parameters(memory.latents), staged / LATENTS)
+        if memory.feature_gaussians is not None:
+            _save_tensors(_parameters(memory.feature_gaussians), staged / LATENTS)
         _save_tensors(_view_tensors(memory.views), staged / VIEWS)
         index = {
             "format": FORMAT,
             "version": VERSION,
             "scale": memory.scale,
-            "given": memory.given,
+            "given": memory.num_given_views,
             "metric": memory.metric,
-            "latent_views": memory.latent_views,
+            "num_feature_views": memory.num_feature_views,
             "views": [_view_entry(view) for view in memory.views],
             "files": {file.name: _checksum(file) for file in sorted(staged.iterdir())},
             "progress": progress or {},
@@ -126,8 +126,8 @@ def _load(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
         latents = Gaussians(**load_file(folder / LATENTS)) if LATENTS in index["files"] else None
     except (SafetensorError, KeyError, TypeError) as error:
         raise DamagedSessionError(f"the session in {folder} is damaged: {error}") from error
-    given, latent_views, metric = index.get("given", 1), index.get("latent_views", 0), index.get("metric", False)
-    memory = SpatialMemory(gaussians, views, float(index["scale"]), given, latents, latent_views, metric)
+    given, num_feature_views, metric = index.get("given", 1), index.get("num_feature_views", 0), index.get("metric", False)
+    memory = SpatialMemory(gaussians, views, float(index["scale"]), given, latents, num_feature_views, metric)
     return memory, index["progress"]
 
 

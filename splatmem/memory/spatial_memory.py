@@ -94,10 +94,10 @@ class SpatialMemory:
     Attributes:
         gaussians: the scene.
         views: the frames that were written, in order; the first is the photo.
-        given: how many of the views were given, not made: they lead.
-        latents: Gaussians that carry features, one for each cell of a model's latent grid, or None; beside their features they
-            know the scene's colours at that density.
-        latent_views: how many of the views have theirs.
+        num_given_views: how many of the views were given, not made: they lead.
+        feature_gaussians: Gaussians that carry features, one for each cell of a model's latent grid, or None; beside their
+            features they know the scene's colours at that density.
+        num_feature_views: how many of the views have theirs.
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
         metric: whether the world's unit is the metre, as far as the depth model can tell.
     """
@@ -105,9 +105,9 @@ class SpatialMemory:
     gaussians: Gaussians = field(default_factory=Gaussians.empty)
     views: list[StoredView] = field(default_factory=list)
     scale: float = 1.0
-    given: int = 1
-    latents: Gaussians | None = None
-    latent_views: int = 0
+    num_given_views: int = 1
+    feature_gaussians: Gaussians | None = None
+    num_feature_views: int = 0
     metric: bool = False
 
     @property
@@ -117,8 +117,8 @@ class SpatialMemory:
 
     def to(self, device: torch.device | str) -> SpatialMemory:
         """The same memory, its Gaussians on another device."""
-        latents = None if self.latents is None else self.latents.to(device)
-        return replace(self, gaussians=self.gaussians.to(device), latents=latents)
+        features = None if self.feature_gaussians is None else self.feature_gaussians.to(device)
+        return replace(self, gaussians=self.gaussians.to(device), feature_gaussians=features)
 
     @torch.no_grad()
     def read(self, cameras: Cameras, *, features: bool = False, at: tuple[int, int] | None = None) -> MemoryReading:
@@ -135,9 +135,9 @@ class SpatialMemory:
         """
         scene = self.gaussians
         if features:
-            if self.latents is None or self.latents.features is None:
+            if self.feature_gaussians is None or self.feature_gaussians.features is None:
                 raise ValueError("the memory holds no features: write some with write_features first")
-            scene = self.latents
+            scene = self.feature_gaussians
         cameras = cameras if at is None else cameras.resized(*at)
         batches = [cameras[slice(i, i + VIEWS_AT_ONCE)] for i in range(0, len(cameras), VIEWS_AT_ONCE)]
         parts = [self._read(scene, batch) for batch in batches]
@@ -227,12 +227,12 @@ class SpatialMemory:
         """
         cells = _sampled(self.read(view), view, camera)
         missing = cells.known
-        if self.latents is not None:
+        if self.feature_gaussians is not None:
             missing = missing & ~self.read(camera, features=True).known[0]
         settings = LiftSettings(far_radius=FAR_SHELL * self.scale, largest_block=1, spread=CELL_SPREAD)
         added = lift(cells.rgb, cells.depth, camera, missing, features=features.float(), settings=settings).to(self.device)
-        joined = added if self.latents is None else Gaussians.cat([self.latents, added])
-        self.latents = fit_features(joined, len(added), features.to(self.device), missing.to(self.device), camera)
+        joined = added if self.feature_gaussians is None else Gaussians.cat([self.feature_gaussians, added])
+        self.feature_gaussians = fit_features(joined, len(added), features.to(self.device), missing.to(self.device), camera)
         return len(added)
 
     def _views_that_see(self, points: Float[Tensor, "p 3"]) -> Cameras:
@@ -257,9 +257,9 @@ class SpatialMemory:
 
     def as_given(self) -> SpatialMemory:
         """The memory as it was before anything was made."""
-        given = self.views[: self.given]
+        given = self.views[: self.num_given_views]
         gaussians = self.gaussians.select(slice(0, given[-1].gaussians[1]))
-        return replace(self, gaussians=gaussians, views=given, latents=None, latent_views=0)
+        return replace(self, gaussians=gaussians, views=given, feature_gaussians=None, num_feature_views=0)
 
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:
@@ -274,7 +274,7 @@ class SpatialMemory:
     def nbytes(self) -> int:
         """Of the Gaussians and the stored views."""
         views = sum(v.rgb.nbytes + v.depth.nbytes + v.written.nbytes for v in self.views)
-        return self.gaussians.nbytes + views + (0 if self.latents is None else self.latents.nbytes)
+        return self.gaussians.nbytes + views + (0 if self.feature_gaussians is None else self.feature_gaussians.nbytes)
 
     def free_space(self) -> FreeSpace:
         """What the stored views saw to be empty."""

@@ -35,8 +35,8 @@ class Visibility:
 
 def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
     """The colours of what covers each pixel (0..1), and what of it is known: all that a film needs, at half the cost."""
-    rgb, alpha, back = rasterize_colours(gaussians, cameras)
-    return covering_colours(rgb, alpha), known_pixels(alpha, back)
+    rgb, alpha, backfacing = rasterize_colours(gaussians, cameras)
+    return covering_colours(rgb, alpha), known_pixels(alpha, backfacing)
 
 
 def covering_colours(rgb: Float[Tensor, "v h w 3"], alpha: Float[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
@@ -49,25 +49,25 @@ def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, 
     Gaussians' features, if any."""
     sampling, features = sampling_distance(gaussians)[:, None], gaussians.features
     extra = sampling if features is None else torch.cat([sampling, features.float()], dim=-1)
-    drawn = rasterize(gaussians, cameras, extra=extra, back=True)
+    drawn = rasterize(gaussians, cameras, extra=extra, backfacing=True)
     assert drawn.extra is not None
-    assert drawn.back is not None
+    assert drawn.backfacing_alpha is not None
     distance = drawn.depth * cameras.pixel_rays().norm(dim=-1)
     pixel = (distance / cameras.focal.mean(-1)[:, None, None]).clamp_min(1e-6)
     most = 2 * NO_TRUST_MAGNIFICATION * drawn.alpha
     magnification = torch.minimum(drawn.extra[..., 0] / pixel, most)
-    known = known_pixels(drawn.alpha, drawn.back)
+    known = known_pixels(drawn.alpha, drawn.backfacing_alpha)
     excess = (magnification / drawn.alpha.clamp_min(1e-4)).clamp_min(FULL_TRUST_MAGNIFICATION).log()
     full, none = math.log(FULL_TRUST_MAGNIFICATION), math.log(NO_TRUST_MAGNIFICATION)
     trust = (1 - (excess - full) / (none - full)).clamp(0, 1) * known
     return replace(drawn, extra=None if features is None else drawn.extra[..., 1:]), Visibility(known, trust)
 
 
-def known_pixels(alpha: Float[Tensor, "v h w"], back: Float[Tensor, "v h w"]) -> Bool[Tensor, "v h w"]:
+def known_pixels(alpha: Float[Tensor, "v h w"], backfacing: Float[Tensor, "v h w"]) -> Bool[Tensor, "v h w"]:
     """What is covered by surfaces seen from their front, thin cracks closed, from composited opacity and the part of it that
     is seen from behind."""
     opaque = alpha > KNOWN_ALPHA
-    behind = opaque & (back >= (1 - KNOWN_FRONT) * alpha)
+    behind = opaque & (backfacing >= (1 - KNOWN_FRONT) * alpha)
     covered = opaque & ~behind
     # A crack is a thin line of weak opacity; where a back shows, nothing is closed.
     return (_close(covered, CRACK_WIDTH) & ~behind) | covered

@@ -56,7 +56,7 @@ def test_pictures_meet_in_one_world_in_the_unit_of_their_cameras(metric: bool) -
     memory, notes = begin_posed_memory(
         seen.rgb, arc([0, 12, 24, 36], unit), estimate, SETTINGS, StageClock(), progress=shares.append
     )
-    assert memory.given == len(memory.views) == 4
+    assert memory.num_given_views == len(memory.views) == 4
     assert not memory.metric, "nobody knows the unit of the cameras"
     assert shares == [0.5, 0.75, 1.0]
     assert notes == [notes[0]]

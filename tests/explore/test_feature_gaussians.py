@@ -83,27 +83,27 @@ def test_what_has_features_is_not_written_again(
     memory: SpatialMemory, views: Cameras, cells: Cameras, room_frames: tuple[Tensor, Tensor]
 ) -> None:
     rgb, depth = room_frames
-    assert memory.latents is not None
-    before = memory.latents.clone()
+    assert memory.feature_gaussians is not None
+    before = memory.feature_gaussians.clone()
     assert memory.write_features(field(cells[0])[0], cells[0], views[0]) == 0
     memory.write(rgb[2], depth[2], views[2], ~memory.read(views[2]).known[0])
     added = memory.write_features(field(cells[2])[0], cells[2], views[2])
     assert 0 < added < 0.6 * cells.width * cells.height
-    assert torch.equal(memory.latents.features[: len(before)], before.features)
+    assert torch.equal(memory.feature_gaussians.features[: len(before)], before.features)
     assert memory.read(cells[2], features=True).known.float().mean() > 0.97
 
 
 def test_they_cost_little_beside_colour(memory: SpatialMemory) -> None:
-    assert memory.latents is not None
-    assert memory.latents.features.dtype == torch.float16
-    assert memory.gaussians.nbytes + memory.latents.nbytes < 1.3 * memory.gaussians.nbytes
+    assert memory.feature_gaussians is not None
+    assert memory.feature_gaussians.features.dtype == torch.float16
+    assert memory.gaussians.nbytes + memory.feature_gaussians.nbytes < 1.3 * memory.gaussians.nbytes
 
 
 def test_a_grid_that_reaches_beyond_the_picture(memory: SpatialMemory, views: Cameras) -> None:
     """Padded pictures have cells beside the frame, which are not known and not lifted."""
     scale = torch.tensor([[1 / CELL], [1 / CELL], [1.0]])
     padded = Cameras(views.world_to_cam[:1], views.intrinsics[:1] * scale, 18, 11)  # 144 x 88 pixels
-    memory.latents = None
+    memory.feature_gaussians = None
     assert memory.write_features(torch.ones(11, 18, CHANNELS), padded, views[0]) == 16 * 9
     assert not memory.read(padded, features=True).known[0, :, 17].any()
 
@@ -114,10 +114,10 @@ def test_without_any_it_is_said(memory: SpatialMemory, cells: Cameras) -> None:
 
 
 def test_sessions_keep_them(memory: SpatialMemory, cells: Cameras, tmp_path: Path) -> None:
-    memory.latent_views = 1
+    memory.num_feature_views = 1
     save_session(memory, tmp_path / "memory")
     loaded, _ = load_session(tmp_path / "memory")
-    assert loaded.latent_views == 1
+    assert loaded.num_feature_views == 1
     assert torch.equal(loaded.read(cells[1], features=True).features, memory.read(cells[1], features=True).features)
     (tmp_path / "memory" / "latents.safetensors").unlink()
     with pytest.raises(ValueError, match=r"damaged: .*latents\.safetensors is missing"):

@@ -146,7 +146,7 @@ def test_the_latents_of_what_was_made_are_those_that_the_sampler_came_to(tiny_wa
     for index in (3, 5):
         memory.write(truth.rgb[index], truth.depth[index], cameras[index], ~memory.read(cameras[index]).known[0])
     write_latents(memory, inpainter, filled.latents[:2], cameras)
-    assert memory.latent_views == len(memory.views) == 3
+    assert memory.num_feature_views == len(memory.views) == 3
     encode_views(memory, inpainter)
     assert lengths == [9], "of the grey window"
     after = read_latents(memory, inpainter, cameras)

@@ -47,7 +47,7 @@ def run(scene: tuple[Path, Cameras], splatmem: ForkedCommands, tmp_path_factory:
 def test_all_pictures_are_written_before_anything_is_made(run: Path) -> None:
     memory, progress = load_session(run / "memory")
     report = json.loads((run / "report.json").read_text())
-    assert memory.given == report["given_pictures"] == 3
+    assert memory.num_given_views == report["given_pictures"] == 3
     assert len(memory.views) > 3
     assert report["source"] == "room"
     # From the middle of the last picture on all is made: a third of a picture at most.

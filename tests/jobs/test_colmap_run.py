@@ -70,7 +70,7 @@ def test_what_the_report_says(run: Path, cameras: Cameras) -> None:
 
 def test_the_pictures_are_kept(run: Path, project: Path, cameras: Cameras) -> None:
     memory, _ = load_session(run / "memory")
-    views = memory.views[: memory.given]
+    views = memory.views[: memory.num_given_views]
     given = relative_to(in_colmaps_world(cameras[GIVEN]), in_colmaps_world(cameras[[0]]))
     names = []
     for view in views:

@@ -17,7 +17,7 @@ from splatmem.depth import DepthPrediction, load_depth_estimator
 from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.explore.loop import ExploreSettings
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, load_inpainter
-from splatmem.inpaint.diffusers.pictures import KeyframeInpainter
+from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 from splatmem.inpaint.diffusers.time_groups import padded_length
 from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo
@@ -67,7 +67,7 @@ def path(tmp_path: Path) -> Path:
 def windows(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
     """What the big inpainters are given and give back, window by window."""
     seen: list[SimpleNamespace] = []
-    for inpainter in (WanVACEInpainter, KeyframeInpainter):
+    for inpainter in (WanVACEInpainter, ImageInpainter):
         call = inpainter.__call__
 
         def recording(
@@ -148,8 +148,8 @@ def test_wan_vace(
         assert (call.num_inference_steps, call.guidance_scale) == (2, 5.0)
         assert call.prepare_video_latents.shape[1] == 32
         assert (window.partial.latents is not None) == (window.filled.latents is not None) == (conditioning == "latents")
-    assert (memory.latents is not None) == (conditioning == "latents")
-    assert memory.latent_views == (len(memory.views) if conditioning == "latents" else 0)
+    assert (memory.feature_gaussians is not None) == (conditioning == "latents")
+    assert memory.num_feature_views == (len(memory.views) if conditioning == "latents" else 0)
 
 
 @pytest.mark.parametrize(

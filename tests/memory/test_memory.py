@@ -158,7 +158,7 @@ class TestDevices:
     def drawn_on(device: str):
         """A rasterizer that insists on where its inputs lie, and draws grey there."""
 
-        def rasterize(gaussians, cameras, *, extra=None, back=False):
+        def rasterize(gaussians, cameras, *, extra=None, backfacing=False):
             for tensor in (gaussians.means, gaussians.sh, cameras.world_to_cam, cameras.intrinsics, extra):
                 assert tensor is None or tensor.device.type == device
             size, like = (len(cameras), cameras.height, cameras.width), gaussians.sh.sum() + gaussians.opacity_logits.sum()
@@ -166,7 +166,7 @@ class TestDevices:
             return Rendering(
                 *(like + torch.zeros(*size, *more, device=device) for more in ((3,), (), ())),
                 None if extra is None else torch.zeros(*size, channels, device=device),
-                torch.zeros(*size, device=device) if back else None,
+                torch.zeros(*size, device=device) if backfacing else None,
             )
 
         return rasterize

@@ -8,7 +8,7 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.inpaint.embedded.unet import KNOWN_SUPPORT, RGBDWindowUNet
+from splatmem.inpaint.embedded.unet import KNOWN_PROVENANCE, RGBDWindowUNet
 
 NOISE_SCALE = 0.5  # standard deviation of the noise on the proposal, in the network's units
 DEPTH_SCALE = 1.5  # natural-log units of depth that map to 1
@@ -24,7 +24,7 @@ def decode_depth(encoded: Tensor, scale: Tensor) -> Tensor:
     return torch.exp(encoded.clamp(-DEPTH_LIMIT, DEPTH_LIMIT) * DEPTH_SCALE) * scale
 
 
-def support_of(known: Bool[Tensor, "*t h w"], covered: Bool[Tensor, "*t h w"]) -> Float[Tensor, "*t 1 h w"]:
+def provenance_of(known: Bool[Tensor, "*t h w"], covered: Bool[Tensor, "*t h w"]) -> Float[Tensor, "*t 1 h w"]:
     """What the pixels of a proposal stand on, for the network: 1 known, 0.5 covered by a copy, 0 nothing."""
     return (0.5 * (known.float() + (known | covered).float())).unsqueeze(-3)
 
@@ -48,7 +48,7 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         self,
         proposal: Float[Tensor, "b t 4 h w"],
         partial: Float[Tensor, "b t 4 h w"],
-        support: Float[Tensor, "b t 1 h w"],
+        provenance: Float[Tensor, "b t 1 h w"],
         geometry: Float[Tensor, "b t 6 h w"],
         *,
         steps: int = 4,
@@ -66,11 +66,11 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         sample = proposal + strength * NOISE_SCALE * noise
         timesteps, sigmas = torch.as_tensor(self.scheduler.timesteps), torch.as_tensor(self.scheduler.sigmas)
         for timestep, sigma in zip(timesteps, sigmas[:-1], strict=True):
-            clean = self.unet(sample, sigma.expand(len(sample)), proposal, partial, support, geometry)
-            clean = torch.where(support > KNOWN_SUPPORT, partial, clean.clamp(-DEPTH_LIMIT, DEPTH_LIMIT))
+            clean = self.unet(sample, sigma.expand(len(sample)), proposal, partial, provenance, geometry)
+            clean = torch.where(provenance > KNOWN_PROVENANCE, partial, clean.clamp(-DEPTH_LIMIT, DEPTH_LIMIT))
             velocity = (sample - clean) / sigma
             sample = self.scheduler.step(velocity, timestep, sample, return_dict=False)[0]  # type: ignore[arg-type]
-        return torch.where(support > KNOWN_SUPPORT, partial, sample)
+        return torch.where(provenance > KNOWN_PROVENANCE, partial, sample)
 
     @torch.no_grad()
     def __call__(
@@ -101,7 +101,7 @@ class RGBDInpaintPipeline(DiffusionPipeline):
         shown = (
             encode(proposal_rgb, proposal_depth),
             partial,
-            support_of(known, covered)[None],
+            provenance_of(known, covered)[None],
             geometry.permute(0, 3, 1, 2)[None],
         )
         filled = self.sample(

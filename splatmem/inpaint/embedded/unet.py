@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 GEOMETRY_CHANNELS = 6  # position on the room's sides and ray direction, both in the room's axes
-KNOWN_SUPPORT = 0.75  # support above which a pixel counts as known
+KNOWN_PROVENANCE = 0.75  # provenance above which a pixel counts as known
 INPUT_CHANNELS = 4 + 4 + 4 + 1 + GEOMETRY_CHANNELS
 
 
@@ -109,17 +109,17 @@ class RGBDWindowUNet(ModelMixin, ConfigMixin):
         sigma: Float[Tensor, " b"],
         proposal: Float[Tensor, "b t 4 h w"],
         partial: Float[Tensor, "b t 4 h w"],
-        support: Float[Tensor, "b t 1 h w"],
+        provenance: Float[Tensor, "b t 1 h w"],
         geometry: Float[Tensor, "b t 6 h w"],
     ) -> Float[Tensor, "b t 4 h w"]:
         """Clean window at noise level ``sigma`` (1 = proposal plus noise, 0 = clean).
 
-        ``support`` says what a pixel of the proposal stands on: 1 is known (and ``partial`` is read), 0.5 copied from
+        ``provenance`` says what a pixel of the proposal stands on: 1 is known (and ``partial`` is read), 0.5 copied from
         elsewhere, 0 nothing. ``h`` and ``w`` are multiples of ``patch``.
         """
         frames, patch = sample.shape[1], self.patch
-        composite = torch.where(support > KNOWN_SUPPORT, partial, proposal)
-        inputs = torch.cat([sample, composite, proposal, support * 2 - 1, geometry], dim=2).flatten(0, 1)
+        composite = torch.where(provenance > KNOWN_PROVENANCE, partial, proposal)
+        inputs = torch.cat([sample, composite, proposal, provenance * 2 - 1, geometry], dim=2).flatten(0, 1)
         x = F.pixel_unshuffle(inputs, patch).contiguous(memory_format=torch.channels_last)
         embedding = self.embed(_fourier_features(sigma)).repeat_interleave(frames, dim=0)
 

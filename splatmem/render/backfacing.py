@@ -12,7 +12,7 @@ GRAZING = 0.08  # cosine below which a surface turns from front to back, smoothl
 
 
 @torch.no_grad()
-def backness(
+def backfacing_share(
     means: Float[Tensor, "n 3"], quats: Float[Tensor, "n 4"], viewmats: Float[Tensor, "v 4 4"]
 ) -> Float[Tensor, "v n"]:
     """0 for Gaussians that pinhole cameras see from their front, the side of the local z axis, and 1 from behind."""

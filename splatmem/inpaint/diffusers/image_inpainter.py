@@ -30,7 +30,7 @@ from splatmem.models.hardware import place
 SMALLEST_MULTIPLE = 16
 
 
-class KeyframeInpainter:
+class ImageInpainter:
     """Runs a picture inpainting pipeline: Stable Diffusion (XL, 3) Inpaint, Flux Fill, and what else takes image and mask."""
 
     continuous = False
@@ -59,7 +59,7 @@ class KeyframeInpainter:
     @staticmethod
     def from_pretrained(
         folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str, dtype: torch.dtype
-    ) -> KeyframeInpainter:
+    ) -> ImageInpainter:
         """Loads a saved pipeline: as the class it was saved as if that takes image and mask, else as its inpainting sibling.
 
         Raises:
@@ -84,7 +84,7 @@ class KeyframeInpainter:
                 raise ValueError(f"{folder}: diffusers has no inpainting pipeline for a {class_name}") from error
             if not fills_pictures(type(pipeline)):
                 raise ValueError(f"{folder}: a {type(pipeline).__name__} wants more than a picture, a mask and words")
-        return KeyframeInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
+        return ImageInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
 
     def __call__(
         self,

@@ -12,7 +12,7 @@ from diffusers import ControlNetModel, StableDiffusionInpaintPipeline, UNet2DCon
 from splatmem.config import InpainterConfig
 from splatmem.geometry.cameras import identity_camera
 from splatmem.inpaint import PartialFrames, load_inpainter
-from splatmem.inpaint.diffusers.pictures import KeyframeInpainter
+from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 from splatmem.inpaint.protocol import LatentFrames
 
 import tiny_models
@@ -44,7 +44,7 @@ def test_every_family_keeps_the_known_and_says_what_it_cannot(family, tmp_path, 
     build, pipeline, revises = FAMILIES[family]
     build(tmp_path / family)
     inpainter = load_inpainter(InpainterConfig(model=str(tmp_path / family), steps=2))
-    assert isinstance(inpainter, KeyframeInpainter)
+    assert isinstance(inpainter, ImageInpainter)
     assert type(inpainter.pipeline).__name__ == pipeline
     assert (inpainter.window_frames, inpainter.continuous, inpainter.name) == (1, False, family)
     calls = record_calls(monkeypatch, type(inpainter.pipeline))
@@ -145,7 +145,7 @@ def test_a_hole_that_is_thinner_than_a_cell_reaches_the_sampler(folder, monkeypa
 def test_known_cells_come_from_the_memory_and_nothing_is_encoded(family, tmp_path, monkeypatch):
     FAMILIES[family][0](tmp_path / family)
     inpainter = load_inpainter(InpainterConfig(model=str(tmp_path / family), steps=2, conditioning="latents"))
-    assert isinstance(inpainter, KeyframeInpainter)
+    assert isinstance(inpainter, ImageInpainter)
     assert inpainter.reads_latents
     partial = frame(40, 70)
     on_grid = inpainter.latent_cameras(partial.cameras)
@@ -177,6 +177,6 @@ def test_known_cells_come_from_the_memory_and_nothing_is_encoded(family, tmp_pat
 
 def test_pipelines_that_pack_their_latents_are_shown_pixels_and_say_so(tmp_path):
     inpainter = load_inpainter(InpainterConfig(model=str(tiny_models.flux_fill(tmp_path)), steps=1, conditioning="latents"))
-    assert isinstance(inpainter, KeyframeInpainter)
+    assert isinstance(inpainter, ImageInpainter)
     assert not inpainter.reads_latents
     assert any("FluxFillPipeline cannot be shown latents" in note for note in inpainter.notes)
