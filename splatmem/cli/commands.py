@@ -1,64 +1,37 @@
-"""What each command of the command line does, given its parsed options."""
+"""What each command of the command line does, given its parsed options, and what it prints."""
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from splatmem.evaluate.options import EvaluationOptions
+from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
+from splatmem.report.progress import RunProgress
+from splatmem.viewer.options import InspectOptions
+
 if TYPE_CHECKING:
-    from splatmem.cli.options import Evaluate, Export, Flyaround, Inspect, Render
-    from splatmem.cli.progress import RunProgress
     from splatmem.memory import SpatialMemory
 
 STARTED = time.perf_counter()  # close to the start of the process: what takes long is imported later
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """``512x288`` to (512, 288)."""
-    match = re.fullmatch(r"(\d+)[x×](\d+)", text.strip())
-    if not match:
-        raise ValueError(f"a size is WIDTHxHEIGHT in pixels, such as 512x288, got {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def parse_fov(text: str) -> float | None:
-    """Degrees, or None for ``auto``."""
-    if text == "auto":
-        return None
-    try:
-        degrees = float(text)
-    except ValueError:
-        degrees = float("nan")
-    if not 10 <= degrees <= 150:
-        raise ValueError(f"--fov is auto or 10 to 150 degrees, got {text!r}")
-    return degrees
-
-
-def flyaround(options: Flyaround, progress: RunProgress) -> None:
-    from splatmem.jobs.flyaround import FlyaroundOptions
+def flyaround(options: FlyaroundOptions, progress: RunProgress) -> None:
     from splatmem.jobs.flyaround import flyaround as make
 
     hide_bars_of_libraries()
-    width, height = parse_size(options.size)
-    request = FlyaroundOptions(
-        source=options.source, out=options.out, prompt=options.prompt, poses=options.poses, path=options.path,
-        frames=options.frames, width=width, height=height, fps=options.fps, fov=parse_fov(options.fov), seed=options.seed,
-        preset=options.preset, overrides=options.overrides, device=options.device, low_vram=options.low_vram,
-        resume=options.resume, overwrite=options.overwrite,
-    )  # fmt: skip
-    report = make(request, progress, STARTED)
+    report = make(options, progress, STARTED)
     progress.say(_summary(report, options.out))
 
 
 def can_be_resumed(out: Path) -> bool:
     """Whether ``out`` is being made and has a snapshot to go on from."""
-    from splatmem.jobs.flyaround import MEMORY_FOLDER
     from splatmem.jobs.output_folder import partial_folder
     from splatmem.memory.session import has_session
+    from splatmem.scene import MEMORY_FOLDER
 
     return has_session(partial_folder(out.resolve()) / MEMORY_FOLDER)
 
@@ -87,62 +60,27 @@ def _summary(report: dict[str, Any], out: Path) -> str:
     )
 
 
-def open_memory(scene: Path) -> SpatialMemory:
-    """The memory of a folder that flyaround made."""
-    from splatmem.memory.session import load_session
+def render(options: RenderOptions, progress: RunProgress) -> None:
+    from splatmem.jobs.render import render as make
 
-    folder = scene / "memory" if (scene / "memory").is_dir() else scene
-    if not folder.is_dir():
-        raise ValueError(f"{scene} is not a folder made by 'splatmem flyaround'")
-    return load_session(folder)[0]
-
-
-def check_target(file: Path, suffix: str, overwrite: bool) -> None:
-    """Raises ``ValueError`` if ``file`` should not be written."""
-    if file.suffix.lower() != suffix:
-        raise ValueError(f"{file}: expected a name that ends in {suffix}")
-    if file.exists() and not overwrite:
-        raise ValueError(f"{file} exists: choose another name, or give --overwrite")
-    if not file.absolute().parent.is_dir():
-        raise ValueError(f"{file}: the folder {file.absolute().parent} does not exist")
-
-
-def render(options: Render, progress: RunProgress) -> None:
-    from splatmem.memory.film import check_film, film_memory
-    from splatmem.timing import StageClock
-    from splatmem.trajectory.from_user import route
-
-    check_target(options.out, ".mp4", options.overwrite)
-    memory = open_memory(options.scene)
-    camera = memory.views[0].camera
-    if options.size != "scene":
-        camera = camera.resized(*parse_size(options.size))
-    check_film(options.frames, camera.width, camera.height, options.fps)
-    way = route(options.path, options.frames, camera, memory)
-    clock = StageClock()
-    film = film_memory(memory, way.cameras, options.out, options.fps, clock, progress)
-    for note in way.notes:
+    made = make(options, progress)
+    for note in made.notes:
         progress.say(f"note: {note}")
-    seconds = clock.seconds["render"] + clock.seconds["encode"]
-    progress.say(f"{len(way.cameras)} frames in {seconds:.1f} s, {100 * film.unknown_fraction:.2f} % unknown: {options.out}")
+    unknown = 100 * made.film.unknown_fraction
+    progress.say(f"{made.frames} frames in {made.seconds:.1f} s, {unknown:.2f} % unknown: {options.out}")
 
 
-def export(options: Export, progress: RunProgress) -> None:
-    from splatmem.io.ply import save_ply
+def export(options: ExportOptions, progress: RunProgress) -> None:
+    from splatmem.jobs.export import export as write
 
-    check_target(options.file, ".ply", options.overwrite)
-    gaussians = open_memory(options.scene).gaussians
-    save_ply(gaussians, options.file, compact=options.compact)
-    size = options.file.stat().st_size / 2**20
-    progress.say(f"{len(gaussians):,} Gaussians, {size:.0f} MiB: {options.file}")
+    count = write(options)
+    progress.say(f"{count:,} Gaussians, {options.file.stat().st_size / 2**20:.0f} MiB: {options.file}")
 
 
-def inspect(options: Inspect, progress: RunProgress) -> None:
+def inspect(options: InspectOptions, progress: RunProgress) -> None:
     from splatmem.io.ply import load_ply
     from splatmem.viewer.inspect import show_scene
 
-    if options.screenshot is not None:
-        check_target(options.screenshot, ".png", overwrite=True)
     if options.scene.suffix.lower() == ".ply":
         gaussians, cameras = load_ply(options.scene), []
     else:
@@ -153,19 +91,20 @@ def inspect(options: Inspect, progress: RunProgress) -> None:
         progress.say(f"{len(gaussians):,} Gaussians, {len(cameras)} cameras: {options.screenshot}")
 
 
-def evaluate(options: Evaluate, progress: RunProgress) -> None:
-    from splatmem.evaluate.methods import parse_methods
-    from splatmem.evaluate.run import PAGE, EvaluationOptions
+def open_memory(scene: Path) -> SpatialMemory:
+    """The memory of a folder that flyaround made."""
+    from splatmem.memory.session import load_session
+    from splatmem.scene import session_folder
+
+    return load_session(session_folder(scene))[0]
+
+
+def evaluate(options: EvaluationOptions, progress: RunProgress) -> None:
+    from splatmem.evaluate.run import PAGE
     from splatmem.evaluate.run import evaluate as run
     from splatmem.evaluate.table import tables
 
-    request = EvaluationOptions(
-        scenes=options.scenes, out=options.out, preset=options.preset, overrides=options.overrides,
-        methods=parse_methods(options.methods), frames=options.frames,
-        size=None if options.size is None else parse_size(options.size),
-        seed=options.seed, device=options.device, overwrite=options.overwrite,
-    )  # fmt: skip
-    report = run(request, progress)
+    report = run(options, progress)
     summaries = {name: (group, len(group["scenes"])) for name, group in report["groups"].items()}
     summaries["all scenes"] = (report, len(report["scenes"]))
     for name, (summary, count) in summaries.items():

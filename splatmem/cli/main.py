@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import importlib
 import importlib.metadata
@@ -16,12 +17,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from splatmem.cli import commands, model_commands
-from splatmem.cli.options import Command, Doctor, Evaluate, Export, Flyaround, Models, Render
-from splatmem.cli.progress import RunProgress
+from splatmem.cli.options import Command, Doctor, Models
+from splatmem.evaluate.options import EvaluationOptions
+from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
+from splatmem.report.progress import RunProgress
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+COMMANDS = ("flyaround", "render", "export", "inspect", "evaluate", "models", "doctor")
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 console = Console(stderr=True)
@@ -33,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments == ["--version"]:
         print(f"splatmem {importlib.metadata.version('splatmem')}")
         sys.exit(0)
+    _suggest_command(arguments)
     command: Any = tyro.cli(
         Command,  # type: ignore[arg-type]
         prog="splatmem",
@@ -53,21 +58,31 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_BAD_INPUT)
 
 
+def _suggest_command(arguments: list[str]) -> None:
+    """Exits with a suggestion where the first word is nearly a command."""
+    word = arguments[0] if arguments else "-"
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    if not word.startswith("-") and word not in COMMANDS and near:
+        _print(f"[bold red]error:[/] there is no command {escape(word)!r}: did you mean {near[0]!r}? See splatmem --help")
+        sys.exit(EXIT_BAD_INPUT)
+
+
 def run(command: Any) -> int:
     """Carries out a parsed command; returns the exit status."""
     if isinstance(command, Doctor):
         return commands.doctor(Console())
     if isinstance(command, Models):
         return model_commands.run(command.action, Console())
+    command.check()  # before anything large is imported: a mistyped name is answered at once
     _import_for_good("torch")
     with RunProgress(console) as progress:
-        if isinstance(command, Flyaround):
+        if isinstance(command, FlyaroundOptions):
             commands.flyaround(command, progress)
-        elif isinstance(command, Render):
+        elif isinstance(command, RenderOptions):
             commands.render(command, progress)
-        elif isinstance(command, Export):
+        elif isinstance(command, ExportOptions):
             commands.export(command, progress)
-        elif isinstance(command, Evaluate):
+        elif isinstance(command, EvaluationOptions):
             commands.evaluate(command, progress)
         else:
             commands.inspect(command, progress)
@@ -98,7 +113,7 @@ def _one_line(error: Exception) -> str:
 
 def _what_is_kept(command: Any) -> str:
     """What the user can do with a run that did not reach its end."""
-    if isinstance(command, Flyaround) and commands.can_be_resumed(command.out):
+    if isinstance(command, FlyaroundOptions) and commands.can_be_resumed(command.out):
         return "; what was finished is kept: run the same command with --resume to go on"
     return ""
 

@@ -13,13 +13,15 @@ from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.alignment import align
 from splatmem.evaluate.scenes import Scene
 from splatmem.explore.beginnings import begin_memory
-from splatmem.explore.loop import ExploreSettings, explore, imagine, references
+from splatmem.explore.loop import ExploreSettings, explore, references
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
+from splatmem.inpaint.protocol import Traits, prepared
 from splatmem.memory import SpatialMemory
 from splatmem.memory.film import BATCH, shown
 from splatmem.timing import StageClock
+from splatmem.trajectory.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,7 @@ def film_with_memory(
 ) -> Film:
     """The product: the loop makes what is unknown, and the film is read from the memory."""
     memory, clock, started = begun.copy(), StageClock(), time.perf_counter()
-    generator = torch.Generator().manual_seed(seed)
-    state = explore(memory, path, inpainter, estimate_depth, generator, settings, clock)
+    state = explore(memory, Trajectory(path), inpainter, estimate_depth, seed=seed, settings=settings, clock=clock)
     frames, depths, knowns = [], [], []
     for first in range(0, len(path), BATCH):
         with clock.stage("render"):
@@ -154,9 +155,10 @@ def film_without_memory(
         reading = throw_away.read(path[0])
     frames, depths = [shown(reading.rgb, reading.known)], [reading.depth]
     gaussians, size = len(throw_away.gaussians), throw_away.nbytes
-    for first in range(1, len(path), inpainter.window_frames):
-        cameras = path[slice(first, first + inpainter.window_frames)]
-        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, generator, clock)
+    window_frames = Traits.of(inpainter).window_frames
+    for first in range(1, len(path), window_frames):
+        cameras = path[slice(first, first + window_frames)]
+        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, seed, generator, clock)
         frames.append(rgb)
         depths.append(depth)
         if first + len(cameras) < len(path):
@@ -180,17 +182,19 @@ def _next_frames(
     cameras: Cameras,
     inpainter: VideoInpainter,
     estimate_depth: DepthEstimator,
+    seed: int,
     generator: torch.Generator,
     clock: StageClock,
 ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
     """One window as the loop would fill it, joined to the known as the loop would join it."""
     with clock.stage("fill"):
-        surroundings = imagine(memory, cameras, generator.initial_seed())
+        ready = prepared(inpainter, memory, cameras, seed)
     with clock.stage("read"):
         reading = memory.read(cameras)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras)
     with clock.stage("fill"):
-        filled = inpainter(partial, generator=generator, reference=references(memory, cameras, inpainter.reference_views))
+        reference = references(memory, cameras, Traits.of(inpainter).reference_views)
+        filled = ready(partial, generator=generator, reference=reference)
     with clock.stage("depth"):
         made = filled.depth
         if made is None:

@@ -15,9 +15,11 @@ from splatmem.depth.sky import plausible_sky
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.explore.planner import GRID_WIDTH
 from splatmem.gaussians import Gaussians
-from splatmem.geometry.cameras import Cameras, relative_to
+from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.world import World
 from splatmem.inpaint import FilledFrames
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 
@@ -61,7 +63,8 @@ def begin_posed_memory(
         device: where the Gaussians lie.
         progress: told the share of the pictures that is written.
     """
-    cameras = relative_to(cameras, cameras[0])
+    world = World.of_first(cameras)
+    cameras = world.to_memory(cameras)
     with clock.stage("depth"):
         fovs = [cameras[index].fov_x_degrees for index in range(len(rgb))]
         estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
@@ -70,9 +73,10 @@ def begin_posed_memory(
         depth = torch.stack([_with_sky(*view) for view in zip(rgb, depth, singles, strict=True)])
     metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
     memory = _first_written(rgb[0], depth[0], cameras[0], metric, settings, clock, device)
+    memory.world = world
     notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
-    least = max(settings.min_write_pixels, int(settings.plan.min_unknown * cameras.width * cameras.height))
+    min_pixels = max(settings.min_write_pixels, int(settings.plan.min_unknown * cameras.width * cameras.height))
     waiting, differences = list(range(1, len(rgb))), []
     known, written = torch.zeros(len(rgb)), 0
     while waiting:
@@ -86,7 +90,7 @@ def begin_posed_memory(
         # Without parallax, what the memory shows tells the scale and, where the model leaves it open, the shift of depth.
         own = told[index] or known[index] < HELD
         filled = FilledFrames(rgb[index : index + 1], depth[index : index + 1] if own else None)
-        write_frame(memory, filled, 0, cameras[index], least, estimate_depth, given, clock)
+        write_frame(memory, filled, 0, cameras[index], min_pixels, estimate_depth, given, clock)
         if progress is not None:
             progress(1 - len(waiting) / len(rgb))
     memory.num_given_views = len(memory.views)
@@ -122,14 +126,11 @@ def _with_sky(rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: 
 
 def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:
     """Whether a camera's picture has the middle of a Gaussian in it, from the one with the number ``first`` on."""
-    pixels, depth = camera.project(memory.gaussians.means[first:].cpu())
-    inside = (depth > 0) & (pixels >= 0).all(-1) & (pixels[..., 0] < camera.width) & (pixels[..., 1] < camera.height)
-    return bool(inside.any())
+    return bool(camera.sees(memory.gaussians.means[first:].cpu()).any())
 
 
 def _known_shares(memory: SpatialMemory, cameras: Cameras) -> Float[Tensor, " v"]:
-    coarse = cameras.resized(4 * GRID_WIDTH, max(1, round(4 * GRID_WIDTH * cameras.height / cameras.width)))
-    return memory.read(coarse).known.flatten(1).float().mean(1)
+    return memory.read(cameras.coarse(4 * GRID_WIDTH)).known.flatten(1).float().mean(1)
 
 
 def _difference(memory: SpatialMemory, depth: Float[Tensor, "h w"], camera: Cameras) -> list[float]:
@@ -137,3 +138,22 @@ def _difference(memory: SpatialMemory, depth: Float[Tensor, "h w"], camera: Came
     now = memory.read(camera)
     both = now.known[0] & torch.isfinite(now.depth[0]) & torch.isfinite(depth)
     return [float((depth / now.depth[0] - 1).abs()[both].median())] if both.any() else []
+
+
+def field_of_view(
+    rgb: Float[Tensor, "n h w 3"], given: float | None, estimate_depth: DepthEstimator
+) -> tuple[float, list[str]]:
+    """Horizontal field of view of a single picture in degrees, and a note where it was not given.
+
+    Args:
+        rgb: the picture, sRGB in 0..1.
+        given: as the user or the photo's data say, or None.
+        estimate_depth: is asked then, if it tells a field of view.
+    """
+    if given is not None:
+        return given, []
+    told = estimate_depth(rgb).fov_x_degrees if getattr(estimate_depth, "estimates_fov", False) else None
+    if told is not None:
+        name = getattr(estimate_depth, "name", "the depth model")
+        return told, [f"the picture does not say its field of view: {name} tells {told:.1f} degrees"]
+    return DEFAULT_FOV_X_DEGREES, [f"the picture does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed"]

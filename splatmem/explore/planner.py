@@ -9,15 +9,25 @@ into the unknown as far as a frame still has enough to hold on to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.extrapolate.room_layout import RoomLayout
+from splatmem.extrapolate.scene import fit_scene_layout
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.sampling import evenly_spread
+from splatmem.inpaint.protocol import Traits
+from splatmem.memory import SpatialMemory
+from splatmem.trajectory.resampling import resampled_smoothly
+from splatmem.trajectory.trajectory import Trajectory
 
-GRID_WIDTH = 32  # the plan is made on pictures of this width
+GRID_WIDTH = 32  # pixels; plans are made on pictures of this width
 LEAD_IN = 4  # known frames at either end of a run, or a quarter of a shorter one
 OUTWARD_PREFERENCE = 0.25  # how much new space half a turn away from the photo is worth
 
@@ -36,11 +46,109 @@ class PlanSettings:
     """Long films are planned on this many frames, evenly spread, until those are seen."""
 
 
-def candidate_frames(frames: int, limit: int) -> list[int]:
-    """At most ``limit`` frame numbers, evenly spread over a film."""
-    if frames <= limit:
-        return list(range(frames))
-    return sorted({round(i * (frames - 1) / (limit - 1)) for i in range(limit)})
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made next.
+
+    Attributes:
+        window: the cameras to fill together, in the order in which they are written; empty when all is seen.
+        unknown_share: mean share of the film that is unknown still, 0..1.
+    """
+
+    window: Trajectory
+    unknown_share: float
+
+
+class Planner(Protocol):
+    """Decides which cameras are filled next. It is asked again after every window, until its window is empty."""
+
+    def __call__(self, memory: SpatialMemory, film: Trajectory, made: Sequence[float]) -> Plan:
+        """The next window.
+
+        Args:
+            memory: what is known by now; ``unknown_cells`` tells what it does not show.
+            film: all cameras of the film.
+            made: moments of the cameras that were filled before, in the film's frame numbers.
+        """
+        ...
+
+
+class PicturePlanner:
+    """For inpainters of pictures: outward from what is known, each window as easy as can be."""
+
+    def __init__(self, layout: RoomLayout, window_frames: int, settings: PlanSettings) -> None:
+        """Args:
+        layout: where surfaces are likely to be, from which follows which cameras see the same.
+        window_frames: most cameras of a window.
+        settings: when a window is worth making.
+        """
+        self.layout, self.window_frames, self.settings = layout, window_frames, settings
+
+    def __call__(self, memory: SpatialMemory, film: Trajectory, made: Sequence[float]) -> Plan:
+        near = max(1, len(film) // 48)
+        unknown_share = 0.0
+        for limit in sorted({min(self.settings.max_candidates, len(film)), len(film)}):
+            frames = evenly_spread(len(film), limit)
+            coarse = film.cameras[frames].coarse(GRID_WIDTH)
+            unknown, unknown_share = unknown_cells(memory, coarse)
+            points = coarse.unproject(self.layout.render(coarse).depth)
+            chosen = plan_window(unknown, points, coarse, self.window_frames, self.settings, _near(frames, made, near))
+            if chosen:
+                return Plan(film.at([frames[i] for i in chosen]), unknown_share)
+        return Plan(film.first(0), unknown_share)
+
+
+class VideoPlanner:
+    """For video models: runs of cameras that follow each other along the trajectory; at last, for what a wide stride has
+    missed, along the film."""
+
+    def __init__(self, smooth: Trajectory, window_frames: int, settings: PlanSettings) -> None:
+        """Args:
+        smooth: the film's trajectory with steps over which the picture moves smoothly.
+        window_frames: most cameras of a window.
+        settings: when a window is worth making.
+        """
+        self.smooth, self.window_frames, self.settings = smooth, window_frames, settings
+
+    def __call__(self, memory: SpatialMemory, film: Trajectory, made: Sequence[float]) -> Plan:
+        unknown_share = 0.0
+        for along in (self.smooth, film) if self.smooth.spacing > 1 else (self.smooth,):
+            coarse = along.cameras.coarse(GRID_WIDTH)
+            unknown, unknown_share = unknown_cells(memory, coarse)
+            near = _near(along.moments, made, along.spacing)
+            chosen = plan_run(unknown, coarse, self.window_frames, self.settings, near)
+            if chosen:
+                return Plan(along.at(chosen), unknown_share)
+        return Plan(film.first(0), unknown_share)
+
+
+def default_planner(traits: Traits, memory: SpatialMemory, film: Trajectory, settings: PlanSettings) -> Planner:
+    """The planner that fits an inpainter: along the trajectory for video models, outward from the known for all others.
+
+    Args:
+        traits: of the inpainter.
+        memory: with what was given and nothing that was made.
+        film: all cameras of the film.
+        settings: when a window is worth making.
+    """
+    if traits.continuous:
+        return VideoPlanner(resampled_smoothly(film, memory.scale), traits.window_frames, settings)
+    return PicturePlanner(fit_scene_layout(memory, film.cameras), traits.window_frames, settings)
+
+
+def unknown_cells(memory: SpatialMemory, coarse: Cameras) -> tuple[Bool[Tensor, "f h w"], float]:
+    """Which cells of coarse views the memory does not show, and their mean share.
+
+    A cell counts as unknown once a quarter of it is: what appears behind the edges of things is thin, and must be found too.
+    """
+    unknown = (~memory.read(coarse.resized(4 * coarse.width, 4 * coarse.height)).known).float()[:, None]
+    share = F.avg_pool2d(unknown, 4)[:, 0]
+    return share >= 0.25, share.mean().item()
+
+
+def _near(moments: Sequence[float], made: Sequence[float], reach: float) -> Bool[Tensor, " f"]:
+    """Moments at or next to one that was made."""
+    return torch.tensor([any(abs(moment - other) <= 1.001 * reach for other in made) for moment in moments])
 
 
 def plan_window(
@@ -85,7 +193,7 @@ def plan_window(
             score = torch.where(eligible, -fresh, -torch.inf)
         best = int(score.argmax())
         chosen.append(best)
-        covered = _seen_by(points, cameras[best])
+        covered = cameras[best].sees(points)[0]
         overlap |= (covered & unknown).flatten(1).any(1)
         remaining &= ~covered
     return chosen
@@ -133,13 +241,6 @@ def _grown_run(start: int, anchored: Bool[Tensor, " f"], seen: Bool[Tensor, " f"
                 end += step
         ends.append(end)
     return ends[0], ends[1]
-
-
-def _seen_by(points: Float[Tensor, "f h w 3"], camera: Cameras) -> Bool[Tensor, "f h w"]:
-    """Which points fall into a camera's picture."""
-    pixels, depth = camera.project(points)
-    x, y = pixels[0].unbind(-1)
-    return (depth[0] > 0) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
 
 
 def _angle_from_first(cameras: Cameras) -> Float[Tensor, " f"]:

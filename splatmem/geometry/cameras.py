@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.geometry.poses import rigid_inverse
@@ -111,6 +111,10 @@ class Cameras:
         scale = self.intrinsics.new_tensor([[width / self.width], [height / self.height], [1.0]])
         return Cameras(self.world_to_cam, self.intrinsics * scale, width, height)
 
+    def coarse(self, width: int) -> Cameras:
+        """The same views, ``width`` pixels wide and of the same shape."""
+        return self.resized(width, max(1, round(width * self.height / self.width)))
+
     def pixel_rays(self) -> Float[Tensor, "n height width 3"]:
         """Directions through the pixel centres in camera coordinates, scaled so that ``z = 1``."""
         like = self.intrinsics
@@ -142,6 +146,12 @@ class Cameras:
         pixels = local[..., :2] / safe[..., None] * self.focal[:, None] + self.intrinsics[:, None, :2, 2]
         shape = (len(self), *points.shape[:-1])
         return pixels.reshape(*shape, 2), depth.reshape(shape)
+
+    def sees(self, points: Float[Tensor, "*points 3"]) -> Bool[Tensor, "n *points"]:
+        """Which world points fall into the pictures, whatever may hide them there."""
+        pixels, depth = self.project(points)
+        x, y = pixels.unbind(-1)
+        return (depth > 0) & (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
 
 
 def identity_camera(fov_x_degrees: float, width: int, height: int) -> Cameras:

@@ -25,11 +25,7 @@ class ClassicalInpainter:
     colour of the nearest known one; ``patchmatch`` (Barnes et al. 2009) by PyPatchMatch.
     """
 
-    window_frames = 1
-    continuous = False
-    wants_surroundings = False
     reads_prompt = False
-    reference_views = 0
 
     def __init__(self, method: str) -> None:
         """Chooses a method.
@@ -42,7 +38,6 @@ class ClassicalInpainter:
         if method == "patchmatch":
             _patchmatch_library()
         self.name = method
-        self.notes: list[str] = []
 
     def __call__(
         self,
@@ -57,7 +52,7 @@ class ClassicalInpainter:
             fill(rgb, known) if known.any() else torch.full_like(rgb, 0.5)
             for rgb, known in zip(partial.rgb, partial.known, strict=True)
         ]
-        return FilledFrames(keep_known(partial, torch.stack(frames)), depth=None)
+        return FilledFrames(keep_known(partial, torch.stack(frames)))
 
 
 def _opencv(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], navier_stokes: bool) -> Float[Tensor, "h w 3"]:

@@ -33,7 +33,6 @@ from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.text import data_lines, is_number, shortened, unit_quat
 from splatmem.io.transforms_json import load_transforms_json, parse_json, parse_transforms
 from splatmem.io.tum import load_tum
-from splatmem.trajectory.presets import PRESET_NAMES
 
 DEFAULT_FRAMES = 96
 KINDS = "transforms.json, a COLMAP folder or its images.bin or images.txt, a TUM .txt, or keyframes in .yaml or .json"
@@ -52,13 +51,11 @@ def load_path(file: str | Path, *, width: int, height: int, fov_x_degrees: float
         frames: cameras to make from keyframes, where the file does not say. Other files hold one camera per frame.
 
     Raises:
-        ValueError: no such file or preset, malformed, empty, NaN, a pose that is not rigid, fewer than two cameras.
+        ValueError: no such file, malformed, empty, NaN, a pose that is not rigid, fewer than two cameras.
     """
     file = Path(file)
     if not file.exists():
-        raise ValueError(
-            f"unknown path {str(file)!r}: neither a preset ({', '.join(PRESET_NAMES)}) nor a file; expected {KINDS}"
-        )
+        raise ValueError(f"there is no path file {file}; expected {KINDS}")
     cameras = _load(file, width, height, fov_x_degrees, frames)
     if len(cameras) < 2:
         raise ValueError(f"{file}: a path needs at least two cameras, the file holds {len(cameras)}")

@@ -35,16 +35,6 @@ class FilmFigures:
     worst_frame: tuple[int, float]
 
 
-def check_film(frames: int, width: int, height: int, fps: float) -> None:
-    """Raises ``ValueError`` for a film that cannot be made."""
-    if not 2 <= frames <= 10_000:
-        raise ValueError(f"a film has 2 to 10000 frames, got {frames}")
-    if not all(64 <= side <= 4096 and side % 2 == 0 for side in (width, height)) or not 0.2 <= width / height <= 5:
-        raise ValueError(f"a film's sides are even, 64 to 4096 pixels long and at most 5:1 to each other, got {width}x{height}")
-    if not 1 <= fps <= 240:
-        raise ValueError(f"frames per second lie in 1..240, got {fps:g}")
-
-
 def film_memory(
     memory: SpatialMemory,
     path: Cameras,

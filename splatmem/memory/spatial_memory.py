@@ -14,6 +14,7 @@ from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
 from splatmem.memory.visibility import covering_colours, draw_known, draw_visibility
@@ -85,7 +86,7 @@ class WriteReport:
     left_out: int
 
 
-@dataclass
+@dataclass(repr=False)
 class SpatialMemory:
     """Everything that is known of a scene.
 
@@ -100,6 +101,7 @@ class SpatialMemory:
         num_feature_views: how many of the views have theirs.
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
         metric: whether the world's unit is the metre, as far as the depth model can tell.
+        world: in which the given pictures' poses were told; the memory's own has its origin at the first camera.
     """
 
     gaussians: Gaussians = field(default_factory=Gaussians.empty)
@@ -109,11 +111,16 @@ class SpatialMemory:
     feature_gaussians: Gaussians | None = None
     num_feature_views: int = 0
     metric: bool = False
+    world: World = field(default_factory=World)
 
     @property
     def device(self) -> torch.device:
         """Where the Gaussians lie, and reading, writing and refining compute."""
         return self.gaussians.means.device
+
+    def __repr__(self) -> str:
+        views = f"{len(self.views)} views, {self.num_given_views} of them given" if self.views else "no views yet"
+        return f"SpatialMemory of {len(self.gaussians):,} Gaussians, {views}, {self.nbytes / 1e6:.1f} MB"
 
     def to(self, device: torch.device | str) -> SpatialMemory:
         """The same memory, its Gaussians on another device."""

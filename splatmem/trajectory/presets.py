@@ -18,6 +18,7 @@ from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import look_at
+from splatmem.trajectory.names import PRESET_NAMES
 
 TURN_RADIUS = 0.04  # of the scene's scale: enough for parallax, little enough for any room
 ARC_DEGREES = 30.0  # how far the arc swings to either side
@@ -209,7 +210,6 @@ PRESETS = {
     "spiral": Preset(_spiral, closed=True, extent="radius", level=False),
     "dolly": Preset(_dolly, closed=False, extent="length", level=False),
 }
-PRESET_NAMES = tuple(PRESETS)
 
 
 # -------------------------------------------------------------------------------------------------- keyframes

@@ -34,7 +34,6 @@ class ImageInpainter:
     """Runs a picture inpainting pipeline: Stable Diffusion (XL, 3) Inpaint, Flux Fill, and what else takes image and mask."""
 
     continuous = False
-    wants_surroundings = False
     reads_prompt = True
     window_frames = 1
     reference_views = 0
@@ -43,16 +42,16 @@ class ImageInpainter:
         place(pipeline, hardware, device)
         self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
         self.budget = Budget(1, settings.max_pixels)
-        self.notes: list[str] = []
+        self._notes: list[str] = []
         self._options = self._known_options()
         self.revising = settings.revise > 0 and can_revise(pipeline)
         if settings.revise > 0 and not self.revising:
-            self.notes.append(
+            self._notes.append(
                 f"{type(pipeline).__name__} cannot start from partial noise: what is known but poor is kept as it is"
             )
         self.reads_latents = settings.conditioning == "latents" and can_read_latents(pipeline)
         if settings.conditioning == "latents" and not self.reads_latents:
-            self.notes.append(f"{type(pipeline).__name__} cannot be shown latents: what is known is encoded for every frame")
+            self._notes.append(f"{type(pipeline).__name__} cannot be shown latents: what is known is encoded for every frame")
         self._grey = torch.zeros(0)
         pipeline.set_progress_bar_config(disable=True)
 
@@ -96,9 +95,9 @@ class ImageInpainter:
     ) -> FilledFrames:
         if len(partial) == 1:
             rgb, latents = self._fill(partial, prompt, generator)
-            return FilledFrames(keep_known(partial, rgb), None, latents)
+            return FilledFrames(keep_known(partial, rgb), None, latents, tuple(self._notes))
         frames = [self._fill(partial.frames(slice(i, i + 1)), prompt, generator)[0] for i in range(len(partial))]
-        return FilledFrames(keep_known(partial, torch.cat(frames)), None)
+        return FilledFrames(keep_known(partial, torch.cat(frames)), notes=tuple(self._notes))
 
     def _fill(
         self, partial: PartialFrames, prompt: str, generator: torch.Generator
@@ -113,7 +112,7 @@ class ImageInpainter:
             self.hardware,
         )
         if self.budget != before:
-            self.notes.append(f"memory ran out: frames were filled at {self.budget.pixels} pixels and enlarged")
+            self._notes.append(f"memory ran out: frames were filled at {self.budget.pixels} pixels and enlarged")
         return made
 
     def _fill_at(

@@ -43,7 +43,6 @@ class WanVACEInpainter:
     """Runs a ``WanVACEPipeline``, of Wan 2.1 or, with two transformers, of Wan 2.2."""
 
     continuous = True
-    wants_surroundings = False
     reads_prompt = True
 
     def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
@@ -52,7 +51,7 @@ class WanVACEInpainter:
         self.reference_views = settings.references
         self.reads_latents = settings.conditioning == "latents"
         self.budget = Budget(self.window_frames, settings.max_pixels)
-        self.notes: list[str] = []
+        self._notes: list[str] = []
         self._embeddings: tuple[str, dict[str, Tensor]] | None = None
         self._placed = False
         self._grey = torch.zeros(0)
@@ -95,8 +94,8 @@ class WanVACEInpainter:
             self.hardware,
         )
         if self.budget != before:
-            self.notes.append(_memory_note(self.budget))
-        return FilledFrames(keep_known(partial, rgb), None, latents)
+            self._notes.append(_memory_note(self.budget))
+        return FilledFrames(keep_known(partial, rgb), None, latents, tuple(self._notes))
 
     def _fill(
         self,

@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.extrapolate.scene import extrapolate_scene
 from splatmem.extrapolate.surroundings import Proposal, Surroundings
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint.embedded.pipeline import RGBDInpaintPipeline
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
+from splatmem.memory import SpatialMemory
 
 SAMPLE_WIDTH = 64
 SIZE_STEP = 4
@@ -27,18 +29,33 @@ class EmbeddedInpainter:
 
     window_frames = 4
     continuous = False
-    wants_surroundings = True
     reads_prompt = False
-    reference_views = 0
 
-    def __init__(self, pipeline: RGBDInpaintPipeline, *, steps: int = DEFAULT_STEPS, name: str = "embedded") -> None:
-        self.pipeline, self.steps, self.name = pipeline, steps, name
-        self.notes: list[str] = []
+    def __init__(
+        self,
+        pipeline: RGBDInpaintPipeline,
+        *,
+        steps: int = DEFAULT_STEPS,
+        name: str = "embedded",
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        """Args:
+        pipeline: the diffusion model.
+        steps: of its sampler.
+        name: for reports.
+        surroundings: what may lie around; ``prepare`` makes an inpainter that has them.
+        """
+        self.pipeline, self.steps, self.name, self.surroundings = pipeline, steps, name, surroundings
 
     @staticmethod
     def from_pretrained(folder: Path, *, device: str = "cpu", steps: int | None = None) -> EmbeddedInpainter:
         pipeline = RGBDInpaintPipeline.from_pretrained(folder, dtype=torch.float32).to(device)
         return EmbeddedInpainter(pipeline, steps=steps or DEFAULT_STEPS)
+
+    def prepare(self, memory: SpatialMemory, trajectory: Cameras, seed: int) -> EmbeddedInpainter:
+        """One that starts from what may lie around this scene."""
+        surroundings = extrapolate_scene(memory, trajectory, seed)
+        return EmbeddedInpainter(self.pipeline, steps=self.steps, name=self.name, surroundings=surroundings)
 
     def __call__(
         self,
@@ -48,10 +65,11 @@ class EmbeddedInpainter:
         prompt: str = "",
         reference: ReferenceViews | None = None,
     ) -> FilledFrames:
-        if partial.surroundings is None:
-            raise ValueError("the embedded inpainter revises a proposal: give PartialFrames their surroundings")
+        surroundings = self.surroundings
+        if surroundings is None:
+            raise ValueError("the embedded inpainter starts from what may lie around a scene: call its prepare() first")
         windows = [
-            self._fill(partial.frames(slice(i, i + self.window_frames)), partial.surroundings, generator)
+            self._fill(partial.frames(slice(i, i + self.window_frames)), surroundings, generator)
             for i in range(0, len(partial), self.window_frames)
         ]
         rgb, depth = (torch.cat(parts) for parts in zip(*windows, strict=True))

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 class RunProgress:
     """Shows one bar per stage; calling it moves the bar. Prints plain lines where there is no terminal."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console = console or Console(stderr=True)
         self.stages: dict[str, TaskID] = {}
         self.bars = Progress(
             SpinnerColumn(),
@@ -23,7 +23,7 @@ class RunProgress:
             TextColumn("left:"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (console.is_terminal or console.is_jupyter),
         )
 
     def __enter__(self) -> RunProgress:
@@ -39,7 +39,7 @@ class RunProgress:
         if stage not in self.stages:
             self._finish_all()
             self.stages[stage] = self.bars.add_task(stage, total=1.0)
-            if not self.console.is_terminal:
+            if self.bars.disable:
                 self.say(stage)
         self.bars.update(self.stages[stage], completed=share)
 
