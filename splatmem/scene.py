@@ -28,6 +28,7 @@ from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import load_session, save_session
 from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
+from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 from splatmem.timing import StageClock
 from splatmem.trajectory.from_user import trajectory_from
 from splatmem.trajectory.trajectory import Trajectory
@@ -216,6 +217,9 @@ class Scene:
         scene.remark(*source.notes, *notes)
         if prompt and not traits.reads_prompt:
             scene.remark(f"{traits.name} reads no words: the prompt did not reach it")
+        if device != draws_on == "cpu":
+            reason = f": {why_gsplat_cannot_draw()}" if device == "cuda" else ""
+            scene.remark(f"{device} ran the models, the CPU drew the Gaussians{reason}")
         scene._record("begin", pictures=len(source.rgb))
         return scene
 

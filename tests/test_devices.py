@@ -25,7 +25,8 @@ from splatmem.gaussians.refine import fit_features, refine
 from splatmem.gaussians.tiles import shared_tiles
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import load_inpainter
-from splatmem.jobs.flyaround import FlyaroundOptions, flyaround
+from splatmem.jobs.flyaround import flyaround
+from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.run_state import save_run
 from splatmem.memory import SpatialMemory
 from splatmem.memory.session import load_session
@@ -273,7 +274,7 @@ def test_windows_that_do_not_fit_are_made_in_shorter_parts(models: dict[str, Pat
             torch.cuda.reset_peak_memory_stats()
             device.memory = memory
             filled = inpainter(window(frames, 48, 64), generator=torch.Generator().manual_seed(0))
-            return filled.rgb, inpainter.notes, device.peak_bytes
+            return filled.rgb, inpainter._notes, device.peak_bytes
 
     needed = {frames: made(frames)[2] for frames in (5, 9)}
     between = (needed[5] + needed[9]) / 2
@@ -320,11 +321,11 @@ def test_the_whole_job(
         f"inpainter.model={models[family]}", f"depth.model={models['depth_anything']}", "inpainter.steps=1", *options
     ]  # fmt: skip
     request = FlyaroundOptions(
-        PHOTO, tmp_path / "out", path=str(path), width=104, height=72, device=kind, preset=preset, prompt="a room",
-        explore=ExploreSettings(photo_refine_steps=3, refine_steps=2), overrides=tuple(overrides), low_vram=low_vram,
+        source=PHOTO, out=tmp_path / "out", path=str(path), size=(104, 72), device=kind, preset=preset, prompt="a room",
+        overrides=tuple(overrides), low_vram=low_vram,
     )  # fmt: skip
     with pretended(kind) as device, drawn_on_cpu() as calls:
-        report = flyaround(request)
+        report = flyaround(request, settings=ExploreSettings(photo_refine_steps=3, refine_steps=2))
         assert device.calls > 500
     assert report["device"] == kind
     assert report["windows"] > 0
@@ -338,13 +339,11 @@ def test_the_whole_job(
 
 def test_without_gsplats_kernels_the_cpu_draws(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a GPU and no CUDA toolkit."""
-    for module in ("splatmem.models.hardware", "splatmem.jobs.flyaround"):
+    for module in ("splatmem.models.hardware", "splatmem.scene"):
         monkeypatch.setattr(f"{module}.why_gsplat_cannot_draw", lambda: "gsplat found no CUDA toolkit")
-    request = FlyaroundOptions(
-        PHOTO, tmp_path / "out", path=str(path), width=104, height=72, device="cuda", explore=ExploreSettings(refine_steps=1)
-    )
+    request = FlyaroundOptions(source=PHOTO, out=tmp_path / "out", path=str(path), size=(104, 72), device="cuda")
     with pretended("cuda") as device:
-        report = flyaround(request)
+        report = flyaround(request, settings=ExploreSettings(refine_steps=1))
     assert device.peak_bytes == report["peak_gpu_bytes"] > 0
     assert "cuda ran the models, the CPU drew the Gaussians: gsplat found no CUDA toolkit" in report["notes"]
 
@@ -365,9 +364,8 @@ def test_doctor_tells_what_gsplat_lacks(cuda: PretendDevice, monkeypatch: pytest
 
 
 def test_an_interrupted_run_on_cuda_goes_on_there(tmp_path: Path, cuda: PretendDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = FlyaroundOptions(
-        PHOTO, tmp_path / "out", frames=4, width=96, height=64, device="cuda", explore=ExploreSettings(refine_steps=1)
-    )
+    settings = ExploreSettings(refine_steps=1)
+    request = FlyaroundOptions(source=PHOTO, out=tmp_path / "out", frames=4, size=(96, 64), device="cuda")
 
     def save_and_stop(*state: Any) -> None:
         save_run(*state)
@@ -376,10 +374,10 @@ def test_an_interrupted_run_on_cuda_goes_on_there(tmp_path: Path, cuda: PretendD
     with drawn_on_cpu() as calls:
         monkeypatch.setattr("splatmem.jobs.flyaround.save_run", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            flyaround(request)
+            flyaround(request, settings=settings)
         monkeypatch.undo()
         calls.clear()
-        report = flyaround(replace(request, resume=True))
+        report = flyaround(replace(request, resume=True), settings=settings)
     assert calls
     assert report["windows"] > 0
     assert report["peak_gpu_bytes"] == cuda.peak_bytes

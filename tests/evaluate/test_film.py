@@ -18,8 +18,7 @@ FRAMES = 17
 class KnowingInpainter:
     """Fills with the true room, darkened a little more at every window, and keeps what it was given."""
 
-    name, window_frames, continuous, wants_surroundings, reference_views = "knowing", 2, False, False, 1
-    notes: tuple[str, ...] = ()
+    name, window_frames, reference_views = "knowing", 2, 1
 
     def __init__(self, darker: float = 0.0) -> None:
         self.darker, self.given = darker, list[PartialFrames]()

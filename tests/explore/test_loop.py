@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 from splatmem.explore.beginnings import begin_memory
-from splatmem.explore.loop import ExploreSettings, explore, fit_layout, imagine
-from splatmem.explore.planner import PlanSettings, candidate_frames, plan_window
+from splatmem.explore.loop import ExploreSettings, explore
+from splatmem.explore.planner import PlanSettings, plan_window
+from splatmem.extrapolate.scene import extrapolate_scene, fit_scene_layout
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
-from splatmem.inpaint.protocol import keep_known
+from splatmem.inpaint.protocol import prepared
 from splatmem.timing import StageClock
+from splatmem.trajectory.trajectory import Trajectory
 
 from textured_room import RoomDepth
 
@@ -19,20 +21,22 @@ class RecordingInpainter:
 
     name = "recording"
     window_frames = 4
-    continuous = False
-    wants_surroundings = True
     reference_views = 1
 
     def __init__(self) -> None:
         self.given: list[PartialFrames] = []
-        self.notes: list[str] = []
+        self.surroundings = None
+
+    def prepare(self, memory, trajectory, seed):
+        self.surroundings = extrapolate_scene(memory, trajectory, seed)
+        return self
 
     def __call__(self, partial, *, generator, prompt="", reference=None) -> FilledFrames:
         self.given.append(partial)
-        grey = torch.full_like(partial.rgb, 0.5)
-        assert partial.surroundings is not None
-        proposal = partial.surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
-        return FilledFrames(keep_known(partial, grey), proposal.depth)
+        assert self.surroundings is not None
+        proposal = self.surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
+        # The loop puts the known pixels back by itself.
+        return FilledFrames(torch.full_like(partial.rgb, 0.5), proposal.depth, notes=("a note",))
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +44,8 @@ def explored(room_turn, room_frames):
     clock, inpainter = StageClock(), RecordingInpainter()
     depth = RoomDepth(room_turn[0])
     memory = begin_memory(room_frames[0][0], room_turn[0], depth, SETTINGS, clock)
-    generator = torch.Generator().manual_seed(0)
     shares: list[float] = []
-    state = explore(memory, room_turn, inpainter, depth, generator, SETTINGS, clock, progress=shares.append)
+    state = explore(memory, Trajectory(room_turn), inpainter, depth, settings=SETTINGS, clock=clock, progress=shares.append)
     return memory, state, inpainter, shares, clock
 
 
@@ -80,7 +83,7 @@ def test_time_is_booked_by_stage(explored):
 
 
 def test_layout_of_a_room_finds_its_walls(explored, room_turn):
-    layout = fit_layout(explored[0].as_given(), room_turn)
+    layout = fit_scene_layout(explored[0].as_given(), room_turn)
     assert layout.high[2] == pytest.approx(3.5, rel=0.05)
     # The first view sees little of floor and ceiling: their distance is known roughly.
     assert layout.high[1] == pytest.approx(1.4, rel=0.35)
@@ -91,9 +94,8 @@ def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
     memory = explored[0].as_given()
     cameras = room_turn[[2, 3, 4]]
     reading = memory.read(cameras)
-    surroundings = imagine(memory, room_turn, seed=0)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
-    inpainter = load_inpainter("embedded", steps=1)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras)
+    inpainter = prepared(load_inpainter("embedded", steps=1), memory, room_turn, 0)
     filled = inpainter(partial, generator=torch.Generator().manual_seed(1))
     again = inpainter(partial, generator=torch.Generator().manual_seed(1))
     assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
@@ -115,12 +117,6 @@ def test_nothing_is_planned_when_all_is_seen(room_turn):
     assert plan_window(unknown, points, room_turn.resized(16, 9), 4, PlanSettings()) == []
 
 
-def test_candidates_are_spread_and_whole():
-    assert candidate_frames(5, 64) == [0, 1, 2, 3, 4]
-    some = candidate_frames(1000, 64)
-    assert (some[0], some[-1], len(some)) == (0, 999, 64)
-
-
 def test_partial_frames_say_which_shape_is_wrong(room_turn):
     size = (2, 72, 128)
     with pytest.raises(ValueError, match=r"PartialFrames\.depth"):
@@ -137,5 +133,5 @@ def test_a_single_camera_path_needs_nothing(room_turn, room_frames):
     clock, depth = StageClock(), RoomDepth(room_turn[0])
     memory = begin_memory(room_frames[0][0], room_turn[0], depth, SETTINGS, clock)
     path = Cameras.cat([room_turn[0], room_turn[0]])
-    state = explore(memory, path, RecordingInpainter(), depth, torch.Generator(), SETTINGS, clock)
+    state = explore(memory, Trajectory(path), RecordingInpainter(), depth, settings=SETTINGS, clock=clock)
     assert state.generated_frames == 0

@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from splatmem.explore.planner import PlanSettings, candidate_frames, plan_window
+from splatmem.explore.planner import PlanSettings, plan_window
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.sampling import evenly_spread
 
 from textured_room import room, turn
 
@@ -127,7 +128,7 @@ def test_a_full_turn_is_planned_outward_and_closed_at_the_back(after_the_photo, 
 class TestCandidates:
     @given(st.integers(1, 5000), st.integers(2, 200))
     def test_spread_over_the_whole_film(self, frames: int, limit: int) -> None:
-        chosen = candidate_frames(frames, limit)
+        chosen = evenly_spread(frames, limit)
         assert chosen == sorted(set(chosen))
         assert len(chosen) == min(frames, limit)
         assert (chosen[0], chosen[-1]) == (0, frames - 1)
@@ -135,5 +136,5 @@ class TestCandidates:
         assert all(abs(gap - (frames - 1) / (len(chosen) - 1)) <= 1 for gap in gaps)
 
     def test_plans_do_not_depend_on_the_size_of_the_film(self) -> None:
-        assert not math.isclose(len(candidate_frames(10_000, SETTINGS.max_candidates)), 10_000)
-        assert len(candidate_frames(10_000, SETTINGS.max_candidates)) == SETTINGS.max_candidates
+        assert not math.isclose(len(evenly_spread(10_000, SETTINGS.max_candidates)), 10_000)
+        assert len(evenly_spread(10_000, SETTINGS.max_candidates)) == SETTINGS.max_candidates

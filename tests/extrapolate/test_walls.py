@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from splatmem.explore.loop import imagine
+from splatmem.extrapolate.scene import extrapolate_scene
 from splatmem.extrapolate.view_copies import AzimuthRange
 from splatmem.extrapolate.walls import AHEAD, BEHIND, MOST_NEARER, ROOM_DEPTHS, SLOPE, stand_as_walls
 from splatmem.gaussians import Gaussians
@@ -123,7 +123,7 @@ def test_only_a_metric_memory_has_them_moved() -> None:
     memory = SpatialMemory(metric=True)
     memory.write(seen.rgb[0], seen.depth[0], camera, torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
     cameras = Cameras.cat([view(90.0 * quarter) for quarter in range(4)])
-    metric, unknown = (imagine(replace(memory, metric=metric), cameras, 0).copies for metric in (True, False))
+    metric, unknown = (extrapolate_scene(replace(memory, metric=metric), cameras, 0).copies for metric in (True, False))
     view_range = AzimuthRange.of(camera, DOWN)
 
     def median(copies: SpatialMemory) -> float:

@@ -57,8 +57,8 @@ def test_every_family_keeps_the_known_and_says_what_it_cannot(family, tmp_path, 
     assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
     assert torch.equal(filled.rgb, again.rgb)
     assert inpainter.revising is revises
-    assert bool(inpainter.notes) is not revises
-    assert all("partial noise" in note for note in inpainter.notes)
+    assert bool(inpainter._notes) is not revises
+    assert all("partial noise" in note for note in inpainter._notes)
 
 
 @pytest.fixture(scope="module")
@@ -179,4 +179,4 @@ def test_pipelines_that_pack_their_latents_are_shown_pixels_and_say_so(tmp_path)
     inpainter = load_inpainter(InpainterConfig(model=str(tiny_models.flux_fill(tmp_path)), steps=1, conditioning="latents"))
     assert isinstance(inpainter, ImageInpainter)
     assert not inpainter.reads_latents
-    assert any("FluxFillPipeline cannot be shown latents" in note for note in inpainter.notes)
+    assert any("FluxFillPipeline cannot be shown latents" in note for note in inpainter._notes)

@@ -12,19 +12,19 @@ from splatmem.cli import main as cli
 from splatmem.explore.loop import ExploreSettings
 from splatmem.io.ply import load_ply
 from splatmem.io.video import read_video
-from splatmem.jobs.flyaround import FlyaroundOptions, flyaround
+from splatmem.jobs.flyaround import flyaround
 from splatmem.memory.session import load_session
 from splatmem.metrics import psnr
 
 PHOTO = assets.path("photos/interior_table.jpg")
-SMALL = {"frames": 24, "width": 128, "height": 72, "explore": ExploreSettings(photo_refine_steps=10, refine_steps=2)}
+SMALL = {"frames": 24, "size": (128, 72), "settings": ExploreSettings(photo_refine_steps=10, refine_steps=2)}
 FILES = ("video.mp4", "contact_sheet.png", "scene.ply", "cameras.json", "report.json", "report.html", "memory/session.json")
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "out"
-    report = flyaround(FlyaroundOptions(PHOTO, out, **SMALL))
+    report = flyaround(photo=PHOTO, out=out, **SMALL)
     return out, report
 
 
@@ -74,9 +74,9 @@ def test_resume_with_other_options_is_refused(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        flyaround(FlyaroundOptions(PHOTO, out, **SMALL), interrupt)
+        flyaround(None, interrupt, photo=PHOTO, out=out, **SMALL)
     with pytest.raises(ValueError, match="seed = 0"):
-        flyaround(FlyaroundOptions(PHOTO, out, **SMALL, seed=5, resume=True))
+        flyaround(photo=PHOTO, out=out, **SMALL, seed=5, resume=True)
 
 
 def run_cli(*arguments) -> int:

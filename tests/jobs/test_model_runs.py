@@ -21,7 +21,8 @@ from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 from splatmem.inpaint.diffusers.time_groups import padded_length
 from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo
-from splatmem.jobs.flyaround import FlyaroundOptions, flyaround
+from splatmem.jobs.flyaround import flyaround
+from splatmem.jobs.options import FlyaroundOptions
 from splatmem.memory.film import film_memory
 from splatmem.memory.session import load_session
 from splatmem.models.load import load_model
@@ -84,9 +85,9 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
 
 def run(out: Path, path: Path, *overrides: str, source: Path | None = PHOTO, **more: Any) -> dict[str, Any]:
     options = FlyaroundOptions(
-        source, out, path=str(path), width=WIDTH, height=HEIGHT, device="cpu", explore=FAST, overrides=overrides, **more
+        source=source, out=out, path=str(path), size=(WIDTH, HEIGHT), device="cpu", overrides=overrides, **more
     )
-    return flyaround(options)
+    return flyaround(options, settings=FAST)
 
 
 def record_depth(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from splatmem.explore.planner import LEAD_IN, PlanSettings, plan_run
 from splatmem.geometry.cameras import Cameras
-from splatmem.trajectory.resampling import SMOOTH_STEP, Walk, picture_step
+from splatmem.trajectory.resampling import SMOOTH_STEP, picture_step, resampled_smoothly
+from splatmem.trajectory.trajectory import Trajectory
 
 from textured_room import turn
 
@@ -27,24 +28,24 @@ def test_steps_are_measured_in_picture_widths(path, step):
 
 
 @pytest.mark.parametrize("frames", [8, 24, 97, 400])
-def test_a_walk_moves_smoothly_whatever_the_films_frame_rate(frames):
-    walk = Walk.along(turn(frames), depth=2.0)
-    assert 0.4 * SMOOTH_STEP < picture_step(walk.cameras, depth=2.0) <= 1.02 * SMOOTH_STEP
-    assert walk.positions[0] == 0
-    assert all(b > a for a, b in pairwise(walk.positions))
-    assert walk.positions[-1] <= frames - 1
+def test_a_resampled_trajectory_moves_smoothly_whatever_the_films_frame_rate(frames):
+    smooth = resampled_smoothly(Trajectory(turn(frames)), depth=2.0)
+    assert 0.4 * SMOOTH_STEP < picture_step(smooth.cameras, depth=2.0) <= 1.02 * SMOOTH_STEP
+    assert smooth.moments[0] == 0
+    assert all(b > a for a, b in pairwise(smooth.moments))
+    assert smooth.moments[-1] <= frames - 1
 
 
-def test_a_dense_walk_passes_through_the_films_own_cameras():
+def test_a_dense_trajectory_passes_through_the_films_own_cameras():
     path = turn(8)
-    walk = Walk.along(path, depth=2.0)
-    own = [index for index, position in enumerate(walk.positions) if float(position).is_integer()]
-    assert [walk.positions[index] for index in own] == list(range(8))
-    torch.testing.assert_close(walk.cameras[own].world_to_cam, path.world_to_cam, atol=1e-5, rtol=0)
+    smooth = resampled_smoothly(Trajectory(path), depth=2.0)
+    own = [index for index, moment in enumerate(smooth.moments) if float(moment).is_integer()]
+    assert [smooth.moments[index] for index in own] == list(range(8))
+    torch.testing.assert_close(smooth.cameras[own].world_to_cam, path.world_to_cam, atol=1e-5, rtol=0)
 
 
-def test_a_still_path_is_walked_in_few_steps():
-    assert len(Walk.along(sideways(40, 0.0), depth=2.0).positions) <= 5
+def test_a_still_trajectory_has_few_steps():
+    assert len(resampled_smoothly(Trajectory(sideways(40, 0.0)), depth=2.0)) <= 5
 
 
 def shares(values: list[float]) -> torch.Tensor:
