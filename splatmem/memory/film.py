@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,18 +28,25 @@ class FilmFigures:
     """What was measured while filming.
 
     Attributes:
+        file: the film.
         unknown_fraction: mean share of pixels that the memory does not know, 0..1.
         worst_frame: the frame with most of them, and its share.
     """
 
+    file: Path
     unknown_fraction: float
     worst_frame: tuple[int, float]
+
+    def _repr_html_(self) -> str:
+        """The film itself, for notebooks."""
+        data = base64.b64encode(self.file.read_bytes()).decode()
+        return f'<video controls loop src="data:video/mp4;base64,{data}"></video>'
 
 
 def film_memory(
     memory: SpatialMemory,
     path: Cameras,
-    file: Path,
+    file: str | Path,
     fps: float,
     clock: StageClock,
     announce: Callable[[str, float], None],
@@ -47,6 +55,7 @@ def film_memory(
 
     Frames are encoded while the next ones are rendered: the clock's ``encode`` is what rendering had to wait for.
     """
+    file = Path(file)
     shares: list[float] = []
     with VideoWriter(file, path.width, path.height, fps) as video, ThreadPoolExecutor(max_workers=1) as encoder:
         encoding: Future[None] = encoder.submit(_write, video, [])
@@ -62,7 +71,7 @@ def film_memory(
         with clock.stage("encode"):
             encoding.result()
     worst = max(range(len(shares)), key=shares.__getitem__)
-    return FilmFigures(sum(shares) / len(shares), (worst, shares[worst]))
+    return FilmFigures(file, sum(shares) / len(shares), (worst, shares[worst]))
 
 
 def _write(video: VideoWriter, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> None:

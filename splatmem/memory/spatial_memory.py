@@ -19,6 +19,7 @@ from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
 from splatmem.memory.visibility import covering_colours, draw_known, draw_visibility
 from splatmem.metrics import psnr
+from splatmem.pixels import to_png
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -47,6 +48,11 @@ class MemoryReading:
     known: Bool[Tensor, "v h w"]
     trust: Float[Tensor, "v h w"]
     features: Float[Tensor, "v h w f"] | None = None
+
+    def _repr_png_(self) -> bytes:
+        """The views beside each other, for notebooks; what is not known is grey."""
+        shown = torch.where(self.known[..., None], self.rgb, 0.5)
+        return to_png(torch.cat(list(shown), dim=1))
 
 
 @dataclass(frozen=True)
