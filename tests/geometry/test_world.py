@@ -1,0 +1,43 @@
+"""Poses far from their origin lose nothing when they are brought to the first camera."""
+
+from __future__ import annotations
+
+import torch
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.poses import rigid_inverse
+from splatmem.geometry.world import World
+
+from textured_room import turn
+
+
+def far_away() -> tuple[Cameras, Cameras]:
+    """Cameras around the origin, and the same in map coordinates in double precision."""
+    near = turn(5)
+    world_from_memory = torch.eye(4, dtype=torch.float64)
+    world_from_memory[:3, 3] = torch.tensor([4_500_000.0, 120.0, 680_000.0], dtype=torch.float64)
+    far = Cameras(near.world_to_cam.double() @ rigid_inverse(world_from_memory), near.intrinsics, near.width, near.height)
+    return near, far
+
+
+def test_map_coordinates_move_no_camera() -> None:
+    near, far = far_away()
+    relative = World.of_first(far).to_memory(far)
+    expected = World.of_first(near).to_memory(near)
+    assert relative.world_to_cam.dtype == torch.float32
+    torch.testing.assert_close(relative.world_to_cam, expected.world_to_cam, atol=1e-6, rtol=0)
+
+
+def test_given_poses_come_back_as_given() -> None:
+    _, far = far_away()
+    world = World.of_first(far)
+    back = world.from_memory(world.to_memory(far))
+    torch.testing.assert_close(back.world_to_cam, far.world_to_cam, atol=1.5, rtol=1e-6)
+    torch.testing.assert_close(
+        rigid_inverse(back.world_to_cam)[:, :3, 3], rigid_inverse(far.world_to_cam)[:, :3, 3], atol=1e-5, rtol=0
+    )
+
+
+def test_the_memory_s_own_world_changes_no_bit() -> None:
+    cameras = turn(5)
+    assert World().is_memory
+    assert torch.equal(World().to_memory(cameras).world_to_cam, cameras.world_to_cam)
