@@ -16,6 +16,7 @@ from splatmem import assets
 
 Offload = Literal["none", "model", "sequential", "group"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
+PATH_PRESETS = ("turn", "orbit", "arc", "spiral", "dolly")  # splatmem.trajectory.presets makes them
 MATTERS_OF_ROOM = ("inpainter.window_frames", "inpainter.max_pixels", "first_frame.pixels")
 
 

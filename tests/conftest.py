@@ -10,6 +10,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets 
 
 import hypothesis
 import pytest
+from jaxtyping import install_import_hook
+
+# Every call of the package in this process is checked against its annotations, the shapes and dtypes of tensors among them.
+install_import_hook("splatmem", "beartype.beartype")
+
 from splatmem.geometry.cameras import Cameras
 
 from forked_commands import PHOTO, SMALL_RUN, ForkedCommands, forked_commands

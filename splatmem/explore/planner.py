@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.interpolation import evenly_spread
 
 GRID_WIDTH = 32  # the plan is made on pictures of this width
 LEAD_IN = 4  # known frames at either end of a run, or a quarter of a shorter one
@@ -38,9 +39,7 @@ class PlanSettings:
 
 def candidate_frames(frames: int, limit: int) -> list[int]:
     """At most ``limit`` frame numbers, evenly spread over a film."""
-    if frames <= limit:
-        return list(range(frames))
-    return sorted({round(i * (frames - 1) / (limit - 1)) for i in range(limit)})
+    return evenly_spread(frames, limit)
 
 
 def plan_window(

@@ -1,4 +1,4 @@
-"""Smooth curves through keyframes: of poses, and of values such as intrinsics."""
+"""Smooth curves through keyframes, of poses and of values such as intrinsics; evenly spread indices."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def interpolate_values(values: Float[Tensor, "k d"], frames: int, closed: bool =
     else:
         spline = CubicSpline(np.arange(keys), knots, bc_type="natural")
     return torch.from_numpy(spline(times)).to(values)
+
+
+def evenly_spread(count: int, limit: int) -> list[int]:
+    """At most ``limit`` of the numbers ``0..count-1``, ascending, evenly spread, with the first and the last; ``limit`` is at least 2."""
+    if count <= limit:
+        return list(range(count))
+    return [round(i * (count - 1) / (limit - 1)) for i in range(limit)]
 
 
 def _key_times(keys: int, frames: int, closed: bool) -> np.ndarray:

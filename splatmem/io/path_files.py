@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatmem.config import PATH_PRESETS
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_values
 from splatmem.geometry.poses import look_at, rigid_from, rigid_inverse
@@ -33,7 +34,6 @@ from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.text import data_lines, is_number, shortened, unit_quat
 from splatmem.io.transforms_json import load_transforms_json, parse_json, parse_transforms
 from splatmem.io.tum import load_tum
-from splatmem.trajectory.presets import PRESET_NAMES
 
 DEFAULT_FRAMES = 96
 KINDS = "transforms.json, a COLMAP folder or its images.bin or images.txt, a TUM .txt, or keyframes in .yaml or .json"
@@ -57,7 +57,7 @@ def load_path(file: str | Path, *, width: int, height: int, fov_x_degrees: float
     file = Path(file)
     if not file.exists():
         raise ValueError(
-            f"unknown path {str(file)!r}: neither a preset ({', '.join(PRESET_NAMES)}) nor a file; expected {KINDS}"
+            f"unknown path {str(file)!r}: neither a preset ({', '.join(PATH_PRESETS)}) nor a file; expected {KINDS}"
         )
     cameras = _load(file, width, height, fov_x_degrees, frames)
     if len(cameras) < 2:

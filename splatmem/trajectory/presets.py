@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.config import PATH_PRESETS
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import look_at
 
@@ -209,7 +210,4 @@ PRESETS = {
     "spiral": Preset(_spiral, closed=True, extent="radius", level=False),
     "dolly": Preset(_dolly, closed=False, extent="length", level=False),
 }
-PRESET_NAMES = tuple(PRESETS)
-
-
-# -------------------------------------------------------------------------------------------------- keyframes
+PRESET_NAMES = PATH_PRESETS

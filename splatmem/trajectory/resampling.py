@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from splatmem.explore.planner import GRID_WIDTH, candidate_frames
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_values
+from splatmem.geometry.interpolation import evenly_spread, interpolate_keyframes, interpolate_values
 from splatmem.geometry.poses import rigid_inverse
 
 SMOOTH_STEP = 0.06  # most that the picture may move from one camera to the next, as a share of its width
+GRID_WIDTH = 32  # steps are measured on pictures of this width
 SAMPLED_STEPS = 200  # of a long path, to find out how fast it moves
 
 
@@ -71,7 +71,7 @@ def picture_step(path: Cameras, depth: float) -> float:
     over the picture."""
     coarse = path.resized(GRID_WIDTH, max(1, round(GRID_WIDTH * path.height / path.width)))
     moves = []
-    for index in candidate_frames(len(coarse) - 1, SAMPLED_STEPS):
+    for index in evenly_spread(len(coarse) - 1, SAMPLED_STEPS):
         points = coarse[index].unproject(torch.full((1, coarse.height, coarse.width), depth))[0]
         before, after = coarse[index].project(points)[0], coarse[index + 1].project(points)[0]
         moves.append((after - before).norm(dim=-1).median() / coarse.width)

@@ -32,6 +32,10 @@ def steps(poses: Tensor, closed: bool) -> tuple[Tensor, Tensor]:
     return moved, turned_degrees(before[:, :3, :3], following[:, :3, :3])
 
 
+def test_every_name_that_is_offered_has_a_curve() -> None:
+    assert tuple(PRESETS) == PRESET_NAMES
+
+
 @pytest.mark.parametrize("name", PRESET_NAMES)
 class TestPresets:
     @pytest.mark.parametrize("frames", [2, 3, 24, 97])
