@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it; read when PyTorch is loaded
 
 import hypothesis
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
 
 # Every call of the package in this process is checked against its annotations, the shapes and dtypes of tensors among them.
-install_import_hook("splatmem", "beartype.beartype")
+jaxtyping.install_import_hook("splatmem", "checked_annotations.check")
 
 from splatmem.geometry.cameras import Cameras
 
@@ -23,6 +23,16 @@ from textured_room import room, turn
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile("splatmem", deadline=None)
 hypothesis.settings.load_profile("splatmem")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Tests of refusals reach the package's own checks: annotations are not checked while they run."""
+    jaxtyping.config.update("jaxtyping_disable", item.get_closest_marker("breaks_annotations") is not None)
+    try:
+        return (yield)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

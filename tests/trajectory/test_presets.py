@@ -168,7 +168,7 @@ def keyframes(count: int, seed: int) -> Tensor:
 
 
 class TestKeyframes:
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(st.integers(2, 7), st.integers(0, 1000), st.booleans())
     def test_goes_through_the_keyframes(self, count: int, seed: int, closed: bool) -> None:
         keys = keyframes(count, seed)
