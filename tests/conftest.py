@@ -1,4 +1,6 @@
-"""The textured room along a full turn, for all tests."""
+"""What all tests share: checked annotations, the textured room along a full turn, and the command line."""
+
+# ruff: noqa: E402 - the import hook comes before the package
 
 from __future__ import annotations
 

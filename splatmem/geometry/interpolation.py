@@ -52,7 +52,7 @@ def interpolate_values(values: Float[Tensor, "k d"], frames: int, closed: bool =
 
 
 def evenly_spread(count: int, limit: int) -> list[int]:
-    """At most ``limit`` of the numbers ``0..count-1``, ascending, evenly spread, with the first and the last; ``limit`` is at least 2."""
+    """At most ``limit`` (2 or more) of the numbers ``0..count-1``, evenly spread, with the first and the last."""
     if count <= limit:
         return list(range(count))
     return [round(i * (count - 1) / (limit - 1)) for i in range(limit)]

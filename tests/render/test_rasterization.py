@@ -119,6 +119,7 @@ def test_a_zero_quaternion_is_no_rotation() -> None:
     assert torch.equal(*images)
 
 
+@pytest.mark.breaks_annotations
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -167,6 +168,7 @@ def test_colours_of_half_precision(dtype: torch.dtype, channels: int) -> None:
     assert torch.equal(grad, expected_grad.to(dtype))
 
 
+@pytest.mark.breaks_annotations
 @pytest.mark.parametrize(
     ("change", "message"),
     [
