@@ -60,7 +60,7 @@ def shape_of(package: str = PACKAGE) -> Shape:
     ]
     imports = Counter((parts[a], parts[b]) for a, b in pairs if parts[a] != parts[b])
     loose = sorted(part for part in set(parts.values()) if not graph.find_children(f"{package}.{part}"))
-    return Shape(dict(Counter(parts.values())), loose, dict(imports), _longest_chain(pairs))
+    return Shape(dict(Counter(parts.values())), loose, dict(sorted(imports.items())), _longest_chain(pairs))
 
 
 def _longest_chain(pairs) -> int:
