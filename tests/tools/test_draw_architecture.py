@@ -12,8 +12,6 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 sys.path.insert(0, str(PROJECT / "tools"))
 
-pytest.importorskip("grimp", reason="needs import-linter, of the extra 'dev'")
-
 from draw_architecture import Shape, counts, drawing, layers, main, shape_of
 
 TWO = Shape({"top": 3, "bottom": 1}, ["bottom"], {("top", "bottom"): 4}, 2)
@@ -46,7 +44,7 @@ def test_an_import_that_points_up_is_red() -> None:
 
 
 def test_a_part_without_a_layer_is_refused() -> None:
-    with pytest.raises(ValueError, match="in no layer .*: bottom"):
+    with pytest.raises(ValueError, match=r"in no layer .*: bottom"):
         drawing(TWO, [["top"]])
 
 

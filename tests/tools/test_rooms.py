@@ -354,7 +354,7 @@ def test_export_follows_nerfstudio(tmp_path: Path) -> None:
 
 
 def test_light_falls_off_and_shadows(model: Path) -> None:
-    pytest.importorskip("embreex")
+    pytest.importorskip("embreex", reason="needs embreex, of the extras 'dev' and 'train'")
     from rooms.lighting import Environment, bake
     from rooms.room import Room
     from rooms.tracing import Tracer
