@@ -30,11 +30,12 @@ hypothesis.settings.load_profile("splatmem")
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Tests of refusals reach the package's own checks: annotations are not checked while they run."""
-    jaxtyping.config.update("jaxtyping_disable", item.get_closest_marker("breaks_annotations") is not None)
+    before = jaxtyping.config.jaxtyping_disable  # JAXTYPING_DISABLE=1 turns all checks off
+    jaxtyping.config.update("jaxtyping_disable", before or item.get_closest_marker("breaks_annotations") is not None)
     try:
         return (yield)
     finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
-sys.path.insert(0, str(PROJECT / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from draw_architecture import Shape, counts, drawing, layers, main, shape_of
+from draw_architecture import PROJECT, Shape, counts, drawing, layers, main, shape_of
 
 TWO = Shape({"top": 3, "bottom": 1}, ["bottom"], {("top", "bottom"): 4}, 2)
 
