@@ -217,7 +217,7 @@ class WanVACEInpainter:
         return self._encoded(size.shrink_rgb(rgb[None]).permute(0, 3, 1, 2))[0, :, 0].permute(1, 2, 0)
 
     @torch.no_grad()
-    def _encoded(self, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "1 f g h w"]:
+    def _encoded(self, frames: Float[Tensor, "t 3 H W"]) -> Float[Tensor, "1 f g h w"]:
         """The latents of a video, as the sampler has them."""
         vae = self.pipeline.vae
         device = self.pipeline._execution_device if self._placed else torch.device(self.device)
