@@ -105,7 +105,7 @@ class WanVACEInpainter:
         embeddings: dict[str, Tensor],
         generator: torch.Generator,
         budget: Budget,
-    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"] | None]:
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"] | None]:
         """The window in parts; each holds on to the last frames of the part before. With the latents that it was made of, if
         it was shown latents."""
         size = self._working_size(partial, budget)
@@ -133,7 +133,7 @@ class WanVACEInpainter:
         pictures: list[Image.Image],
         embeddings: dict[str, Tensor],
         generator: torch.Generator,
-    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"]]:
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"]]:
         """One run of the pipeline, on frames of a size that it takes; the frames and their latents."""
         frames, group = len(part.rgb), self.pipeline.vae_scale_factor_temporal
         part = part.lengthened(padded_length(frames, group))
