@@ -23,6 +23,7 @@ test-slow: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check splatmem tools tests examples
 	$(BIN)/ruff format --check splatmem tools tests examples
+	$(BIN)/lint-imports
 
 types: $(STAMP)
 	$(BIN)/pyright --project pyproject.toml

@@ -1,15 +1,22 @@
-"""The textured room along a full turn, for all tests."""
+"""What all tests share: checked annotations, the textured room along a full turn, and the command line."""
+
+# ruff: noqa: E402 - the import hook comes before the package
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it; read when PyTorch is loaded
 
 import hypothesis
+import jaxtyping
 import pytest
+
+# Every call of the package in this process is checked against its annotations, the shapes and dtypes of tensors among them.
+jaxtyping.install_import_hook("splatmem", "checked_annotations.check")
+
 from splatmem.geometry.cameras import Cameras
 
 from forked_commands import PHOTO, SMALL_RUN, ForkedCommands, forked_commands
@@ -18,6 +25,17 @@ from textured_room import room, turn
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile("splatmem", deadline=None)
 hypothesis.settings.load_profile("splatmem")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Tests of refusals reach the package's own checks: annotations are not checked while they run."""
+    before = jaxtyping.config.jaxtyping_disable  # JAXTYPING_DISABLE=1 turns all checks off
+    jaxtyping.config.update("jaxtyping_disable", before or item.get_closest_marker("breaks_annotations") is not None)
+    try:
+        return (yield)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ def test_gsplat_s_own_projection_draws_the_same_picture(vertices: np.ndarray, vi
     assert psnr(image.float(), rasterize(memory.gaussians, small).rgb) > 50
 
 
-@pytest.mark.skipif(find_spec("open3d") is None, reason="needs open3d")
+@pytest.mark.skipif(find_spec("open3d") is None, reason="needs Open3D: the extra 'inspect' or 'inspect-cpu'")
 def test_open3d_draws_the_same_picture(scene: Path, views: Cameras, ours: torch.Tensor, tmp_path: Path) -> None:
     """In a process of its own: Open3D's renderer can end a process when a second one is made.
 

@@ -38,7 +38,7 @@ MADE_SHARE = 0.5  # of a feature's cell that must be made for it to count
 DIRECTIONS = 128
 BATCH = 8
 
-Features = list[Float[Tensor, "v c h w"]]
+Features = list[Float[Tensor, "v _ _ _"]]
 """One map for each of ``STRIDES``."""
 
 

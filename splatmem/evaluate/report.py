@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 from PIL import Image
 
 from splatmem.evaluate.figures import FIGURES, Figure
 from splatmem.evaluate.table import TITLES, best, verdict
-from splatmem.report.html import STYLE, new_figure, picture_uri, svg_uri
+from splatmem.report.html import new_figure, picture_uri, svg_uri
+from splatmem.report.pages import page
 
 PLOTTED = (
     "kept_psnr",
@@ -21,12 +21,6 @@ PLOTTED = (
     "unknown_fraction",
     "seconds",
 )
-MORE_STYLE = """
-body { max-width: 1500px; } td, th { padding: .2em .9em; text-align: right; font-variant-numeric: tabular-nums; }
-td:first-child, th:first-child { text-align: left; } small { color: #888; display: block; } .best { font-weight: 700; }
-.surely-better { color: #17722f; } .surely-worse { color: #b3261e; } tr:nth-child(even) { background: #f6f6f6; }
-dt { font-weight: 600; margin-top: .4em; } dd { margin-left: 1.5em; }
-"""
 
 
 def report_page(report: dict[str, Any], sheets: dict[str, Image.Image]) -> str:
@@ -37,41 +31,24 @@ def report_page(report: dict[str, Any], sheets: dict[str, Image.Image]) -> str:
         sheets: a picture for each scene.
     """
     reference = report["reference"]
-    groups = "".join(
-        f"<h2>{html.escape(name)} ({_scenes(group['scenes'])})</h2>{_tables(group, reference)}"
-        for name, group in report["groups"].items()
+    return page(
+        "evaluation",
+        report=report,
+        reference=reference,
+        all_scenes=_tables(report, reference),
+        plot=_plot(report),
+        groups={name: _tables(group, reference) for name, group in report["groups"].items()},
+        scenes=[
+            {
+                "name": name,
+                "facts": _facts(report["scenes"][name]),
+                "sheet": picture_uri(sheet),
+                "tables": _tables({"methods": report["scenes"][name]["methods"], "differences": {}}, reference),
+            }
+            for name, sheet in sheets.items()
+        ],
+        figures=FIGURES,
     )
-    scenes = "".join(
-        f"""<h3>{html.escape(name)}</h3><p>{_facts(report["scenes"][name])}</p>
-<img alt="films of {html.escape(name)}, one in each row" src="{picture_uri(sheet)}">
-<details><summary>figures</summary>{_tables({"methods": report["scenes"][name]["methods"], "differences": {}}, reference)}
-</details>"""
-        for name, sheet in sheets.items()
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>splatmem evaluation: {html.escape(report["preset"])}</title>
-<style>{STYLE}{MORE_STYLE}</style></head><body>
-<h1>Films from one frame, against the truth</h1>
-<p>Preset {html.escape(report["preset"])} {html.escape(" ".join(report["overrides"]))}, seed {report["seed"]}.
-<b>embedded</b> is that preset's own inpainter with the memory, <b>no_memory</b> the same without. Small print: {reference}
-minus the row's method, with the interval of 95 % of a paired bootstrap over scenes. <span class="surely-better">Green</span>:
-{reference} is better, the interval excludes zero, and there are at least six scenes; <span class="surely-worse">red</span>: it
-is worse. Bold: the best of a column. No interval for a single scene.</p>
-<h2>All scenes ({_scenes(list(report["scenes"]))})</h2>
-{_tables(report, reference)}
-<img alt="figures with intervals and scenes" src="{_plot(report)}">
-{groups}
-<h2>Scenes</h2>
-{scenes}
-<h2>What the figures mean</h2>
-<dl>{"".join(f"<dt>{f.group}: {f.label} <code>{f.name}</code></dt><dd>{f.meaning}</dd>" for f in FIGURES)}</dl>
-<p>Versions: {html.escape(", ".join(f"{name} {version}" for name, version in report["versions"].items()))}.</p>
-</body></html>
-"""
-
-
-def _scenes(names: list[str]) -> str:
-    return "1 scene" if len(names) == 1 else f"{len(names)} scenes"
 
 
 def _facts(scene: dict[str, Any]) -> str:
@@ -81,42 +58,44 @@ def _facts(scene: dict[str, Any]) -> str:
     return f"{scene['frames']} frames of {film}{at}; {kept:.0f} % of them kept, {made:.0f} % made (pink in the second row)"
 
 
-def _tables(summary: dict[str, Any], reference: str) -> str:
-    return "".join(_table(summary, reference, group, title) for group, title in TITLES.items())
+def _tables(summary: dict[str, Any], reference: str) -> list[dict[str, Any]]:
+    """One table for each group of figures that has any, as the template shows it."""
+    tables = (_table(summary, reference, group, title) for group, title in TITLES.items())
+    return [table for table in tables if table["columns"]]
 
 
-def _table(summary: dict[str, Any], reference: str, group: str, title: str) -> str:
+def _table(summary: dict[str, Any], reference: str, group: str, title: str) -> dict[str, Any]:
     methods = summary["methods"]
     columns = [f for f in FIGURES if f.group == group and any(row[f.name] is not None for row in methods.values())]
-    if not columns:
-        return ""
-    head = "".join(f'<th title="{html.escape(f.meaning)}">{f.label}{_arrow(f)}</th>' for f in columns)
     tops = {f.name: best(f, methods) for f in columns}
-    rows = ""
-    for name, row in methods.items():
-        cells = "".join(
-            _cell(f, row[f.name], name in tops[f.name], summary["differences"].get(name, {}).get(f.name)) for f in columns
-        )
-        label = f"<b>{name}</b>" if name == reference else name
-        rows += f"<tr><td>{label}</td>{cells}</tr>"
-    return f"<h4>{html.escape(title)}</h4><table><tr><th></th>{head}</tr>{rows}</table>"
+    rows = [
+        {
+            "method": name,
+            "is_reference": name == reference,
+            "cells": [
+                _cell(f, row[f.name], name in tops[f.name], summary["differences"].get(name, {}).get(f.name)) for f in columns
+            ],
+        }
+        for name, row in methods.items()
+    ]
+    heads = [{"label": f.label + _arrow(f), "meaning": f.meaning} for f in columns]
+    return {"title": title, "columns": heads, "rows": rows}
 
 
 def _arrow(figure: Figure) -> str:
     return {"higher": " ↑", "lower": " ↓", None: ""}[figure.better]
 
 
-def _cell(figure: Figure, value: float | None, is_best: bool, difference: dict[str, Any] | None) -> str:
+def _cell(figure: Figure, value: float | None, is_best: bool, difference: dict[str, Any] | None) -> dict[str, Any]:
     if value is None:
-        return "<td>–</td>"
-    text = format(value, figure.form)
-    small = ""
+        return {"text": "–", "is_best": False, "kind": "", "difference": ""}
+    shown = kind = ""
     if difference is not None:
         kind = {"+": "surely-better", "-": "surely-worse", "": ""}[verdict(figure, difference)]
         form = "+" + figure.form
         ends = "" if difference["low"] is None else f" [{difference['low']:{form}}, {difference['high']:{form}}]"
-        small = f'<small class="{kind}">{difference["mean"]:{form}}{ends}</small>'
-    return f'<td class="{"best" if is_best else ""}">{text}{small}</td>'
+        shown = f"{difference['mean']:{form}}{ends}"
+    return {"text": format(value, figure.form), "is_best": is_best, "kind": kind, "difference": shown}
 
 
 def _plot(report: dict[str, Any]) -> str:

@@ -89,13 +89,13 @@ class FilledFrames:
     Attributes:
         rgb: 0..1, ``[t, h, w, 3]``; known pixels may come back changed, the loop puts them back.
         depth: z-depth, ``[t, h, w]``, or None where the inpainter makes no depth: the depth estimator is asked then.
-        latents: as ``LatentFrames.features``, of an inpainter that was shown latents, ``[g, h, w, f]``, or None.
+        latents: as ``LatentFrames.features``, of an inpainter that was shown latents, ``[g, H, W, f]``, or None.
         notes: sentences for the report, such as what could not be done as asked; equal ones are reported once.
     """
 
     rgb: Float[Tensor, "t h w 3"]
     depth: Float[Tensor, "t h w"] | None = None
-    latents: Float[Tensor, "g h w f"] | None = None
+    latents: Float[Tensor, "g H W f"] | None = None
     notes: tuple[str, ...] = ()
 
 

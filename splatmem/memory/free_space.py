@@ -37,7 +37,7 @@ class FreeSpace:
     reach: Float[Tensor, "v h w"]
 
     @staticmethod
-    def of(views: Sequence[tuple[Cameras, Float[Tensor, "h w"]]]) -> FreeSpace:
+    def of(views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
         cameras, reaches = [], []
         width = min(WIDTH, *(camera.width for camera, _ in views))
         height = max(1, round(width * views[0][0].height / views[0][0].width))

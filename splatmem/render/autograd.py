@@ -52,19 +52,20 @@ class ViewSettings:
 
 @dataclass(frozen=True)
 class SceneTensors:
-    """``b`` scenes of ``n`` Gaussians each, activated.
+    """Scenes of ``n`` Gaussians each, activated. ``draw`` takes them with one leading dimension ``b``.
 
     Attributes:
-        colors: channels that are drawn as they are, with ``v`` = 1 if all views share them and else one set per view.
+        colors: channels that are drawn as they are, ``[*b, n, d]`` if all views share them, else ``[*b, v, n, d]``, one set
+            for each view. ``draw`` takes them with four dimensions, ``v`` = 1 if they are shared.
         harmonics: spherical-harmonic coefficients of a colour, which becomes the image's first three channels; ``v`` as above.
     """
 
-    means: Float[Tensor, "b n 3"]
-    quats: Float[Tensor, "b n 4"]
-    scales: Float[Tensor, "b n 3"]
-    opacities: Float[Tensor, "b n"]
-    colors: Float[Tensor, "b v n d"] | None = None
-    harmonics: Float[Tensor, "b v n k 3"] | None = None
+    means: Float[Tensor, "*b n 3"]
+    quats: Float[Tensor, "*b n 4"]
+    scales: Float[Tensor, "*b n 3"]
+    opacities: Float[Tensor, "*b n"]
+    colors: Float[Tensor, "*bv n d"] | None = None
+    harmonics: Float[Tensor, "*bu n k 3"] | None = None
 
     def tensors(self) -> list[Tensor | None]:
         return [getattr(self, f.name) for f in fields(self)]
@@ -77,11 +78,11 @@ class SceneTensors:
 
 @dataclass(frozen=True)
 class CameraTensors:
-    """``c`` cameras for each of ``b`` scenes; ``backgrounds`` has a value for each of the image's channels."""
+    """``c`` cameras for each scene; ``backgrounds`` has a value for each of the image's channels."""
 
-    viewmats: Float[Tensor, "b c 4 4"]
-    Ks: Float[Tensor, "b c 3 3"]
-    backgrounds: Float[Tensor, "b c x"] | None = None
+    viewmats: Float[Tensor, "*b c 4 4"]
+    Ks: Float[Tensor, "*b c 3 3"]
+    backgrounds: Float[Tensor, "*b c x"] | None = None
 
 
 @dataclass(frozen=True)

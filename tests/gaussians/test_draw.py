@@ -94,6 +94,7 @@ def test_gradients_reach_every_parameter() -> None:
         assert tensor.grad.abs().sum() > 0
 
 
+@pytest.mark.breaks_annotations
 def test_wrong_extra_or_background_is_explained() -> None:
     camera = identity_camera(60, 8, 6)
     with pytest.raises(ValueError, match="extra"):

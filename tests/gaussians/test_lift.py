@@ -215,6 +215,7 @@ class TestCount:
             assert gaussians.means.isfinite().all()
 
 
+@pytest.mark.breaks_annotations
 class TestRefused:
     def lift(self, **changes) -> Gaussians:
         arguments = {"rgb": grey(), "depth": torch.ones(HEIGHT, WIDTH), "camera": CAMERA, "selected": ALL} | changes

@@ -21,7 +21,7 @@ def partial():
 
 def fill(name: str, partial: PartialFrames):
     if name == "patchmatch":
-        pytest.importorskip("patchmatch")
+        pytest.importorskip("patchmatch", reason="needs PyPatchMatch, of the extra 'evaluate'")
     return load_inpainter(name)(partial, generator=torch.Generator())
 
 

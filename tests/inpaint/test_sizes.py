@@ -10,7 +10,7 @@ SIDES = st.integers(20, 700)
 
 
 @given(SIDES, SIDES, st.sampled_from([8, 16, 32]), st.none() | st.integers(4096, 10**6), st.none() | st.integers(4096, 10**6))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_sides_are_multiples_and_pixels_within_limits(height, width, multiple, fewest, most):
     size = WorkingSize.of(height, width, multiple, min_pixels=fewest, max_pixels=most)
     assert all(side % multiple == 0 for side in size.padded)

@@ -33,7 +33,7 @@ def assert_same(a: Cameras, b: Cameras) -> None:
     torch.testing.assert_close(a.intrinsics, b.intrinsics, atol=1e-5, rtol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(2, 12), st.integers(0, 10**6), st.booleans())
 def test_round_trips(tmp_path_factory: pytest.TempPathFactory, count: int, seed: int, same_lens: bool) -> None:
     folder = tmp_path_factory.mktemp("paths")

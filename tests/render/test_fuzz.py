@@ -31,7 +31,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     return scene
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     scene=scenes(),
     width=st.integers(1, 70),

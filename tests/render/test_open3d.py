@@ -33,7 +33,7 @@ np.save(out, np.asarray(renderer.render_to_image())[..., :3])
 """
 
 
-@pytest.mark.skipif(find_spec("open3d") is None, reason="needs open3d")
+@pytest.mark.skipif(find_spec("open3d") is None, reason="needs Open3D: the extra 'inspect' or 'inspect-cpu'")
 def test_open3d_draws_the_same_picture(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     count = 3000

@@ -79,7 +79,7 @@ def test_planes_and_radius_clip_drop_gaussians() -> None:
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     channels=st.integers(1, 18),
 )
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=60)
 def test_damaged_gaussians_leave_image_and_gradients_finite(seed, damage, size, channels) -> None:
     scene = random_scene(64, channels, seed=seed).leaves(torch.float32)
     colors = scene.colors.detach()
@@ -99,7 +99,7 @@ def test_damaged_gaussians_leave_image_and_gradients_finite(seed, damage, size, 
 
 
 @hypothesis.given(seed=st.integers(0, 2**31), offset=st.floats(-0.02, 0.02), scale=st.floats(1e-6, 3.0))
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=40)
 def test_gaussians_around_the_near_plane(seed, offset, scale) -> None:
     scene = random_scene(40, 3, seed=seed)
     scene.means *= 0.01
@@ -119,6 +119,7 @@ def test_a_zero_quaternion_is_no_rotation() -> None:
     assert torch.equal(*images)
 
 
+@pytest.mark.breaks_annotations
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -167,6 +168,7 @@ def test_colours_of_half_precision(dtype: torch.dtype, channels: int) -> None:
     assert torch.equal(grad, expected_grad.to(dtype))
 
 
+@pytest.mark.breaks_annotations
 @pytest.mark.parametrize(
     ("change", "message"),
     [

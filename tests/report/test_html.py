@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from typing import Any
@@ -160,5 +161,7 @@ def test_names_and_notes_are_text_and_not_markup(page: Page) -> None:
 
 
 def test_a_path_that_stays_in_one_place_can_be_drawn() -> None:
-    page = Page(written(windows=[], path=Cameras.from_fov(torch.eye(4).repeat(2, 1, 1), 60, 64, 64)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = Page(written(windows=[[1]], path=Cameras.from_fov(torch.eye(4).repeat(2, 1, 1), 60, 64, 64)))
     assert len(page.pictures()) == 3

@@ -46,6 +46,7 @@ def test_missing_frames_are_white() -> None:
     assert (tile(sheet, 3, 0) < 250).any()
 
 
+@pytest.mark.breaks_annotations
 def test_parts_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         contact_sheet(frames(0, 0), frames(0, 0), torch.ones(2, HEIGHT, WIDTH, dtype=torch.bool), torch.ones(1, HEIGHT, WIDTH))

@@ -32,6 +32,10 @@ def steps(poses: Tensor, closed: bool) -> tuple[Tensor, Tensor]:
     return moved, turned_degrees(before[:, :3, :3], following[:, :3, :3])
 
 
+def test_every_name_that_is_offered_has_a_curve() -> None:
+    assert tuple(PRESETS) == PRESET_NAMES
+
+
 @pytest.mark.parametrize("name", PRESET_NAMES)
 class TestPresets:
     @pytest.mark.parametrize("frames", [2, 3, 24, 97])
@@ -164,7 +168,7 @@ def keyframes(count: int, seed: int) -> Tensor:
 
 
 class TestKeyframes:
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(st.integers(2, 7), st.integers(0, 1000), st.booleans())
     def test_goes_through_the_keyframes(self, count: int, seed: int, closed: bool) -> None:
         keys = keyframes(count, seed)

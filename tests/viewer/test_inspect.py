@@ -15,7 +15,7 @@ from splatmem.viewer.inspect import WINDOW, show_scene
 
 from forked_commands import ForkedCommands
 
-needs_open3d = pytest.mark.skipif(find_spec("open3d") is None, reason="needs open3d")
+needs_open3d = pytest.mark.skipif(find_spec("open3d") is None, reason="needs Open3D: the extra 'inspect' or 'inspect-cpu'")
 FRUSTUM = np.array([0.9, 0.2, 0.5]) * 255
 
 

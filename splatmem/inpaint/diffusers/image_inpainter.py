@@ -188,7 +188,7 @@ class ImageInpainter:
         return self._encoded(size.shrink_rgb(rgb[None]), torch.Generator().manual_seed(0))[0].permute(1, 2, 0)
 
     @torch.no_grad()
-    def _encoded(self, rgb: Float[Tensor, "1 h w 3"], generator: torch.Generator) -> Float[Tensor, "1 f h w"]:
+    def _encoded(self, rgb: Float[Tensor, "1 H W 3"], generator: torch.Generator) -> Float[Tensor, "1 f h w"]:
         """Latents as the sampler has them, in the pipeline's own way: some autoencoders overflow in half precision."""
         picture = (2 * rgb.permute(0, 3, 1, 2) - 1).to(self.pipeline._execution_device, self.pipeline.vae.dtype)
         return self.pipeline._encode_vae_image(picture, generator=generator).float().cpu()

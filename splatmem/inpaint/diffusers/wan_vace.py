@@ -104,7 +104,7 @@ class WanVACEInpainter:
         embeddings: dict[str, Tensor],
         generator: torch.Generator,
         budget: Budget,
-    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"] | None]:
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"] | None]:
         """The window in parts; each holds on to the last frames of the part before. With the latents that it was made of, if
         it was shown latents."""
         size = self._working_size(partial, budget)
@@ -132,7 +132,7 @@ class WanVACEInpainter:
         pictures: list[Image.Image],
         embeddings: dict[str, Tensor],
         generator: torch.Generator,
-    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"]]:
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"]]:
         """One run of the pipeline, on frames of a size that it takes; the frames and their latents."""
         frames, group = len(part.rgb), self.pipeline.vae_scale_factor_temporal
         part = part.lengthened(padded_length(frames, group))
@@ -216,7 +216,7 @@ class WanVACEInpainter:
         return self._encoded(size.shrink_rgb(rgb[None]).permute(0, 3, 1, 2))[0, :, 0].permute(1, 2, 0)
 
     @torch.no_grad()
-    def _encoded(self, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "1 f g h w"]:
+    def _encoded(self, frames: Float[Tensor, "t 3 H W"]) -> Float[Tensor, "1 f g h w"]:
         """The latents of a video, as the sampler has them."""
         vae = self.pipeline.vae
         device = self.pipeline._execution_device if self._placed else torch.device(self.device)

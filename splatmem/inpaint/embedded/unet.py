@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +82,7 @@ class RGBDWindowUNet(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(self, channels: tuple[int, int, int] = (32, 80, 160), embedding: int = 192, patch: int = 2) -> None:
+    def __init__(self, channels: Sequence[int] = (32, 80, 160), embedding: int = 192, patch: int = 2) -> None:
         super().__init__()
         fine, middle, coarse = channels
         self.patch = patch
