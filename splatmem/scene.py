@@ -30,8 +30,7 @@ from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 from splatmem.timing import StageClock
-from splatmem.trajectory.from_user import trajectory_from
-from splatmem.trajectory.trajectory import Trajectory
+from splatmem.trajectory.trajectory import Trajectory, trajectory_from
 
 MEMORY_FOLDER = "memory"
 DEFAULT_SIZE = (512, 288)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from splatmem.evaluate.options import EvaluationOptions
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
+from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
-from splatmem.viewer.options import InspectOptions
 
 if TYPE_CHECKING:
     from splatmem.memory import SpatialMemory

@@ -10,8 +10,7 @@ import tyro
 
 from splatmem.evaluate.options import EvaluationOptions
 from splatmem.jobs.option_types import Overrides, PresetName
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
-from splatmem.viewer.options import InspectOptions
+from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 
 
 @dataclass(frozen=True)

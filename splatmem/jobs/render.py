@@ -9,7 +9,7 @@ from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import load_session
 from splatmem.scene import Announce, session_folder, silent
 from splatmem.timing import StageClock
-from splatmem.trajectory.from_user import trajectory_from
+from splatmem.trajectory.trajectory import trajectory_from
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.memory import SpatialMemory
-from splatmem.trajectory.from_user import trajectory_from
+from splatmem.trajectory.trajectory import trajectory_from
 
 
 @pytest.fixture(scope="module")
