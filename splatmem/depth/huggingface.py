@@ -13,7 +13,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth.protocol import DepthPrediction
+from splatmem.geometry.filters import remove_specks
 from splatmem.models.load import load_model
+from splatmem.pixels import to_uint8
 
 BATCH = 4  # pictures that go through a model together
 MIN_DEPTH = 1e-3
@@ -159,14 +161,15 @@ class HuggingFaceDepth:
         sky_logits = getattr(outputs, "sky_logits", None)
         if sky_logits is not None:
             resized = _resized(sky_logits.float().cpu(), (size[0], size[1]))
-            depth = torch.where(_opened(resized > 0, radius=round(0.5 * SKY_OPENING * size[0])), torch.inf, depth)
+            sky = remove_specks(resized > 0, radius=round(0.5 * SKY_OPENING * size[0]))
+            depth = torch.where(sky, torch.inf, depth)
         return DepthPrediction(depth, metric, estimated)
 
     @torch.no_grad()
     def _run(self, images: Float[Tensor, "t h w 3"], **more: Tensor) -> tuple[Float[Tensor, "t h w"], Any]:
         """The model's map at the pictures' size, on the CPU, and all that it puts out."""
         size = (images.shape[1], images.shape[2])
-        pictures = [(image.clamp(0, 1) * 255).round().byte().cpu().numpy() for image in images]
+        pictures = list(to_uint8(images))
         inputs = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last").to(self.model.device)
         outputs = self.model(**inputs, **{name: value.to(self.model.device) for name, value in more.items()})
         raw = outputs.predicted_depth.float().cpu()
@@ -264,15 +267,3 @@ def _without_zoe_padding(maps: Float[Tensor, "t h w"], size: tuple[int, int]) ->
     top, left = (int(3 * math.sqrt(side / 2)) for side in size)
     padded = _resized(maps, (size[0] + 2 * top, size[1] + 2 * left))
     return padded[:, top : top + size[0], left : left + size[1]]
-
-
-def _opened(sky: Bool[Tensor, "t h w"], radius: int) -> Bool[Tensor, "t h w"]:
-    """Morphological opening: drops islands and strips thinner than ``2 radius + 1`` pixels, keeps the shape of the rest."""
-    if radius < 1:
-        return sky
-
-    def dilated(mask: Tensor) -> Tensor:
-        wide = F.max_pool2d(mask[:, None].float(), (1, 2 * radius + 1), stride=1, padding=(0, radius))
-        return F.max_pool2d(wide, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[:, 0] > 0
-
-    return dilated(~dilated(~sky))

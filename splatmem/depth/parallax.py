@@ -15,7 +15,7 @@ from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 
-WIDTH = 128  # pictures are compared at this width
+MATCHING_WIDTH = 128  # pictures are compared at this width
 PARTNERS = 4  # other pictures that each is compared with
 TURNED = 0.75  # cosine between viewing directions beyond which two pictures are not compared
 NEAREST, FARTHEST, TRIALS = 0.7, 150.0, 48  # median depths that are tried, in units of the distance between the cameras
@@ -25,7 +25,7 @@ LOCAL_WINDOW = 0.2  # share of the picture's width over which a place is compare
 LOCAL_SUPPORT = 0.3  # share of a window that the other pictures must see
 UNCORRECTED = 0.05  # weight of no correction against what a place tells
 OUTLIER = 0.15  # difference of colour, 0..1, from which on it does not matter how large it is
-DISTINCT = 0.08  # how much lower the least difference must lie than the mean over all trials, as a share of it
+DISTINCT = 0.08  # how much lower the lowest difference must lie than the mean over all trials, as a share of it
 
 
 def depth_from_parallax(
@@ -40,11 +40,11 @@ def depth_from_parallax(
         depth: z-depth, each map up to a scale; ``inf`` for sky, which is left as it is.
         cameras: of the pictures, at their size.
     """
-    height = max(8, round(WIDTH * cameras.height / cameras.width))
-    small = cameras.resized(WIDTH, height)
-    pictures = F.interpolate(rgb.permute(0, 3, 1, 2), size=(height, WIDTH), mode="area")
-    maps = F.interpolate(depth[:, None], size=(height, WIDTH), mode="nearest-exact")[:, 0]
-    scales, corrections = torch.full((len(rgb),), torch.nan), torch.zeros(len(rgb), height, WIDTH)
+    height = max(8, round(MATCHING_WIDTH * cameras.height / cameras.width))
+    small = cameras.resized(MATCHING_WIDTH, height)
+    pictures = F.interpolate(rgb.permute(0, 3, 1, 2), size=(height, MATCHING_WIDTH), mode="area")
+    maps = F.interpolate(depth[:, None], size=(height, MATCHING_WIDTH), mode="nearest-exact")[:, 0]
+    scales, corrections = torch.full((len(rgb),), torch.nan), torch.zeros(len(rgb), height, MATCHING_WIDTH)
     for index in range(len(rgb)):
         partners = _partners(index, cameras)
         near = torch.isfinite(maps[index]) & (maps[index] > 0)
@@ -120,7 +120,7 @@ class _Sweep:
         difference, inside = self.differences(scale * steps.exp())
         sums, counts = torch.zeros(2, LOCAL_TRIALS, *self.near.shape)
         sums[:, self.near], counts[:, self.near] = (difference * inside).sum(0), inside.float().sum(0)
-        window = 2 * round(0.5 * LOCAL_WINDOW * WIDTH) + 1
+        window = 2 * round(0.5 * LOCAL_WINDOW * MATCHING_WIDTH) + 1
 
         def around(maps: Float[Tensor, "s h w"]) -> Float[Tensor, "s h w"]:
             # A window is the product of its rows and its columns: two passes are ten times as fast as one.
@@ -130,8 +130,8 @@ class _Sweep:
 
         support = around(counts)
         cost = around(sums) / support.clamp_min(1e-6)
-        least, best = cost.min(0)
-        told = (least < (1 - DISTINCT) * cost.mean(0)) & (best > 0) & (best < LOCAL_TRIALS - 1)
+        lowest, best = cost.min(0)
+        told = (lowest < (1 - DISTINCT) * cost.mean(0)) & (best > 0) & (best < LOCAL_TRIALS - 1)
         told &= support.amin(0) > LOCAL_SUPPORT
         weight = told.float()
         return around((steps[best] * weight)[None])[0] / (around(weight[None])[0] + UNCORRECTED)
@@ -145,4 +145,4 @@ def _difference(
     grid = 2 * pixels / torch.tensor([camera.width, camera.height]) - 1
     shown = F.grid_sample(picture[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
     difference = (shown - colours[:, None]).abs().mean(0).clamp(max=OUTLIER)
-    return difference, (depth > 0) & (grid.abs() <= 1).all(-1)
+    return difference, camera.in_picture(pixels[None], depth[None])[0]

@@ -13,7 +13,7 @@ from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.alignment import align
 from splatmem.evaluate.scenes import Scene
 from splatmem.explore.beginnings import begin_memory
-from splatmem.explore.loop import ExploreSettings, explore, imagine, references
+from splatmem.explore.loop import ExploreSettings, explore, extrapolate_memory, references
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
@@ -185,7 +185,7 @@ def _next_frames(
 ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
     """One window as the loop would fill it, joined to the known as the loop would join it."""
     with clock.stage("fill"):
-        surroundings = imagine(memory, cameras, generator.initial_seed())
+        surroundings = extrapolate_memory(memory, cameras, generator.initial_seed())
     with clock.stage("read"):
         reading = memory.read(cameras)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)

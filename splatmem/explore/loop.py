@@ -16,16 +16,18 @@ from torch import Tensor
 from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.alignment import align
 from splatmem.explore.feature_gaussians import encode_views, read_latents, write_latents
-from splatmem.explore.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_run, plan_window
+from splatmem.explore.planner import GRID_WIDTH, PlanSettings, plan_run, plan_window
 from splatmem.extrapolate.room_layout import RoomLayout, fit_room_layout
-from splatmem.extrapolate.surroundings import Surroundings, imagine_surroundings
+from splatmem.extrapolate.surroundings import Surroundings, extrapolate_view
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.normals import surface_normals
+from splatmem.geometry.sampling import evenly_spread
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import LatentInpainter
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.memory.visibility import KNOWN_ALPHA
+from splatmem.pixels import from_uint8
 from splatmem.timing import StageClock
 from splatmem.trajectory.resampling import Walk
 
@@ -101,7 +103,7 @@ def explore(
     surroundings = None
     if inpainter.wants_surroundings:
         with clock.stage("fill"):
-            surroundings = imagine(memory.as_given(), path, generator.initial_seed())
+            surroundings = extrapolate_memory(memory.as_given(), path, generator.initial_seed())
     while not state.finished:
         with clock.stage("read"):
             made = [position for window in state.windows for position in window]
@@ -136,8 +138,8 @@ def next_window(
     near = max(1, len(path) // 48)
     unknown_share = 0.0
     for limit in sorted({min(settings.max_candidates, len(path)), len(path)}):
-        frames = candidate_frames(len(path), limit)
-        coarse = _coarse(path[frames], GRID_WIDTH)
+        frames = evenly_spread(len(path), limit)
+        coarse = path[frames].coarse(GRID_WIDTH)
         unknown, unknown_share = _unknown_cells(memory, coarse)
         points = coarse.unproject(layout.render(coarse).depth)
         chosen = plan_window(unknown, points, coarse, window_frames, settings, _near(frames, made, near))
@@ -158,7 +160,7 @@ def next_run(
     stride has missed, along the film."""
     unknown_share = 0.0
     for along in (walk, Walk.every_frame(path)) if walk.spacing > 1 else (walk,):
-        coarse = _coarse(along.cameras, GRID_WIDTH)
+        coarse = along.cameras.coarse(GRID_WIDTH)
         unknown, unknown_share = _unknown_cells(memory, coarse)
         chosen = plan_run(unknown, coarse, window_frames, settings, _near(along.positions, made, along.spacing))
         if chosen:
@@ -213,9 +215,9 @@ def make_window(
         passes = [(outward, int(settings.min_video_write * pixels)), (outward, int(settings.plan.min_unknown * pixels))]
     steps = [
         step
-        for order, least in passes
+        for order, min_pixels in passes
         for index in order
-        if (step := write_frame(memory, filled, index, cameras[index], least, estimate_depth, settings, clock)) is not None
+        if (step := write_frame(memory, filled, index, cameras[index], min_pixels, estimate_depth, settings, clock)) is not None
     ]
     if reader is not None and filled.latents is not None:
         with clock.stage("write"):
@@ -230,20 +232,17 @@ def references(memory: SpatialMemory, cameras: Cameras, count: int) -> Reference
     others = [(_overlap(view, cameras), -index) for index, view in enumerate(memory.views) if index > 0]
     best = [-index for overlap, index in sorted(others, reverse=True)[: count - 1] if overlap > 0]
     views = [memory.views[index] for index in (0, *best)]
-    rgb = torch.stack([view.rgb.float() / 255 for view in views])
+    rgb = torch.stack([from_uint8(view.rgb) for view in views])
     return ReferenceViews(rgb, torch.stack([view.depth for view in views]), Cameras.cat([view.camera for view in views]))
 
 
 def _overlap(view: StoredView, cameras: Cameras) -> float:
     """Share of a stored view's surfaces that fall into the pictures of other cameras, on average."""
-    coarse = _coarse(view.camera, GRID_WIDTH)
+    coarse = view.camera.coarse(GRID_WIDTH)
     depth = view.at(coarse.width, coarse.height)[1]
     near = torch.isfinite(depth)
     points = coarse.unproject(torch.where(near, depth, 1.0)[None])[0][near]
-    pixels, distance = cameras.project(points)
-    x, y = pixels.unbind(-1)
-    inside = (distance > 0) & (x >= 0) & (x < cameras.width) & (y >= 0) & (y < cameras.height)
-    return inside.float().mean().item() if inside.numel() else 0.0
+    return cameras.sees(points).float().mean().item() if len(points) else 0.0
 
 
 def write_frame(
@@ -251,19 +250,19 @@ def write_frame(
     filled: FilledFrames,
     index: int,
     camera: Cameras,
-    least: int,
+    min_pixels: int,
     estimate_depth: DepthEstimator,
     settings: ExploreSettings,
     clock: StageClock,
 ) -> float | None:
-    """Writes what is unknown still in one frame of a window, if that is ``least`` pixels; returns its border step.
+    """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels; returns its border step.
 
     Earlier frames of the window are known by now.
     """
     with clock.stage("read"):
         now = memory.read(camera)
     known = now.known[0]
-    if int((~known).sum()) < max(1, least):
+    if int((~known).sum()) < max(1, min_pixels):
         return None
     with clock.stage("depth"):
         if filled.depth is not None:
@@ -286,9 +285,9 @@ def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tens
     return torch.where(back, torch.minimum(depth, SKIN * now.depth[0]), depth)
 
 
-def imagine(memory: SpatialMemory, path: Cameras, seed: int) -> Surroundings:
+def extrapolate_memory(memory: SpatialMemory, path: Cameras, seed: int) -> Surroundings:
     """What may lie all around, given what the memory shows: a guess that every window starts from."""
-    return imagine_surroundings(memory, fit_layout(memory, path), path, memory.down(), seed)
+    return extrapolate_view(memory, fit_layout(memory, path), path, seed)
 
 
 def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:
@@ -297,7 +296,7 @@ def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:
     points, normals, colours = [], [], []
     sky_alone = not any(torch.isfinite(view.depth).any() for view in memory.views)
     for view in memory.views:
-        camera = _coarse(view.camera, LAYOUT_WIDTH)
+        camera = view.camera.coarse(LAYOUT_WIDTH)
         rgb, depth = view.at(camera.width, camera.height)
         depth = torch.full_like(depth, memory.scale) if sky_alone else depth
         near = torch.isfinite(depth)
@@ -305,8 +304,4 @@ def fit_layout(memory: SpatialMemory, path: Cameras) -> RoomLayout:
         normals.append(surface_normals(depth[None], camera)[0][near])
         colours.append(rgb[near])
     inside = torch.cat([path.centers, *(view.camera.centers for view in memory.views)])
-    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside, memory.down())
-
-
-def _coarse(cameras: Cameras, width: int) -> Cameras:
-    return cameras.resized(width, max(1, round(width * cameras.height / cameras.width)))
+    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside, memory.down)

@@ -36,13 +36,6 @@ class PlanSettings:
     """Long films are planned on this many frames, evenly spread, until those are seen."""
 
 
-def candidate_frames(frames: int, limit: int) -> list[int]:
-    """At most ``limit`` frame numbers, evenly spread over a film."""
-    if frames <= limit:
-        return list(range(frames))
-    return sorted({round(i * (frames - 1) / (limit - 1)) for i in range(limit)})
-
-
 def plan_window(
     unknown: Bool[Tensor, "f h w"],
     points: Float[Tensor, "f h w 3"],
@@ -85,7 +78,7 @@ def plan_window(
             score = torch.where(eligible, -fresh, -torch.inf)
         best = int(score.argmax())
         chosen.append(best)
-        covered = _seen_by(points, cameras[best])
+        covered = cameras[best].sees(points)[0]
         overlap |= (covered & unknown).flatten(1).any(1)
         remaining &= ~covered
     return chosen
@@ -133,13 +126,6 @@ def _grown_run(start: int, anchored: Bool[Tensor, " f"], seen: Bool[Tensor, " f"
                 end += step
         ends.append(end)
     return ends[0], ends[1]
-
-
-def _seen_by(points: Float[Tensor, "f h w 3"], camera: Cameras) -> Bool[Tensor, "f h w"]:
-    """Which points fall into a camera's picture."""
-    pixels, depth = camera.project(points)
-    x, y = pixels[0].unbind(-1)
-    return (depth[0] > 0) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
 
 
 def _angle_from_first(cameras: Cameras) -> Float[Tensor, " f"]:

@@ -24,7 +24,7 @@ WALLS = (0, 1, 4, 5)
 CEILING, FLOOR = 2, 3
 BACKGROUND = 0.75  # of the room's depth: what is farther than this belongs to its sides, not to the things in it
 MIN_EVIDENCE = 12  # points on a side from which it counts as seen
-GUESS_WEIGHT = 0.02  # of the guessed colour against a seen one
+SIDE_COLOUR_WEIGHT = 0.02  # of the guessed colour against a seen one
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _voted_down(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "3"]:
 
 
 def _dominant_quarter_angle(angle: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """The mode of ``angle`` modulo 90 degrees, in -45..45 degrees, from a smoothed circular histogram."""
+    """The mode of ``angle`` modulo 90 degrees, in -45..45 degrees, from a smooth_bins circular histogram."""
     bins = 45
     quarter = (angle / (torch.pi / 2)) % 1.0
     counts = torch.bincount((quarter * bins).long().clamp(max=bins - 1), minlength=bins).float()
@@ -248,7 +248,7 @@ def _textures(
     if evidence[list(WALLS)].sum() > MIN_EVIDENCE:
         guess[list(WALLS)] = _height_profile(grid[list(WALLS)], known[list(WALLS)])[None, :, :, None]
     # A faint guess everywhere: it rules far from the evidence, and gives way near it.
-    strength = torch.where(known > 0, known, torch.full_like(known, GUESS_WEIGHT))
+    strength = torch.where(known > 0, known, torch.full_like(known, SIDE_COLOUR_WEIGHT))
     return push_pull(torch.where(known > 0, grid, guess), strength).permute(0, 2, 3, 1).contiguous()
 
 

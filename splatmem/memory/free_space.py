@@ -13,8 +13,8 @@ from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 
-WIDTH = 160  # stored depth is looked up at about this width
-TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
+FREE_SPACE_WIDTH = 160  # stored depth is looked up at about this width
+SURFACE_TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
 PUSH_STEPS = 16
 PUSH_LIMIT = 4.0  # a pixel is moved back to this multiple of its depth at most
 SKY_DEPTH = 1e6
@@ -39,7 +39,7 @@ class FreeSpace:
     @staticmethod
     def of(views: Sequence[tuple[Cameras, Float[Tensor, "h w"]]]) -> FreeSpace:
         cameras, reaches = [], []
-        width = min(WIDTH, *(camera.width for camera, _ in views))
+        width = min(FREE_SPACE_WIDTH, *(camera.width for camera, _ in views))
         height = max(1, round(width * views[0][0].height / views[0][0].width))
         for camera, depth in views:
             cameras.append(camera.resized(width, height))
@@ -52,12 +52,12 @@ class FreeSpace:
         """For every view, a point's depth relative to the surface that the view saw there; and whether it looks there."""
         pixels, depth = self.cameras.project(points)
         column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
-        inside = (depth > 1e-4) & (column >= 0) & (column < self.cameras.width) & (row >= 0) & (row < self.cameras.height)
+        inside = self.cameras.in_picture(pixels, depth)
         index = row.clamp(0, self.cameras.height - 1) * self.cameras.width + column.clamp(0, self.cameras.width - 1)
         surface = self.reach.flatten(1).gather(1, index.long())
         return depth / surface, inside
 
-    def violated(self, points: Float[Tensor, "p 3"], tolerance: float = TOLERANCE) -> Bool[Tensor, " p"]:
+    def violated(self, points: Float[Tensor, "p 3"], tolerance: float = SURFACE_TOLERANCE) -> Bool[Tensor, " p"]:
         """Points that would hang in front of a surface that some view saw."""
         relative, inside = self.clearance(points)
         return (inside & (relative < 1 - tolerance)).any(0)

@@ -13,11 +13,12 @@ from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.gravity import down_in_world
 from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
 from splatmem.memory.visibility import covering_colours, draw_known, draw_visibility
 from splatmem.metrics import psnr
+from splatmem.pixels import from_uint8, to_uint8
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -72,7 +73,7 @@ class StoredView:
 
     def at(self, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
         """Colour (averaged) and depth (sampled) at another size."""
-        rgb = F.interpolate(self.rgb.permute(2, 0, 1)[None].float() / 255, size=(height, width), mode="area")
+        rgb = F.interpolate(from_uint8(self.rgb).permute(2, 0, 1)[None], size=(height, width), mode="area")
         depth = F.interpolate(self.depth[None, None], size=(height, width), mode="nearest-exact")
         return rgb[0].permute(1, 2, 0), depth[0, 0]
 
@@ -100,6 +101,8 @@ class SpatialMemory:
         num_feature_views: how many of the views have theirs.
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
         metric: whether the world's unit is the metre, as far as the depth model can tell.
+        down: direction of gravity in the world, a unit vector; found in the first view when that is written, unless it was
+            given; None before.
     """
 
     gaussians: Gaussians = field(default_factory=Gaussians.empty)
@@ -109,6 +112,11 @@ class SpatialMemory:
     feature_gaussians: Gaussians | None = None
     num_feature_views: int = 0
     metric: bool = False
+    down: Float[Tensor, "3"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.down is None and self.views:
+            self.down = down_in_world(from_uint8(self.views[0].rgb), self.views[0].camera)
 
     @property
     def device(self) -> torch.device:
@@ -206,13 +214,14 @@ class SpatialMemory:
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
-            rgb=(rgb.clamp(0, 1) * 255).round().to(torch.uint8),
+            rgb=torch.from_numpy(to_uint8(rgb)),
             depth=depth.clone(),
             written=selected,
             gaussians=(count, count + len(added)),
         )
         joined = Gaussians.cat([self.gaussians, added.to(self.device)])
-        self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
+        down = down_in_world(from_uint8(view.rgb), camera) if self.down is None else self.down
+        self.gaussians, self.views, self.scale, self.down = joined, [*self.views, view], scale, down
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
 
     def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: Cameras) -> int:
@@ -241,9 +250,7 @@ class SpatialMemory:
         cameras = [view.camera for view in self.views]
         size = (max(1, first.width // 2), max(1, first.height // 2))
         small = Cameras.cat([camera.resized(*size) for camera in cameras])
-        pixels, depth = small.project(points)
-        inside = (depth > 0) & (pixels >= 0).all(-1) & (pixels[..., 0] < size[0]) & (pixels[..., 1] < size[1])
-        shown = inside.float().mean(1)
+        shown = small.sees(points).float().mean(1)
         shown[0] = 2.0
         chosen = [i for i in shown.argsort(descending=True)[:PROTECTED_VIEWS].tolist() if shown[i] > 0.01]
         return small[chosen]
@@ -252,7 +259,7 @@ class SpatialMemory:
         """Fits the Gaussians of the last write to its frame by gradient; all others are frozen."""
         view = self.views[-1]
         if steps > 0 and view.gaussians[1] > view.gaussians[0]:
-            target = (view.rgb.float() / 255).to(self.device)
+            target = from_uint8(view.rgb).to(self.device)
             self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera.to(self.device), steps)
 
     def as_given(self) -> SpatialMemory:
@@ -263,12 +270,7 @@ class SpatialMemory:
 
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:
-        return self.views[0].rgb.float() / 255
-
-    def down(self) -> Float[Tensor, "3"]:
-        """Direction of gravity in the world, as the upright edges of the first view tell it."""
-        camera = self.views[0].camera
-        return estimate_down(self.first_photo, camera) @ camera.world_to_cam[0, :3, :3]
+        return from_uint8(self.views[0].rgb)
 
     @property
     def nbytes(self) -> int:
@@ -291,7 +293,7 @@ class SpatialMemory:
         for view in self.views[1:]:
             before = ~view.written
             if before.any():
-                values.append(psnr(self.film(view.camera)[0][0], view.rgb.float() / 255, before))
+                values.append(psnr(self.film(view.camera)[0][0], from_uint8(view.rgb), before))
         return values
 
 

@@ -17,6 +17,7 @@ from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import Rendering, rasterize, rasterize_colours
 from splatmem.gaussians.lift import sampling_distance
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import close_gaps
 
 KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
 KNOWN_FRONT = 0.55  # share of it that must come from surfaces seen from their front
@@ -70,23 +71,4 @@ def known_pixels(alpha: Float[Tensor, "v h w"], backfacing: Float[Tensor, "v h w
     behind = opaque & (backfacing >= (1 - KNOWN_FRONT) * alpha)
     covered = opaque & ~behind
     # A crack is a thin line of weak opacity; where a back shows, nothing is closed.
-    return (_close(covered, CRACK_WIDTH) & ~behind) | covered
-
-
-def _close(mask: Bool[Tensor, "v h w"], width: int) -> Bool[Tensor, "v h w"]:
-    """Morphological closing: fills gaps up to ``width`` pixels across."""
-    radius = width // 2
-    # Outside the picture counts as covered, so that the rim is not eaten.
-    return ~_grow(~_grow(mask, radius), radius)
-
-
-def _grow(mask: Bool[Tensor, "v h w"], radius: int) -> Bool[Tensor, "v h w"]:
-    """Dilation by a square of ``2 radius + 1`` pixels, one axis after the other."""
-    for axis in (1, 2):
-        grown, length = mask.clone(), mask.shape[axis]
-        for step in range(1, min(radius, length - 1) + 1):
-            near, far = (0, length - step), (step, length - step)
-            grown.narrow(axis, *far).logical_or_(mask.narrow(axis, *near))
-            grown.narrow(axis, *near).logical_or_(mask.narrow(axis, *far))
-        mask = grown
-    return mask
+    return (close_gaps(covered, CRACK_WIDTH) & ~behind) | covered

@@ -44,7 +44,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, wor
             width=width,
             height=height,
             is_free=lambda positions: space.contains(positions, begun.scale) & space.keeps_distance(positions),
-            down=begun.down(),
+            down=begun.down,
         )
         return Route(made.cameras, [made.note] if made.note else [])
     cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov, frames=frames)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from splatmem.explore.planner import GRID_WIDTH, candidate_frames
+from splatmem.explore.planner import GRID_WIDTH
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_values
 from splatmem.geometry.poses import rigid_inverse
+from splatmem.geometry.sampling import evenly_spread
 
 SMOOTH_STEP = 0.06  # most that the picture may move from one camera to the next, as a share of its width
 SAMPLED_STEPS = 200  # of a long path, to find out how fast it moves
@@ -69,9 +70,9 @@ class Walk:
 def picture_step(path: Cameras, depth: float) -> float:
     """How far the picture moves from camera to camera, as a share of its width: the ninth decile over the path of the median
     over the picture."""
-    coarse = path.resized(GRID_WIDTH, max(1, round(GRID_WIDTH * path.height / path.width)))
+    coarse = path.coarse(GRID_WIDTH)
     moves = []
-    for index in candidate_frames(len(coarse) - 1, SAMPLED_STEPS):
+    for index in evenly_spread(len(coarse) - 1, SAMPLED_STEPS):
         points = coarse[index].unproject(torch.full((1, coarse.height, coarse.width), depth))[0]
         before, after = coarse[index].project(points)[0], coarse[index + 1].project(points)[0]
         moves.append((after - before).norm(dim=-1).median() / coarse.width)

@@ -16,6 +16,7 @@ from torch import Tensor
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.atomic import atomic_path
+from splatmem.pixels import to_uint8
 
 MAX_POINTS = 2_000_000
 WINDOW = (1280, 800)
@@ -144,6 +145,6 @@ def _place_camera(visualizer, eye: np.ndarray, target: np.ndarray) -> None:
 def _save_picture(visualizer, file: Path) -> None:
     from PIL import Image
 
-    picture = np.asarray(visualizer.capture_screen_float_buffer(do_render=True))
+    picture = torch.from_numpy(np.array(visualizer.capture_screen_float_buffer(do_render=True)))
     with atomic_path(file) as temporary:
-        Image.fromarray((picture * 255).round().astype(np.uint8)).save(temporary)
+        Image.fromarray(to_uint8(picture)).save(temporary)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 from splatmem.explore.beginnings import begin_memory
-from splatmem.explore.loop import ExploreSettings, explore, fit_layout, imagine
-from splatmem.explore.planner import PlanSettings, candidate_frames, plan_window
+from splatmem.explore.loop import ExploreSettings, explore, extrapolate_memory, fit_layout
+from splatmem.explore.planner import PlanSettings, plan_window
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
 from splatmem.inpaint.protocol import keep_known
@@ -91,7 +91,7 @@ def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
     memory = explored[0].as_given()
     cameras = room_turn[[2, 3, 4]]
     reading = memory.read(cameras)
-    surroundings = imagine(memory, room_turn, seed=0)
+    surroundings = extrapolate_memory(memory, room_turn, seed=0)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
     inpainter = load_inpainter("embedded", steps=1)
     filled = inpainter(partial, generator=torch.Generator().manual_seed(1))
@@ -113,12 +113,6 @@ def test_nothing_is_planned_when_all_is_seen(room_turn):
     unknown = torch.zeros(len(room_turn), 9, 16, dtype=torch.bool)
     points = torch.ones(len(room_turn), 9, 16, 3)
     assert plan_window(unknown, points, room_turn.resized(16, 9), 4, PlanSettings()) == []
-
-
-def test_candidates_are_spread_and_whole():
-    assert candidate_frames(5, 64) == [0, 1, 2, 3, 4]
-    some = candidate_frames(1000, 64)
-    assert (some[0], some[-1], len(some)) == (0, 999, 64)
 
 
 def test_partial_frames_say_which_shape_is_wrong(room_turn):

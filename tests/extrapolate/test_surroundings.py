@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from splatmem.explore.loop import imagine
+from splatmem.explore.loop import extrapolate_memory
 from splatmem.extrapolate.room_layout import LayoutReading
-from splatmem.extrapolate.surroundings import CLEARANCE, NEAREST_SHARE, Surroundings, propose
+from splatmem.extrapolate.surroundings import CLEARANCE_SHARE, MAX_CLEARANCE, Surroundings, propose
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 
@@ -23,7 +23,7 @@ def memory() -> SpatialMemory:
 
 @pytest.fixture(scope="module")
 def surroundings(memory: SpatialMemory) -> Surroundings:
-    return imagine(memory, VIEWS, seed=0)
+    return extrapolate_memory(memory, VIEWS, seed=0)
 
 
 def nothing_known(surroundings: Surroundings, cameras):
@@ -67,15 +67,15 @@ def test_known_pixels_are_proposed_as_they_are(surroundings) -> None:
 
 
 def test_cameras_are_kept_clear_and_nothing_is_cut(memory) -> None:
-    copies = imagine(memory, VIEWS, seed=0).copies.gaussians
+    copies = extrapolate_memory(memory, VIEWS, seed=0).copies.gaussians
     copy = copies.means[len(copies) // 2]
     pose = torch.eye(4)
     pose[:3, 3] = copy
     visitor = Cameras.from_fov(pose[None], 60.0, 96, 54)
-    kept = imagine(memory, Cameras.cat([VIEWS, visitor]), seed=0).copies.gaussians
+    kept = extrapolate_memory(memory, Cameras.cat([VIEWS, visitor]), seed=0).copies.gaussians
     assert len(kept) >= len(copies)
     nearest = memory.gaussians.means.norm(dim=1).min()
-    assert (kept.means - copy).norm(dim=1).min() > min(CLEARANCE * memory.scale, NEAREST_SHARE * float(nearest))
+    assert (kept.means - copy).norm(dim=1).min() > min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * float(nearest))
 
 
 def test_gaps_take_the_background_s_colours_and_the_room_s_depth() -> None:
@@ -103,7 +103,7 @@ def test_a_camera_that_steps_back_finds_a_floor_where_the_first_stood() -> None:
     back = pose.clone()
     back[0, 2, 3] = -2.0
     behind = Cameras.from_fov(back, 90.0, 64, 64)
-    proposal = nothing_known(imagine(memory, Cameras.cat([view, behind]), seed=0), behind)
+    proposal = nothing_known(extrapolate_memory(memory, Cameras.cat([view, behind]), seed=0), behind)
     column, row = behind.project(torch.tensor([[0.0, 1.4, 0.4]]))[0][0, 0].long().tolist()
     assert 32 < row < 62
     assert proposal.covered[0, row - 1 : row + 2, column - 3 : column + 4].float().mean() > 0.9

@@ -26,6 +26,7 @@ from splatmem.inpaint.diffusers.sizes import WorkingSize, over_cells, whole_cell
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.models.check import offered_variant
 from splatmem.models.hardware import place
+from splatmem.pixels import to_uint8
 
 SMALLEST_MULTIPLE = 16
 
@@ -262,4 +263,4 @@ def _parameters(pipeline_class: type) -> set[str]:
 
 
 def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:
-    return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().numpy())
+    return Image.fromarray(to_uint8(rgb))

@@ -32,6 +32,7 @@ from splatmem.inpaint.diffusers.time_groups import (
 from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.models.check import offered_variant
 from splatmem.models.hardware import bound_autoencoder, place, release
+from splatmem.pixels import to_uint8
 
 DEFAULT_WINDOW = 81  # frames that the models were trained on
 OVERLAP = 9  # frames that a part of a long window shares with the one before: the first and two latent groups
@@ -283,7 +284,7 @@ class WanVACEInpainter:
 
 
 def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:
-    return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().numpy())
+    return Image.fromarray(to_uint8(rgb))
 
 
 def _memory_note(budget: Budget) -> str:
