@@ -43,7 +43,7 @@ class Cameras:
             )
         if self.width < 1 or self.height < 1:
             raise ValueError(f"image size must be at least 1x1, got {self.width}x{self.height}")
-        # Sums of products round differently with the layout in memory: cameras read back from a file must give the same bits.
+        # Sums of products round differently with the layout in memory; cameras read back from a file must give the same bits.
         for name in ("world_to_cam", "intrinsics"):
             object.__setattr__(self, name, getattr(self, name).contiguous())
 
@@ -123,10 +123,12 @@ class Cameras:
         return replace(self, world_to_cam=self.world_to_cam[chosen], intrinsics=self.intrinsics[chosen])
 
     def to(self, device: torch.device | str) -> Cameras:
+        """The same cameras with their tensors on another device."""
         return replace(self, world_to_cam=self.world_to_cam.to(device), intrinsics=self.intrinsics.to(device))
 
     @property
     def cam_to_world(self) -> Float[Tensor, "n 4 4"]:
+        """Inverses of ``world_to_cam``, computed in float64."""
         return torch.linalg.inv(self.world_to_cam.double()).to(self.world_to_cam.dtype)
 
     @property
@@ -141,6 +143,7 @@ class Cameras:
 
     @property
     def focal(self) -> Float[Tensor, "n 2"]:
+        """Focal lengths ``fx, fy`` in pixels."""
         return torch.stack([self.intrinsics[:, 0, 0], self.intrinsics[:, 1, 1]], dim=-1)
 
     @property

@@ -1,4 +1,4 @@
-"""Which way is down in a photo: the direction in which its upright edges meet.
+"""Estimates the direction of gravity in a photo: the direction in which its vertical edges meet.
 
 Edges of walls, doors, furniture and trees are vertical in the world, so the planes through the camera and such edges all
 contain the direction of gravity (vertical vanishing point; Coughlan & Yuille 1999 vote over orientations in the same manner).
@@ -20,15 +20,15 @@ from splatmem.geometry.sampling import evenly_spread
 PITCH_LIMIT, ROLL_LIMIT = 40, 15  # degrees that are tried, in steps of one
 PITCH_SPREAD, ROLL_SPREAD = 14.0, 4.0  # standard deviations of how people hold a camera, degrees
 EDGE_SPREAD = 2.0  # degrees by which the image of a vertical edge may be off
-UPRIGHT = 2.2  # an edge counts whose gradient is this much stronger across than along the picture's height
-STRONGEST = 0.2  # share of the pixels that are looked at
+UPRIGHT = 2.2  # edges count if their horizontal gradient is this many times the vertical one
+STRONGEST = 0.2  # share of the pixels that may count as edges, those of the strongest gradients
 MAX_EDGES = 1500
-EDGE_PICTURE_WIDTH = 384  # pictures are looked at in this width
-EDGE_BLUR = 2.0  # pixels; finer edges show the stairs of the pixels, which are all upright
+EDGE_PICTURE_WIDTH = 384  # edges are found in the picture reduced to this width
+EDGE_BLUR = 2.0  # pixels; less would leave the staircases of slanted edges, whose steps are all vertical
 
 
 def estimate_down(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:
-    """Unit vector of gravity in the camera's axes; straight down the picture where nothing speaks for more.
+    """Unit vector of gravity in the camera's axes; about straight down the picture where it shows no vertical edges.
 
     Args:
         rgb: the photo, 0..1.
@@ -51,7 +51,7 @@ def down_in_world(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor,
 
 
 def _candidates() -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
-    """Directions of gravity by pitch and roll, and how likely each is before any picture."""
+    """Candidate directions of gravity on a grid of pitch and roll, and the prior weight of each."""
     pitch = torch.arange(-PITCH_LIMIT, PITCH_LIMIT + 1.0)
     roll = torch.arange(-ROLL_LIMIT, ROLL_LIMIT + 1.0)
     pitch, roll = torch.cartesian_prod(pitch, roll).unbind(-1)
@@ -66,7 +66,7 @@ def _upright_edges(grey: Float[Tensor, "h w"], camera: Cameras) -> tuple[Float[T
     strength = torch.hypot(across, along)
     threshold = strength.flatten().quantile(1 - STRONGEST).clamp_min(1e-4)
     steep = (across.abs() > UPRIGHT * along.abs()) & (strength > threshold)
-    steep[:3] = steep[-3:] = False  # the picture's own rim is upright too
+    steep[:3] = steep[-3:] = False  # the picture's own border is vertical too
     steep[:, :3] = steep[:, -3:] = False
     row, column = torch.nonzero(steep, as_tuple=True)
     if len(row) > MAX_EDGES:

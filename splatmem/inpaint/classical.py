@@ -1,4 +1,4 @@
-"""Fillers without a model: baselines to beat."""
+"""Inpainting methods without a learnt model: baselines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.pixels import from_uint8, to_uint8
 
-OPENCV_RADIUS = 5  # pixels around a point that Telea's and the Navier-Stokes method look at
+OPENCV_RADIUS = 5  # pixels around a point that the methods of OpenCV use
 PATCH_RADIUS = 3  # of the patches that PatchMatch compares
 
 

@@ -56,7 +56,7 @@ class StoredView:
     Attributes:
         camera: one camera.
         rgb: the whole frame as it was written: what was known read as this then, ``[h, w, 3]``.
-        depth: z-depth after agreement, ``inf`` for sky, ``[h, w]``.
+        depth: z-depth aligned with the memory, ``inf`` for sky, ``[h, w]``.
         written: pixels that were unknown before, ``[h, w]``.
         gaussians: range of the Gaussians that it added.
     """
@@ -69,6 +69,7 @@ class StoredView:
 
     @property
     def fov_x_degrees(self) -> float:
+        """Horizontal field of view."""
         return self.camera.fov_x_degrees
 
     def at(self, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
@@ -88,7 +89,7 @@ class WriteReport:
 
 @dataclass
 class SpatialMemory:
-    """Everything that is known of a scene.
+    """A scene: its Gaussians, and the frames that were written.
 
     The Gaussians lie on the device that draws them; views and readings are pictures, and lie in main memory.
 
@@ -120,7 +121,7 @@ class SpatialMemory:
 
     @property
     def device(self) -> torch.device:
-        """Where the Gaussians lie, and reading, writing and refining compute."""
+        """The device of the Gaussians, on which reading, writing and refining compute."""
         return self.gaussians.means.device
 
     def to(self, device: torch.device | str) -> SpatialMemory:
@@ -155,7 +156,7 @@ class SpatialMemory:
         return MemoryReading(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
 
     def _read(self, scene: Gaussians, cameras: Cameras) -> MemoryReading:
-        """A reading of Gaussians, with the features that they carry."""
+        """A reading of ``scene``, which is the whole scene or the Gaussians that carry features."""
         drawn, seen = draw_visibility(scene, cameras.to(self.device))
         known, features = seen.known, None
         if scene.features is not None:
@@ -193,7 +194,7 @@ class SpatialMemory:
 
         Args:
             rgb: the whole frame, 0..1.
-            depth: its z-depth, in agreement with the memory, ``inf`` for sky.
+            depth: its z-depth, aligned with the memory, ``inf`` for sky.
             camera: one camera.
             unknown: which pixels to write.
 
@@ -270,11 +271,12 @@ class SpatialMemory:
 
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:
+        """Colours of the first view, 0..1."""
         return from_uint8(self.views[0].rgb)
 
     @property
     def nbytes(self) -> int:
-        """Of the Gaussians and the stored views."""
+        """Bytes of the Gaussians and the stored views."""
         views = sum(v.rgb.nbytes + v.depth.nbytes + v.written.nbytes for v in self.views)
         return self.gaussians.nbytes + views + (0 if self.feature_gaussians is None else self.feature_gaussians.nbytes)
 
@@ -288,7 +290,7 @@ class SpatialMemory:
         return self.free_space().contains(points, reach=self.scale)
 
     def retention_psnr(self) -> list[float]:
-        """For each frame written after the first: what was known before its write, read now, against what it was then."""
+        """For each frame written after the first, PSNR in dB between film and frame, over what was known before."""
         values = []
         for view in self.views[1:]:
             before = ~view.written
@@ -312,7 +314,7 @@ class _Cells:
 
 
 def _sampled(reading: MemoryReading, fine: Cameras, coarse: Cameras) -> _Cells:
-    """A reading at the middles of the coarse camera's pixels; what lies beside the fine picture is not known."""
+    """A reading sampled at the centres of the coarse camera's pixels; outside of the fine picture nothing is known."""
     step = fine.focal[0] / coarse.focal[0]  # fine pixels for each coarse one
     columns, rows = (
         ((torch.arange(count) + 0.5 - coarse.intrinsics[0, axis, 2]) * step[axis] + fine.intrinsics[0, axis, 2]).floor().long()

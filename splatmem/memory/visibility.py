@@ -1,7 +1,7 @@
-"""What counts as known in a reading of the memory, and how far it can be trusted.
+"""Which pixels of a reading count as known, and how far they can be trusted.
 
-Two things tell beside the opacity: how much of a pixel comes from surfaces seen from behind, and how coarsely the surface that
-it shows was sampled.
+A pixel is known if it is opaque and little of it comes from surfaces seen from behind. Trust falls with the magnification of
+the surface, relative to the view that saw it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Float[Tensor, "v
 
 
 def covering_colours(rgb: Float[Tensor, "v h w 3"], alpha: Float[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
-    """Of what covers the pixels, however much of them it covers, 0..1, from composited colours and opacity."""
+    """Colours (0..1) of what covers each pixel, from composited colours and opacity: they are divided by the opacity."""
     return (rgb / alpha.clamp_min(1e-3)[..., None]).clamp_(0, 1)
 
 

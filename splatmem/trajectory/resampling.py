@@ -1,4 +1,4 @@
-"""A path as a video model goes along it: with steps over which the picture moves smoothly, whatever the film's are."""
+"""Resamples a path for a video model, so that the picture moves smoothly from camera to camera."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ class Walk:
         return self.positions[1] - self.positions[0] if len(self.positions) > 1 else 1.0
 
     def at(self, indices: list[int]) -> Walk:
-        """Some of its cameras, in the order given."""
+        """The cameras with these indices, in the order given."""
         return Walk(self.cameras[indices], [self.positions[index] for index in indices])
 
     def first(self, count: int) -> Walk:
-        """Its first ``count`` cameras, or all if it has fewer."""
+        """The first ``count`` cameras, or all if there are fewer."""
         return Walk(self.cameras[:count], self.positions[:count])
 
     @staticmethod
     def every_frame(path: Cameras) -> Walk:
+        """The film's own cameras."""
         return Walk(path, list(range(len(path))))
 
     @staticmethod
@@ -68,8 +69,10 @@ class Walk:
 
 
 def picture_step(path: Cameras, depth: float) -> float:
-    """How far the picture moves from camera to camera, as a share of its width: the ninth decile over the path of the median
-    over the picture."""
+    """How far the picture moves from camera to camera, as a share of its width.
+
+    For points at ``depth`` (world units): the median over the picture, and of that the 0.9 quantile over the path.
+    """
     coarse = path.coarse(GRID_WIDTH)
     moves = []
     for index in evenly_spread(len(coarse) - 1, SAMPLED_STEPS):

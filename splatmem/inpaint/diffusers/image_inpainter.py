@@ -177,15 +177,15 @@ class ImageInpainter:
         return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed[None])
 
     def latent_cameras(self, cameras: Cameras) -> Cameras:
-        """As ``LatentInpainter`` has it."""
+        """One camera for each latent in time, with one pixel for each latent cell; see ``LatentInpainter.latent_cameras``."""
         return self._working_size_of(cameras.height, cameras.width, self.budget).cell_cameras(cameras, self._cell)
 
     def latent_frames(self, frames: int) -> list[int]:
-        """As ``LatentInpainter`` has it."""
+        """The frames of a window, by number, that stand for its latents in time: all of them."""
         return list(range(frames))
 
     def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
-        """As ``LatentInpainter`` has it."""
+        """The latents of one picture on the grid of ``latent_cameras``, scaled as in the sampler."""
         size = self._working_size_of(rgb.shape[0], rgb.shape[1], self.budget)
         return self._encoded(size.shrink_rgb(rgb[None]), torch.Generator().manual_seed(0))[0].permute(1, 2, 0)
 
