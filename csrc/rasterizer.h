@@ -8,7 +8,7 @@
 namespace splatmem {
 
 struct RenderSettings {
-    bool with_back, with_depth;  // append the backness and the z-depth to the image's channels, in this order
+    bool with_back, with_depth;  // append the backfacing share and the z-depth to the image's channels, in this order
     bool with_slots;             // whether the view is there for a survey or for gradients of its image
     int threads;
 };

@@ -27,7 +27,7 @@ struct ChunkBox {
 enum class Scalar { float32, float16, bfloat16 };
 
 // Activated parameters, row by row. An image's channels are, in this order: red, green and blue of the harmonics if there are
-// any, the colors, and the backness and the z-depth if they are asked for.
+// any, the colors, and the backfacing share and the z-depth if they are asked for.
 struct Scene {
     const float *means, *quats, *scales, *opacities;  // [n, 3], wxyz [n, 4], [n, 3], [n]
     const float* harmonics;  // spherical-harmonic coefficients [n, bands, 3]; bands is 0 if there are none
@@ -76,7 +76,7 @@ struct Camera {
     bool antialiased;   // whether opacities make up for what eps2d adds (Mip-Splatting, Yu et al. 2024)
 };
 
-// The channels that are composited together. The last ones of an image are not colours: first the backness, between 0 for a
+// The channels that are composited together. The last ones of an image are not colours: first the backfacing share, between 0 for a
 // Gaussian seen from its front (the side of its local z axis) and 1 from behind, then the z-depth, if they are drawn.
 struct ChannelGroup {
     int first;          // channel of the image where the group begins

@@ -16,7 +16,7 @@ from splatmem import assets
 
 Offload = Literal["none", "model", "sequential", "group"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
-MATTERS_OF_ROOM = ("inpainter.window_frames", "inpainter.max_pixels", "first_frame.pixels")
+MEMORY_BUDGET_FIELDS = ("inpainter.window_frames", "inpainter.max_pixels", "first_frame.pixels")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Config:
         once, which may change when memory has run out."""
         sections = dataclasses.asdict(self)
         values = {f"{s}.{key}": v for s in ("inpainter", "depth", "first_frame") for key, v in sections[s].items()}
-        return {key: value for key, value in values.items() if key not in MATTERS_OF_ROOM}
+        return {key: value for key, value in values.items() if key not in MEMORY_BUDGET_FIELDS}
 
     def with_low_vram(self) -> Config:
         """For a GPU with little memory: offloaded by layers (in groups, unless the preset has ``sequential``), and tiled."""

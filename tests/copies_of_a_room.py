@@ -3,8 +3,9 @@
 import math
 
 import torch
+from splatmem.extrapolate.azimuth import AzimuthRange, full_width_segments
 from splatmem.extrapolate.room_layout import RoomLayout
-from splatmem.extrapolate.view_copies import AzimuthRange, mirrored_gaussians, whole_legs
+from splatmem.extrapolate.view_copies import copy_gaussians
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import Cameras
@@ -33,4 +34,4 @@ def around(room: RoomLayout, camera: Cameras, depth: torch.Tensor | None = None)
     depth = room.render(camera).depth[0] if depth is None else depth
     seen = lift(torch.rand(HEIGHT, WIDTH, 3), depth, camera, torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
     view_range = AzimuthRange.of(camera, DOWN)
-    return seen, mirrored_gaussians(seen, view_range, whole_legs(view_range)), view_range
+    return seen, copy_gaussians(seen, view_range, full_width_segments(view_range)), view_range

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
-from splatmem.extrapolate.copy_order import prominence, wander
+from splatmem.extrapolate.azimuth import AzimuthRange
+from splatmem.extrapolate.azimuth_mapping import choose_segments, prominence
 from splatmem.extrapolate.room_layout import BACKGROUND, fit_room_layout
 from splatmem.extrapolate.surroundings import propose
-from splatmem.extrapolate.view_copies import AzimuthRange, mirrored_points
+from splatmem.extrapolate.view_copies import copy_points
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.normals import surface_normals
 from torch import Tensor
 
@@ -133,7 +134,7 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
     keep = near[sample]
     if keep.float().mean() < 0.3:
         return None
-    down = estimate_down(colours[0], seen[0]) @ seen.world_to_cam[0, :3, :3]
+    down = down_in_world(colours[0], seen[0])
     layout = fit_room_layout(
         points[sample][keep],
         normals[sample][keep],
@@ -145,8 +146,8 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
     partial_rgb, partial_depth, known = splat(points.reshape(-1, 3), colours.reshape(-1, 3), cameras)
     view_range, first = AzimuthRange.of(seen[0], down), points[0].reshape(-1, 3)
     foreground = clip.depth[sources[0]] < BACKGROUND * layout.render(seen[0]).depth[0]
-    legs = wander(view_range, prominence(seen[0], foreground, view_range), seed=int(rng.integers(2**31)))
-    copies, copied = mirrored_points(first, view_range, legs)
+    segments = choose_segments(view_range, prominence(seen[0], foreground, view_range), seed=int(rng.integers(2**31)))
+    copies, copied = copy_points(first, view_range, segments)
     copied_rgb, copied_depth, covered = splat(copies, colours[0].reshape(-1, 3)[copied], cameras)
     proposal = propose(
         torch.where(known[..., None], partial_rgb, copied_rgb),

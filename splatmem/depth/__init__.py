@@ -7,7 +7,7 @@ from splatmem.depth.protocol import DepthCompleter, DepthEstimator, DepthPredict
 
 __all__ = ["DepthCompleter", "DepthEstimator", "DepthPrediction", "completed_depth", "load_depth_estimator"]
 
-EMBEDDED_FOLDER = "models/depth-small"
+EMBEDDED_DEPTH_FOLDER = "models/depth-small"
 
 
 def load_depth_estimator(
@@ -33,7 +33,7 @@ def load_depth_estimator(
     def load(source: str) -> HuggingFaceDepth:
         return HuggingFaceDepth.from_pretrained(source, device=device, offload=offload)
 
-    embedded = str(assets.path(EMBEDDED_FOLDER))
+    embedded = str(assets.path(EMBEDDED_DEPTH_FOLDER))
     if model == "embedded":
         return load(embedded)
     estimator = load(model)

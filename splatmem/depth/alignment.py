@@ -1,4 +1,4 @@
-"""Brings a new frame's depth into agreement with what the memory knows."""
+"""Aligns the depth of a new frame with the depth that the memory knows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from splatmem.geometry.push_pull import push_pull
 
-RESIDUAL_LIMIT = 0.25  # known log residuals beyond this are other surfaces, not disagreement
+RESIDUAL_LIMIT = 0.25  # log residuals beyond this come from other surfaces than the memory's, and are left out
 FADE = 0.35  # share of the picture's width over which the residual's influence falls off in the unknown
 
 
@@ -21,7 +21,7 @@ class AlignedDepth:
     """A whole frame's depth.
 
     Attributes:
-        depth: z-depth: the memory's where known, the new frame's brought into line elsewhere, ``[h, w]``.
+        depth: z-depth: the memory's where known, elsewhere that of the new frame, aligned, ``[h, w]``.
         scale: the factor by which the new depth was multiplied.
         border_step: median over neighbouring pairs of a known and an unknown pixel of the relative jump of depth, beyond
             the jump that the new frame's own depth has there: an edge that the frame shows is not a step. 0 without a border.
@@ -33,7 +33,7 @@ class AlignedDepth:
 
 
 def align(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> AlignedDepth:
-    """Scales ``depth`` to the known, then spreads what disagrees at the border smoothly into the unknown.
+    """Scales ``depth`` to the known depth, and extends the differences that remain at the border smoothly into the unknown.
 
     The scale is a median of log ratios, refined on its inliers: up to half of the known pixels may be outliers. Pixels that
     are infinitely far on either side say nothing about it.
@@ -54,12 +54,12 @@ def align(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known:
 
 
 def _distance(mask: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Of every pixel of ``mask`` to the nearest one outside, in pixels."""
+    """Distance in pixels from every pixel of ``mask`` to the nearest pixel outside of it; 0 outside."""
     return torch.from_numpy(np.asarray(distance_transform_edt(mask.numpy()))).float()
 
 
 def _robust_centre(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Median, then the mean of what lies within three median deviations of it."""
+    """Mean of the values that lie within three median deviations of the median."""
     centre = values.median()
     deviation = (values - centre).abs().median().clamp_min(1e-4)
     return values[(values - centre).abs() <= 3 * deviation].mean()

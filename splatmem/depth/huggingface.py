@@ -13,15 +13,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth.protocol import DepthPrediction
+from splatmem.geometry.filters import remove_specks
 from splatmem.models.load import load_model
+from splatmem.pixels import to_uint8
 
-BATCH = 4  # pictures that go through a model together
+PICTURES_AT_ONCE = 4  # by a model
 MIN_DEPTH = 1e-3
 FAR_TO_NEAR = 15.0  # how much farther the farthest percent of a disparity map is taken to be than its nearest
 PLAUSIBLE_FOV = (5.0, 150.0)  # degrees
 MIN_FITTED = 16  # known pixels from which scale and shift of a disparity map are fitted
 FIT_ROUNDS = 5
-FARTHEST = 10.0  # how much farther than all that is known a fitted disparity map may reach
+MAX_DEPTH_FACTOR = 10.0  # largest depth of a fitted disparity map, relative to the largest known depth
 SKY_OPENING = 1 / 48  # sky narrower than this share of the picture's height is noise
 
 
@@ -50,7 +52,7 @@ UNSUITED_TYPES = {
 
 
 class HuggingFaceDepth:
-    """Runs a depth model and turns what it puts out into z-depth at the pictures' size."""
+    """Runs a depth model and converts its output to z-depth at the size of the pictures."""
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
         """Wraps a loaded model.
@@ -107,7 +109,7 @@ class HuggingFaceDepth:
             ValueError: ``images`` is not ``[t, h, w, 3]``.
         """
         _check(images)
-        parts = [self._predict(batch, fov_x_degrees) for batch in images.split(BATCH)]
+        parts = [self._predict(batch, fov_x_degrees) for batch in images.split(PICTURES_AT_ONCE)]
         depth = torch.cat([part.depth for part in parts])
         fovs = [part.fov_x_degrees for part in parts if part.fov_x_degrees is not None]
         return DepthPrediction(depth, parts[0].metric, sum(fovs) / len(fovs) if fovs else None)
@@ -120,11 +122,18 @@ class HuggingFaceDepth:
         *,
         fov_x_degrees: float | None = None,
     ) -> DepthPrediction:
-        """As ``__call__``; for disparity the shift, which no picture shows, is taken from what is known."""
+        """Depth as by ``__call__``, except that the scale and shift of a disparity model are fitted to the known depth.
+
+        Args:
+            images: sRGB in 0..1.
+            known_depth: z-depth, meaningless where not known, ``inf`` for sky.
+            known: which pixels are known.
+            fov_x_degrees: see ``__call__``.
+        """
         if self.output is not Output.DISPARITY:
             return self(images, fov_x_degrees=fov_x_degrees)
         _check(images)
-        maps = torch.cat([self._run(batch)[0] for batch in images.split(BATCH)])
+        maps = torch.cat([self._run(batch)[0] for batch in images.split(PICTURES_AT_ONCE)])
         depth = [_fitted(disparity, depth, usable) for disparity, depth, usable in zip(maps, known_depth, known, strict=True)]
         return DepthPrediction(torch.stack(depth).clamp_min(MIN_DEPTH), metric=False)
 
@@ -136,7 +145,7 @@ class HuggingFaceDepth:
         # The models scale the map to 0..1: one that is the same everywhere would be divided by nothing.
         tilt = 1e-3 * flat.mean(1)[:, None, None, None] * torch.linspace(0, 1, prompt.shape[-1])
         prompt = torch.where((flat.amax(1) - flat.amin(1) < 1e-6)[:, None, None, None], prompt + tilt, prompt)
-        pairs = zip(images.split(BATCH), prompt.split(BATCH), strict=True)
+        pairs = zip(images.split(PICTURES_AT_ONCE), prompt.split(PICTURES_AT_ONCE), strict=True)
         depth = torch.cat([self._run(pictures, prompt_depth=maps)[0] for pictures, maps in pairs])
         return depth.clamp_min(MIN_DEPTH)
 
@@ -159,14 +168,15 @@ class HuggingFaceDepth:
         sky_logits = getattr(outputs, "sky_logits", None)
         if sky_logits is not None:
             resized = _resized(sky_logits.float().cpu(), (size[0], size[1]))
-            depth = torch.where(_opened(resized > 0, radius=round(0.5 * SKY_OPENING * size[0])), torch.inf, depth)
+            sky = remove_specks(resized > 0, radius=round(0.5 * SKY_OPENING * size[0]))
+            depth = torch.where(sky, torch.inf, depth)
         return DepthPrediction(depth, metric, estimated)
 
     @torch.no_grad()
     def _run(self, images: Float[Tensor, "t h w 3"], **more: Tensor) -> tuple[Float[Tensor, "t h w"], Any]:
-        """The model's map at the pictures' size, on the CPU, and all that it puts out."""
+        """The model's depth or disparity maps at the size of the pictures, on the CPU, and its whole output."""
         size = (images.shape[1], images.shape[2])
-        pictures = [(image.clamp(0, 1) * 255).round().byte().cpu().numpy() for image in images]
+        pictures = list(to_uint8(images))
         inputs = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last").to(self.model.device)
         outputs = self.model(**inputs, **{name: value.to(self.model.device) for name, value in more.items()})
         raw = outputs.predicted_depth.float().cpu()
@@ -181,7 +191,7 @@ def _check(images: Tensor) -> None:
 
 
 def _processor(folder: Path) -> Any:
-    """What prepares pictures for a model. Depth Pro's own needs torchvision, only to resize, which this one does too."""
+    """The image processor of a model. That of Depth Pro needs torchvision to resize; DPT's does the same without it."""
     from transformers import AutoImageProcessor, DPTImageProcessorPil
 
     settings = folder / "preprocessor_config.json"
@@ -247,7 +257,7 @@ def _fitted(
     if slope <= 0:  # what is known is flat, or is not what the picture shows: only its distance can be taken over
         relative = disparity_to_depth(disparity[None])[0]
         return relative * (known_depth[usable] / relative[usable]).median()
-    farthest = FARTHEST * float(known_depth[usable].max())
+    farthest = MAX_DEPTH_FACTOR * float(known_depth[usable].max())
     return (1 / (slope * disparity + shift).clamp_min(1 / farthest)).to(disparity)
 
 
@@ -264,15 +274,3 @@ def _without_zoe_padding(maps: Float[Tensor, "t h w"], size: tuple[int, int]) ->
     top, left = (int(3 * math.sqrt(side / 2)) for side in size)
     padded = _resized(maps, (size[0] + 2 * top, size[1] + 2 * left))
     return padded[:, top : top + size[0], left : left + size[1]]
-
-
-def _opened(sky: Bool[Tensor, "t h w"], radius: int) -> Bool[Tensor, "t h w"]:
-    """Morphological opening: drops islands and strips thinner than ``2 radius + 1`` pixels, keeps the shape of the rest."""
-    if radius < 1:
-        return sky
-
-    def dilated(mask: Tensor) -> Tensor:
-        wide = F.max_pool2d(mask[:, None].float(), (1, 2 * radius + 1), stride=1, padding=(0, radius))
-        return F.max_pool2d(wide, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[:, 0] > 0
-
-    return dilated(~dilated(~sky))

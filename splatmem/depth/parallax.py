@@ -1,9 +1,9 @@
-"""Depth of posed pictures, brought into their cameras' unit by how they move against each other.
+"""Scales the depth of posed pictures to the unit of their cameras, by the parallax between the pictures.
 
-Depth of one picture is known up to a scale, or in metres while the cameras' unit is another one, and one side of a room may
-be off by other factors than the other. The right factor is the one at which what a picture shows, put into the world and seen
-by its neighbours' cameras, looks like what these show: first one for the whole picture (a plane sweep, Collins 1996, over one
-number), then smooth local corrections of it. The edges remain those of the estimate.
+A depth model gives the depth of one picture up to a scale, or in metres while the cameras have another unit, and its error
+varies over the picture. The right factor is the one at which a picture's points, projected into its neighbours, have the
+colours that these show there. First one factor is found for the whole picture (a plane sweep, Collins 1996, over one number),
+then a smooth map of local corrections. Depth edges remain those of the estimate.
 """
 
 from __future__ import annotations
@@ -14,37 +14,43 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.sampling import evenly_spread
 
-WIDTH = 128  # pictures are compared at this width
+MATCHING_WIDTH = 128  # pictures are compared at this width
 PARTNERS = 4  # other pictures that each is compared with
-TURNED = 0.75  # cosine between viewing directions beyond which two pictures are not compared
-NEAREST, FARTHEST, TRIALS = 0.7, 150.0, 48  # median depths that are tried, in units of the distance between the cameras
-FINE_REACH, FINE_TRIALS = 0.15, 25  # then these around the best of them, as a share of it
-LOCAL_REACH, LOCAL_TRIALS = 0.6, 25  # then, place by place, factors up to exp(0.6) more or less
-LOCAL_WINDOW = 0.2  # share of the picture's width over which a place is compared
+MIN_COSINE = 0.75  # of the angle between the viewing directions of two pictures that are compared
+# Median depths that are tried, in units of the distance between the cameras.
+MIN_SCENE_DEPTH, MAX_SCENE_DEPTH, SCALE_TRIALS = 0.7, 150.0, 48
+FINE_REACH, FINE_TRIALS = 0.15, 25  # then factors up to this share above and below the best of them
+LOCAL_REACH, LOCAL_TRIALS = 0.6, 25  # then local factors from exp(-0.6) to exp(0.6)
+LOCAL_WINDOW = 0.2  # share of the picture's width over which colours are compared for a local factor
 LOCAL_SUPPORT = 0.3  # share of a window that the other pictures must see
-UNCORRECTED = 0.05  # weight of no correction against what a place tells
-OUTLIER = 0.15  # difference of colour, 0..1, from which on it does not matter how large it is
-DISTINCT = 0.08  # how much lower the least difference must lie than the mean over all trials, as a share of it
+PRIOR_WEIGHT = 0.05  # weight of a local factor of 1, relative to a window in which all pixels agree
+OUTLIER = 0.15  # differences of colour, 0..1, are clamped to this
+MIN_CONTRAST = 0.08  # share of the mean difference over all trials by which the best trial must be better
 
 
 def depth_from_parallax(
     rgb: Float[Tensor, "n h w 3"], depth: Float[Tensor, "n h w"], cameras: Cameras
 ) -> tuple[Float[Tensor, "n h w"], Bool[Tensor, " n"]]:
-    """Depth in the cameras' unit, and which pictures told theirs; the others are scaled by what is typical of those.
+    """Scales depth maps to the unit of the cameras.
 
-    If none tells anything (they show nothing in common, or are taken from one spot), depth comes back as it was.
+    Pictures for which no factor is found take the median factor of the others. If none is found at all (the pictures show
+    nothing in common, or were taken from one place), depth comes back as it was.
 
     Args:
         rgb: sRGB in 0..1.
         depth: z-depth, each map up to a scale; ``inf`` for sky, which is left as it is.
         cameras: of the pictures, at their size.
+
+    Returns:
+        Depth in the cameras' unit, and for which pictures a factor was found.
     """
-    height = max(8, round(WIDTH * cameras.height / cameras.width))
-    small = cameras.resized(WIDTH, height)
-    pictures = F.interpolate(rgb.permute(0, 3, 1, 2), size=(height, WIDTH), mode="area")
-    maps = F.interpolate(depth[:, None], size=(height, WIDTH), mode="nearest-exact")[:, 0]
-    scales, corrections = torch.full((len(rgb),), torch.nan), torch.zeros(len(rgb), height, WIDTH)
+    height = max(8, round(MATCHING_WIDTH * cameras.height / cameras.width))
+    small = cameras.resized(MATCHING_WIDTH, height)
+    pictures = F.interpolate(rgb.permute(0, 3, 1, 2), size=(height, MATCHING_WIDTH), mode="area")
+    maps = F.interpolate(depth[:, None], size=(height, MATCHING_WIDTH), mode="nearest-exact")[:, 0]
+    scales, corrections = torch.full((len(rgb),), torch.nan), torch.zeros(len(rgb), height, MATCHING_WIDTH)
     for index in range(len(rgb)):
         partners = _partners(index, cameras)
         near = torch.isfinite(maps[index]) & (maps[index] > 0)
@@ -63,18 +69,18 @@ def depth_from_parallax(
 
 
 def _partners(index: int, cameras: Cameras) -> list[int]:
-    """Pictures that look into about the same direction from elsewhere, from near to far."""
+    """Indices of at most ``PARTNERS`` pictures that look into about the same direction from other places, near ones first."""
     distance = (cameras.centers - cameras.centers[index]).norm(dim=-1)
-    alike = cameras.forward @ cameras.forward[index] > TURNED
+    alike = cameras.forward @ cameras.forward[index] > MIN_COSINE
     apart = distance > 1e-3 * distance.max().clamp_min(1e-9)
     usable = torch.nonzero(alike & apart)[:, 0]
     ordered = usable[distance[usable].argsort()].tolist()
-    # Near ones overlap most, far ones tell more: some of each.
-    return [ordered[round(i * (len(ordered) - 1) / (PARTNERS - 1))] for i in range(PARTNERS)] if ordered else []
+    # Near cameras share most of the view, far ones show more parallax: some of each.
+    return [ordered[position] for position in evenly_spread(len(ordered), PARTNERS)]
 
 
 class _Sweep:
-    """One picture, seen by its partners at any depth."""
+    """Compares one picture with its partners, with the picture's depth multiplied by any factors."""
 
     def __init__(
         self,
@@ -94,8 +100,8 @@ class _Sweep:
         self.unit = float(apart / depth[near].median())
 
     def differences(self, factors: Float[Tensor, " s"]) -> tuple[Float[Tensor, "o s p"], Bool[Tensor, "o s p"]]:
-        """How much the colour of each point differs, up to ``OUTLIER``, in each partner, and whether that sees it, with the
-        depth multiplied by each factor."""
+        """Differences of colour between the picture's points and each partner, for each factor, and whether the partner sees
+        the point; for ``o`` partners, ``s`` factors and ``p`` points."""
         points = self.center + factors[:, None, None] * self.rays
         found = [_difference(picture, self.colours, points, camera) for picture, camera in self.partners]
         difference, inside = zip(*found, strict=True)
@@ -103,13 +109,13 @@ class _Sweep:
 
     def scale(self) -> float:
         """The factor for the whole picture; NaN if none is distinctly better than the others."""
-        coarse = torch.logspace(0, 1, TRIALS, base=FARTHEST / NEAREST) * NEAREST * self.unit
+        coarse = torch.logspace(0, 1, SCALE_TRIALS, base=MAX_SCENE_DEPTH / MIN_SCENE_DEPTH) * MIN_SCENE_DEPTH * self.unit
         difference, inside = self.differences(coarse)
         cost = torch.where(inside, difference, OUTLIER).mean((0, 2))
         best = int(cost.argmin())
-        if cost[best] > (1 - DISTINCT) * cost.mean() or best in (0, TRIALS - 1):
+        if cost[best] > (1 - MIN_CONTRAST) * cost.mean() or best in (0, SCALE_TRIALS - 1):
             return torch.nan
-        # Near the best, what falls beside a picture says nothing: counted, it would favour factors that move little out of it.
+        # Points outside of a partner's picture are left out: counted as outliers, they would favour factors that move few out.
         fine = coarse[best] * torch.linspace(1 - FINE_REACH, 1 + FINE_REACH, FINE_TRIALS)
         difference, inside = self.differences(fine)
         return float(fine[((difference * inside).sum((0, 2)) / inside.sum((0, 2)).clamp_min(1)).argmin()])
@@ -120,7 +126,7 @@ class _Sweep:
         difference, inside = self.differences(scale * steps.exp())
         sums, counts = torch.zeros(2, LOCAL_TRIALS, *self.near.shape)
         sums[:, self.near], counts[:, self.near] = (difference * inside).sum(0), inside.float().sum(0)
-        window = 2 * round(0.5 * LOCAL_WINDOW * WIDTH) + 1
+        window = 2 * round(0.5 * LOCAL_WINDOW * MATCHING_WIDTH) + 1
 
         def around(maps: Float[Tensor, "s h w"]) -> Float[Tensor, "s h w"]:
             # A window is the product of its rows and its columns: two passes are ten times as fast as one.
@@ -130,19 +136,19 @@ class _Sweep:
 
         support = around(counts)
         cost = around(sums) / support.clamp_min(1e-6)
-        least, best = cost.min(0)
-        told = (least < (1 - DISTINCT) * cost.mean(0)) & (best > 0) & (best < LOCAL_TRIALS - 1)
+        lowest, best = cost.min(0)
+        told = (lowest < (1 - MIN_CONTRAST) * cost.mean(0)) & (best > 0) & (best < LOCAL_TRIALS - 1)
         told &= support.amin(0) > LOCAL_SUPPORT
         weight = told.float()
-        return around((steps[best] * weight)[None])[0] / (around(weight[None])[0] + UNCORRECTED)
+        return around((steps[best] * weight)[None])[0] / (around(weight[None])[0] + PRIOR_WEIGHT)
 
 
 def _difference(
     picture: Float[Tensor, "3 h w"], colours: Float[Tensor, "3 p"], points: Float[Tensor, "s p 3"], camera: Cameras
 ) -> tuple[Float[Tensor, "s p"], Bool[Tensor, "s p"]]:
-    """Between points' colours and what a picture shows at their place; and whether that lies inside the picture."""
+    """Differences between colours of points and a picture at their projections, and whether these lie inside the picture."""
     pixels, depth = (value[0] for value in camera.project(points))
     grid = 2 * pixels / torch.tensor([camera.width, camera.height]) - 1
     shown = F.grid_sample(picture[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
     difference = (shown - colours[:, None]).abs().mean(0).clamp(max=OUTLIER)
-    return difference, (depth > 0) & (grid.abs() <= 1).all(-1)
+    return difference, camera.in_picture(pixels[None], depth[None])[0]

@@ -1,4 +1,4 @@
-"""Depth models that sharpen a coarse map which they are given with the picture (Prompt Depth Anything, Lin et al. 2025)."""
+"""Depth models that refine a coarse depth map given with the picture (Prompt Depth Anything, Lin et al. 2025)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMPT_HEIGHT = 192  # rows of the maps that the models were trained with
 
 
 class PromptedDepth:
-    """The map comes from another estimator, brought into line with what is known where something is."""
+    """Refines the depth of another estimator, which is aligned with known depth before where there is some."""
 
     def __init__(self, model: HuggingFaceDepth, base: DepthEstimator) -> None:
         self.model, self.base, self.name = model, base, model.name
@@ -38,7 +38,7 @@ class PromptedDepth:
         return DepthPrediction(self._sharpened(images, dense), base.metric, base.fov_x_degrees)
 
     def _sharpened(self, images: Float[Tensor, "t h w 3"], dense: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:
-        """The model's depth, given a whole map as prompt; sky stays sky."""
+        """The model's depth with ``dense`` as prompt; where that is infinite, it stays infinite."""
         sky = torch.isinf(dense)
         farthest = torch.where(sky, 0.0, dense).amax((1, 2), keepdim=True)
         solid = torch.where(sky, farthest.clamp_min(1e-3), dense)

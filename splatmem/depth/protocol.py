@@ -1,4 +1,4 @@
-"""What a depth estimator is given and gives back."""
+"""The protocols of depth estimators, and their result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DepthEstimator(Protocol):
 
     name: str
     estimates_fov: bool
-    """Whether its predictions tell a field of view."""
+    """Whether its predictions hold a field of view."""
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         """Depth at the pictures' size.
@@ -53,7 +53,7 @@ class DepthCompleter(Protocol):
         *,
         fov_x_degrees: float | None = None,
     ) -> DepthPrediction:
-        """Depth at the pictures' size, near what is known and in its unit; agreement to the last bit is left to the caller.
+        """Depth at the size of the pictures, close to the known depth and in its unit; the caller aligns it exactly.
 
         Args:
             images: sRGB in 0..1.

@@ -1,4 +1,4 @@
-"""What of a depth map can be sky."""
+"""Which parts of a depth map can be sky."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import Traits, prepared
 from splatmem.memory import SpatialMemory
-from splatmem.memory.film import BATCH, shown
+from splatmem.memory.film import shown
+from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
 
@@ -117,9 +118,9 @@ def film_with_memory(
     memory, clock, started = begun.copy(), StageClock(), time.perf_counter()
     state = explore(memory, Trajectory(path), inpainter, estimate_depth, seed=seed, settings=settings, clock=clock)
     frames, depths, knowns = [], [], []
-    for first in range(0, len(path), BATCH):
+    for first in range(0, len(path), VIEWS_AT_ONCE):
         with clock.stage("render"):
-            reading = memory.read(path[slice(first, first + BATCH)])
+            reading = memory.read(path[slice(first, first + VIEWS_AT_ONCE)])
             frames.append(shown(reading.rgb, reading.known))
         depths.append(torch.where(reading.known, reading.depth, torch.inf))
         knowns.append(reading.known)
@@ -146,7 +147,7 @@ def film_without_memory(
     """The ablation: the same model makes every frame after the photo, window by window in film order.
 
     A window is conditioned on the last frames only: it reads a throw-away memory that holds the window before it (the photo,
-    for the first) and nothing else, so the camera is followed as well as in the product. What may lie around is imagined anew
+    for the first) and nothing else, so the camera is followed as well as in the product. What may lie around is guessed anew
     from those frames: the product's guess, made once from the photo, would be a memory too. The filled frames are the film.
     """
     throw_away, clock, started = begun.copy(), StageClock(), time.perf_counter()

@@ -16,11 +16,12 @@ from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.explore.planner import GRID_WIDTH
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.world import World
 from splatmem.inpaint import FilledFrames
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.memory import SpatialMemory
+from splatmem.pixels import from_uint8, to_uint8
 from splatmem.timing import StageClock
 
 HELD = 0.03  # share of a picture that must be known for its depth to be completed from there
@@ -38,8 +39,9 @@ def begin_memory(
     """A memory that holds one photo, seen by ``camera``; its Gaussians lie on ``device``."""
     with clock.stage("depth"):
         estimate = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees)
-        depth = _with_sky(photo, estimate.depth[0], camera)
-    return _first_written(photo, depth, camera, estimate.metric, settings, clock, device)
+        down = _gravity(photo, camera)
+        depth = plausible_sky(estimate.depth[0], camera, down)
+    return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device)
 
 
 def begin_posed_memory(
@@ -69,10 +71,10 @@ def begin_posed_memory(
         fovs = [cameras[index].fov_x_degrees for index in range(len(rgb))]
         estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
         depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
-        singles = [cameras[index] for index in range(len(cameras))]
-        depth = torch.stack([_with_sky(*view) for view in zip(rgb, depth, singles, strict=True)])
+        downs = [_gravity(picture, cameras[index]) for index, picture in enumerate(rgb)]
+        depth = torch.stack([plausible_sky(depth[index], cameras[index], down) for index, down in enumerate(downs)])
     metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
-    memory = _first_written(rgb[0], depth[0], cameras[0], metric, settings, clock, device)
+    memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device)
     memory.world = world
     notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
@@ -106,12 +108,13 @@ def _first_written(
     rgb: Float[Tensor, "h w 3"],
     depth: Float[Tensor, "h w"],
     camera: Cameras,
+    down: Float[Tensor, "3"],
     metric: bool,
     settings: ExploreSettings,
     clock: StageClock,
     device: str,
 ) -> SpatialMemory:
-    memory = SpatialMemory(Gaussians.empty(device), metric=metric)
+    memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"):
         memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool))
     with clock.stage("refine"):
@@ -119,9 +122,9 @@ def _first_written(
     return memory
 
 
-def _with_sky(rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras) -> Float[Tensor, "h w"]:
-    """Depth whose sky lies where sky can be."""
-    return plausible_sky(depth, camera, estimate_down(rgb, camera) @ camera.world_to_cam[0, :3, :3])
+def _gravity(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:
+    """Direction of gravity in the world by a picture as the memory keeps it, so that a session read back has the same."""
+    return down_in_world(from_uint8(to_uint8(rgb)), camera)
 
 
 def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:

@@ -12,12 +12,13 @@ from torch import Tensor
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint.protocol import LatentFrames, LatentInpainter
 from splatmem.memory import SpatialMemory
+from splatmem.pixels import from_uint8
 
 
 def encode_views(memory: SpatialMemory, inpainter: LatentInpainter) -> None:
     """Gives the memory the latents of those of its views that have none."""
     for view in memory.views[memory.num_feature_views :]:
-        latents = inpainter.encode(view.rgb.float() / 255)
+        latents = inpainter.encode(from_uint8(view.rgb))
         memory.write_features(latents, inpainter.latent_cameras(view.camera), view.camera)
         memory.num_feature_views += 1
 

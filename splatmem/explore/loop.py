@@ -23,6 +23,7 @@ from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known, prepared
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.memory.visibility import KNOWN_ALPHA
+from splatmem.pixels import from_uint8
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
 
@@ -217,7 +218,7 @@ def references(memory: SpatialMemory, cameras: Cameras, count: int) -> Reference
     others = [(_overlap(view, cameras), -index) for index, view in enumerate(memory.views) if index > 0]
     best = [-index for overlap, index in sorted(others, reverse=True)[: count - 1] if overlap > 0]
     views = [memory.views[index] for index in (0, *best)]
-    rgb = torch.stack([view.rgb.float() / 255 for view in views])
+    rgb = torch.stack([from_uint8(view.rgb) for view in views])
     return ReferenceViews(rgb, torch.stack([view.depth for view in views]), Cameras.cat([view.camera for view in views]))
 
 

@@ -208,7 +208,7 @@ def plan_run(
 ) -> list[int]:
     """The next window for a video model: candidates that follow each other, in their order; empty when all is seen.
 
-    Args: see ``plan_window``.
+    For the arguments see ``plan_window``.
     """
     fresh = unknown.flatten(1).float().mean(1)
     worth = torch.full_like(fresh, settings.min_unknown)

@@ -1,67 +1,65 @@
-"""What would stand in the cameras' way, moved out of it: a copy of the view that is cut there would be half a thing."""
+"""Moves copies of a view away from the cameras of a path, where they would be in the way.
+
+What is too near to a camera could be left out; but then an object would be cut in two. It is moved back instead, together with
+all that stands in the same direction.
+"""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.extrapolate.radial_warp import (
-    SMOOTHING_REACH,
-    at_azimuths,
-    part_azimuths,
-    quantile_by_part,
-    radial_warp,
-    smoothed,
-)
+from splatmem.extrapolate.azimuth import AzimuthRange
+from splatmem.extrapolate.azimuth_bins import bin_azimuths, interpolate_bins, max_over_reach, quantile_by_bin, smooth_bins
+from splatmem.extrapolate.radial_warp import radial_warp
 from splatmem.extrapolate.room_layout import RoomLayout
-from splatmem.extrapolate.view_copies import AzimuthRange
 from splatmem.gaussians import Gaussians
 
-LEAST_POINTS = 10  # in one part of the turn; fewer are left to be cut
-NEAREST_QUANTILE = 0.05  # of what is in the way in one part: that tells how far it has to be moved
-MOST = 4.0  # times as far away; what would have to be moved farther is cut
+MIN_BLOCKING_POINTS = 10  # in one bin of azimuth; where fewer are in the way, nothing is moved
+BLOCKING_QUANTILE = 0.05  # of the distances of what is in the way in one bin: the distance that has to be moved out
+MAX_FACTOR = 4.0  # by which distances grow at most
 
 
-def moved_clear(
-    copies: Gaussians, view_range: AzimuthRange, room: RoomLayout, places: Float[Tensor, "p 3"], clearance: float
+def move_clear_of_cameras(
+    copies: Gaussians, view_range: AzimuthRange, room: RoomLayout, positions: Float[Tensor, "p 3"], clearance: float
 ) -> Gaussians:
-    """Moves all that stands in a direction in which something is too near to a camera, but for what one view shows.
+    """Moves Gaussians away from the view's camera in the directions in which something is too near to one of the positions.
+
+    Directions that the view itself shows are left as they are.
 
     Args:
-        copies: what stands around the view.
+        copies: Gaussians all around the view.
         view_range: the part of a turn that the view shows.
-        room: around it; floor and ceiling stay level where they were seen.
-        places: of the cameras.
-        clearance: from them.
+        room: around it; its floor and ceiling stay level where they were seen.
+        positions: of cameras, in the world.
+        clearance: distance from them that is to be kept, in world units.
     """
-    in_the_way = ~clear_of(copies, places, clearance)
+    in_the_way = ~is_clear_of_cameras(copies, positions, clearance)
     azimuth = view_range.azimuth(copies.means)
-    azimuths = part_azimuths()
+    azimuths = bin_azimuths()
     means = copies.means[in_the_way]
-    nearest = quantile_by_part(view_range.distance(means), azimuth[in_the_way], NEAREST_QUANTILE, LEAST_POINTS)
+    nearest = quantile_by_bin(view_range.distance(means), azimuth[in_the_way], BLOCKING_QUANTILE, MIN_BLOCKING_POINTS)
     shown = view_range.shows(azimuths)
-    factor = (_beyond(azimuths, view_range, places, clearance) / nearest).nan_to_num(1).clamp(1, MOST)
+    factor = (_clear_distance(azimuths, view_range, positions, clearance) / nearest).nan_to_num(1).clamp(1, MAX_FACTOR)
     log_factor = torch.where(shown, 0.0, factor.log())
     if not log_factor.any():
         return copies
-    reach = 2 * SMOOTHING_REACH + 1
-    widest = F.max_pool1d(F.pad(log_factor[None], (SMOOTHING_REACH, SMOOTHING_REACH), mode="circular"), reach, 1)[0]
-    return radial_warp(copies, view_range, room, at_azimuths(smoothed(torch.where(shown, 0.0, widest)), azimuth))
+    smooth = smooth_bins(torch.where(shown, 0.0, max_over_reach(log_factor)))
+    return radial_warp(copies, view_range, room, interpolate_bins(smooth, azimuth))
 
 
-def clear_of(gaussians: Gaussians, places: Float[Tensor, "p 3"], clearance: float) -> Bool[Tensor, " n"]:
-    """What is farther than ``clearance`` from all of the places."""
-    return torch.cdist(gaussians.means, places).amin(1) > clearance
+def is_clear_of_cameras(gaussians: Gaussians, positions: Float[Tensor, "p 3"], clearance: float) -> Bool[Tensor, " n"]:
+    """Which Gaussians have their centres farther than ``clearance`` from all positions."""
+    return torch.cdist(gaussians.means, positions).amin(1) > clearance
 
 
-def _beyond(
-    azimuths: Float[Tensor, " parts"], view_range: AzimuthRange, places: Float[Tensor, "p 3"], clearance: float
-) -> Float[Tensor, " parts"]:
-    """Horizontal distance in each direction from which on no camera is nearer than ``clearance``; 0 where none ever is."""
-    away = azimuths[:, None] - view_range.azimuth(places)
-    radius = view_range.distance(places)
-    aside = clearance**2 - (radius * away.sin()).square()
-    beyond = radius * away.cos() + aside.clamp_min(0).sqrt()
-    return torch.where(aside > 0, beyond, 0.0).amax(1).clamp_min(0)
+def _clear_distance(
+    azimuths: Float[Tensor, " bins"], view_range: AzimuthRange, positions: Float[Tensor, "p 3"], clearance: float
+) -> Float[Tensor, " bins"]:
+    """Horizontal distance in each direction beyond which no position is nearer than ``clearance``; 0 where none ever is."""
+    away = azimuths[:, None] - view_range.azimuth(positions)
+    radius = view_range.distance(positions)
+    half_chord_squared = clearance**2 - (radius * away.sin()).square()
+    beyond = radius * away.cos() + half_chord_squared.clamp_min(0).sqrt()
+    return torch.where(half_chord_squared > 0, beyond, 0.0).amax(1).clamp_min(0)

@@ -1,9 +1,9 @@
-"""A sensible guess for what was never seen: the planes of the known, extended to a closed room.
+"""A guess for what was never seen: the planes of the seen surfaces, extended to a closed box of a room.
 
 Floor, ceiling and walls are found as the six sides of a box whose axes follow the dominant normals of the known
 surfaces (the Manhattan-world assumption, Coughlan & Yuille 1999). Sides that were seen stand where they were seen; the
 others are set by the sides that were. Each side carries a coarse texture of the colours found on it, smoothly extended.
-Rendered into a view this gives whole frames of colour and depth, which an inpainter corrects instead of inventing them.
+Rendered into a view it gives whole frames of colour and depth, from which an inpainter can start.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WALLS = (0, 1, 4, 5)
 CEILING, FLOOR = 2, 3
 BACKGROUND = 0.75  # of the room's depth: what is farther than this belongs to its sides, not to the things in it
 MIN_EVIDENCE = 12  # points on a side from which it counts as seen
-GUESS_WEIGHT = 0.02  # of the guessed colour against a seen one
+SIDE_COLOUR_WEIGHT = 0.02  # of the guessed colour against a seen one
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class RoomLayout:
 
     @property
     def bounds(self) -> Float[Tensor, " 6"]:
-        """Of the sides, each along its own axis."""
+        """Positions of the six sides along their own axes."""
         return torch.stack([self.low, self.high], dim=1).flatten()
 
     def render(self, cameras: Cameras) -> LayoutReading:
@@ -110,7 +110,7 @@ def fit_room_layout(
 
 
 def _room_axes(normals: Float[Tensor, "n 3"], down: Float[Tensor, "3"] | None) -> Float[Tensor, "3 3"]:
-    """Down as given or from the level surfaces, heading from the upright ones (their angle modulo 90 degrees)."""
+    """Rows side, down and ahead: down as given or from the level surfaces, ahead from the upright ones modulo 90 degrees."""
     down = _voted_down(normals) if down is None else down
     horizontal = normals[(normals @ down).abs() < 0.35]
     ahead = F.normalize(normals.new_tensor([0.0, 0.0, 1.0]) - down * down[2], dim=0)
@@ -126,21 +126,21 @@ def _room_axes(normals: Float[Tensor, "n 3"], down: Float[Tensor, "3"] | None) -
 
 
 def _voted_down(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "3"]:
-    """Mean of the normals near the world's down or up, in ever narrower cones."""
+    """The mean of the normals near the world's down or up, found again within ever narrower cones."""
     down = normals.new_tensor(WORLD_DOWN)
     for threshold in (0.80, 0.92, 0.97):
         alignment = normals @ down
         near = alignment.abs() > threshold
         if near.float().mean() < 0.03:
             break
-        # The world's own down stays in the vote, so that a few tilted surfaces do not turn the room.
+        # The world's own down has a vote too, so that a few tilted surfaces do not tilt the room.
         votes = (normals[near] * alignment[near, None].sign()).sum(0) + 0.05 * len(normals) * down
         down = F.normalize(votes, dim=0)
     return down
 
 
 def _dominant_quarter_angle(angle: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """The mode of ``angle`` modulo 90 degrees, in -45..45 degrees, from a smoothed circular histogram."""
+    """The mode of ``angle`` modulo 90 degrees, in -45..45 degrees, from a smooth_bins circular histogram."""
     bins = 45
     quarter = (angle / (torch.pi / 2)) % 1.0
     counts = torch.bincount((quarter * bins).long().clamp(max=bins - 1), minlength=bins).float()
@@ -178,7 +178,7 @@ def _bounds(
         distance[3] = torch.maximum(distance[3], 0.45 * typical)  # floor: eye height over a common room's half width
     if not seen[2]:
         distance[2] = torch.maximum(distance[2], 0.75 * distance[3])  # ceiling: 2.6 m over an eye height of 1.5 m
-    # Nobody walks along a wall: one that was only guessed leaves room, one that was seen stays unless a camera would hit it.
+    # A guessed wall keeps more distance from the cameras than a seen one, which is moved only where a camera would touch it.
     margin = scale * torch.where(seen, 0.12, torch.tensor([0.5, 0.5, 0.12, 0.12, 0.5, 0.5]))
     low = torch.minimum(centre - distance[0::2], inside.amin(0) - margin[0::2])
     high = torch.maximum(centre + distance[1::2], inside.amax(0) + margin[1::2])
@@ -247,8 +247,8 @@ def _textures(
     guess = _side_means(colour.sum(1), weight.sum(1), evidence, rgb)[:, :, None, None].repeat(1, 1, size, size)
     if evidence[list(WALLS)].sum() > MIN_EVIDENCE:
         guess[list(WALLS)] = _height_profile(grid[list(WALLS)], known[list(WALLS)])[None, :, :, None]
-    # A faint guess everywhere: it rules far from the evidence, and gives way near it.
-    strength = torch.where(known > 0, known, torch.full_like(known, GUESS_WEIGHT))
+    # A guess of small weight everywhere decides far from what was seen and hardly counts near it.
+    strength = torch.where(known > 0, known, torch.full_like(known, SIDE_COLOUR_WEIGHT))
     return push_pull(torch.where(known > 0, grid, guess), strength).permute(0, 2, 3, 1).contiguous()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from splatmem.extrapolate.room_layout import RoomLayout, fit_room_layout
-from splatmem.extrapolate.surroundings import Surroundings, imagine_surroundings
+from splatmem.extrapolate.surroundings import Surroundings, extrapolate_view
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.normals import surface_normals
 from splatmem.memory import SpatialMemory
@@ -21,7 +21,7 @@ def extrapolate_scene(memory: SpatialMemory, cameras: Cameras, seed: int) -> Sur
         cameras: that will look at it; they are kept clear of what is placed around.
         seed: decides which parts of the first view are seen again where.
     """
-    return imagine_surroundings(memory, fit_scene_layout(memory, cameras), cameras, memory.down(), seed)
+    return extrapolate_view(memory, fit_scene_layout(memory, cameras), cameras, seed)
 
 
 def fit_scene_layout(memory: SpatialMemory, cameras: Cameras) -> RoomLayout:
@@ -32,7 +32,7 @@ def fit_scene_layout(memory: SpatialMemory, cameras: Cameras) -> RoomLayout:
     points, normals, colours = [], [], []
     sky_alone = not any(torch.isfinite(view.depth).any() for view in memory.views)
     for view in memory.views:
-        camera = view.camera.resized(LAYOUT_WIDTH, max(1, round(LAYOUT_WIDTH * view.camera.height / view.camera.width)))
+        camera = view.camera.coarse(LAYOUT_WIDTH)
         rgb, depth = view.at(camera.width, camera.height)
         depth = torch.full_like(depth, memory.scale) if sky_alone else depth
         near = torch.isfinite(depth)
@@ -40,4 +40,4 @@ def fit_scene_layout(memory: SpatialMemory, cameras: Cameras) -> RoomLayout:
         normals.append(surface_normals(depth[None], camera)[0][near])
         colours.append(rgb[near])
     inside = torch.cat([cameras.centers, *(view.camera.centers for view in memory.views)])
-    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside, memory.down())
+    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside, memory.down)

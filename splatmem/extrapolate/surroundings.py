@@ -1,4 +1,4 @@
-"""A guess of what lies all around: the view that is known, mirrored to a full turn, in a closed room."""
+"""A guess of what lies all around a view: a closed room, with mirrored copies of the view in it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.extrapolate.above_below import beyond_rims
-from splatmem.extrapolate.clearance import clear_of, moved_clear
-from splatmem.extrapolate.copy_order import prominence, wander
+from splatmem.extrapolate.above_below import extend_above_and_below
+from splatmem.extrapolate.azimuth import AzimuthRange
+from splatmem.extrapolate.azimuth_mapping import choose_segments, prominence
+from splatmem.extrapolate.clearance import is_clear_of_cameras, move_clear_of_cameras
 from splatmem.extrapolate.room_layout import BACKGROUND, LayoutReading, RoomLayout
-from splatmem.extrapolate.view_copies import AzimuthRange, mirrored_gaussians
-from splatmem.extrapolate.walls import stand_as_walls
+from splatmem.extrapolate.view_copies import copy_gaussians
+from splatmem.extrapolate.walls import move_to_walls
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
 from splatmem.memory import SpatialMemory
 
-CLEARANCE = 0.3  # of the memory's scale: nothing is guessed nearer than this to a camera ...
-NEAREST_SHARE = 0.5  # ... or than this share of the distance that the view's nearest things have from its own camera
-RIM_MARGIN = 0.2  # radians beyond what the path's cameras see of the room's sides
-GUESS_WEIGHT = 0.002  # of the room's own colours where gaps are closed
+MAX_CLEARANCE = 0.3  # of the memory's scale: copies keep this distance from the cameras of the path ...
+CLEARANCE_SHARE = 0.5  # ... or, if less, this share of the view's own distance from the nearest surfaces
+INCLINATION_MARGIN = 0.2  # radians
+ROOM_COLOUR_WEIGHT = 0.002  # of the layout's colours, relative to background that was seen, where gaps are closed
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Proposal:
     Attributes:
         rgb: ``[t, h, w, 3]`` in 0..1.
         depth: z-depth, ``inf`` in the sky, ``[t, h, w]``.
-        covered: what something stands for that was seen, here or elsewhere; the rest are gaps, ``[t, h, w]``.
-        place: where in the room the pixel's ray ends, and its direction, in the room's axes, ``[t, h, w, 6]``.
+        covered: pixels that are known or show a copy of something known; the rest are gaps, ``[t, h, w]``.
+        place: where the pixel's ray leaves the room (-1..1), and its unit direction, in the room's axes, ``[t, h, w, 6]``.
     """
 
     rgb: Float[Tensor, "t h w 3"]
@@ -44,11 +45,11 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What may be seen in any direction.
+    """What may be seen in any direction: a guess that an inpainter starts from.
 
     Attributes:
-        layout: the room that closes the gaps; its axes serve a model as a frame of reference.
-        copies: mirrored copies of what is known, a memory of their own.
+        layout: the closed room behind everything; its axes are the frame of reference of ``Proposal.place``.
+        copies: mirrored copies of what is known, as a memory of their own.
     """
 
     layout: RoomLayout
@@ -61,7 +62,12 @@ class Surroundings:
         depth: Float[Tensor, "t h w"],
         known: Bool[Tensor, "t h w"],
     ) -> Proposal:
-        """Whole frames: what is known, beside it the copies where they show their front, in the gaps the room."""
+        """Whole frames: the known pixels, else the copies where they are seen from their front, else the room.
+
+        Args:
+            cameras: of ``t`` frames.
+            rgb: 0..1; depth: z-depth; known: which pixels of both are known.
+        """
         copies = self.copies.read(cameras)
         rgb = torch.where(known[..., None], rgb, copies.rgb)
         depth = torch.where(known, depth, copies.depth)
@@ -71,10 +77,17 @@ class Surroundings:
 def propose(
     rgb: Float[Tensor, "t h w 3"], depth: Float[Tensor, "t h w"], covered: Bool[Tensor, "t h w"], room: LayoutReading
 ) -> Proposal:
-    """Closes gaps with the room's depth, and with the colours of the background around them, smoothly carried on."""
+    """Whole frames from frames with gaps, which take the room's depth and colours extended smoothly from the background.
+
+    Args:
+        rgb: 0..1, ``[t, h, w, 3]``.
+        depth: z-depth, ``[t, h, w]``.
+        covered: where both are given; the rest are gaps, ``[t, h, w]``.
+        room: the layout in the same views.
+    """
     background = covered & (depth > BACKGROUND * room.depth)
     colours = torch.where(covered[..., None], rgb, room.rgb).permute(0, 3, 1, 2)
-    weights = torch.where(background, 1.0, torch.where(covered, 0.0, GUESS_WEIGHT))[:, None]
+    weights = torch.where(background, 1.0, torch.where(covered, 0.0, ROOM_COLOUR_WEIGHT))[:, None]
     closed = push_pull(colours, weights).permute(0, 2, 3, 1)
     return Proposal(
         rgb=torch.where(covered[..., None], rgb, closed),
@@ -84,37 +97,42 @@ def propose(
     )
 
 
-def imagine_surroundings(
-    memory: SpatialMemory, layout: RoomLayout, cameras: Cameras, down: Float[Tensor, "3"], seed: int
-) -> Surroundings:
-    """Mirrors what a memory's first view shows; in a room, its copies stand where walls would.
+def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras, seed: int) -> Surroundings:
+    """Extends the first view of a memory to all directions.
+
+    Its background goes on above and below it; mirrored and plain copies of both fill the rest of a full turn. If the memory is
+    metric and shows a room, the copies are moved to where walls would stand. What is in the way of the cameras is moved back,
+    or left out.
 
     Args:
-        memory: what is known.
-        layout: the room.
-        cameras: that will look at it: they are kept clear.
-        down: direction of gravity.
-        seed: which of the view's parts are seen again where.
+        memory: what is known, with at least one view.
+        layout: the room that closes the scene.
+        cameras: that will look at the surroundings.
+        seed: decides which stretch of the view is shown again where.
     """
     view, depth = memory.views[0].camera, memory.views[0].depth
-    view_range = AzimuthRange.of(view, down)
-    legs = wander(view_range, prominence(view, depth < BACKGROUND * layout.render(view).depth[0], view_range), seed)
-    seen = memory.gaussians.to("cpu")  # cameras, view_range and room are there
-    beyond = beyond_rims(seen, view, view_range, layout, _inclinations(cameras, layout, view_range))
-    gaussians = Gaussians.cat([beyond, mirrored_gaussians(Gaussians.cat([seen, beyond]), view_range, legs)])
+    assert memory.down is not None
+    view_range = AzimuthRange.of(view, memory.down)
+    foreground = depth < BACKGROUND * layout.render(view).depth[0]
+    segments = choose_segments(view_range, prominence(view, foreground, view_range), seed)
+    seen = memory.gaussians.to("cpu")  # where cameras, view_range and layout are
+    beyond = extend_above_and_below(seen, view, view_range, layout, _inclinations(cameras, layout, view_range))
+    gaussians = Gaussians.cat([beyond, copy_gaussians(Gaussians.cat([seen, beyond]), view_range, segments)])
     if memory.metric:
-        gaussians = stand_as_walls(gaussians, seen, view_range, layout, memory.scale)
+        gaussians = move_to_walls(gaussians, seen, view_range, layout, memory.scale)
     nearest = (seen.means - view.centers).norm(dim=1).sort().values[len(seen) // 100]
-    clearance = min(CLEARANCE * memory.scale, NEAREST_SHARE * nearest.item())
-    places = cameras.centers[:: max(1, len(cameras) // 48)]
-    gaussians = moved_clear(gaussians, view_range, layout, places, clearance)
-    clear = gaussians.select(clear_of(gaussians, places, clearance)).to(memory.device)
-    return Surroundings(layout, SpatialMemory(clear, memory.views, memory.scale))
+    clearance = min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * nearest.item())
+    positions = cameras.centers[:: max(1, len(cameras) // 48)]
+    gaussians = move_clear_of_cameras(gaussians, view_range, layout, positions, clearance)
+    clear = gaussians.select(is_clear_of_cameras(gaussians, positions, clearance)).to(memory.device)
+    return Surroundings(layout, SpatialMemory(clear, memory.views, memory.scale, down=memory.down))
 
 
 def _inclinations(cameras: Cameras, layout: RoomLayout, view_range: AzimuthRange) -> tuple[float, float]:
-    """Highest and lowest direction, radians below the horizon, of what cameras look at: of the room's sides, with a margin for
-    what stands before them."""
+    """Inclinations of the highest and the lowest point of the room's sides that the cameras see, in radians below the horizon.
+
+    ``INCLINATION_MARGIN`` is added at both ends for what stands before the sides.
+    """
     coarse = cameras.resized(8, 8)
     inclination = view_range.inclination(coarse.unproject(layout.render(coarse).depth))
-    return inclination.min().item() - RIM_MARGIN, inclination.max().item() + RIM_MARGIN
+    return inclination.min().item() - INCLINATION_MARGIN, inclination.max().item() + INCLINATION_MARGIN

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from splatmem.geometry.rotations import quats_to_rotations, rotations_to_quats
+from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.render.spherical_harmonics import SH_C0
 
 
@@ -49,6 +49,7 @@ class Gaussians:
 
     @staticmethod
     def empty(device: torch.device | str = "cpu") -> Gaussians:
+        """No Gaussians, with one band of spherical harmonics."""
         zeros = [torch.zeros(0, *shape, device=device) for shape in ((3,), (4,), (3,), (), (1, 3))]
         return Gaussians(*zeros)
 
@@ -79,23 +80,24 @@ class Gaussians:
         return Gaussians(**mapped)
 
     def select(self, index: Bool[Tensor, " n"] | Int[Tensor, " m"] | slice) -> Gaussians:
+        """The Gaussians that a mask, indices or a slice choose."""
         return self._map(lambda t: t[index])
 
     def to(self, device: torch.device | str) -> Gaussians:
+        """The same Gaussians on another device."""
         return self._map(lambda t: t.to(device))
 
     def detach(self) -> Gaussians:
         return self._map(Tensor.detach)
 
-    def clone(self) -> Gaussians:
-        return self._map(Tensor.clone)
-
     @property
     def scales(self) -> Float[Tensor, "n 3"]:
+        """Standard deviations along the local axes, in world units."""
         return self.log_scales.exp()
 
     @property
     def opacities(self) -> Float[Tensor, " n"]:
+        """Opacities in 0..1."""
         return self.opacity_logits.sigmoid()
 
     @property
@@ -105,6 +107,7 @@ class Gaussians:
 
     @property
     def rotations(self) -> Float[Tensor, "n 3 3"]:
+        """Rotation matrices local-to-world."""
         return quats_to_rotations(self.quats)
 
     @property
@@ -115,23 +118,9 @@ class Gaussians:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all parameters."""
         values = (getattr(self, f.name) for f in fields(self))
         return sum(v.numel() * v.element_size() for v in values if v is not None)
-
-    def transformed(self, similarity: Float[Tensor, "4 4"]) -> Gaussians:
-        """Moved by a rotation, a uniform scale and a translation given as one 4x4 matrix.
-
-        View-dependent colour (k > 1) would need its coefficients rotated; that raises ``ValueError``.
-        """
-        if self.sh.shape[1] > 1:
-            raise ValueError("only Gaussians with view-independent colour (one SH band) can be transformed")
-        linear = similarity[:3, :3]
-        scale = torch.linalg.det(linear.double()).clamp_min(1e-30).pow(1 / 3).to(linear.dtype)
-        moved = self.clone()
-        moved.means = self.means @ linear.T + similarity[:3, 3]
-        moved.quats = rotations_to_quats((linear / scale) @ self.rotations)
-        moved.log_scales = self.log_scales + scale.log()
-        return moved
 
 
 def logit(probability: Tensor | float) -> Tensor:

@@ -1,4 +1,4 @@
-"""How much each Gaussian contributes to the picture."""
+"""How much each Gaussian contributes to the pictures of cameras."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _of_view(gaussians: Gaussians, camera: Cameras, weights: Float[Tensor, "1 h 
     scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities)
     view = (camera.world_to_cam, camera.intrinsics, camera.width, camera.height)
     if not gaussians.means.is_cuda:
-        # No channel of colour is needed: the depth is drawn, and thrown away.
+        # Colours are not needed; the depth is drawn since something must be, and ignored.
         drawn = rasterization(*scene, gaussians.means[:, :0], *view, render_mode="D", contributions=weights)
         return drawn[2]["contributions"][0]
     with torch.enable_grad():  # the weights are the gradients of what is drawn to a channel of the Gaussians' own

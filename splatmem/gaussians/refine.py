@@ -73,7 +73,8 @@ def fit_features(
     camera: Cameras,
     rounds: int = FEATURE_ROUNDS,
 ) -> Gaussians:
-    """Adjusts the features of the last Gaussians until the camera reads ``target`` where wanted, and rounds them to half.
+    """Adjusts the features of the last Gaussians until the camera reads ``target`` where wanted, and rounds them to half
+    precision.
 
     A picture is linear in the features: they are found by the simultaneous iterative reconstruction technique (Gilbert 1972),
     which hands every Gaussian back the mean of what is missing in the pixels that it shows in.

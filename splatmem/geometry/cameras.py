@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import index as as_index
+from typing import SupportsIndex
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.geometry.poses import rigid_inverse
+from splatmem.geometry.poses import camera_centers, look_at, rigid_inverse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cameras:
-    """``n`` pinhole cameras of one image size.
+    """``n`` pinhole cameras of one image size; equal (``==``) if all their values are.
 
     Attributes:
         world_to_cam: rigid transforms, float32 ``[n, 4, 4]``; a world point ``X`` has camera coordinates ``R X + t``.
@@ -40,7 +43,7 @@ class Cameras:
             )
         if self.width < 1 or self.height < 1:
             raise ValueError(f"image size must be at least 1x1, got {self.width}x{self.height}")
-        # Sums of products round differently with the layout in memory: cameras read back from a file must give the same bits.
+        # Sums of products round differently with the layout in memory; cameras read back from a file must give the same bits.
         for name in ("world_to_cam", "intrinsics"):
             object.__setattr__(self, name, getattr(self, name).contiguous())
 
@@ -53,6 +56,30 @@ class Cameras:
         intrinsics = torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
         world_to_cam = torch.linalg.inv(cam_to_world.double()).float()
         return Cameras(world_to_cam, intrinsics.to(world_to_cam).repeat(len(world_to_cam), 1, 1), width, height)
+
+    @staticmethod
+    def look_at(
+        position: Float[Tensor, "*n 3"] | Sequence[float],
+        target: Float[Tensor, "*n 3"] | Sequence[float],
+        fov_x_degrees: float,
+        width: int,
+        height: int,
+        down: Float[Tensor, "3"] | Sequence[float] | None = None,
+    ) -> Cameras:
+        """Upright cameras at ``position`` that have ``target`` in the middle of their pictures.
+
+        Args:
+            position, target: in the world, one of each or one for each camera: ``[3]`` or ``[n, 3]``.
+            fov_x_degrees, width, height: see ``from_fov``.
+            down: direction of gravity in the world, of any length; None: +y.
+
+        Raises:
+            ValueError: a camera stands on its target or looks along ``down``, where "upright" means nothing.
+        """
+        ends = (torch.atleast_2d(torch.as_tensor(end, dtype=torch.float64)) for end in (position, target))
+        places, targets = torch.broadcast_tensors(*ends)
+        gravity = None if down is None else torch.as_tensor(down, dtype=torch.float64)
+        return Cameras.from_fov(look_at(places, targets, gravity), fov_x_degrees, width, height)
 
     @staticmethod
     def cat(parts: Sequence[Cameras]) -> Cameras:
@@ -71,26 +98,43 @@ class Cameras:
     def __len__(self) -> int:
         return self.world_to_cam.shape[0]
 
-    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Cameras:
-        """The chosen cameras; a single integer gives a batch of one."""
-        if isinstance(index, int):
-            index = [index]
-        elif not isinstance(index, slice | Tensor):
-            index = list(index)
-        return replace(self, world_to_cam=self.world_to_cam[index], intrinsics=self.intrinsics[index])
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Cameras):
+            return NotImplemented
+        same_size = (self.width, self.height) == (other.width, other.height)
+        other = other.to(self.world_to_cam.device)
+        same_poses = torch.equal(self.world_to_cam, other.world_to_cam)
+        return same_size and same_poses and torch.equal(self.intrinsics, other.intrinsics)
+
+    def __getitem__(self, index: SupportsIndex | slice | Sequence[int] | np.ndarray | Tensor) -> Cameras:
+        """The chosen cameras, by a slice, by several integers or by a mask; one integer of any type gives a batch of one.
+
+        Negative integers count from the end; ``IndexError`` if there is no such camera.
+        """
+        chosen: slice | list[int] | Tensor
+        if isinstance(index, slice) or (isinstance(index, Tensor) and index.ndim > 0):
+            chosen = index
+        elif isinstance(index, np.ndarray) and index.ndim > 0:
+            chosen = torch.from_numpy(index)
+        elif isinstance(index, SupportsIndex):
+            chosen = [as_index(index)]
+        else:
+            chosen = list(index)
+        return replace(self, world_to_cam=self.world_to_cam[chosen], intrinsics=self.intrinsics[chosen])
 
     def to(self, device: torch.device | str) -> Cameras:
+        """The same cameras with their tensors on another device."""
         return replace(self, world_to_cam=self.world_to_cam.to(device), intrinsics=self.intrinsics.to(device))
 
     @property
     def cam_to_world(self) -> Float[Tensor, "n 4 4"]:
+        """Inverses of ``world_to_cam``, computed in float64."""
         return torch.linalg.inv(self.world_to_cam.double()).to(self.world_to_cam.dtype)
 
     @property
     def centers(self) -> Float[Tensor, "n 3"]:
         """Positions of the cameras in the world."""
-        rotation, translation = self.world_to_cam[:, :3, :3], self.world_to_cam[:, :3, 3]
-        return -(rotation.transpose(1, 2) @ translation[..., None])[..., 0]
+        return camera_centers(self.world_to_cam)
 
     @property
     def forward(self) -> Float[Tensor, "n 3"]:
@@ -99,6 +143,7 @@ class Cameras:
 
     @property
     def focal(self) -> Float[Tensor, "n 2"]:
+        """Focal lengths ``fx, fy`` in pixels."""
         return torch.stack([self.intrinsics[:, 0, 0], self.intrinsics[:, 1, 1]], dim=-1)
 
     @property
@@ -112,8 +157,50 @@ class Cameras:
         return Cameras(self.world_to_cam, self.intrinsics * scale, width, height)
 
     def coarse(self, width: int) -> Cameras:
-        """The same views, ``width`` pixels wide and of the same shape."""
+        """The same views ``width`` pixels wide, at about their aspect ratio."""
         return self.resized(width, max(1, round(width * self.height / self.width)))
+
+    def moved(
+        self,
+        right: float | Float[Tensor, " n"] = 0.0,
+        down: float | Float[Tensor, " n"] = 0.0,
+        ahead: float | Float[Tensor, " n"] = 0.0,
+    ) -> Cameras:
+        """The cameras moved along their own axes, by one distance for all or one for each, in world units."""
+        way = torch.stack([self._for_each(distance) for distance in (right, down, ahead)], dim=-1)
+        world_to_cam = self.world_to_cam.clone()
+        world_to_cam[:, :3, 3] -= way
+        return replace(self, world_to_cam=world_to_cam)
+
+    def turned(
+        self,
+        right_degrees: float | Float[Tensor, " n"] = 0.0,
+        down_degrees: float | Float[Tensor, " n"] = 0.0,
+        clockwise_degrees: float | Float[Tensor, " n"] = 0.0,
+    ) -> Cameras:
+        """The cameras turned where they stand, by one angle for all or one for each.
+
+        They turn to the right about their own vertical axis, then downwards about the horizontal axis that they have by then,
+        then clockwise, as seen from behind them, about the axis along which they look by then.
+        """
+        angles = (right_degrees, down_degrees, clockwise_degrees)
+        yaw, pitch, roll = (torch.deg2rad(self._for_each(angle).double()) for angle in angles)
+        zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+
+        def rotation(*entries: Tensor) -> Float[Tensor, "n 3 3"]:
+            return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+
+        turn = (
+            rotation(yaw.cos(), zero, yaw.sin(), zero, one, zero, -yaw.sin(), zero, yaw.cos())
+            @ rotation(one, zero, zero, zero, pitch.cos(), pitch.sin(), zero, -pitch.sin(), pitch.cos())
+            @ rotation(roll.cos(), -roll.sin(), zero, roll.sin(), roll.cos(), zero, zero, zero, one)
+        )
+        world_to_cam = self.world_to_cam.clone()
+        world_to_cam[:, :3] = (turn.transpose(1, 2) @ self.world_to_cam[:, :3].double()).to(world_to_cam)
+        return replace(self, world_to_cam=world_to_cam)
+
+    def _for_each(self, value: float | Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        return torch.as_tensor(value).to(self.world_to_cam).expand(len(self))
 
     def pixel_rays(self) -> Float[Tensor, "n height width 3"]:
         """Directions through the pixel centres in camera coordinates, scaled so that ``z = 1``."""
@@ -147,11 +234,14 @@ class Cameras:
         shape = (len(self), *points.shape[:-1])
         return pixels.reshape(*shape, 2), depth.reshape(shape)
 
-    def sees(self, points: Float[Tensor, "*points 3"]) -> Bool[Tensor, "n *points"]:
-        """Which world points fall into the pictures, whatever may hide them there."""
-        pixels, depth = self.project(points)
+    def in_picture(self, pixels: Float[Tensor, "n *points 2"], depth: Float[Tensor, "n *points"]) -> Bool[Tensor, "n *points"]:
+        """Whether projected points, as ``project`` returns them, lie in front of a camera and inside its picture."""
         x, y = pixels.unbind(-1)
         return (depth > 0) & (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
+
+    def sees(self, points: Float[Tensor, "*points 3"]) -> Bool[Tensor, "n *points"]:
+        """Whether world points fall into the picture of each camera, whatever may hide them there."""
+        return self.in_picture(*self.project(points))
 
 
 def identity_camera(fov_x_degrees: float, width: int, height: int) -> Cameras:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from splatmem.geometry.poses import rigid_from
 
-WRAPPED_KEYS = 12  # an open spline forgets its ends by a factor 0.27 per key: 1e-7 after these
+WRAPPED_KEYS = 12  # the influence of an open spline's ends falls by 0.27 per key: to 1e-7 over these
 
 
 def interpolate_keyframes(

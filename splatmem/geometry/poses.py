@@ -1,4 +1,4 @@
-"""Rigid transforms as 4x4 matrices: made, inverted, checked, and cameras' poses that look at a point."""
+"""Rigid transforms as 4x4 matrices: made, inverted and checked; where cameras stand, and poses that look at a point."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def rigid_from(rotation: Float[Tensor, "*n 3 3"], translation: Float[Tensor, "*n
     transforms[..., :3, :3] = rotation
     transforms[..., :3, 3] = translation
     return transforms
+
+
+def camera_centers(world_to_cam: Float[Tensor, "*n 4 4"]) -> Float[Tensor, "*n 3"]:
+    """Positions in the world of the cameras with these poses: ``-R^T t``."""
+    rotation, translation = world_to_cam[..., :3, :3], world_to_cam[..., :3, 3]
+    return -(rotation.transpose(-1, -2) @ translation[..., None])[..., 0]
 
 
 def require_rigid(transforms: Float[Tensor, "n 4 4"], source: str) -> Float[Tensor, "n 4 4"]:
@@ -61,17 +67,24 @@ def _first(wrong: Tensor) -> int:
     return int(wrong.nonzero()[0])
 
 
-def look_at(position: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4 4"]:
+def look_at(
+    position: Float[Tensor, "n 3"], target: Float[Tensor, "n 3"], down: Float[Tensor, "3"] | None = None
+) -> Float[Tensor, "n 4 4"]:
     """Cam-to-world of upright cameras that have ``target`` in their middle.
+
+    Args:
+        position, target: in the world.
+        down: direction of gravity, of any length; None: +y.
 
     Raises:
         ValueError: a camera stands on its target, or looks straight up or down, where "upright" means nothing.
     """
     forward = target - position
-    level = forward[:, [0, 2]].norm(dim=-1)  # length of the right vector, (0, 1, 0) x forward
+    gravity = torch.tensor([0.0, 1.0, 0.0]) if down is None else torch.nn.functional.normalize(down, dim=0)
+    gravity = gravity.to(forward).expand_as(forward)
+    level = torch.linalg.cross(gravity, forward).norm(dim=-1)  # 0 where a camera looks along gravity
     if not (level > 1e-6 * forward.norm(dim=-1).clamp_min(1e-12)).all():
         raise ValueError("a camera stands on its target or looks straight up or down; give it a quaternion instead of look_at")
     forward = torch.nn.functional.normalize(forward, dim=-1)
-    down = torch.tensor([0.0, 1.0, 0.0]).to(forward).expand_as(forward)
-    right = torch.nn.functional.normalize(torch.linalg.cross(down, forward), dim=-1)
+    right = torch.nn.functional.normalize(torch.linalg.cross(gravity, forward), dim=-1)
     return rigid_from(torch.stack([right, torch.linalg.cross(forward, right), forward], dim=-1), position)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-FULL_WEIGHT = 0.25  # a pixel that weighs this much counts in full; coarser ones are pixels of the next level
+FULL_WEIGHT = 0.25  # pixels of at least this weight keep their own value
 
 
 def push_pull(values: Float[Tensor, "b c h w"], weights: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h w"]:
@@ -31,14 +31,14 @@ def fill_gaps(values: Float[Tensor, "b c h w"], known: Bool[Tensor, "b h w"]) ->
     for index, gap in enumerate(~known):
         row, column = torch.nonzero(gap, as_tuple=True)
         place = (2 * torch.stack([column, row], dim=-1) + 1) / size - 1
-        # What lies outside of the coarse picture is as at its rim, as in interpolate.
+        # Outside of the coarse picture values are those at its edge, as in interpolate.
         spread = F.grid_sample(coarse[[index]], place[None, None], padding_mode="border", align_corners=False)
         filled[index, :, row, column] = spread[0, :, 0]
     return filled
 
 
 def _coarser(weighted: Float[Tensor, "b c h w"], weights: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h2 w2"]:
-    """Filled values at half the size."""
+    """Values filled by ``push_pull`` at half the size, from values that are multiplied by their weights."""
     # Pooling is several times slower on channels that lie side by side.
     sums, shares = (F.avg_pool2d(x.contiguous(), 2, ceil_mode=True, count_include_pad=False) for x in (weighted, weights))
     return push_pull(sums / shares.clamp_min(1e-8), shares)

@@ -1,18 +1,19 @@
-"""Indices that are evenly spread."""
+"""Choosing some of many things that are in an order, such as the frames of a film."""
 
 from __future__ import annotations
 
 
 def evenly_spread(count: int, limit: int) -> list[int]:
-    """At most ``limit`` of the indices ``0 .. count - 1``, evenly spread and in order, the first and the last among them.
+    """At most ``limit`` of the indices ``0 .. count - 1``, evenly spread, in order and without repeats.
+
+    All of them if there are no more than ``limit``; else ``limit`` of them, the first and the last included (of one, the
+    first).
 
     Raises:
-        ValueError: ``count`` is negative or ``limit`` below 1.
+        ValueError: ``count`` is negative or ``limit`` is below 1.
     """
     if count < 0 or limit < 1:
-        raise ValueError(f"expected a count of 0 or more and a limit of 1 or more, got {count} and {limit}")
+        raise ValueError(f"expected a count of at least 0 and a limit of at least 1, got {count} and {limit}")
     if count <= limit:
         return list(range(count))
-    if limit == 1:
-        return [0]
-    return [round(i * (count - 1) / (limit - 1)) for i in range(limit)]
+    return [0] if limit == 1 else [round(i * (count - 1) / (limit - 1)) for i in range(limit)]

@@ -1,4 +1,4 @@
-"""Seamless joins between what is known and what was made."""
+"""Blends the colours of generated pixels into those of the known ones."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def blend_colours(
     known: Bool[Tensor, "h w"],
     reach: float = 0.06,
 ) -> Float[Tensor, "h w 3"]:
-    """``made`` with its colours drawn to those of the known at the border, fading inward; the known itself as it is.
+    """A whole frame: the known pixels as they are, and ``made`` with its colours corrected to match them at the border.
 
-    The offset at the border is carried into the unknown smoothly (as in gradient-domain blending, Pérez et al. 2003,
-    without its solve), and falls off over ``reach`` of the picture's width.
+    The difference at the border is extended smoothly into the unknown (like gradient-domain blending, Pérez et al. 2003,
+    without its equation), and falls off exponentially over the share ``reach`` of the picture's width.
     """
     if known.all() or not known.any():
         return torch.where(known[..., None], known_rgb, made)
     offset = torch.where(known[..., None], known_rgb - made, 0.0).permute(2, 0, 1)[None]
     inward = torch.from_numpy(distance_transform_edt(known.numpy())).float()
-    # Only a band along the border tells how the pictures differ there; far inside they may show different things.
+    # Only a band along the border counts: far inside the two pictures may show different things.
     weight = (known & (inward <= 6))[None, None].float()
     spread = push_pull(offset, weight)[0].permute(1, 2, 0)
     outward = torch.from_numpy(distance_transform_edt((~known).numpy())).float()

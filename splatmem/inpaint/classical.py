@@ -1,4 +1,4 @@
-"""Fillers without a model: baselines to beat."""
+"""Inpainting methods without a learnt model: baselines."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
-from numpy import ndarray
+from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
+from splatmem.pixels import from_uint8, to_uint8
 
-OPENCV_RADIUS = 5  # pixels around a point that Telea's and the Navier-Stokes method look at
+OPENCV_RADIUS = 5  # pixels around a point that the methods of OpenCV use
 PATCH_RADIUS = 3  # of the patches that PatchMatch compares
 
 
@@ -59,7 +59,7 @@ def _opencv(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], navier_stok
     import cv2
 
     flag = cv2.INPAINT_NS if navier_stokes else cv2.INPAINT_TELEA
-    return _from_bytes(cv2.inpaint(_to_bytes(rgb), (~known).numpy().astype(np.uint8), OPENCV_RADIUS, flag))
+    return from_uint8(cv2.inpaint(to_uint8(rgb), (~known).numpy().astype(np.uint8), OPENCV_RADIUS, flag))
 
 
 def _push_pull(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
@@ -75,7 +75,7 @@ def _smear(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Ten
 def _patchmatch(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
     library = _patchmatch_library()
     library.set_random_seed(0)
-    return _from_bytes(library.inpaint(_to_bytes(rgb), (~known).numpy().astype(np.uint8), patch_size=PATCH_RADIUS))
+    return from_uint8(library.inpaint(to_uint8(rgb), (~known).numpy().astype(np.uint8), patch_size=PATCH_RADIUS))
 
 
 def _patchmatch_library():
@@ -91,14 +91,6 @@ def _patchmatch_library():
     if not patchmatch.patchmatch_available:
         raise ValueError("PyPatchMatch is installed, but its compiled library does not load on this machine")
     return patchmatch
-
-
-def _to_bytes(rgb: Float[Tensor, "h w 3"]) -> UInt8[ndarray, "h w 3"]:
-    return (rgb.clamp(0, 1) * 255).round().byte().numpy()
-
-
-def _from_bytes(picture: UInt8[ndarray, "h w 3"]) -> Float[Tensor, "h w 3"]:
-    return torch.from_numpy(picture).float() / 255
 
 
 _FILLERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

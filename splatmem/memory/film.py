@@ -1,4 +1,4 @@
-"""Films the memory along a path: every frame is a reading, nothing is generated."""
+"""Films the memory along a path: every frame is rendered from it, nothing is generated."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from splatmem.memory import SpatialMemory
 from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
 from splatmem.pixels import to_uint8
 from splatmem.timing import StageClock
-
-BATCH = VIEWS_AT_ONCE  # of the film are read, then encoded
 
 
 @dataclass(frozen=True)
@@ -59,15 +57,15 @@ def film_memory(
     shares: list[float] = []
     with VideoWriter(file, path.width, path.height, fps) as video, ThreadPoolExecutor(max_workers=1) as encoder:
         encoding: Future[None] = encoder.submit(_write, video, [])
-        for first in range(0, len(path), BATCH):
+        for first in range(0, len(path), VIEWS_AT_ONCE):
             with clock.stage("render"):
-                rgb, known = memory.film(path[slice(first, first + BATCH)])
+                rgb, known = memory.film(path[slice(first, first + VIEWS_AT_ONCE)])
                 frames = to_uint8(shown(rgb, known))
             shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
                 encoding.result()
             encoding = encoder.submit(_write, video, frames)
-            announce("filming", min(1.0, (first + BATCH) / len(path)))
+            announce("filming", min(1.0, (first + VIEWS_AT_ONCE) / len(path)))
         with clock.stage("encode"):
             encoding.result()
     worst = max(range(len(shares)), key=shares.__getitem__)
@@ -80,5 +78,5 @@ def _write(video: VideoWriter, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> 
 
 
 def shown(rgb: Float[Tensor, "v h w 3"], known: Bool[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
-    """Frames as they are shown: where nothing is known, the surroundings are smeared in."""
+    """Frames as a film shows them, 0..1: unknown pixels take colours extended smoothly from the known ones."""
     return rgb if known.all() else fill_gaps(rgb.permute(0, 3, 1, 2), known).permute(0, 2, 3, 1)

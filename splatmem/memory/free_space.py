@@ -1,5 +1,6 @@
-"""What earlier views saw to be empty: the space between a camera and the surfaces that it saw (space carving,
-Kutulakos & Seitz 2000). Nothing may be written there later, since it would hang in front of what was seen."""
+"""The space that earlier views saw to be empty: between a camera and the surfaces that it saw (space carving, Kutulakos & Seitz
+2000). Nothing may be written there later, since it would hide what was seen.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 
-WIDTH = 160  # stored depth is looked up at about this width
-TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
+FREE_SPACE_WIDTH = 160  # stored depth is looked up at about this width
+SURFACE_TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
 PUSH_STEPS = 16
 PUSH_LIMIT = 4.0  # a pixel is moved back to this multiple of its depth at most
 SKY_DEPTH = 1e6
@@ -26,7 +27,7 @@ NEAREST_SHARE = 0.35  # ... and away from all of them, of the distance that the 
 
 @dataclass(frozen=True)
 class FreeSpace:
-    """Cameras and, for each of their pixels, how far the view is free.
+    """The space that cameras see to be empty.
 
     Attributes:
         cameras: ``v`` cameras of a small size.
@@ -38,8 +39,9 @@ class FreeSpace:
 
     @staticmethod
     def of(views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
+        """The free space of views, each a camera and its z-depth (``inf`` for sky), at least one."""
         cameras, reaches = [], []
-        width = min(WIDTH, *(camera.width for camera, _ in views))
+        width = min(FREE_SPACE_WIDTH, *(camera.width for camera, _ in views))
         height = max(1, round(width * views[0][0].height / views[0][0].width))
         for camera, depth in views:
             cameras.append(camera.resized(width, height))
@@ -49,29 +51,31 @@ class FreeSpace:
         return FreeSpace(Cameras.cat(cameras), torch.stack(reaches))
 
     def clearance(self, points: Float[Tensor, "p 3"]) -> tuple[Float[Tensor, "v p"], Bool[Tensor, "v p"]]:
-        """For every view, a point's depth relative to the surface that the view saw there; and whether it looks there."""
+        """For every view, the depth of each point relative to the surface that the view saw in its direction (1: on it), and
+        whether the point falls into the view."""
         pixels, depth = self.cameras.project(points)
         column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
-        inside = (depth > 1e-4) & (column >= 0) & (column < self.cameras.width) & (row >= 0) & (row < self.cameras.height)
+        inside = self.cameras.in_picture(pixels, depth)
         index = row.clamp(0, self.cameras.height - 1) * self.cameras.width + column.clamp(0, self.cameras.width - 1)
         surface = self.reach.flatten(1).gather(1, index.long())
         return depth / surface, inside
 
-    def violated(self, points: Float[Tensor, "p 3"], tolerance: float = TOLERANCE) -> Bool[Tensor, " p"]:
-        """Points that would hang in front of a surface that some view saw."""
+    def violated(self, points: Float[Tensor, "p 3"], tolerance: float = SURFACE_TOLERANCE) -> Bool[Tensor, " p"]:
+        """Points that would hide a surface that some view saw: nearer than it by more than the share ``tolerance``."""
         relative, inside = self.clearance(points)
         return (inside & (relative < 1 - tolerance)).any(0)
 
     def contains(self, points: Float[Tensor, "p 3"], reach: float, margin: float = MARGIN) -> Bool[Tensor, " p"]:
-        """Points that lie in front of all surfaces by ``margin``; unseen ones if a camera is within ``reach``."""
+        """Points that are in front of all surfaces by the share ``margin`` of their depth; points in no view count as free
+        within ``reach`` (world units) of a camera."""
         relative, inside = self.clearance(points)
         blocked = (inside & (relative > 1 - margin)).any(0)
         near = torch.cdist(points, self.cameras.centers).amin(1) <= reach
         return ~blocked & (near | inside.any(0))
 
     def keeps_distance(self, points: Float[Tensor, "p 3"], share: float = NEAREST_SHARE) -> Bool[Tensor, " p"]:
-        """Points from which nothing looks much coarser than a camera saw it: they come no nearer to what a view saw than
-        ``share`` of the distance that its own camera has from the nearest of it."""
+        """Points that are no nearer to the surfaces of any view than ``share`` of the distance of that view's own camera from
+        its nearest surfaces, so that nothing looks much coarser from there."""
         step = max(1, self.cameras.width // NEARNESS_WIDTH)
         sparse = self.cameras.resized(self.cameras.width // step, self.cameras.height // step)
         # Each sparse pixel stands for the nearest surface within it.
@@ -84,10 +88,10 @@ class FreeSpace:
 def push_out_of_free_space(
     depth: Float[Tensor, "h w"], camera: Cameras, selected: Bool[Tensor, "h w"], space: FreeSpace
 ) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
-    """Moves selected pixels back along their rays until they hang in front of nothing that was seen.
+    """Moves selected pixels back along their rays until they hide nothing that was seen.
 
     Returns:
-        The depth, and which pixels are in order now; the others found no place.
+        The depth, and for which pixels it is allowed; for the others no allowed depth was found.
     """
     allowed = torch.ones_like(selected)
     index = torch.nonzero((selected & torch.isfinite(depth)).flatten())[:, 0]

@@ -1,7 +1,7 @@
-"""Keeps new Gaussians out of what earlier views have seen.
+"""Keeps new Gaussians from showing in earlier views.
 
-Positions in free space are ruled out before pixels are lifted (``splatmem.memory.free_space``); what can still show in an
-earlier view are the rims of footprints: beside the edge of its picture, along the outlines of its things. How much of a view a
+Positions in free space are ruled out before pixels are lifted (``splatmem.memory.free_space``). What can still show in an
+earlier view are the margins of footprints, at the edge of its picture and along the outlines of objects. How much of a view a
 Gaussian covers is the sum of its blending weights.
 """
 
@@ -23,12 +23,12 @@ SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
 
 
 def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Gaussians:
-    """``added`` with what leaks made smaller, or left out where that does not help.
+    """``added`` with those Gaussians that show in the views made smaller, or left out where that does not help.
 
     Args:
         old: the scene so far.
         cameras: the views to protect.
-        known: what of them the scene so far shows.
+        known: pixels of them that the scene so far shows.
     """
     for _ in range(SHRINKINGS):
         leaking = _leaking(old, added, cameras, known)
@@ -41,7 +41,7 @@ def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[T
 
 
 def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:
-    """Added Gaussians that cover too much of some view."""
+    """Which of the added Gaussians cover too much of the known pixels of some view."""
     covered = contributions(Gaussians.cat([old, added]), cameras, known.float())[:, len(old) :]
     depth = cameras.project(added.means)[1].clamp_min(1e-6)
     radius = cameras.focal.mean(1)[:, None, None] * added.scales[None, :, :2] / depth[..., None]

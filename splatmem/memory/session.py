@@ -33,7 +33,7 @@ LATENTS = "latents.safetensors"
 
 
 def previous_snapshot(folder: Path) -> Path:
-    """Where the snapshot before the last one is kept."""
+    """The folder in which the snapshot before the last one is kept."""
     return folder.with_name(folder.name + ".previous")
 
 

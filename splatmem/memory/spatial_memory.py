@@ -13,13 +13,13 @@ from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
 from splatmem.memory.visibility import covering_colours, draw_known, draw_visibility
 from splatmem.metrics import psnr
-from splatmem.pixels import to_png
+from splatmem.pixels import from_uint8, to_png, to_uint8
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -62,7 +62,7 @@ class StoredView:
     Attributes:
         camera: one camera.
         rgb: the whole frame as it was written: what was known read as this then, ``[h, w, 3]``.
-        depth: z-depth after agreement, ``inf`` for sky, ``[h, w]``.
+        depth: z-depth aligned with the memory, ``inf`` for sky, ``[h, w]``.
         written: pixels that were unknown before, ``[h, w]``.
         gaussians: range of the Gaussians that it added.
     """
@@ -75,11 +75,12 @@ class StoredView:
 
     @property
     def fov_x_degrees(self) -> float:
+        """Horizontal field of view."""
         return self.camera.fov_x_degrees
 
     def at(self, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
         """Colour (averaged) and depth (sampled) at another size."""
-        rgb = F.interpolate(self.rgb.permute(2, 0, 1)[None].float() / 255, size=(height, width), mode="area")
+        rgb = F.interpolate(from_uint8(self.rgb).permute(2, 0, 1)[None], size=(height, width), mode="area")
         depth = F.interpolate(self.depth[None, None], size=(height, width), mode="nearest-exact")
         return rgb[0].permute(1, 2, 0), depth[0, 0]
 
@@ -94,7 +95,7 @@ class WriteReport:
 
 @dataclass(repr=False)
 class SpatialMemory:
-    """Everything that is known of a scene.
+    """A scene: its Gaussians, and the frames that were written.
 
     The Gaussians lie on the device that draws them; views and readings are pictures, and lie in main memory.
 
@@ -108,6 +109,8 @@ class SpatialMemory:
         scale: median depth of the first view, the memory's unit of length; 1 before the first write.
         metric: whether the world's unit is the metre, as far as the depth model can tell.
         world: in which the given pictures' poses were told; the memory's own has its origin at the first camera.
+        down: direction of gravity in the world, a unit vector; found in the first view when that is written, unless it was
+            given; None before.
     """
 
     gaussians: Gaussians = field(default_factory=Gaussians.empty)
@@ -118,10 +121,15 @@ class SpatialMemory:
     num_feature_views: int = 0
     metric: bool = False
     world: World = field(default_factory=World)
+    down: Float[Tensor, "3"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.down is None and self.views:
+            self.down = down_in_world(from_uint8(self.views[0].rgb), self.views[0].camera)
 
     @property
     def device(self) -> torch.device:
-        """Where the Gaussians lie, and reading, writing and refining compute."""
+        """The device of the Gaussians, on which reading, writing and refining compute."""
         return self.gaussians.means.device
 
     def __repr__(self) -> str:
@@ -160,7 +168,7 @@ class SpatialMemory:
         return MemoryReading(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
 
     def _read(self, scene: Gaussians, cameras: Cameras) -> MemoryReading:
-        """A reading of Gaussians, with the features that they carry."""
+        """A reading of ``scene``, which is the whole scene or the Gaussians that carry features."""
         drawn, seen = draw_visibility(scene, cameras.to(self.device))
         known, features = seen.known, None
         if scene.features is not None:
@@ -198,7 +206,7 @@ class SpatialMemory:
 
         Args:
             rgb: the whole frame, 0..1.
-            depth: its z-depth, in agreement with the memory, ``inf`` for sky.
+            depth: its z-depth, aligned with the memory, ``inf`` for sky.
             camera: one camera.
             unknown: which pixels to write.
 
@@ -219,13 +227,14 @@ class SpatialMemory:
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
-            rgb=(rgb.clamp(0, 1) * 255).round().to(torch.uint8),
+            rgb=torch.from_numpy(to_uint8(rgb)),
             depth=depth.clone(),
             written=selected,
             gaussians=(count, count + len(added)),
         )
         joined = Gaussians.cat([self.gaussians, added.to(self.device)])
-        self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
+        down = down_in_world(from_uint8(view.rgb), camera) if self.down is None else self.down
+        self.gaussians, self.views, self.scale, self.down = joined, [*self.views, view], scale, down
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
 
     def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: Cameras) -> int:
@@ -254,9 +263,7 @@ class SpatialMemory:
         cameras = [view.camera for view in self.views]
         size = (max(1, first.width // 2), max(1, first.height // 2))
         small = Cameras.cat([camera.resized(*size) for camera in cameras])
-        pixels, depth = small.project(points)
-        inside = (depth > 0) & (pixels >= 0).all(-1) & (pixels[..., 0] < size[0]) & (pixels[..., 1] < size[1])
-        shown = inside.float().mean(1)
+        shown = small.sees(points).float().mean(1)
         shown[0] = 2.0
         chosen = [i for i in shown.argsort(descending=True)[:PROTECTED_VIEWS].tolist() if shown[i] > 0.01]
         return small[chosen]
@@ -265,7 +272,7 @@ class SpatialMemory:
         """Fits the Gaussians of the last write to its frame by gradient; all others are frozen."""
         view = self.views[-1]
         if steps > 0 and view.gaussians[1] > view.gaussians[0]:
-            target = (view.rgb.float() / 255).to(self.device)
+            target = from_uint8(view.rgb).to(self.device)
             self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera.to(self.device), steps)
 
     def as_given(self) -> SpatialMemory:
@@ -276,16 +283,12 @@ class SpatialMemory:
 
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:
-        return self.views[0].rgb.float() / 255
-
-    def down(self) -> Float[Tensor, "3"]:
-        """Direction of gravity in the world, as the upright edges of the first view tell it."""
-        camera = self.views[0].camera
-        return estimate_down(self.first_photo, camera) @ camera.world_to_cam[0, :3, :3]
+        """Colours of the first view, 0..1."""
+        return from_uint8(self.views[0].rgb)
 
     @property
     def nbytes(self) -> int:
-        """Of the Gaussians and the stored views."""
+        """Bytes of the Gaussians and the stored views."""
         views = sum(v.rgb.nbytes + v.depth.nbytes + v.written.nbytes for v in self.views)
         return self.gaussians.nbytes + views + (0 if self.feature_gaussians is None else self.feature_gaussians.nbytes)
 
@@ -299,12 +302,12 @@ class SpatialMemory:
         return self.free_space().contains(points, reach=self.scale)
 
     def retention_psnr(self) -> list[float]:
-        """For each frame written after the first: what was known before its write, read now, against what it was then."""
+        """For each frame written after the first, PSNR in dB between film and frame, over what was known before."""
         values = []
         for view in self.views[1:]:
             before = ~view.written
             if before.any():
-                values.append(psnr(self.film(view.camera)[0][0], view.rgb.float() / 255, before))
+                values.append(psnr(self.film(view.camera)[0][0], from_uint8(view.rgb), before))
         return values
 
 
@@ -323,7 +326,7 @@ class _Cells:
 
 
 def _sampled(reading: MemoryReading, fine: Cameras, coarse: Cameras) -> _Cells:
-    """A reading at the middles of the coarse camera's pixels; what lies beside the fine picture is not known."""
+    """A reading sampled at the centres of the coarse camera's pixels; outside of the fine picture nothing is known."""
     step = fine.focal[0] / coarse.focal[0]  # fine pixels for each coarse one
     columns, rows = (
         ((torch.arange(count) + 0.5 - coarse.intrinsics[0, axis, 2]) * step[axis] + fine.intrinsics[0, axis, 2]).floor().long()

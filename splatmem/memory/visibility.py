@@ -1,7 +1,7 @@
-"""What counts as known in a reading of the memory, and how far it can be trusted.
+"""Which pixels of a reading count as known, and how far they can be trusted.
 
-Two things tell beside the opacity: how much of a pixel comes from surfaces seen from behind, and how coarsely the surface that
-it shows was sampled.
+A pixel is known if it is opaque and little of it comes from surfaces seen from behind. Trust falls with the magnification of
+the surface, relative to the view that saw it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import Rendering, rasterize, rasterize_colours
 from splatmem.gaussians.lift import sampling_distance
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import close_gaps
 
 KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
 KNOWN_FRONT = 0.55  # share of it that must come from surfaces seen from their front
@@ -40,7 +41,7 @@ def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Float[Tensor, "v
 
 
 def covering_colours(rgb: Float[Tensor, "v h w 3"], alpha: Float[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
-    """Of what covers the pixels, however much of them it covers, 0..1, from composited colours and opacity."""
+    """Colours (0..1) of what covers each pixel, from composited colours and opacity: they are divided by the opacity."""
     return (rgb / alpha.clamp_min(1e-3)[..., None]).clamp_(0, 1)
 
 
@@ -70,23 +71,4 @@ def known_pixels(alpha: Float[Tensor, "v h w"], backfacing: Float[Tensor, "v h w
     behind = opaque & (backfacing >= (1 - KNOWN_FRONT) * alpha)
     covered = opaque & ~behind
     # A crack is a thin line of weak opacity; where a back shows, nothing is closed.
-    return (_close(covered, CRACK_WIDTH) & ~behind) | covered
-
-
-def _close(mask: Bool[Tensor, "v h w"], width: int) -> Bool[Tensor, "v h w"]:
-    """Morphological closing: fills gaps up to ``width`` pixels across."""
-    radius = width // 2
-    # Outside the picture counts as covered, so that the rim is not eaten.
-    return ~_grow(~_grow(mask, radius), radius)
-
-
-def _grow(mask: Bool[Tensor, "v h w"], radius: int) -> Bool[Tensor, "v h w"]:
-    """Dilation by a square of ``2 radius + 1`` pixels, one axis after the other."""
-    for axis in (1, 2):
-        grown, length = mask.clone(), mask.shape[axis]
-        for step in range(1, min(radius, length - 1) + 1):
-            near, far = (0, length - step), (step, length - step)
-            grown.narrow(axis, *far).logical_or_(mask.narrow(axis, *near))
-            grown.narrow(axis, *near).logical_or_(mask.narrow(axis, *far))
-        mask = grown
-    return mask
+    return (close_gaps(covered, CRACK_WIDTH) & ~behind) | covered

@@ -1,1 +1,1 @@
-"""Big models in general: where they lie, whether they are whole, how they are placed on the hardware."""
+"""Models from folders or the hub: finding them, checking their files, loading, and placing them on the hardware."""

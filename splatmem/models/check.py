@@ -1,4 +1,4 @@
-"""Whether the folder of a model is whole, found out without loading it."""
+"""Checks whether the folder of a model is complete, without loading the model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def offered_variant(folder: Path, variant: str | None) -> str | None:
 
 
 def _component_problems(folder: Path, entry: Any) -> list[str]:
-    """Of one part of a pipeline; ``entry`` is [library, class], or a setting."""
+    """What is wrong with the folder of one part of a pipeline; ``entry`` is its [library, class], or a setting."""
     if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[1], str):
         return []
     if not folder.is_dir() or not any(folder.iterdir()):
@@ -66,7 +66,7 @@ def _weight_problems(folder: Path) -> list[str]:
 
 
 def safetensors_problem(file: Path) -> str:
-    """What is wrong with a safetensors file, as its header tells; empty if its length is right.
+    """What is wrong with a safetensors file, judged by its header; empty if the file has the right length.
 
     The format: eight bytes with the length of a JSON header, the header with the place of each tensor, the tensors.
     """

@@ -1,4 +1,4 @@
-"""Where big models run: number format, what waits in main memory, and what there is to know about a device's memory."""
+"""Devices of big models: choice, number format, offloading to main memory, and what to do when memory runs out."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def choose_device(device: str) -> str:
 
 
 def drawing_device(device: str) -> str:
-    """Where the memory's Gaussians lie when models run on ``device``: the rasterizer has kernels for the CPU and, if gsplat's
-    can be used, for CUDA."""
+    """The device of the memory's Gaussians when models run on ``device``: CUDA if gsplat's kernels can be used there, else the
+    CPU."""
     return "cuda" if device == "cuda" and why_gsplat_cannot_draw() is None else "cpu"
 
 
@@ -44,7 +44,7 @@ def weights_dtype(hardware: HardwareConfig, device: str) -> torch.dtype:
     """The number format of big models' weights; see ``HardwareConfig.dtype``."""
     if hardware.dtype != "auto":
         return getattr(torch, hardware.dtype)
-    if device == "cuda":  # emulated, bfloat16 would be slower than float16
+    if device == "cuda":  # where bfloat16 is emulated, it is slower than float16
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if device == "mps":
         return torch.bfloat16 if torch.backends.mps.is_macos_or_newer(14, 0) else torch.float16
@@ -52,7 +52,7 @@ def weights_dtype(hardware: HardwareConfig, device: str) -> torch.dtype:
 
 
 def bound_autoencoder(pipeline: Any, hardware: HardwareConfig) -> None:
-    """Has the autoencoder work in tiles and slices, if that is wanted and it can."""
+    """Makes a pipeline's autoencoder work in tiles and slices, if ``hardware.tiling`` asks for it and it can."""
     if hardware.tiling and getattr(pipeline, "vae", None) is not None:
         for switch in ("enable_tiling", "enable_slicing"):
             if hasattr(pipeline.vae, switch):
@@ -83,7 +83,7 @@ def _can_be_grouped(pipeline: Any) -> bool:
 
 
 def _offload_in_groups(pipeline: Any, device: str) -> None:
-    """As diffusers' ``enable_group_offload``, with streams only for what runs in every step.
+    """Offloads a pipeline's parts like diffusers' ``enable_group_offload``, with streams only for those that run in every step.
 
     Streams fetch layers ahead in the order of their first run, while others compute. An autoencoder has no such order: it
     encodes and decodes, tile by tile.
@@ -104,7 +104,7 @@ def _offload_in_groups(pipeline: Any, device: str) -> None:
 
 
 def release(device: str) -> None:
-    """Gives back the memory of models that nobody holds any more."""
+    """Returns to the device the memory of models that are no longer referenced."""
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
@@ -121,7 +121,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def sparing_options(hardware: HardwareConfig) -> list[str]:
-    """What of the command line needs less of a device's memory than these settings."""
+    """Options of the command line that need less device memory than these settings."""
     if hardware.offload == "sequential":
         return [] if hardware.tiling else ["--low-vram"]
     sequential = "--set hardware.offload=sequential"
@@ -130,8 +130,7 @@ def sparing_options(hardware: HardwareConfig) -> list[str]:
 
 @contextmanager
 def explained_out_of_memory(device: str, hardware: HardwareConfig) -> Iterator[None]:
-    """Turns what PyTorch raises when the device's memory is full into a ``ValueError`` that says what needs less than
-    ``hardware``."""
+    """Turns PyTorch's out-of-memory errors into a ``ValueError`` that names options which need less than ``hardware``."""
     try:
         yield
     except RuntimeError as error:
@@ -143,11 +142,11 @@ def explained_out_of_memory(device: str, hardware: HardwareConfig) -> Iterator[N
 
 
 def watch_peak(device: str) -> None:
-    """From now on ``peak_device_bytes`` counts anew."""
+    """Resets ``peak_device_bytes``."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
 
 def peak_device_bytes(device: str) -> int | None:
-    """Most memory of the device that tensors held at once since ``watch_peak``; None where it cannot be told."""
+    """Largest number of bytes that tensors held on the device since ``watch_peak``; None where PyTorch does not count."""
     return torch.cuda.max_memory_allocated() if device == "cuda" else None

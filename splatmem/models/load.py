@@ -1,4 +1,4 @@
-"""Loading with one answer to everything that can be wrong with a model's files."""
+"""Loads models, with one kind of error for everything that can be wrong with their files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def whole_folder(source: str, what: str, *, variant: str | None = None) -> Path:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the libraries' own progress bars and remarks, which would run through the program's."""
+    """Turns off the progress bars and log messages of diffusers and transformers, which would disturb the program's own."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 

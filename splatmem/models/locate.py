@@ -1,4 +1,4 @@
-"""From what a user calls a model, a local folder or a hub id, to the folder that holds it."""
+"""Finds the folder of a model, which is given as a local folder or a hub id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ KINDS_OF_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # weights, set
 
 
 def model_folder(source: str, what: str, *, variant: str | None = None) -> Path:
-    """A local folder as it is; a hub id as the cache holds it. Nothing is fetched: that is tens of gigabytes at times.
+    """The folder of a model: a local folder as given, or where the hub's cache holds an id. Nothing is downloaded.
 
     Args:
         source: the folder, or ``owner/name`` on the hub.
@@ -33,6 +33,7 @@ def model_folder(source: str, what: str, *, variant: str | None = None) -> Path:
 
 
 def looks_like_hub_id(source: str) -> bool:
+    """Whether a model's source has the form ``owner/name``."""
     parts = source.split("/")
     return len(parts) == 2 and all(parts) and not source.startswith((".", "~", "/"))
 
@@ -43,7 +44,7 @@ def download_command(source: str, variant: str | None = None) -> str:
 
 
 def cached_folder(source: str) -> Path | None:
-    """Where the hub's cache holds a model, whole or not; None if it does not."""
+    """The folder of a model in the hub's cache, complete or not; None if it is not there."""
     from huggingface_hub import snapshot_download
 
     try:

@@ -1,4 +1,4 @@
-"""Which models a configuration needs beside those that come with the package, and whether they are here."""
+"""The models that a configuration needs beside those that come with the package, and whether they are available."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Need:
 
     @property
     def folder(self) -> Path | None:
-        """Where it is, whole or not; None if it is not here."""
+        """The folder of the model, complete or not; None if it is not on this machine."""
         local = Path(self.model).expanduser()
         return local if local.is_dir() else cached_folder(self.model)
 
@@ -43,7 +43,7 @@ class Need:
 
 
 def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
-    """The models that are no names of something built in.
+    """The models of a configuration that are given as folders or hub ids, not as names of something built in.
 
     Args:
         first_frame: whether the one that makes a picture from words counts.
@@ -84,7 +84,7 @@ def require_models(config: Config, preset: str, overrides: Sequence[str], *, fir
 
 
 def _refuse_missing_folders(config: Config) -> None:
-    """Before anything is fetched in vain: what is spelled as a path must be one."""
+    """Raises ``ValueError`` for a model whose source is written as a path to a folder that does not exist."""
     for section in ("inpainter", "depth", "first_frame"):
         model = getattr(config, section).model
         if model is not None and model.startswith((".", "~", "/")) and not Path(model).expanduser().is_dir():

@@ -72,7 +72,7 @@ class SceneTensors:
 
     @property
     def channels(self) -> int:
-        """What the image has beside the depth."""
+        """Number of channels of the image without the depth."""
         return (0 if self.colors is None else self.colors.shape[-1]) + (0 if self.harmonics is None else 3)
 
 
@@ -87,7 +87,7 @@ class CameraTensors:
 
 @dataclass(frozen=True)
 class Survey:
-    """What else is to be had of a drawing: tensors to be filled, or None; ``pixel_weights`` are those of ``contributions``."""
+    """Further results of a drawing: tensors to be filled, or None; ``pixel_weights`` are those of ``contributions``."""
 
     median_depths: Float[Tensor, "b c h w"] | None = None
     pixel_weights: Float[Tensor, "b c h w"] | None = None
@@ -96,7 +96,7 @@ class Survey:
 
 @dataclass
 class _Drawing:
-    """What the gradients need of a drawing beside its tensors."""
+    """What a backward pass needs from a drawing beside its tensors."""
 
     settings: ViewSettings
     scenes: list[Any]  # as the kernels take them
@@ -105,7 +105,7 @@ class _Drawing:
     layout: Layout | None = None  # of the projected Gaussians, if the caller is shown them
 
     def held(self) -> list[Tensor | None]:
-        """The projected tensors that the caller holds; else nobody can tell where the gradients went through."""
+        """The projected tensors that the caller still holds; only through these gradients are passed on separately."""
         return [] if self.layout is None else self.layout.held()
 
 
@@ -151,14 +151,14 @@ def draw(
         memory = tuple(t.detach() for t in projected.memory)
         shown = projected.shown = _Project.apply(*tensors[:4], cameras.viewmats, memory, drawing)
         drawing.absgrad = absgrad
-        if absgrad:  # its gradients must be had by those who look after the backward pass alone
+        if absgrad:  # the caller reads it after the backward pass
             _ = projected.value
     image, alpha = _Composite.apply(*inputs, *shown, (image, alpha), drawing)
     return image, alpha, projected
 
 
 def _centers(viewmats: Tensor, settings: ViewSettings) -> Float[Tensor, "b c 3"]:
-    """Places of the cameras in the world, for which only view-dependent colours ask."""
+    """Positions of the cameras in the world; zeros where no view-dependent colours need them."""
     if settings.sh_degree == 0:
         return viewmats.new_zeros(*viewmats.shape[:2], 3)
     return torch.linalg.inv(viewmats)[..., :3, 3]
@@ -209,12 +209,12 @@ def _run(
 
 
 def _empty(*shape: int) -> Tensor:
-    """Memory that the kernels use again and again: the system takes its time to give fresh pages."""
+    """A tensor in memory that the kernels reuse, since fresh pages of the system are slow."""
     return torch.from_numpy(load_kernels().empty(shape))
 
 
 class _Project(torch.autograd.Function):
-    """From the scene and the cameras to the projected Gaussians, whose values are given."""
+    """Makes already computed projected Gaussians a differentiable function of the scene and the cameras."""
 
     @staticmethod
     def forward(
@@ -252,7 +252,7 @@ class _Project(torch.autograd.Function):
 
 
 class _Composite(torch.autograd.Function):
-    """From the scene, the cameras and the projected Gaussians to the image and the alpha, which are given."""
+    """Makes the already drawn image and alpha a differentiable function of scene, cameras and projected Gaussians."""
 
     @staticmethod
     def forward(
@@ -314,12 +314,12 @@ class _Composite(torch.autograd.Function):
 
 
 def _zero_rows(layout: Layout) -> list[Tensor]:
-    """Room for the gradients to visible Gaussians."""
+    """Tensors for the gradients with respect to visible Gaussians."""
     return [torch.zeros(sum(layout.counts()), *shape) for shape in FLOAT_SHAPES]
 
 
 def _room_for_poses(viewmats: Tensor, wanted: bool) -> list[Tensor | None]:
-    """Room for the gradients to the cameras: of their transforms and their centres."""
+    """Tensors for the gradients with respect to the cameras' transforms and centres."""
     return [torch.zeros_like(viewmats), viewmats.new_zeros(*viewmats.shape[:2], 3)] if wanted else [None, None]
 
 

@@ -1,4 +1,4 @@
-"""Whether gsplat can draw here: its kernels are compiled at their first use, which takes minutes and a CUDA toolkit."""
+"""Whether gsplat can be used on this machine. It compiles its kernels at their first use: minutes, with a CUDA toolkit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 
 @cache
 def why_gsplat_cannot_draw() -> str | None:
-    """The reason, or None if its kernels are there; compiles them if they were not used before."""
+    """The reason why gsplat cannot be used, or None if it can; compiles its kernels if that was not done before."""
     try:
         from gsplat.cuda import _backend
     except (ImportError, OSError, RuntimeError) as error:

@@ -39,7 +39,7 @@ class Projected:
 
 @dataclass
 class Layout:
-    """Where the visible Gaussians of some views are in the tensors that the caller is shown.
+    """Positions of the visible Gaussians of some views in the tensors that are returned to the caller.
 
     Attributes:
         views: as the kernels keep them, scene after scene.
@@ -56,7 +56,7 @@ class Layout:
     shown: list[weakref.ref] = field(default_factory=list)
 
     def counts(self) -> list[int]:
-        """Visible Gaussians of each view."""
+        """Number of visible Gaussians in each view."""
         return [view.visible for view in self.views]
 
     def slices(self) -> list[slice]:
@@ -68,7 +68,7 @@ class Layout:
         return (sum(self.counts()),) if self.dense_shape is None else self.dense_shape
 
     def held(self) -> list[Tensor | None]:
-        """Those of the shown tensors that somebody still holds."""
+        """Those of the returned tensors that are still referenced outside."""
         return [ref() for ref in self.shown]
 
     def to_packed(self, tensor: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Layout:
         return tensor.reshape(self._flat(tensor))[self.rows]
 
     def from_packed(self, packed: Tensor) -> Tensor:
-        """The inverse, with zeros for the others."""
+        """The inverse of ``to_packed``, with zeros for Gaussians that are not visible."""
         if self.dense_shape is None:
             return packed
         dense = packed.new_zeros(*self.dense_shape, *packed.shape[1:])
@@ -122,7 +122,7 @@ class LazyProjected:
 
 
 class Meta(UserDict):
-    """A dictionary that is made when it is first looked into."""
+    """A dictionary whose values are computed when it is first accessed."""
 
     def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
         self._make = make

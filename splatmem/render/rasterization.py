@@ -256,7 +256,7 @@ def _draw(
 def _survey(
     scene: SceneTensors, cameras: CameraTensors, settings: ViewSettings, median_depth: bool, contributions: bool | Tensor
 ) -> Survey:
-    """Room for what is asked for."""
+    """Empty tensors for the results that are asked for."""
     views = tuple(cameras.viewmats.shape[:2])
     size = (*views, settings.height, settings.width)
     pixel_weights = None
@@ -274,7 +274,7 @@ def _survey(
 def _flattened(
     scene: SceneTensors, cameras: CameraTensors, settings: ViewSettings, dims: int
 ) -> tuple[SceneTensors, CameraTensors]:
-    """With one leading dimension for the scenes, one for the views in the colours, and a background for every channel."""
+    """The inputs with one leading dimension for scenes, one for views in the colours, and a background for every channel."""
     count = math.prod(scene.means.shape[:dims])
 
     def flat(tensor: Tensor | None, ndim: int) -> Any:

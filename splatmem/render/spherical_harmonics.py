@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatmem.geometry.poses import camera_centers
+
 # Constants of the real basis with the Condon-Shortley phase, as in 3DGS (Kerbl et al. 2023) and gsplat; formulas of
 # Sloan, "Efficient Spherical Harmonic Evaluation" (JCGT 2013).
 _C1 = 0.48860251190292
@@ -70,8 +72,6 @@ def view_colors(
         raise ValueError(f"sh_degree {degree} needs {bands} coefficients per Gaussian, got {sh.shape[-2]}")
     if degree == 0:
         return (0.5 + SH_C0 * sh[..., 0, :]).clamp_min(0.0)
-    rotation, translation = world_to_cam[:, :3, :3], world_to_cam[:, :3, 3]
-    centers = -(rotation.transpose(1, 2) @ translation[..., None])[..., 0]
-    directions = torch.nn.functional.normalize(means[None] - centers[:, None], dim=-1)
+    directions = torch.nn.functional.normalize(means[None] - camera_centers(world_to_cam)[:, None], dim=-1)
     basis = sh_basis(directions, degree)
     return (0.5 + (basis[..., None] * sh[..., :bands, :]).sum(dim=-2)).clamp_min(0.0)

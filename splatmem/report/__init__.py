@@ -1,1 +1,1 @@
-"""What a run leaves for people to look at: contact sheet, report.json, report.html."""
+"""The reports of a run: contact sheet, report.json and report.html."""

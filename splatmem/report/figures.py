@@ -16,7 +16,7 @@ REPORTED_PACKAGES = ("splatmem", "torch", "diffusers", "transformers", "gsplat",
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that decide the result."""
+    """Versions of Python and of the packages on which a result depends."""
     found = {"python": platform.python_version()}
     for name in REPORTED_PACKAGES:
         try:
@@ -41,8 +41,10 @@ def summary(values: list[float]) -> dict[str, float | None]:
 
 
 def write_json(values: dict[str, Any], file: Path) -> None:
+    """Writes values as JSON; raises ``ValueError`` for NaN and infinity."""
     write_text(file, json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
 def write_text(file: Path, text: str) -> None:
+    """Writes a text file in UTF-8."""
     file.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from torch import Tensor
 from splatmem.pixels import to_uint8
 
 UNKNOWN_COLOUR = (0.93, 0.22, 0.55)
-TILE_WIDTH = 256
+SHEET_TILE_WIDTH = 256
 
 
 def contact_sheet(
@@ -44,7 +44,7 @@ def depth_colours(depth: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w 3"]:
 
 
 def _tiles(frames: Float[Tensor, "n h w 3"]) -> list[np.ndarray]:
-    height = max(1, round(TILE_WIDTH * frames.shape[1] / frames.shape[2]))
+    height = max(1, round(SHEET_TILE_WIDTH * frames.shape[1] / frames.shape[2]))
     pictures = [Image.fromarray(frame) for frame in to_uint8(frames)]
-    shrunk = [np.array(p.resize((TILE_WIDTH, height), Image.Resampling.LANCZOS)) for p in pictures]
+    shrunk = [np.array(p.resize((SHEET_TILE_WIDTH, height), Image.Resampling.LANCZOS)) for p in pictures]
     return [np.pad(tile, ((1, 1), (1, 1), (0, 0)), constant_values=255) for tile in shrunk]

@@ -20,7 +20,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import look_at
 from splatmem.trajectory.names import PRESET_NAMES
 
-TURN_RADIUS = 0.04  # of the scene's scale: enough for parallax, little enough for any room
+TURN_RADIUS = 0.04  # of the scene's scale: enough for parallax, and it fits into any room
 ARC_DEGREES = 30.0  # how far the arc swings to either side
 SPIRAL_RADIUS = 0.12  # of the scene's scale
 SPIRAL_ROUNDS = 2
@@ -210,6 +210,3 @@ PRESETS = {
     "spiral": Preset(_spiral, closed=True, extent="radius", level=False),
     "dolly": Preset(_dolly, closed=False, extent="length", level=False),
 }
-
-
-# -------------------------------------------------------------------------------------------------- keyframes

@@ -147,7 +147,7 @@ def preset_trajectory(
         width=camera.width,
         height=camera.height,
         is_free=lambda positions: space.contains(positions, begun.scale) & space.keeps_distance(positions),
-        down=begun.down(),
+        down=begun.down,
     )
     return Trajectory(made.cameras, name=name, notes=(made.note,) if made.note else ())
 

@@ -16,12 +16,13 @@ from torch import Tensor
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.atomic import atomic_path
+from splatmem.pixels import to_uint8
 
 MAX_POINTS = 2_000_000
 WINDOW = (1280, 800)
 POINT_SIZE = 3.0  # pixels
 SPACING = 0.006  # of the scene's reach, between points on a Gaussian: about a point's size in the first view
-MOST_ACROSS = 12  # points along one side of a Gaussian
+MAX_ACROSS = 12  # points along one side of a Gaussian at most
 EYE = (0.2, -1.15, -1.3)  # of the first view, seen from the scene's middle, in units of its reach
 
 
@@ -100,9 +101,9 @@ def _points(open3d, gaussians: Gaussians, spacing: float):
 def _spread(gaussians: Gaussians, spacing: float) -> tuple[Float[Tensor, "p 3"], Float[Tensor, "p 3"]]:
     """Points and their colours: a grid on each Gaussian larger than ``spacing``, one standard deviation to each side."""
     sides = gaussians.scales[:, :2]
-    across = (2 * sides.amax(-1) / spacing).round().clamp(1, MOST_ACROSS).int()
+    across = (2 * sides.amax(-1) / spacing).round().clamp(1, MAX_ACROSS).int()
     points, colours = [], []
-    for count in range(1, MOST_ACROSS + 1):
+    for count in range(1, MAX_ACROSS + 1):
         some = gaussians.select(across == count)
         steps = (torch.arange(count) + 0.5) / count * 2 - 1
         grid = torch.cartesian_prod(steps, steps).view(-1, 1, 2) * sides[across == count]
@@ -144,6 +145,6 @@ def _place_camera(visualizer, eye: np.ndarray, target: np.ndarray) -> None:
 def _save_picture(visualizer, file: Path) -> None:
     from PIL import Image
 
-    picture = np.asarray(visualizer.capture_screen_float_buffer(do_render=True))
+    picture = torch.from_numpy(np.array(visualizer.capture_screen_float_buffer(do_render=True)))
     with atomic_path(file) as temporary:
-        Image.fromarray((picture * 255).round().astype(np.uint8)).save(temporary)
+        Image.fromarray(to_uint8(picture)).save(temporary)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from splatmem import assets
-from splatmem.depth import EMBEDDED_FOLDER, load_depth_estimator
+from splatmem.depth import EMBEDDED_DEPTH_FOLDER, load_depth_estimator
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
 from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
 from transformers import AutoModelForDepthEstimation
@@ -56,7 +56,7 @@ def test_half_precision_folder_round_trip(model: SmallDepthForDepthEstimation, t
 
 class TestShippedWeights:
     def test_small_enough_for_the_wheel(self) -> None:
-        folder = assets.path(EMBEDDED_FOLDER)
+        folder = assets.path(EMBEDDED_DEPTH_FOLDER)
         assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) < 10e6
 
     def test_floor_of_the_sample_photo_recedes(self) -> None:

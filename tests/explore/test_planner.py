@@ -1,13 +1,7 @@
-import itertools
-import math
-
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from splatmem.explore.planner import PlanSettings, plan_window
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.sampling import evenly_spread
 
 from textured_room import room, turn
 
@@ -123,18 +117,3 @@ def test_a_full_turn_is_planned_outward_and_closed_at_the_back(after_the_photo, 
     assert max(away(frame) for frame in windows[-1]) > 120
     sides = {frame < FRAMES / 2 for frame in made if away(frame) < 150}
     assert sides == {True, False}, "outward on both sides"
-
-
-class TestCandidates:
-    @given(st.integers(1, 5000), st.integers(2, 200))
-    def test_spread_over_the_whole_film(self, frames: int, limit: int) -> None:
-        chosen = evenly_spread(frames, limit)
-        assert chosen == sorted(set(chosen))
-        assert len(chosen) == min(frames, limit)
-        assert (chosen[0], chosen[-1]) == (0, frames - 1)
-        gaps = [b - a for a, b in itertools.pairwise(chosen)]
-        assert all(abs(gap - (frames - 1) / (len(chosen) - 1)) <= 1 for gap in gaps)
-
-    def test_plans_do_not_depend_on_the_size_of_the_film(self) -> None:
-        assert not math.isclose(len(evenly_spread(10_000, SETTINGS.max_candidates)), 10_000)
-        assert len(evenly_spread(10_000, SETTINGS.max_candidates)) == SETTINGS.max_candidates

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from splatmem.extrapolate.above_below import STEEPEST, beyond_rims
+from splatmem.extrapolate.above_below import MAX_INCLINATION, extend_above_and_below
+from splatmem.extrapolate.azimuth import AzimuthRange
 from splatmem.extrapolate.room_layout import RoomLayout
-from splatmem.extrapolate.view_copies import AzimuthRange
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import Cameras
@@ -39,7 +39,7 @@ def lifted(view: Cameras, depth: torch.Tensor) -> Gaussians:
 def beyond(view: Cameras, room: RoomLayout, reach: tuple[float, float] = EVERYWHERE) -> tuple[Gaussians, torch.Tensor]:
     """What is beyond the rims, and how far below the horizon it lies."""
     view_range = AzimuthRange.of(view, DOWN)
-    made = beyond_rims(lifted(view, room.render(view).depth[0]), view, view_range, room, reach)
+    made = extend_above_and_below(lifted(view, room.render(view).depth[0]), view, view_range, room, reach)
     return made, view_range.inclination(made.means)
 
 
@@ -68,7 +68,7 @@ def test_a_floor_goes_on_to_the_feet() -> None:
     rim = math.atan(math.tan(math.radians(FOV / 2)) * HEIGHT / WIDTH)
     ahead = AzimuthRange.of(view, DOWN).azimuth(made.means).abs() < 0.2
     steps = inclination[ahead & (inclination > rim)].sort().values
-    assert steps[-1] > STEEPEST - 0.05
+    assert steps[-1] > MAX_INCLINATION - 0.05
     assert steps.diff().max() < 0.05, "strips follow each other without gaps"
     assert (made.means[inclination > rim, 1] - FLOOR_AT).abs().max() < 0.02
     assert made.normals[inclination > rim, 1].max() < -0.99
@@ -92,7 +92,7 @@ def test_what_stands_before_the_wall_does_not_go_on() -> None:
     depth = room.render(view).depth[0]
     post = slice(24, 40)
     depth[:, post] = 1.0
-    made = beyond_rims(lifted(view, depth), view, AzimuthRange.of(view, DOWN), room, EVERYWHERE)
+    made = extend_above_and_below(lifted(view, depth), view, AzimuthRange.of(view, DOWN), room, EVERYWHERE)
     azimuth = AzimuthRange.of(view, DOWN).azimuth(made.means)
     hidden = math.atan(6 / 32 * math.tan(math.radians(FOV / 2)))  # the inner part of what the post covers
     assert len(made) > 200
@@ -103,7 +103,7 @@ def test_the_picture_goes_on_without_a_step() -> None:
     """Just outside the rim stands what is just inside it, with its colour and its distance."""
     view, room = Cameras.from_fov(torch.eye(4)[None], FOV, WIDTH, HEIGHT), box()
     scene = lifted(view, room.render(view).depth[0])
-    made = beyond_rims(scene, view, AzimuthRange.of(view, DOWN), room, EVERYWHERE)
+    made = extend_above_and_below(scene, view, AzimuthRange.of(view, DOWN), room, EVERYWHERE)
     pixels, _ = view.project(made.means)
     inside, _ = view.project(scene.means)
     near = torch.nonzero((pixels[0, :, 1] > HEIGHT) & (pixels[0, :, 1] < HEIGHT + 1))[:, 0]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from splatmem.extrapolate.room_layout import LayoutReading
 from splatmem.extrapolate.scene import extrapolate_scene
-from splatmem.extrapolate.surroundings import CLEARANCE, NEAREST_SHARE, Surroundings, propose
+from splatmem.extrapolate.surroundings import CLEARANCE_SHARE, MAX_CLEARANCE, Surroundings, propose
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 
@@ -75,7 +75,7 @@ def test_cameras_are_kept_clear_and_nothing_is_cut(memory) -> None:
     kept = extrapolate_scene(memory, Cameras.cat([VIEWS, visitor]), seed=0).copies.gaussians
     assert len(kept) >= len(copies)
     nearest = memory.gaussians.means.norm(dim=1).min()
-    assert (kept.means - copy).norm(dim=1).min() > min(CLEARANCE * memory.scale, NEAREST_SHARE * float(nearest))
+    assert (kept.means - copy).norm(dim=1).min() > min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * float(nearest))
 
 
 def test_gaps_take_the_background_s_colours_and_the_room_s_depth() -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from splatmem.extrapolate.view_copies import AzimuthRange, legs_between, mirrored_gaussians, mirrored_points, whole_legs
+from splatmem.extrapolate.azimuth import AzimuthRange, full_width_segments, segments_between
+from splatmem.extrapolate.view_copies import copy_gaussians, copy_points
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.container import logit, rgb_to_sh
 from splatmem.geometry.cameras import Cameras
@@ -13,7 +14,7 @@ DOWN = torch.tensor([0.0, 1.0, 0.0])
 SHARES = st.lists(st.floats(0.05, 0.45), min_size=0, max_size=4)
 
 
-def level_sector(fov: float) -> AzimuthRange:
+def level_range(fov: float) -> AzimuthRange:
     return AzimuthRange.of(Cameras.from_fov(torch.eye(4)[None], fov, 96, 54), DOWN)
 
 
@@ -28,7 +29,7 @@ def wrapped(angle: torch.Tensor) -> torch.Tensor:
 
 
 def zigzag(view_range: AzimuthRange, shares: list[float]) -> list[float]:
-    """Azimuths at which a way turns: each in the left half, then as far in the right one."""
+    """Azimuths at which a map changes its direction: one in the left half, then as far in the right one."""
     turns = []
     for share in shares:
         turns += [view_range.left + share * view_range.width, view_range.right - share * view_range.width]
@@ -36,28 +37,30 @@ def zigzag(view_range: AzimuthRange, shares: list[float]) -> list[float]:
 
 
 @given(st.floats(20, 120), SHARES)
-def test_legs_fill_the_rest_of_the_turn_and_close(fov: float, shares: list[float]) -> None:
-    view_range = level_sector(fov)
-    legs = legs_between(view_range, zigzag(view_range, shares))
-    assert sum(leg.stretch * abs(leg.end - leg.begin) for leg in legs) == pytest.approx(view_range.rest, rel=1e-5)
-    # Each leg begins where the one before ends, with the same part of the view; the last ends at the view's left end.
+def test_segments_fill_the_rest_of_the_turn_and_close(fov: float, shares: list[float]) -> None:
+    view_range = level_range(fov)
+    segments = segments_between(view_range, zigzag(view_range, shares))
+    assert sum(segment.stretch * abs(segment.end - segment.begin) for segment in segments) == pytest.approx(
+        view_range.rest, rel=1e-5
+    )
+    # Each segment begins where the one before ends, with the same part of the view; the last ends at the view's left end.
     before = torch.tensor(view_range.right)
-    for leg in legs:
-        inset = math.copysign(1e-4, leg.end - leg.begin)
-        ends = mirrored_points(points_at(view_range, [leg.begin + inset, leg.end - inset]), view_range, [leg])[0]
+    for segment in segments:
+        inset = math.copysign(1e-4, segment.end - segment.begin)
+        ends = copy_points(points_at(view_range, [segment.begin + inset, segment.end - inset]), view_range, [segment])[0]
         near, far = view_range.azimuth(ends)
-        assert wrapped(near - before).abs() < 3e-4 * (1 + leg.stretch)
+        assert wrapped(near - before).abs() < 3e-4 * (1 + segment.stretch)
         before = far
-    assert wrapped(before - view_range.left).abs() < 3e-4 * (1 + legs[-1].stretch)
+    assert wrapped(before - view_range.left).abs() < 3e-4 * (1 + segments[-1].stretch)
 
 
 @given(st.floats(20, 120))
 def test_whole_views_are_mirrored_and_plain_in_turn(fov: float) -> None:
-    view_range = level_sector(fov)
-    legs = whole_legs(view_range)
-    assert len(legs) % 2 == 1
-    assert [leg.mirrored for leg in legs] == [i % 2 == 0 for i in range(len(legs))]
-    assert all(abs(leg.end - leg.begin) == pytest.approx(view_range.width) for leg in legs)
+    view_range = level_range(fov)
+    segments = full_width_segments(view_range)
+    assert len(segments) % 2 == 1
+    assert [segment.mirrored for segment in segments] == [i % 2 == 0 for i in range(len(segments))]
+    assert all(abs(segment.end - segment.begin) == pytest.approx(view_range.width) for segment in segments)
 
 
 @given(st.floats(30, 110), st.floats(-25, 25), st.floats(-10, 10), SHARES)
@@ -69,14 +72,14 @@ def test_what_is_repeated_keeps_height_and_distance(fov: float, pitch: float, ro
     pose[:3, :3], pose[:3, 3] = tilt @ turn, torch.tensor([0.5, -0.2, 1.0])
     view_range = AzimuthRange.of(Cameras.from_fov(pose[None], fov, 96, 54), DOWN)
     points = points_at(view_range, [0.99 * view_range.left, 0.3 * view_range.left, 0.6 * view_range.right])
-    places, sources = mirrored_points(points, view_range, legs_between(view_range, zigzag(view_range, shares)))
+    places, sources = copy_points(points, view_range, segments_between(view_range, zigzag(view_range, shares)))
     assert len(places) >= len(points)
     local, original = ((p - view_range.center) @ view_range.axes.T for p in (places, points))
     assert torch.allclose(local[:, 1], original[sources, 1], atol=1e-4)
     assert torch.allclose(local[:, [0, 2]].norm(dim=-1), original[sources][:, [0, 2]].norm(dim=-1), atol=1e-4)
 
 
-def test_a_camera_that_looks_straight_down_has_a_sector() -> None:
+def test_a_camera_that_looks_straight_down_has_a_range() -> None:
     pose = torch.eye(4)
     pose[:3, :3] = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
     view_range = AzimuthRange.of(Cameras.from_fov(pose[None], 60, 96, 54), DOWN)
@@ -85,16 +88,16 @@ def test_a_camera_that_looks_straight_down_has_a_sector() -> None:
 
 
 def test_mirrored_gaussians_are_mirror_images() -> None:
-    view_range = level_sector(70)
-    leg = whole_legs(view_range)[0]
-    assert leg.stretch < 1, "nothing is widened"
+    view_range = level_range(70)
+    segment = full_width_segments(view_range)[0]
+    assert segment.stretch < 1, "nothing is widened"
     generator = torch.Generator().manual_seed(0)
     means = points_at(view_range, torch.linspace(-0.4, 0.4, 9).tolist())
     quats = torch.randn(9, 4, generator=generator)
     log_scales = torch.randn(9, 3, generator=generator) * 0.3 - 3
     scene = Gaussians(means, quats, log_scales, logit(torch.full((9,), 0.9)), rgb_to_sh(torch.rand(9, 3, generator=generator)))
-    copy = mirrored_gaussians(scene, view_range, [leg])
-    motion = view_range.motion(view_range.azimuth(means), leg)
+    copy = copy_gaussians(scene, view_range, [segment])
+    motion = view_range.transforms(view_range.azimuth(means), segment)
     assert torch.allclose(torch.linalg.det(motion), -torch.ones(9), atol=1e-5)
 
     def covariances(gaussians: Gaussians) -> torch.Tensor:
@@ -108,18 +111,18 @@ def test_mirrored_gaussians_are_mirror_images() -> None:
     assert torch.allclose(copy.rgb, scene.rgb, atol=1e-6)
 
 
-def test_a_leg_repeats_its_own_stretch_only() -> None:
-    view_range = level_sector(60)
+def test_a_segment_repeats_its_own_stretch_only() -> None:
+    view_range = level_range(60)
     middle = 0.5 * (view_range.left + view_range.right)
-    leg = legs_between(view_range, [middle, view_range.right])[0]
+    segment = segments_between(view_range, [middle, view_range.right])[0]
     at = points_at(view_range, [middle - 0.1, middle + 0.1, view_range.right + 0.1])
     scene = Gaussians(at, torch.ones(3, 4), torch.zeros(3, 3), torch.zeros(3), rgb_to_sh(torch.arange(9.0).view(3, 3) / 9))
-    assert torch.allclose(mirrored_gaussians(scene, view_range, [leg]).rgb, scene.rgb[1:2])
+    assert torch.allclose(copy_gaussians(scene, view_range, [segment]).rgb, scene.rgb[1:2])
 
 
 def test_copies_are_no_brighter_than_white_and_no_darker_than_black() -> None:
-    view_range = level_sector(60)
+    view_range = level_range(60)
     colours = torch.tensor([[1.2, 0.5, -0.1]])
     scene = Gaussians(points_at(view_range, [0.0]), torch.ones(1, 4), torch.zeros(1, 3), torch.zeros(1), rgb_to_sh(colours))
-    copy = mirrored_gaussians(scene, view_range, whole_legs(view_range)[:1])
+    copy = copy_gaussians(scene, view_range, full_width_segments(view_range)[:1])
     assert torch.allclose(copy.rgb, torch.tensor([[1.0, 0.5, 0.0]]), atol=1e-6)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from splatmem.extrapolate.azimuth import AzimuthRange
 from splatmem.extrapolate.scene import extrapolate_scene
-from splatmem.extrapolate.view_copies import AzimuthRange
-from splatmem.extrapolate.walls import AHEAD, BEHIND, MOST_NEARER, ROOM_DEPTHS, SLOPE, stand_as_walls
+from splatmem.extrapolate.walls import AHEAD, BEHIND, MIN_WALL_FACTOR, ROOM_DEPTHS, SLOPE, move_to_walls
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
@@ -17,7 +17,7 @@ from copies_of_a_room import DOWN, FLOOR_AT, HEIGHT, WIDTH, around, box, view
 def test_a_wall_beside_the_picture_goes_on_as_a_plane() -> None:
     room, camera = box(), view(turned=30)
     seen, copies, view_range = around(room, camera)
-    moved = stand_as_walls(copies, seen, view_range, room, scale=2.0)
+    moved = move_to_walls(copies, seen, view_range, room, scale=2.0)
     azimuth = view_range.azimuth(copies.means)
     beside = (
         (azimuth > view_range.right + 0.1)
@@ -37,7 +37,7 @@ def behind(copies: Gaussians, view_range: AzimuthRange) -> torch.Tensor:
 def test_the_more_lies_ahead_the_less_lies_behind(ahead) -> None:
     room, camera = box(side=2.5, ahead=ahead, floor_seen=False), view()
     seen, copies, view_range = around(room, camera)
-    moved = stand_as_walls(copies, seen, view_range, room, scale=ahead)
+    moved = move_to_walls(copies, seen, view_range, room, scale=ahead)
     there = behind(copies, view_range)
     expected = BEHIND * (view_range.distance(seen.means).median() / AHEAD) ** SLOPE
     assert view_range.distance(moved.means[there]).median() == pytest.approx(float(expected), rel=0.15)
@@ -46,7 +46,7 @@ def test_the_more_lies_ahead_the_less_lies_behind(ahead) -> None:
 def test_a_straight_wall_closes_the_room() -> None:
     room, camera = box(side=2.5, ahead=1.6, floor_seen=False), view()
     seen, copies, view_range = around(room, camera)
-    moved = stand_as_walls(copies, seen, view_range, room, scale=1.6)
+    moved = move_to_walls(copies, seen, view_range, room, scale=1.6)
     back = (view_range.azimuth(copies.means).abs() > 2.7) & (view_range.inclination(copies.means).abs() < 0.2)
     assert back.sum() > 100
     depth = -moved.means[back, 2]
@@ -57,16 +57,16 @@ def test_a_straight_wall_closes_the_room() -> None:
 def test_it_comes_only_so_much_nearer() -> None:
     room, camera = box(side=3.0, ahead=4.0), view()
     seen, copies, view_range = around(room, camera)
-    moved = stand_as_walls(copies, seen, view_range, room, scale=3.0)
+    moved = move_to_walls(copies, seen, view_range, room, scale=3.0)
     ratio = view_range.distance(moved.means) / view_range.distance(copies.means)
-    assert ratio.min() >= MOST_NEARER - 1e-4
+    assert ratio.min() >= MIN_WALL_FACTOR - 1e-4
     assert ratio[behind(copies, view_range)].median() < 0.8
 
 
 def test_floors_stay_level_and_walls_upright() -> None:
     room, camera = box(side=2.5, ahead=2.8), view()
     seen, copies, view_range = around(room, camera)
-    moved = stand_as_walls(copies, seen, view_range, room, scale=2.0)
+    moved = move_to_walls(copies, seen, view_range, room, scale=2.0)
     floor = (copies.means[:, 1] - FLOOR_AT).abs() < 1e-2
     assert floor.sum() > 100
     assert (moved.means[floor, 1] - FLOOR_AT).abs().max() < 2e-2
@@ -80,7 +80,7 @@ def test_floors_stay_level_and_walls_upright() -> None:
 def test_above_the_eye_directions_are_kept() -> None:
     room, camera = box(side=2.5, ahead=1.2), view()
     seen, copies, view_range = around(room, camera)
-    moved = stand_as_walls(copies, seen, view_range, room, scale=1.5)
+    moved = move_to_walls(copies, seen, view_range, room, scale=1.5)
     above = copies.means[:, 1] < 0
     directions = [torch.nn.functional.normalize(x.means[above] - view_range.center, dim=1) for x in (copies, moved)]
     assert ((moved.means - copies.means).norm(dim=1) > 0.3).any()
@@ -94,7 +94,7 @@ def test_what_is_close_by_stays() -> None:
     depth = room.render(camera).depth[0]
     depth[20:34, 40:56] = 0.35
     seen, copies, view_range = around(room, camera, depth)
-    moved = stand_as_walls(copies, seen, view_range, room, scale=2.0)
+    moved = move_to_walls(copies, seen, view_range, room, scale=2.0)
     ratio = view_range.distance(moved.means) / view_range.distance(copies.means)
     thing = view_range.distance(copies.means) < 0.5
     assert thing.sum() > 20
@@ -106,14 +106,14 @@ def test_outdoors_all_stays() -> None:
     far = ROOM_DEPTHS[1] * 1.2
     room, camera = box(side=2 * far, ahead=far, floor_seen=False), view()
     seen, copies, view_range = around(room, camera)
-    moved = stand_as_walls(copies, seen, view_range, room, scale=far)
+    moved = move_to_walls(copies, seen, view_range, room, scale=far)
     assert torch.allclose(moved.means, copies.means, atol=1e-4)
 
 
 def test_where_nothing_tells_a_distance_all_stays() -> None:
     room, camera = box(), view()
     _, copies, view_range = around(room, camera)
-    assert stand_as_walls(copies, copies.select(slice(0, 0)), view_range, room, scale=2.0) is copies
+    assert move_to_walls(copies, copies.select(slice(0, 0)), view_range, room, scale=2.0) is copies
 
 
 def test_only_a_metric_memory_has_them_moved() -> None:

@@ -1,8 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.geometry.poses import rigid_from
@@ -115,3 +116,131 @@ def test_cameras_lie_in_memory_the_same_way_however_they_were_made():
     inverted = Cameras.from_fov(torch.eye(4).repeat(2, 1, 1), 60, 8, 6)
     assert inverted.world_to_cam.is_contiguous()
     assert inverted[[1]].resized(4, 3).intrinsics.is_contiguous()
+
+
+def test_equality_compares_values() -> None:
+    cameras = random_cameras(3)
+    assert cameras == random_cameras(3)
+    assert cameras == cameras[[0, 1, 2]]
+    assert cameras != cameras[[0, 2, 1]]
+    assert cameras != cameras[:2]
+    assert cameras != random_cameras(3, width=21)
+    assert cameras != random_cameras(3).resized(20, 13)
+    assert cameras != "cameras"
+
+
+@given(st.integers(-4, 3))
+def test_any_integer_is_an_index(index: int) -> None:
+    cameras = random_cameras(4)
+    for kind in (int, np.int64, np.int32, np.uint8 if index >= 0 else np.int8, torch.tensor, np.array):
+        chosen = cameras[kind(index)]
+        assert len(chosen) == 1
+        assert torch.equal(chosen.world_to_cam[0], cameras.world_to_cam[index])
+
+
+def test_many_are_chosen_by_arrays_lists_and_masks() -> None:
+    cameras = random_cameras(4)
+    expected = cameras[[2, 0]]
+    assert cameras[np.array([2, 0])] == cameras[torch.tensor([2, 0])] == cameras[(np.int64(2), 0)] == expected
+    assert cameras[np.array([True, False, True, False])] == cameras[::2]
+    assert len(cameras[[]]) == 0
+
+
+def test_there_is_no_camera_beyond_the_last() -> None:
+    for index in (4, -5, np.int64(4)):
+        with pytest.raises(IndexError):
+            random_cameras(4)[index]
+    assert len(list(random_cameras(4))) == 4
+
+
+FINITE = st.floats(-5, 5)
+PLACES = st.tuples(FINITE, FINITE, FINITE)
+
+
+@given(PLACES, PLACES, PLACES.filter(lambda v: math.dist(v, (0, 0, 0)) > 0.1))
+def test_look_at_has_the_target_in_the_middle_and_stands_upright(position, target, down) -> None:
+    forward = torch.tensor(target) - torch.tensor(position)
+    across = torch.linalg.cross(torch.tensor(down), forward).norm() / torch.tensor(down).norm()
+    assume(forward.norm() > 0.05 and across > 0.05)
+    camera = Cameras.look_at(position, target, 70.0, 64, 48, down)
+    pixels, depth = camera.project(torch.tensor([target]))
+    torch.testing.assert_close(pixels[0, 0], torch.tensor([32.0, 24.0]), atol=2e-2, rtol=0)
+    torch.testing.assert_close(depth[0, 0], forward.norm(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(camera.centers[0], torch.tensor(position), atol=1e-4, rtol=0)
+    right, below = camera.world_to_cam[0, 0, :3], camera.world_to_cam[0, 1, :3]
+    assert abs((right @ torch.tensor(down)).item()) < 1e-3, "the horizon is level"
+    assert below @ torch.tensor(down) > 0
+
+
+def test_look_at_takes_one_target_for_many_positions() -> None:
+    positions = torch.tensor([[0.0, 0, 0], [1.0, 0, 0]])
+    cameras = Cameras.look_at(positions, (0.0, 0.0, 4.0), 60.0, 64, 48)
+    assert cameras[0] == identity_camera(60.0, 64, 48)
+    torch.testing.assert_close(cameras.centers, positions)
+
+
+@pytest.mark.parametrize("target", [(0.0, 0.0, 0.0), (0.0, 3.0, 0.0)])
+def test_look_at_refuses_what_has_no_upright(target) -> None:
+    with pytest.raises(ValueError, match="straight up or down"):
+        Cameras.look_at((0.0, 0.0, 0.0), target, 60.0, 64, 48)
+
+
+@given(st.integers(0, 10**6), FINITE, FINITE, FINITE)
+def test_moved_moves_along_the_cameras_own_axes(seed: int, right: float, down: float, ahead: float) -> None:
+    cameras = random_cameras(3, seed)
+    moved = cameras.moved(right=right, down=down, ahead=ahead)
+    step = torch.einsum("nij,ni->nj", cameras.world_to_cam[:, :3, :3], torch.tensor([right, down, ahead]).expand(3, 3))
+    torch.testing.assert_close(moved.centers, cameras.centers + step, atol=1e-4, rtol=0)
+    assert torch.equal(moved.world_to_cam[:, :3, :3], cameras.world_to_cam[:, :3, :3])
+    torch.testing.assert_close(moved.moved(-right, -down, -ahead).world_to_cam, cameras.world_to_cam, atol=1e-5, rtol=0)
+
+
+def test_each_camera_may_move_by_its_own_distance() -> None:
+    moved = identity_camera(60.0, 8, 6)[[0, 0]].moved(ahead=torch.tensor([1.0, 2.0]))
+    assert moved.centers.tolist() == [[0, 0, 1], [0, 0, 2]]
+
+
+def test_turned_goes_where_the_names_say() -> None:
+    camera = identity_camera(60.0, 8, 6)
+    torch.testing.assert_close(camera.turned(right_degrees=90).forward[0], torch.tensor([1.0, 0, 0]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(camera.turned(down_degrees=90).forward[0], torch.tensor([0.0, 1, 0]), atol=1e-6, rtol=0)
+    clockwise = camera.turned(clockwise_degrees=90).world_to_cam[0, :3, :3]
+    torch.testing.assert_close(clockwise[0], torch.tensor([0.0, 1, 0]), atol=1e-6, rtol=0)  # its right is where down was
+    # First to the right, then down about the axis that it has by then.
+    both = camera.turned(right_degrees=90, down_degrees=30)
+    expected = torch.tensor([math.cos(math.radians(30)), 0.5, 0])
+    torch.testing.assert_close(both.forward[0], expected, atol=1e-6, rtol=0)
+
+
+@given(st.integers(0, 10**6), st.floats(-180, 180), st.floats(-180, 180), st.floats(-180, 180))
+def test_turned_stays_in_place_and_can_be_undone(seed: int, right: float, down: float, clockwise: float) -> None:
+    cameras = random_cameras(3, seed)
+    turned = cameras.turned(right, down, clockwise)
+    torch.testing.assert_close(turned.centers, cameras.centers, atol=1e-4, rtol=0)
+    back = turned.turned(clockwise_degrees=-clockwise).turned(down_degrees=-down).turned(right_degrees=-right)
+    torch.testing.assert_close(back.world_to_cam, cameras.world_to_cam, atol=1e-4, rtol=0)
+    each = torch.tensor([right, down, clockwise])
+    assert cameras.turned(right_degrees=each)[1] == cameras.turned(right_degrees=down)[1]
+
+
+@given(st.integers(0, 10**6))
+def test_sees_is_what_falls_into_the_picture(seed: int) -> None:
+    cameras = random_cameras(2, seed)
+    points = torch.randn(40, 5, 3, generator=torch.Generator().manual_seed(seed))
+    pixels, depth = cameras.project(points)
+    column, row = pixels.floor().unbind(-1)
+    expected = (depth > 0) & (column >= 0) & (column <= 19) & (row >= 0) & (row <= 11)
+    assert torch.equal(cameras.sees(points), expected)
+
+
+def test_sees_what_it_unprojects_and_nothing_behind() -> None:
+    cameras = random_cameras(2)
+    points = cameras.unproject(torch.full((2, 12, 20), 2.0))
+    assert cameras[0].sees(points[0]).all()
+    assert not cameras[0].sees(2 * cameras.centers[0] - points[0]).any()
+
+
+def test_coarse_keeps_the_aspect_ratio() -> None:
+    cameras = random_cameras(1, width=512, height=288)
+    assert (cameras.coarse(32).width, cameras.coarse(32).height) == (32, 18)
+    assert random_cameras(1, width=400, height=2).coarse(10).height == 1

@@ -198,3 +198,20 @@ class TestDevices:
         monkeypatch.setattr("splatmem.memory.visibility.rasterize", self.drawn_on("meta"))
         with pytest.raises(NotImplementedError, match="meta"):  # where it is brought back, which only a real device can
             moved.read(room_turn[0])
+
+
+def test_gravity_is_found_in_the_first_view_and_kept(memory, room_turn, room_frames, tmp_path, monkeypatch):
+    assert SpatialMemory().down is None
+    assert memory.down is not None
+    assert memory.down.norm().item() == pytest.approx(1, abs=1e-5)
+    save_session(memory, tmp_path / "memory")
+    assert torch.equal(load_session(tmp_path / "memory")[0].down, memory.down)
+
+    def again(*_):
+        raise AssertionError("estimated again")
+
+    monkeypatch.setattr("splatmem.memory.spatial_memory.down_in_world", again)
+    assert torch.equal(memory.as_given().down, memory.down)
+    given = SpatialMemory(down=torch.tensor([0.0, 0.6, 0.8]))
+    given.write(room_frames[0][0], room_frames[1][0], room_turn[0], torch.ones(72, 128, dtype=torch.bool))
+    assert given.down.tolist() == pytest.approx([0.0, 0.6, 0.8])

@@ -3,10 +3,10 @@ import pytest
 import torch
 from PIL import Image
 from splatmem.pixels import to_uint8
-from splatmem.report.sheet import TILE_WIDTH, UNKNOWN_COLOUR, contact_sheet, depth_colours
+from splatmem.report.sheet import SHEET_TILE_WIDTH, UNKNOWN_COLOUR, contact_sheet, depth_colours
 
 HEIGHT, WIDTH = 72, 128
-TILE_HEIGHT = TILE_WIDTH * HEIGHT // WIDTH
+TILE_HEIGHT = SHEET_TILE_WIDTH * HEIGHT // WIDTH
 PINK = np.array([round(255 * c) for c in UNKNOWN_COLOUR])
 
 
@@ -23,19 +23,19 @@ def sheet_of(count: int, columns: int = 4) -> Image.Image:
 
 def tile(sheet: Image.Image, row: int, column: int) -> np.ndarray:
     """A tile without its white rim."""
-    top, left = row * (TILE_HEIGHT + 2), column * (TILE_WIDTH + 2)
-    return np.asarray(sheet)[top + 1 : top + 1 + TILE_HEIGHT, left + 1 : left + 1 + TILE_WIDTH]
+    top, left = row * (TILE_HEIGHT + 2), column * (SHEET_TILE_WIDTH + 2)
+    return np.asarray(sheet)[top + 1 : top + 1 + TILE_HEIGHT, left + 1 : left + 1 + SHEET_TILE_WIDTH]
 
 
 def test_three_tiles_for_each_frame_in_reading_order() -> None:
     sheet = sheet_of(12)
-    assert sheet.size == (4 * (TILE_WIDTH + 2), 9 * (TILE_HEIGHT + 2))
+    assert sheet.size == (4 * (SHEET_TILE_WIDTH + 2), 9 * (TILE_HEIGHT + 2))
     for index in range(12):
         row, column = 3 * (index // 4), index % 4
         assert np.abs(tile(sheet, row, column) - 255 * (0.1 + 0.05 * index)).max() < 1.5, f"film, frame {index}"
         before = tile(sheet, row + 1, column)
-        assert np.abs(before[:, : TILE_WIDTH // 2 - 8] - 0.9 * 255).max() < 1.5
-        assert np.abs(before[:, TILE_WIDTH // 2 + 8 :] - PINK).max() < 1.5, "what was unknown is pink"
+        assert np.abs(before[:, : SHEET_TILE_WIDTH // 2 - 8] - 0.9 * 255).max() < 1.5
+        assert np.abs(before[:, SHEET_TILE_WIDTH // 2 + 8 :] - PINK).max() < 1.5, "what was unknown is pink"
         assert np.ptp(tile(sheet, row + 2, column), axis=(0, 1)).max() == 0, "a plane has one colour of depth"
 
 

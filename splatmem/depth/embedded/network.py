@@ -37,7 +37,7 @@ class SmallDepthConfig(PretrainedConfig):
 
 @dataclass
 class SmallDepthOutput(DepthEstimatorOutput):
-    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: of being sky, ``[b, h, w]``."""
+    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: logits of sky, ``[b, h, w]``."""
 
     sky_logits: Tensor | None = None
 
@@ -88,9 +88,10 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
     def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
         """Depth at the input's size, estimated at two sizes where the input is larger than those of the training.
 
-        The network saw small pictures only, and loses the whole of a larger one: held-out AbsRel rises by half from 144 to 288
-        pixels. So the structure comes from the picture reduced to ``structure_side``, and only what is finer than
-        ``detail_share`` from the large one (the idea of Miangoleh et al. 2021, with a plain low-pass instead of a network).
+        The network was trained on small pictures only, and judges the overall structure of larger ones worse: held-out AbsRel
+            rises by half from 144 to 288 pixels. So the structure comes from the picture reduced to ``structure_side``, and
+            only what is finer than ``detail_share`` from the large one (the idea of Miangoleh et al. 2021, with a plain
+            low-pass instead of a network).
         """
         log_depth, sky_logits = self.log_depth_and_sky(pixel_values)
         height, width = pixel_values.shape[-2:]
@@ -107,7 +108,7 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
 
 
 def _low_pass(maps: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
-    """Three box filters in a row: nearly a Gaussian."""
+    """Maps blurred by three box filters of ``2 radius + 1`` pixels in a row, which is nearly a Gaussian blur."""
     maps, side = maps[:, None], 2 * radius + 1
     for _ in range(3):
         padded = F.pad(maps, (radius,) * 4, mode="replicate")

@@ -1,4 +1,4 @@
-"""How much a video model is asked to do at once, and what to do when that was too much for the device's memory."""
+"""Limits on what a video model does at once, and how they shrink when the device runs out of memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Budget:
-    """Most frames and pixels of a frame that go through a model at once.
+    """The largest number of frames, and of pixels of a frame, that go through a model at once.
 
     Attributes:
         frames: 1, or 4k + 1.
@@ -28,8 +28,8 @@ class Budget:
     pixels: int | None
 
     def smaller(self, used_pixels: int) -> Budget | None:
-        """The next thing to try after ``frames`` of ``used_pixels`` did not fit: half the frames down to 17, then half the
-        pixels, then fewer frames; None if there is nothing left to try."""
+        """The budget to try after ``frames`` of ``used_pixels`` did not fit: half the frames down to 17, then half the pixels,
+        then 5 frames; None if nothing smaller is left."""
         if self.frames > 17:
             return replace(self, frames=max(17, _4k_plus_1(self.frames // 2)))
         if used_pixels // 2 >= FEWEST_PIXELS:
@@ -55,8 +55,8 @@ def within_memory(
     """Runs ``attempt`` with ever smaller budgets until one fits; returns its result and the budget that did.
 
     Args:
-        pixels: how many a frame has under a budget.
-        generator: set back before each attempt.
+        pixels: tells how many pixels a frame has under a budget.
+        generator: its state is restored before each further attempt.
         hardware: as it is used, for the message.
         pixels_setting: the setting that limits the pixels, for the message.
 
@@ -71,7 +71,7 @@ def within_memory(
             if not is_out_of_memory(error):
                 raise
             reason = str(error).splitlines()[0]
-        # Outside of the handler, where the error's traceback keeps the tensors of the failed attempt alive no longer.
+        # Outside of the handler: inside it, the traceback would keep the tensors of the failed attempt alive.
         release(device)
         generator.set_state(state)
         used = pixels(budget)

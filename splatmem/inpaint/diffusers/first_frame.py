@@ -18,7 +18,7 @@ from splatmem.models.check import offered_variant
 from splatmem.models.hardware import place, weights_dtype
 from splatmem.models.load import load_model
 
-SIZE_STEP = 16  # sides that every latent diffusion model takes
+LATENT_SIZE_STEP = 16  # pixels; all latent diffusion models take sides that are multiples of this
 
 
 def make_first_frame(
@@ -45,7 +45,7 @@ def make_first_frame(
     pipeline.set_progress_bar_config(disable=True)
 
     def size(budget: Budget) -> WorkingSize:
-        return WorkingSize.of(height, width, SIZE_STEP, min_pixels=budget.pixels, max_pixels=budget.pixels)
+        return WorkingSize.of(height, width, LATENT_SIZE_STEP, min_pixels=budget.pixels, max_pixels=budget.pixels)
 
     def make(budget: Budget) -> Float[Tensor, "h w 3"]:
         rows, columns = size(budget).padded

@@ -26,6 +26,7 @@ from splatmem.inpaint.diffusers.sizes import WorkingSize, over_cells, whole_cell
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.models.check import offered_variant
 from splatmem.models.hardware import place
+from splatmem.pixels import to_uint8
 
 SMALLEST_MULTIPLE = 16
 
@@ -175,15 +176,15 @@ class ImageInpainter:
         return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed[None])
 
     def latent_cameras(self, cameras: Cameras) -> Cameras:
-        """As ``LatentInpainter`` has it."""
+        """One camera for each latent in time, with one pixel for each latent cell; see ``LatentInpainter.latent_cameras``."""
         return self._working_size_of(cameras.height, cameras.width, self.budget).cell_cameras(cameras, self._cell)
 
     def latent_frames(self, frames: int) -> list[int]:
-        """As ``LatentInpainter`` has it."""
+        """The frames of a window, by number, that stand for its latents in time: all of them."""
         return list(range(frames))
 
     def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
-        """As ``LatentInpainter`` has it."""
+        """The latents of one picture on the grid of ``latent_cameras``, scaled as in the sampler."""
         size = self._working_size_of(rgb.shape[0], rgb.shape[1], self.budget)
         return self._encoded(size.shrink_rgb(rgb[None]), torch.Generator().manual_seed(0))[0].permute(1, 2, 0)
 
@@ -261,4 +262,4 @@ def _parameters(pipeline_class: type) -> set[str]:
 
 
 def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:
-    return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().numpy())
+    return Image.fromarray(to_uint8(rgb))

@@ -1,4 +1,4 @@
-"""Fill and revise: full noise in the unknown, part of it where the memory is known but poor, none where it is trusted.
+"""Noise levels by trust: unknown pixels are sampled from full noise, poorly known ones from part of it, trusted ones are kept.
 
 A sampler runs from full noise to none. Each latent cell is held at what is known, noised to the sampler's present level, until
 that level has come down to what the cell may have; from then on it is free. So a trusted cell is held to the end, a poor one is
@@ -24,7 +24,7 @@ def allowed_noise(known: Bool[Tensor, "t h w"], trust: Float[Tensor, "t h w"], r
 
 
 def allowed_in_cells(allowed: Float[Tensor, "t h w"], cell: int, frames_in_group: int) -> Float[Tensor, "g H W"]:
-    """The same at latent resolution.
+    """``allowed_noise`` at the resolution of the latents, for ``g`` latents in time.
 
     A cell covers ``cell`` pixels a side and, after the first frame, ``frames_in_group`` frames (as causal video autoencoders
     have it); it may have as much noise as any pixel under it. Cells beside the unknown are free too: an autoencoder's latent
@@ -45,8 +45,8 @@ class HeldLatents:
 
     def __init__(self, latents: Tensor, noise: Tensor, allowed: Tensor) -> None:
         """Args:
-        latents: of what is known, as the pipeline's sampler has them.
-        noise: of the same shape, normal.
+        latents: of the known pixels, scaled as in the pipeline's sampler.
+        noise: standard normal, of the same shape.
         allowed: see ``allowed_in_cells``, broadcastable to the latents.
         """
         self.latents, self.noise, self.allowed = latents, noise, allowed
@@ -64,7 +64,7 @@ class HeldLatents:
 
 
 class LastLatents:
-    """Such a callback that keeps what the sampler has come to, after another one has had its say."""
+    """A callback for each step that keeps the latest latents, after another callback has changed them."""
 
     def __init__(self, before: HeldLatents | None) -> None:
         self.before = before

@@ -53,7 +53,7 @@ class WorkingSize:
         return F.pad(pictures, self._padding, mode="replicate").permute(0, 2, 3, 1)
 
     def shrink_values(self, values: Float[Tensor, "t h w"]) -> Float[Tensor, "t H W"]:
-        """The smallest value under each working pixel."""
+        """Values at the working size: the smallest of those under each working pixel."""
         maps = values[:, None]
         if self.content != self.frame:
             larger = all(c >= f for c, f in zip(self.content, self.frame, strict=True))
@@ -65,11 +65,11 @@ class WorkingSize:
         return F.pad(maps, self._padding, mode="replicate")[:, 0]
 
     def shrink_mask(self, mask: Bool[Tensor, "t h w"]) -> Bool[Tensor, "t H W"]:
-        """True where all of a working pixel is."""
+        """True where the mask is true in all frame pixels under a working pixel."""
         return self.shrink_values(mask.float()) > 0.5
 
     def enlarge_rgb(self, rgb: Float[Tensor, "t H W 3"]) -> Float[Tensor, "t h w 3"]:
-        """Back to the frames' size; the padding is cut off."""
+        """Working frames without their padding, scaled back to the size of the frames."""
         height, width = self.content
         pictures = rgb[:, :height, :width].permute(0, 3, 1, 2)
         if self.content != self.frame:
@@ -89,10 +89,10 @@ class WorkingSize:
 
 
 def whole_cells(mask: Bool[Tensor, "g h w"], cell: int) -> Bool[Tensor, "g H W"]:
-    """True where all of a cell of pixels is."""
+    """True where the mask is true in all ``cell`` by ``cell`` pixels of a cell."""
     return -F.max_pool2d(-mask[:, None].float(), cell)[:, 0] > 0.5
 
 
 def over_cells(cells: Bool[Tensor, "g H W"], cell: int) -> Bool[Tensor, "g h w"]:
-    """Each cell's value for all of its pixels."""
+    """The mask of cells enlarged so that each of their ``cell`` by ``cell`` pixels has its cell's value."""
     return cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2)

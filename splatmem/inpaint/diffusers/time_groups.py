@@ -1,4 +1,4 @@
-"""Windows as a causal video autoencoder has them: the first frame on its own, then groups of frames that share a latent."""
+"""The time groups of a causal video autoencoder: the first frame alone, then groups of frames that share one latent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from splatmem.inpaint.protocol import POOR_TRUST, LatentFrames
 
 @dataclass(frozen=True)
 class PartOfWindow:
-    """What one run of the pipeline is to fill, at its size; ``latents`` are there if the known is read from the memory."""
+    """Frames that one run of the pipeline fills, at its size; with ``latents`` if known cells are read from the memory."""
 
     rgb: Float[Tensor, "t h w 3"]
     known: Bool[Tensor, "t h w"]
@@ -23,13 +23,14 @@ class PartOfWindow:
     latents: LatentFrames | None
 
     def lengthened(self, frames: int) -> PartOfWindow:
-        """With the last frame repeated; the latents are as long already."""
+        """The part with its last frame repeated up to ``frames`` frames; the latents have that length already."""
         more = frames - len(self.rgb)
         rgb, known, trust = (torch.cat([x, x[-1:].expand(more, *x.shape[1:])]) for x in (self.rgb, self.known, self.trust))
         return PartOfWindow(rgb, known, trust, self.latents)
 
     def wanted(self, revising: bool, group: int, cell: int) -> Bool[Tensor, "t h w"]:
-        """Pixels that the pipeline is asked for: what is unknown, or poor, or lies in a cell that has no latents."""
+        """Pixels that the pipeline fills: unknown ones, poorly known ones if ``revising``, and those in cells without
+        latents."""
         wanted = ~self.known | ((self.trust < POOR_TRUST) & revising)
         if self.latents is not None:
             missing = self.latents.missing(revising)

@@ -1,4 +1,4 @@
-"""Wan VACE as diffusers has it, with the choice to be shown the known in latents."""
+"""The Wan VACE pipeline of diffusers, with the option to give known content as latents instead of pixels."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class MemoryVACEPipeline(WanVACEPipeline):
         generator: torch.Generator | list[torch.Generator] | None = None,
         device: torch.device | None = None,
     ) -> Tensor:
+        """``conditioning`` after the latents of the reference pictures; without it, what the base class encodes."""
         prepare = super().prepare_video_latents
         if self.conditioning is None:
             return prepare(video, mask, reference_images, generator, device)

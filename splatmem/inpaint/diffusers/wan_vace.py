@@ -32,6 +32,7 @@ from splatmem.inpaint.diffusers.time_groups import (
 from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.models.check import offered_variant
 from splatmem.models.hardware import bound_autoencoder, place, release
+from splatmem.pixels import to_uint8
 
 DEFAULT_WINDOW = 81  # frames that the models were trained on
 OVERLAP = 9  # frames that a part of a long window shares with the one before: the first and two latent groups
@@ -105,21 +106,24 @@ class WanVACEInpainter:
         generator: torch.Generator,
         budget: Budget,
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"] | None]:
-        """The window in parts; each holds on to the last frames of the part before. With the latents that it was made of, if
-        it was shown latents."""
+        """Fills the window in parts, of which each is given the last frames of the one before as known.
+
+        Returns:
+            The frames, and the latents that they were decoded from if the window was given as latents.
+        """
         size = self._working_size(partial, budget)
         known, rgb = size.shrink_mask(partial.known), size.shrink_rgb(torch.where(partial.known[..., None], partial.rgb, GREY))
         trust = size.shrink_values(partial.trust)
         made, sampled = torch.zeros(0, *rgb.shape[1:]), torch.zeros(0)
         parts = overlapping_parts(len(partial), budget.frames, OVERLAP)
-        # What a part has made is not in the memory yet: the next one is shown it in pixels. So is a window at another size than
-        # that which its latents were read for, when memory has run out.
+        # What one part has filled is not in the memory yet, so the next part is given pixels. The same holds for a window whose
+        # size differs from that of its latents, after memory ran out.
         grid = self._latent_grid(len(partial), size)
         latents = partial.latents if len(parts) == 1 else None
         latents = None if latents is None or tuple(latents.known.shape) != grid else latents
         for first, last in parts:
             again = slice(first, len(made))
-            rgb[again] = torch.where(known[again, ..., None], rgb[again], made[first:])  # the known comes back as it is
+            rgb[again] = torch.where(known[again, ..., None], rgb[again], made[first:])  # known pixels are not changed
             known[again], trust[again] = True, 1.0
             frames = PartOfWindow(rgb[first:last], known[first:last], trust[first:last], latents)
             part, sampled = self._fill_part(frames, pictures, embeddings, generator)
@@ -140,7 +144,7 @@ class WanVACEInpainter:
         pictures = pictures[: (len(part.rgb) - 1) // group + 1]
         revising = self.settings.revise > 0
         wanted = part.wanted(revising, group, self.pipeline.vae_scale_factor_spatial)
-        # What is only poor keeps its colours under the mask: it is to be revised, not invented.
+        # Poorly known pixels keep their colours under the mask, so that they are revised, not invented.
         seen = part.known & ~grow_over_groups(~part.known, group)
         video = torch.where(seen[..., None], part.rgb, GREY)
         self.pipeline.conditioning = None if part.latents is None else self.conditioning(part.latents, wanted, seen)
@@ -167,7 +171,7 @@ class WanVACEInpainter:
 
     @torch.no_grad()
     def _held_latents(self, part: PartOfWindow, references: int, generator: torch.Generator) -> HeldLatents:
-        """What is known, in latents, and how much noise each of them may have; those of the references are left alone."""
+        """The latents of what is known and how much noise each may have; those of reference pictures are not held."""
         group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
         prepare_scheduler(self.pipeline.scheduler, self._steps)
         allowed = allowed_in_cells(allowed_noise(part.known, part.trust, self.settings.revise), cell, group)
@@ -184,8 +188,11 @@ class WanVACEInpainter:
     def conditioning(
         self, latents: LatentFrames, wanted: Bool[Tensor, "t h w"], seen: Bool[Tensor, "t h w"]
     ) -> Float[Tensor, "1 c g h w"]:
-        """What the pipeline would encode of the window, out of the memory: known cells in the half that is kept, or, where all
-        of a cell is to be revised, in the half that is changed; grey elsewhere."""
+        """The conditioning that the pipeline would encode from the window's pixels, from the memory's latents instead.
+
+        Known cells are in the half that is kept, or, if all of a cell is to be revised, in the half that is changed; all else
+        is grey.
+        """
         cell, starts = (
             self.pipeline.vae_scale_factor_spatial,
             [0, *range(1, len(wanted), self.pipeline.vae_scale_factor_temporal)],
@@ -198,18 +205,19 @@ class WanVACEInpainter:
         return torch.cat(halves, dim=1)
 
     def latent_cameras(self, cameras: Cameras) -> Cameras:
-        """As ``LatentInpainter`` has it."""
+        """One camera for each latent in time, with one pixel for each latent cell; see ``LatentInpainter.latent_cameras``."""
         size = self._working_size_of(cameras.height, cameras.width, self.budget)
         return size.cell_cameras(cameras[self.latent_frames(len(cameras))], self.pipeline.vae_scale_factor_spatial)
 
     def latent_frames(self, frames: int) -> list[int]:
-        """As ``LatentInpainter`` has it: the middle of each time group, the window's padding included."""
+        """The frames of a window, by number, that stand for its latents in time: the middle of each time group,
+        those of the window's padding included."""
         group = self.pipeline.vae_scale_factor_temporal
         starts = range(1, padded_length(frames, group), group)
         return [0, *(min(start + (group - 1) // 2, frames - 1) for start in starts)]
 
     def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
-        """As ``LatentInpainter`` has it."""
+        """The latents of one picture on the grid of ``latent_cameras``, scaled as in the sampler."""
         if not self._placed:  # the rest of the model is brought to the device later
             self.pipeline.vae.to(self.device)
         size = self._working_size_of(rgb.shape[0], rgb.shape[1], self.budget)
@@ -217,7 +225,7 @@ class WanVACEInpainter:
 
     @torch.no_grad()
     def _encoded(self, frames: Float[Tensor, "t 3 H W"]) -> Float[Tensor, "1 f g h w"]:
-        """The latents of a video, as the sampler has them."""
+        """The latents of a video, scaled as in the sampler."""
         vae = self.pipeline.vae
         device = self.pipeline._execution_device if self._placed else torch.device(self.device)
         video = (2 * frames - 1).permute(1, 0, 2, 3)[None].to(device, vae.dtype)
@@ -226,12 +234,13 @@ class WanVACEInpainter:
         return (latents - mean) / std
 
     def _latent_grid(self, frames: int, size: WorkingSize) -> tuple[int, int, int]:
-        """Latents in time, down and across that a window has."""
+        """Numbers of latents in time, rows and columns of a window."""
         group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
         return (padded_length(frames, group) - 1) // group + 1, size.padded[0] // cell, size.padded[1] // cell
 
     def _grey_latents(self, shape: tuple[int, int, int]) -> Float[Tensor, "1 f g h w"]:
-        """The latents of a grey video; of a longer one the first are the same, so the longest is kept."""
+        """The latents of a grey video of ``shape`` (time, rows, columns); the longest is kept, since it begins with the
+        others."""
         group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
         if self._grey.ndim != 5 or tuple(self._grey.shape[3:]) != shape[1:] or self._grey.shape[2] < shape[0]:
             self._grey = self._encoded(torch.full(((shape[0] - 1) * group + 1, 3, shape[1] * cell, shape[2] * cell), GREY))
@@ -282,7 +291,7 @@ class WanVACEInpainter:
 
 
 def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:
-    return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().numpy())
+    return Image.fromarray(to_uint8(rgb))
 
 
 def _memory_note(budget: Budget) -> str:

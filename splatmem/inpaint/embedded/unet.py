@@ -18,7 +18,7 @@ INPUT_CHANNELS = 4 + 4 + 4 + 1 + GEOMETRY_CHANNELS
 
 
 def _silence(layer: nn.Module) -> None:
-    """Zero weights: a block begins as the identity."""
+    """``module`` with all weights set to zero, so that the residual block that ends with it begins as the identity."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
 
