@@ -41,7 +41,11 @@ def parse_fov(text: str) -> float | None:
 def flyaround(options: Flyaround, progress: RunProgress) -> None:
     from splatmem.jobs.flyaround import FlyaroundOptions
     from splatmem.jobs.flyaround import flyaround as make
+    from splatmem.jobs.output_folder import is_complete
 
+    if options.resume and is_complete(options.out):
+        progress.say(f"{options.out} is complete: there is nothing to resume")
+        return
     hide_bars_of_libraries()
     width, height = parse_size(options.size)
     request = FlyaroundOptions(

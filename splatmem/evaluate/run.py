@@ -29,6 +29,7 @@ from splatmem.jobs.flyaround import choose_device
 from splatmem.report.figures import versions, write_json, write_text
 from splatmem.report.sheet import UNKNOWN_COLOUR
 
+KIND = "evaluation"  # for the mark of the folder
 RESULT, PAGE, SHEETS = "evaluate.json", "report.html", "sheets"
 SHEET_FRAMES = 7
 
@@ -66,9 +67,7 @@ class EvaluationOptions:
         if self.frames is not None and self.frames < 2:
             raise ValueError(f"a film has at least 2 frames, got {self.frames}")
         out = self.out.resolve()
-        require_replaceable(out, self.overwrite)
-        if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
-            raise ValueError(f"{out} holds files that are no evaluation ({RESULT} is missing): --overwrite would delete them")
+        require_replaceable(out, KIND, self.overwrite)
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def evaluate(options: EvaluationOptions, announce: Announce = _silent) -> dict[s
     announce("loading the models", 0.0)
     methods = load_methods(options.methods, config, device)
     estimate_depth = load_depth_estimator(config.depth.model, device=device, hardware=config.hardware)
-    with staged_directory(options.out, overwrite=options.overwrite) as staged:
+    with staged_directory(options.out, KIND, overwrite=options.overwrite) as staged:
         results: dict[str, SceneResult] = {}
         for number, (name, folder) in enumerate(folders.items()):
             scene = load_scene(folder, frames=options.frames, size=options.size)

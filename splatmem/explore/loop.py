@@ -82,6 +82,7 @@ def explore(
     clock: StageClock,
     *,
     state: ExploreState | None = None,
+    seed: int | None = None,
     prompt: str = "",
     progress: Progress | None = None,
     after_window: Callable[[ExploreState], None] | None = None,
@@ -91,6 +92,7 @@ def explore(
     Args:
         path: the film's cameras, in film order; the order of the windows is the planner's.
         state: of an exploration to go on with; the memory and the generator must be those of that moment.
+        seed: of what is imagined around the given views; that of the generator, if not given.
         progress: told the unknown share after every window.
         after_window: called with the state when a window has become part of the memory: the moment to save.
     """
@@ -101,7 +103,7 @@ def explore(
     surroundings = None
     if inpainter.wants_surroundings:
         with clock.stage("fill"):
-            surroundings = imagine(memory.as_given(), path, generator.initial_seed())
+            surroundings = imagine(memory.as_given(), path, generator.initial_seed() if seed is None else seed)
     while not state.finished:
         with clock.stage("read"):
             made = [position for window in state.windows for position in window]

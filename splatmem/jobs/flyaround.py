@@ -22,15 +22,16 @@ from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.geometry.cameras import identity_camera
 from splatmem.inpaint import load_inpainter
 from splatmem.inpaint.diffusers.first_frame import make_first_frame
+from splatmem.io.ownership import locked
 from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.ply import save_ply
 from splatmem.io.source import Source, read_source
 from splatmem.io.transforms_json import save_transforms_json
-from splatmem.jobs.output_folder import claim, discard_empty, publish
+from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
 from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import FilmFigures, check_film, film_memory, shown
-from splatmem.memory.session import drop_previous_snapshot, has_session
+from splatmem.memory.session import INDEX, SessionStore, has_session
 from splatmem.metrics import psnr
 from splatmem.models.hardware import (
     choose_device,
@@ -51,6 +52,9 @@ from splatmem.trajectory.presets import PRESET_NAMES
 
 MEMORY_FOLDER = "memory"
 SHEET_FRAMES = 12
+PROMISED = (
+    "video.mp4", "contact_sheet.png", "scene.ply", "cameras.json", "report.html", REPORT, f"{MEMORY_FOLDER}/{INDEX}",
+)  # fmt: skip
 
 
 class Announce(Protocol):
@@ -93,7 +97,7 @@ class FlyaroundOptions:
     def check(self) -> None:
         """Raises ``ValueError`` for what can be known to be wrong before any work."""
         check_film(self.frames, self.width, self.height, self.fps)
-        if self.path not in PRESET_NAMES:
+        if self.path not in PRESET_NAMES and not self.resume:  # an interrupted run knows its cameras
             load_path(self.path, width=self.width, height=self.height, fov_x_degrees=DEFAULT_FOV_X_DEGREES, frames=self.frames)
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite exclude each other")
@@ -117,15 +121,15 @@ class FlyaroundOptions:
             )
         return config.with_low_vram() if self.low_vram else config
 
-    def identity(self) -> dict[str, Any]:
+    def fingerprint(self, config: Config) -> dict[str, Any]:
         """What must be the same when a run is resumed, as JSON values."""
         apart = ("out", "preset", "overrides", "low_vram", "resume", "overwrite")
         values = {k: v for k, v in asdict(self).items() if k not in apart}
-        return json.loads(json.dumps(values | self.config().result(), default=str))
+        return json.loads(json.dumps(values | config.result(), default=str))
 
 
 def flyaround(options: FlyaroundOptions, announce: Announce = silent, started: float | None = None) -> dict[str, Any]:
-    """Makes ``options.out`` and returns its report.
+    """Makes ``options.out`` and returns its report; with ``resume``, that of a finished run, which is not touched.
 
     Args:
         started: when the user's waiting began, by ``time.perf_counter``; now, if not given.
@@ -136,24 +140,27 @@ def flyaround(options: FlyaroundOptions, announce: Announce = silent, started: f
     """
     started = time.perf_counter() if started is None else started
     options.check()
+    if options.resume and is_complete(options.out):
+        return json.loads((options.out / REPORT).read_text(encoding="utf-8"))
     device = choose_device(options.device)
     watch_peak(device)
     config = options.config()
-    with explained_out_of_memory(device, config.hardware):
+    with locked(options.out), explained_out_of_memory(device, config.hardware):
         return _flyaround(options, config, device, announce, started)
 
 
 def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce: Announce, started: float) -> dict[str, Any]:
+    resumed = options.resume and has_session(partial_folder(options.out.resolve()) / MEMORY_FOLDER)
     source = None
-    if options.source is not None:
+    if options.source is not None and not resumed:
         source = read_source(options.source, options.poses, options.width, options.height, options.fov)
-    require_models(config, options.preset, options.overrides, first_frame=source is None)
+    require_models(config, options.preset, options.overrides, first_frame=source is None and not resumed)
     clock = StageClock({"load": time.perf_counter() - started})
     partial = claim(options.out, resume=options.resume, overwrite=options.overwrite)
-    session = partial / MEMORY_FOLDER
+    session, fingerprint = SessionStore(partial / MEMORY_FOLDER), options.fingerprint(config)
     try:
         # A run that was killed before its first snapshot begins anew: that gives the same bytes.
-        run = resume_run(session, options.identity(), drawing_device(device), clock, started) if has_session(session) else None
+        run = resume_run(session, fingerprint, drawing_device(device), clock, started) if resumed else None
         if source is None and run is None:
             announce("making the first frame", 0.0)
             with clock.stage("fill"):
@@ -171,9 +178,10 @@ def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce:
             if device != drawing_device(device) == "cpu":
                 run.remark(f"{device} ran the models, the CPU drew the Gaussians{_why_not_there(device)}")
             run.remark(*inpainter.notes)
-            save_run(session, run, options.identity())
+            save_run(session, run, fingerprint)
     except BaseException:
-        discard_empty(options.out)
+        if not has_session(session.folder):
+            discard(options.out)
         raise
 
     def progress(unknown_share: float) -> None:
@@ -182,11 +190,11 @@ def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce:
 
     def after_window(state: ExploreState) -> None:
         run.remark(*inpainter.notes)
-        save_run(session, run, options.identity())
+        save_run(session, run, fingerprint)
 
     explore(
         run.memory, run.path, inpainter, estimate_depth, run.generator, options.explore, clock,
-        state=run.state, prompt=options.prompt, progress=progress, after_window=after_window,
+        state=run.state, seed=run.seed, prompt=options.prompt, progress=progress, after_window=after_window,
     )  # fmt: skip
     inpainter_name = inpainter.name
     del inpainter, estimate_depth  # filming needs their room
@@ -194,8 +202,8 @@ def _flyaround(options: FlyaroundOptions, config: Config, device: str, announce:
     film = film_memory(run.memory, run.path, partial / "video.mp4", options.fps, clock, announce)
     announce("writing the scene and the report", 0.0)
     report = write_outputs(partial, run, film, options, inpainter_name, device)
-    drop_previous_snapshot(session)
-    publish(options.out)
+    session.finish()
+    publish(options.out, PROMISED)
     return report
 
 
@@ -238,7 +246,7 @@ def begin_run(
         memory = begin_memory(source.rgb[0], camera, estimate_depth, options.explore, clock, drawing_device(device))
         way = route(options.path, options.frames, camera, memory)
     notes = [*source.notes, *notes, *way.notes]
-    return Run(memory, way.cameras, generator, ExploreState(), clock, started, notes=notes)
+    return Run(memory, way.cameras, generator, ExploreState(), clock, options.seed, started, notes=notes)
 
 
 def field_of_view(source: Source, estimate_depth: DepthEstimator, given: float | None) -> tuple[float, list[str]]:
@@ -301,7 +309,7 @@ def write_outputs(
     }
     page = report_page(report, sheet, run.path, run.state, run.coverage)
     write_text(folder / "report.html", page)
-    write_json(report, folder / "report.json")
+    write_json(report, folder / REPORT)
     return report
 
 

@@ -14,7 +14,7 @@ from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import estimate_down
-from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
+from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
 from splatmem.memory.visibility import covering_colours, draw_known, draw_visibility
 from splatmem.metrics import psnr
@@ -109,6 +109,7 @@ class SpatialMemory:
     feature_gaussians: Gaussians | None = None
     num_feature_views: int = 0
     metric: bool = False
+    _free_space: GrowingFreeSpace = field(default_factory=GrowingFreeSpace, repr=False, compare=False)
 
     @property
     def device(self) -> torch.device:
@@ -278,7 +279,7 @@ class SpatialMemory:
 
     def free_space(self) -> FreeSpace:
         """What the stored views saw to be empty."""
-        return FreeSpace.of([(view.camera, view.depth) for view in self.views])
+        return self._free_space.of([(view.camera, view.depth) for view in self.views])
 
     def is_free(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
         """Positions where a camera may be: in front of every surface of the views that look there, with a margin.
