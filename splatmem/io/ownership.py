@@ -20,7 +20,6 @@ except ImportError:  # Windows
     fcntl = None
 
 MARK = ".splatmem"
-_MAKER = "splatmem"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
 
 
@@ -37,9 +36,9 @@ def make_marked(folder: Path, kind: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if is_ours(folder, kind):
         return
-    if not _is_bare(folder):
+    if not _is_bare(folder, kind):
         raise ValueError(f"the folder {folder} holds files that are not a {kind} of splatmem: choose another folder")
-    (folder / MARK).write_text(f"{_MAKER} {kind}\n", encoding="utf-8")
+    (folder / MARK).write_text(_text(kind), encoding="utf-8")
 
 
 def is_ours(folder: Path, kind: str) -> bool:
@@ -48,12 +47,12 @@ def is_ours(folder: Path, kind: str) -> bool:
     if folder.is_symlink() or mark.is_symlink() or not mark.is_file():
         return False
     with mark.open("rb") as content:
-        return content.read(100).split() == [_MAKER.encode(), kind.encode()]
+        return content.read(100) == _text(kind).encode()
 
 
 def may_be_removed(folder: Path, kind: str) -> bool:
     """Whether ``folder`` carries the mark of its kind, or is a folder that holds nothing."""
-    return is_ours(folder, kind) or (folder.is_dir() and not folder.is_symlink() and _is_bare(folder))
+    return is_ours(folder, kind) or (folder.is_dir() and not folder.is_symlink() and _is_bare(folder, kind))
 
 
 def remove(folder: Path, kind: str) -> None:
@@ -71,9 +70,22 @@ def remove(folder: Path, kind: str) -> None:
     folder.rmdir()
 
 
-def _is_bare(folder: Path) -> bool:
-    """Whether a folder is empty but for a mark that a killed process has not written yet."""
-    return all(entry.name == MARK and entry.is_file() and entry.stat().st_size == 0 for entry in folder.iterdir())
+def _is_bare(folder: Path, kind: str) -> bool:
+    """Whether a folder is empty but for a mark that a killed process has not written to its end."""
+    whole = _text(kind).encode()
+
+    def begun(entry: Path) -> bool:
+        if entry.name != MARK or entry.is_symlink() or not entry.is_file():
+            return False
+        with entry.open("rb") as content:
+            return whole.startswith(content.read(100))
+
+    return all(begun(entry) for entry in folder.iterdir())
+
+
+def _text(kind: str) -> str:
+    """What the mark of a folder says."""
+    return f"splatmem {kind}\n"
 
 
 def lock_file(folder: Path) -> Path:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +209,7 @@ def test_hashes_of_ranges_add_up() -> None:
     gaussians = some_gaussians(50_000, 3, features=5)
     whole = content_hash(gaussians, 0, 50_000)
     for cuts in ([0, 1, 50_000], [0, 21_845, 30_001, 50_000]):
-        total = sum(content_hash(gaussians, a, b) for a, b in zip(cuts, cuts[1:], strict=False))
+        total = sum(content_hash(gaussians, a, b) for a, b in pairwise(cuts))
         assert total % 2**32 == whole
     zeros = replace(gaussians, features=None)
     assert content_hash(zeros, 0, 9) != content_hash(replace(zeros, features=torch.zeros(50_000, 2)), 0, 9)
@@ -241,7 +244,7 @@ class TestDamage:
 
     def test_what_both_need(self, saved: Path) -> None:
         harm(saved / "part-00000.safetensors", "flipped")
-        with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"damaged: .*part-00000\.safetensors is missing or was"):
+        with pytest.warns(UserWarning, match="state before"), pytest.raises(ValueError, match=r"damaged: .*part-00000"):
             load_session(saved)
 
     def test_any_flipped_byte_of_an_index_is_noticed(self, saved: Path) -> None:
@@ -264,10 +267,10 @@ class TestDamage:
     def test_other_versions(self, saved: Path) -> None:
         text = (saved / INDEX).read_text()
         (saved / INDEX).write_text(text.replace('"version": 2', '"version": 99'))
-        with pytest.raises(ValueError, match="newer splatmem .session version 99"):
+        with pytest.raises(ValueError, match=r"newer splatmem .session version 99"):
             load_session(saved)
         (saved / INDEX).write_text('{"format": "splatmem-session", "version": 1, "scale": 1.0}')
-        with pytest.raises(ValueError, match="older splatmem .session version 1"):
+        with pytest.raises(ValueError, match=r"older splatmem .session version 1"):
             load_session(saved)
 
     def test_no_session(self, tmp_path: Path) -> None:
@@ -349,7 +352,7 @@ class TestForged:
         with pytest.raises(ValueError, match=r"damaged: .*part-00000\.safetensors"):
             load_session(saved)
 
-    @pytest.mark.parametrize("before", ["[0, 1, \"" + "0" * 64 + "\"]", "[5, 1, \"" + "0" * 64 + "\"]", "nonsense", "{}"])
+    @pytest.mark.parametrize("before", ['[0, 1, "' + "0" * 64 + '"]', '[5, 1, "' + "0" * 64 + '"]', "nonsense", "{}"])
     def test_a_chain_that_goes_round(self, saved: Path, before: str) -> None:
         forge(saved, save(load((saved / "part-00000.safetensors").read_bytes()), {"before": before}))
         with pytest.raises(ValueError, match=r"damaged: .*part-00000\.safetensors"):
@@ -371,8 +374,6 @@ class TestForged:
 
 def forge(folder: Path, content: bytes) -> None:
     """Replaces the only part, and makes the index believe in it."""
-    import hashlib
-
     (folder / "part-00000.safetensors").write_bytes(content)
     values = json.loads((folder / INDEX).read_text())
     del values["sha256"]
@@ -399,14 +400,14 @@ class TestFolders:
         assert same(load_session(folder)[0], memory)
 
     def test_read_only(self, memory: SpatialMemory, tmp_path: Path) -> None:
-        with read_only_folder(tmp_path / "disk") as disk, pytest.raises(OSError, match="cannot write into the folder .*disk"):
+        with read_only_folder(tmp_path / "disk") as disk, pytest.raises(OSError, match=r"cannot write into the folder .*disk"):
             save_session(memory, disk / "memory")
 
     def test_full_disk(self, memory: SpatialMemory, tmp_path: Path) -> None:
         with small_disk(tmp_path / "disk", 2**16) as disk:
             save_session(memory, disk / "memory")
             big = grow(SpatialMemory(), 40, gaussians=100)
-            with pytest.raises(OSError, match="cannot write into the folder .*memory: No space left on device"):
+            with pytest.raises(OSError, match=r"cannot write into the folder .*memory: No space left on device"):
                 save_session(big, disk / "memory")
             assert same(load_session(disk / "memory")[0], memory)
             assert not list(disk.glob("**/.*partial*"))
@@ -439,3 +440,60 @@ def test_the_camera_s_bits_come_back(folder: Path) -> None:
     camera = load_session(folder)[0].views[0].camera
     assert torch.equal(camera.intrinsics, memory.views[0].camera.intrinsics)
     assert torch.equal(camera.world_to_cam, memory.views[0].camera.world_to_cam)
+
+
+class Killed:
+    """Copies a folder before each change that a save makes to it: what a process leaves that is killed there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, copies: Path) -> None:
+        self.folder, self.copies, self.count, self.state = folder, copies, 0, 0
+        self.states: list[int] = []
+        changes = [(os, "replace"), (Path, "write_bytes"), (Path, "write_text"), (Path, "unlink"), (shutil, "copyfile")]
+        for owner, name in changes:
+            monkeypatch.setattr(owner, name, self.watched(getattr(owner, name), cut=name.startswith(("write", "copy"))))
+
+    def watched(self, change: Any, cut: bool) -> Any:
+        def changed(*arguments: Any, **named: Any) -> Any:
+            if self.folder in Path(arguments[0]).parents:
+                self.copy()
+                result = change(*arguments, **named)
+                if cut:  # written in part
+                    target = next(Path(a) for a in reversed(arguments) if isinstance(a, Path))
+                    size = target.stat().st_size
+                    for length in (0, size // 2, size - 1):
+                        with self.copy().joinpath(target.relative_to(self.folder)).open("r+b") as file:
+                            file.truncate(max(0, length))
+                return result
+            return change(*arguments, **named)
+
+        return changed
+
+    def copy(self) -> Path:
+        target = self.copies / str(self.count)
+        subprocess.run(["cp", "-r", self.folder, target], check=True)
+        self.count, self.states = self.count + 1, [*self.states, self.state]
+        return target
+
+
+def test_killed_between_any_two_changes(tmp_path: Path, folder: Path) -> None:
+    """The state before a save or after it, never another; and going on gives the bytes of a save that nothing disturbed."""
+    (tmp_path / "copies").mkdir()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        store, memory = SessionStore(folder), SpatialMemory()
+        killed = Killed(monkeypatch, folder, tmp_path / "copies")
+        for killed.state in range(1, 4):
+            store.save(grow(memory), {"state": killed.state})
+    store.finish()
+    whole = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert killed.count > 20
+    for number, state in enumerate(killed.states):
+        left = killed.copies / str(number)
+        store, memory, found = SessionStore(left), SpatialMemory(), 0
+        if has_session(left):
+            memory, progress, _ = store.load()
+            found = progress["state"]
+        assert found in (state - 1, state)
+        for following in range(found + 1, 4):
+            store.save(grow(memory), {"state": following})
+        store.finish()
+        assert {file.name: file.read_bytes() for file in left.iterdir()} == whole
