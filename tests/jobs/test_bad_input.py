@@ -228,7 +228,7 @@ class TestFolders:
     def test_unwritable(self, splatmem: ForkedCommands, tmp_path: Path) -> None:
         with read_only_folder(tmp_path / "sealed") as sealed:
             error = Refused(splatmem, sealed).flyaround()
-            assert f"cannot make {sealed}" in error
+            assert f"cannot write into the folder {sealed}" in error
             assert "choose a folder that you may write to" in error
 
 
