@@ -32,6 +32,7 @@ from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory, trajectory_from
 
+KIND = "scene"  # for the mark of a saved scene's folder
 MEMORY_FOLDER = "memory"
 DEFAULT_SIZE = (512, 288)
 PathLike = str | Path | Cameras | Trajectory
@@ -324,7 +325,7 @@ class Scene:
             ValueError: the folder holds something else, or a scene and ``overwrite`` is not set.
             OSError: it cannot be written.
         """
-        with staged_directory(Path(folder), overwrite=overwrite) as staged:
+        with staged_directory(Path(folder), KIND, overwrite=overwrite) as staged:
             save_session(self.memory, staged / MEMORY_FOLDER, {"scene": self.record()})
 
     @staticmethod

@@ -20,7 +20,11 @@ STARTED = time.perf_counter()  # close to the start of the process: what takes l
 
 def flyaround(options: FlyaroundOptions, progress: RunProgress) -> None:
     from splatmem.jobs.flyaround import flyaround as make
+    from splatmem.jobs.output_folder import is_complete
 
+    if options.resume and is_complete(options.out):
+        progress.say(f"{options.out} is complete: there is nothing to resume")
+        return
     hide_bars_of_libraries()
     report = make(options, progress, STARTED)
     progress.say(_summary(report, options.out))

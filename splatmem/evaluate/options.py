@@ -14,7 +14,8 @@ from splatmem.evaluate.names import METHODS, parse_methods
 from splatmem.io.atomic import require_replaceable
 from splatmem.jobs.option_types import Device, OutputFolder, Overrides, SceneSize
 
-RESULT = "evaluate.json"  # what tells an evaluation's folder from any other
+KIND = "evaluation"  # for the mark of the folder
+RESULT = "evaluate.json"
 Methods = Annotated[
     tuple[str, ...],
     PrimitiveConstructorSpec(
@@ -60,6 +61,4 @@ class EvaluationOptions:
             raise ValueError(f"a film has at least 2 frames, got {self.frames}")
         load_preset(self.preset, self.overrides)
         out = self.out.resolve()
-        require_replaceable(out, self.overwrite)
-        if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
-            raise ValueError(f"{out} holds files that are no evaluation ({RESULT} is missing): --overwrite would delete them")
+        require_replaceable(out, KIND, self.overwrite)

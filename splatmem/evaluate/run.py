@@ -19,7 +19,7 @@ from splatmem.evaluate.film import Film, ScaledToTruth, TrueDepth, begin
 from splatmem.evaluate.measure import Yardstick, at_size, measure
 from splatmem.evaluate.methods import MakeFilm, load_methods
 from splatmem.evaluate.names import OURS
-from splatmem.evaluate.options import RESULT, EvaluationOptions
+from splatmem.evaluate.options import KIND, RESULT, EvaluationOptions
 from splatmem.evaluate.report import report_page
 from splatmem.evaluate.scenes import load_scene, spread
 from splatmem.evaluate.sheet import comparison_sheet
@@ -84,7 +84,7 @@ def evaluate(
     loaded = load_methods(options.methods, config, device, methods)
     settings = settings or ExploreSettings()
     estimate_depth = load_depth_estimator(config.depth.model, device=device, hardware=config.hardware)
-    with staged_directory(options.out, overwrite=options.overwrite) as staged:
+    with staged_directory(options.out, KIND, overwrite=options.overwrite) as staged:
         results: dict[str, SceneResult] = {}
         for number, (name, folder) in enumerate(folders.items()):
             scene = load_scene(folder, frames=options.frames, size=options.size)

@@ -99,6 +99,7 @@ def explore(
     settings: ExploreSettings | None = None,
     planner: Planner | None = None,
     state: ExploreState | None = None,
+    seed: int | None = None,
     prompt: str = "",
     clock: StageClock | None = None,
     progress: Progress | None = None,

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from splatmem.io.ownership import MARK, locked, make_marked, may_be_removed, remove
+
 _WRITE_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT,
     errno.ENOTDIR, errno.EEXIST, errno.EBUSY, errno.EXDEV, errno.ENAMETOOLONG,
@@ -45,43 +47,53 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def staged_directory(final: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """An empty folder to be filled, which becomes ``final`` when the block ends well.
+def staged_directory(final: str | Path, kind: str, *, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to be filled, empty but for its mark, which becomes ``final`` when the block ends well.
 
-    An existing ``final`` must be empty, or ``overwrite`` be set: then the old folder is moved aside at the end and
-    removed after the new one has taken its place. If the block raises, the staged folder is removed and ``final`` is
-    untouched.
+    An existing ``final`` must be empty, or carry our mark and ``overwrite`` be set: then the old folder is moved aside at the
+    end and removed after the new one has taken its place. If the block raises, the staged folder is removed and ``final`` is
+    untouched. Meanwhile the lock of ``final`` is held.
+
+    Args:
+        kind: what the folder is, one word for its mark.
 
     Raises:
-        ValueError: ``final`` is a file, is not empty, or is a folder that cannot be replaced: the working folder, the
-            home folder, one that contains them, or a mount point.
+        ValueError: another process makes the same folder; or ``final`` is a file, is not empty, was not made by splatmem, or
+            is a folder that cannot be replaced: the working folder, the home folder, one that contains them, or a mount point.
         OSError: nothing can be written there; the message names the folder.
     """
     final = Path(final).resolve()
-    require_replaceable(final, overwrite)
+    require_replaceable(final, kind, overwrite)
     parent = final.parent
     staged = _temporary(parent, final.name)
-    with _write_errors_name(parent, staged):
-        parent.mkdir(parents=True, exist_ok=True)
-        staged.mkdir()
-    try:
-        with _write_errors_name(parent, staged):
-            yield staged
-            for file in staged.rglob("*"):
-                _sync(file)
-            require_replaceable(final, overwrite)
-            swap_in(staged, final)
-            _sync(parent)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
+    with locked(final):
+        try:
+            with _write_errors_name(parent, staged):
+                make_marked(staged, kind)
+                yield staged
+                for file in staged.rglob("*"):
+                    _sync(file)
+                require_replaceable(final, kind, overwrite)
+                swap_in(staged, final, kind)
+                _sync(parent)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
 
 
-def swap_in(staged: Path, final: Path) -> None:
-    """Puts a filled folder in the place of another, which disappears only once the new one is there."""
+def swap_in(staged: Path, final: Path, kind: str) -> None:
+    """Puts a filled folder in the place of another, which disappears only once the new one is there.
+
+    Raises:
+        ValueError: ``final``, or what stands where it would be moved to, holds files and was not made by splatmem.
+    """
     old = staged.with_suffix(".replaced")
+    for folder in (old, final):
+        if folder.exists() and not may_be_removed(folder, kind):
+            raise ValueError(f"{folder} is in the way and was not made by splatmem: move it or choose another folder")
     if final.exists():
-        shutil.rmtree(old, ignore_errors=True)  # left by a process that was killed here
+        if old.exists():
+            remove(old, kind)  # left by a process that was killed here
         os.rename(final, old)
     try:
         os.rename(staged, final)
@@ -89,7 +101,8 @@ def swap_in(staged: Path, final: Path) -> None:
         if old.exists():
             os.rename(old, final)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if old.exists():
+        remove(old, kind)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -103,8 +116,8 @@ def _temporary(folder: Path, stem: str, suffix: str = "") -> Path:
     return folder / f".{stem}.{secrets.token_hex(4)}.partial{suffix}"
 
 
-def require_replaceable(final: Path, overwrite: bool) -> None:
-    """Raises ``ValueError`` for a folder that must not be replaced whole."""
+def require_replaceable(final: Path, kind: str, overwrite: bool) -> None:
+    """Raises ``ValueError`` for a folder that must not be replaced whole by one of this kind."""
     if not final.exists():
         return
     if not final.is_dir():
@@ -116,6 +129,10 @@ def require_replaceable(final: Path, overwrite: bool) -> None:
         raise ValueError(f"the folder {final} holds the working folder or the home folder; choose a folder inside it")
     if os.path.ismount(final):
         raise ValueError(f"the folder {final} is a mount point and cannot be replaced whole; choose a folder inside it")
+    if not may_be_removed(final, kind):
+        raise ValueError(
+            f"{final} holds files that are not a finished {kind} of splatmem (no {MARK} says so): --overwrite would delete them"
+        )
 
 
 def _sync(path: Path) -> None:

@@ -6,6 +6,7 @@ written. An interrupted run leaves the partial folder; ``resume`` goes on from i
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,25 @@ from splatmem.explore.loop import ExploreSettings, ExploreState
 from splatmem.explore.planner import Planner
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.protocol import Traits
+from splatmem.io.ownership import locked
 from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.source import Source, read_source
 from splatmem.jobs.options import FlyaroundOptions
-from splatmem.jobs.output_folder import claim, discard_empty, publish
+from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
 from splatmem.jobs.outputs import write_outputs
 from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
-from splatmem.memory.session import drop_previous_snapshot, has_session
+from splatmem.memory.session import INDEX, SessionStore, has_session
 from splatmem.models.hardware import choose_device, explained_out_of_memory, watch_peak
 from splatmem.models.needs import require_models
 from splatmem.scene import MEMORY_FOLDER, Announce, Scene, silent
 from splatmem.timing import StageClock
 from splatmem.trajectory.names import PRESET_NAMES
+
+PROMISED = (
+    "video.mp4", "contact_sheet.png", "scene.ply", "cameras.json", "report.html", REPORT, f"{MEMORY_FOLDER}/{INDEX}",
+)  # fmt: skip
 
 
 def flyaround(
@@ -46,7 +52,8 @@ def flyaround(
     settings: ExploreSettings | None = None,
     **fields: Any,
 ) -> dict[str, Any]:
-    """Makes a film, a scene and a report in a folder, and returns the report.
+    """Makes a film, a scene and a report in a folder, and returns the report; with ``resume``, that of a finished run, which is
+    not touched.
 
     ``flyaround(photo="photo.jpg", out="out/demo", path="turn")`` is the same as giving ``FlyaroundOptions``.
 
@@ -69,30 +76,32 @@ def flyaround(
     elif photo is not None or fields:
         raise ValueError(f"give either options or their fields, got options and {', '.join(fields) or 'photo'}")
     options.check()
+    if options.resume and is_complete(options.out):
+        return json.loads((options.out / REPORT).read_text(encoding="utf-8"))
     require_readable_path(options)
     device = choose_device(options.device)
     watch_peak(device)
     config = options.config()
     parts: dict[str, Any] = {"inpainter": inpainter, "depth": depth, "planner": planner, "settings": settings}
-    with explained_out_of_memory(device, config.hardware):
+    with locked(options.out), explained_out_of_memory(device, config.hardware):
         return _make(options, config, device, parts, announce, started)
 
 
 def _make(
     options: FlyaroundOptions, config: Config, device: str, parts: dict[str, Any], announce: Announce, started: float
 ) -> dict[str, Any]:
+    resumed = options.resume and has_session(partial_folder(options.out.resolve()) / MEMORY_FOLDER)
     source = None
-    if options.source is not None:
+    if options.source is not None and not resumed:
         source = read_source(options.source, options.poses, *options.size, options.fov)
     if parts["inpainter"] is None or parts["depth"] is None:
-        require_models(config, options.preset, options.overrides, first_frame=source is None)
+        require_models(config, options.preset, options.overrides, first_frame=source is None and not resumed)
     clock = StageClock({"load": time.perf_counter() - started})
     partial = claim(options.out, resume=options.resume, overwrite=options.overwrite)
-    session = partial / MEMORY_FOLDER
-    fingerprint = options.fingerprint(config)
+    session, fingerprint = SessionStore(partial / MEMORY_FOLDER), options.fingerprint(config)
     try:
         # A run that was killed before its first snapshot begins anew: that gives the same bytes.
-        run = resume_run(session, fingerprint, config, device, parts, clock, started) if has_session(session) else None
+        run = resume_run(session, fingerprint, config, device, parts, clock, started) if resumed else None
         if run is None:
             run = begin_run(source, options, device, parts, clock, started, announce)
             save_run(session, run, fingerprint)
@@ -101,7 +110,8 @@ def _make(
             with clock.stage("load"):
                 _ = run.scene.models.inpainter, run.scene.models.depth
     except BaseException:
-        discard_empty(options.out)
+        if not has_session(session.folder):
+            discard(options.out)
         raise
 
     def after_window(state: ExploreState) -> None:
@@ -118,8 +128,8 @@ def _make(
     film = film_memory(scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce)
     announce("writing the scene and the report", 0.0)
     report = write_outputs(partial, run, film, options, inpainter_name, device)
-    drop_previous_snapshot(session)
-    publish(options.out)
+    session.finish()
+    publish(options.out, PROMISED)
     return report
 
 
@@ -145,6 +155,6 @@ def begin_run(
 
 def require_readable_path(options: FlyaroundOptions) -> None:
     """Raises ``ValueError`` for a path file that cannot be read, before any work."""
-    if options.path not in PRESET_NAMES:
+    if options.path not in PRESET_NAMES and not options.resume:  # an interrupted run knows its cameras
         width, height = options.size
         load_path(Path(options.path), width=width, height=height, fov_x_degrees=DEFAULT_FOV_X_DEGREES, frames=options.frames)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from splatmem.config import Config
 from splatmem.explore.loop import ExploreState
 from splatmem.geometry.cameras import Cameras
-from splatmem.memory.session import load_session, save_session
+from splatmem.memory.session import SessionStore
 from splatmem.scene import Scene
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
@@ -39,11 +39,11 @@ class Run:
     coverage: list[float] = field(default_factory=list)
 
 
-def save_run(folder: Path, run: Run, fingerprint: dict[str, Any]) -> None:
+def save_run(session: SessionStore, run: Run, fingerprint: dict[str, Any]) -> None:
     """Saves the session, with all that an interrupted run needs to go on to the same bytes.
 
     Args:
-        folder: of the session.
+        session: where.
         run: as it stands.
         fingerprint: what must be the same when it is resumed, as JSON values.
     """
@@ -52,25 +52,21 @@ def save_run(folder: Path, run: Run, fingerprint: dict[str, Any]) -> None:
         "scene": run.scene.record(),
         "options": fingerprint,
         "windows": run.state.windows,
+        # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
         "border_steps": run.state.border_steps,
         "finished": run.state.finished,
         "exploration_notes": run.state.notes,
-        "generator": run.generator.get_state().tolist(),
+        "generator": base64.b64encode(run.generator.get_state().numpy().tobytes()).decode(),
         "coverage": run.coverage,
         "seconds": {"total": time.perf_counter() - run.started, **run.scene.clock.seconds},
-        # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
-        "film": {
-            "name": run.film.name,
-            "world_to_cam": cameras.world_to_cam.double().tolist(),
-            "intrinsics": cameras.intrinsics.double().tolist(),
-            "size": [cameras.width, cameras.height],
-        },
+        "film": run.film.name,
+        "size": [cameras.width, cameras.height],
     }
-    save_session(run.scene.memory, folder, progress)
+    session.save(run.scene.memory, progress, {"world_to_cam": cameras.world_to_cam, "intrinsics": cameras.intrinsics})
 
 
 def resume_run(
-    folder: Path,
+    session: SessionStore,
     fingerprint: dict[str, Any],
     config: Config,
     device: str,
@@ -81,7 +77,7 @@ def resume_run(
     """The run as its last finished window left it.
 
     Args:
-        folder: of the session.
+        session: of the run.
         fingerprint: as of ``save_run``.
         config: of the models.
         device: where they run.
@@ -90,23 +86,28 @@ def resume_run(
         started: when the continuation began, by ``time.perf_counter``.
 
     Raises:
-        ValueError: the session is damaged, or was begun with other options.
+        ValueError: the session is damaged, was begun with other options, or is not that of a run.
     """
-    memory, progress = load_session(folder)
-    begun = progress["options"]
+    memory, progress, path = session.load()
+    begun = progress.get("options", {})
     changed = [key for key in fingerprint if begun.get(key) != fingerprint[key]]
     if changed:
         was = ", ".join(f"{key} = {begun.get(key)}" for key in changed)
         raise ValueError(f"the interrupted run was begun with other options ({was}); give those, or --overwrite")
-    scene = Scene.restored(memory, progress["scene"], device, config=config, clock=clock, **parts)
-    film = progress["film"]
-    cameras = Cameras(torch.tensor(film["world_to_cam"]), torch.tensor(film["intrinsics"]), *film["size"])
-    generator = torch.Generator()
-    generator.set_state(torch.tensor(progress["generator"], dtype=torch.uint8))
-    state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"], progress["exploration_notes"])
-    earlier = progress["seconds"].pop("total", 0.0)
-    for name, seconds in progress["seconds"].items():
-        clock.seconds[name] += seconds
-    # The planner looks again at the state that the last window left: its coverage is noted anew.
-    coverage = progress["coverage"][: len(state.windows) + state.finished]
-    return Run(scene, Trajectory(cameras, name=film["name"]), generator, state, started - earlier, coverage)
+    try:
+        scene = Scene.restored(memory, progress["scene"], device, config=config, clock=clock, **parts)
+        film = Trajectory(Cameras(path["world_to_cam"], path["intrinsics"], *progress["size"]), name=progress["film"])
+        generator = torch.Generator()
+        generator.set_state(torch.frombuffer(bytearray(base64.b64decode(progress["generator"])), dtype=torch.uint8))
+        state = ExploreState(progress["windows"], progress["border_steps"], progress["finished"], progress["exploration_notes"])
+        seconds = dict(progress["seconds"])
+        earlier = seconds.pop("total", 0.0)
+        # The planner looks again at the state that the last window left: its coverage is noted anew.
+        coverage = progress["coverage"][: len(state.windows) + state.finished]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{session.folder} does not hold an interrupted run ({error}): give --overwrite to start anew"
+        ) from error
+    for name, spent in seconds.items():
+        clock.seconds[name] += spent
+    return Run(scene, film, generator, state, started - earlier, coverage)

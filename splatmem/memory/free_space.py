@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
+from splatmem.memory.changes import tensor_version
 
 FREE_SPACE_WIDTH = 160  # stored depth is looked up at about this width
 SURFACE_TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
@@ -39,16 +41,8 @@ class FreeSpace:
 
     @staticmethod
     def of(views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
-        """The free space of views, each a camera and its z-depth (``inf`` for sky), at least one."""
-        cameras, reaches = [], []
-        width = min(FREE_SPACE_WIDTH, *(camera.width for camera, _ in views))
-        height = max(1, round(width * views[0][0].height / views[0][0].width))
-        for camera, depth in views:
-            cameras.append(camera.resized(width, height))
-            near = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
-            # The nearest surface of a cell and its neighbours: edges do not carve what lies beside them.
-            reaches.append(-F.max_pool2d(F.adaptive_max_pool2d(-near[None], (height, width)), 3, 1, 1)[0])
-        return FreeSpace(Cameras.cat(cameras), torch.stack(reaches))
+        """The free space of views, each a camera and its z-depth (``inf`` for sky), at least one; they may differ in size."""
+        return GrowingFreeSpace().of(views)
 
     def clearance(self, points: Float[Tensor, "p 3"]) -> tuple[Float[Tensor, "v p"], Bool[Tensor, "v p"]]:
         """For every view, the depth of each point relative to the surface that the view saw in its direction (1: on it), and
@@ -83,6 +77,77 @@ class FreeSpace:
         surfaces = sparse.unproject(reach).flatten(1, 2)
         own = (surfaces - self.cameras.centers[:, None]).norm(dim=-1).quantile(NEAREST_QUANTILE, dim=1)
         return (torch.cdist(points, surfaces).amin(-1) >= share * own[:, None]).all(0)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What an entry was made of: objects, and their tensors' counts of changes in place."""
+
+    camera: weakref.ref[Cameras]
+    depth: weakref.ref[Tensor]
+    versions: tuple[int, ...]
+
+    @staticmethod
+    def of(camera: Cameras, depth: Tensor) -> _Source:
+        return _Source(weakref.ref(camera), weakref.ref(depth), _Source._versions(camera, depth))
+
+    @staticmethod
+    def _versions(camera: Cameras, depth: Tensor) -> tuple[int, ...]:
+        return tuple(map(tensor_version, (depth, camera.world_to_cam, camera.intrinsics)))
+
+    def is_of(self, camera: Cameras, depth: Tensor) -> bool:
+        return self.camera() is camera and self.depth() is depth and self.versions == self._versions(camera, depth)
+
+
+class GrowingFreeSpace:
+    """The free space of a list of views to which views are added: what was computed for those before is kept."""
+
+    def __init__(self) -> None:
+        self._sources: list[_Source] = []
+        self._size = (0, 0)
+        self._buffers: list[Tensor] = []  # world_to_cam, intrinsics and reach, with room for more views
+
+    def of(self, views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
+        """As ``FreeSpace.of``. What is returned is not changed by later calls."""
+        width = min(FREE_SPACE_WIDTH, *(camera.width for camera, _ in views))
+        height = max(1, round(width * views[0][0].height / views[0][0].width))
+        same = 0
+        if self._size == (width, height):
+            for source, view in zip(self._sources, views, strict=False):
+                if not source.is_of(*view):
+                    break
+                same += 1
+        if same < len(views):
+            # Entries beyond the same ones may be part of what was returned before: they are not overwritten.
+            self._make_room(len(views), same, fresh=same < len(self._sources))
+            for index, (camera, depth) in enumerate(views[same:], start=same):
+                small = camera.resized(width, height)
+                values = (small.world_to_cam[0], small.intrinsics[0], _reach(depth, width, height))
+                if not self._buffers:
+                    self._buffers = [v.new_empty(len(views), *v.shape) for v in values]
+                for buffer, value in zip(self._buffers, values, strict=True):
+                    buffer[index] = value
+            self._sources = [*self._sources[:same], *(_Source.of(*view) for view in views[same:])]
+            self._size = (width, height)
+        world_to_cam, intrinsics, reach = (buffer[: len(views)] for buffer in self._buffers)
+        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), reach)
+
+    def _make_room(self, count: int, same: int, *, fresh: bool) -> None:
+        """Buffers for ``count`` views that begin with the ``same`` first ones; new ones if asked for, or if there is too little
+        room, then twice as much."""
+        if same == 0:
+            self._buffers = []
+        elif fresh or len(self._buffers[0]) < count:
+            larger = [b.new_empty(max(count, 2 * same), *b.shape[1:]) for b in self._buffers]
+            for new, old in zip(larger, self._buffers, strict=True):
+                new[:same] = old[:same]
+            self._buffers = larger
+
+
+def _reach(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor, "height width"]:
+    near = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
+    # The nearest surface of a cell and its neighbours: edges do not carve what lies beside them.
+    return -F.max_pool2d(F.adaptive_max_pool2d(-near[None], (height, width)), 3, 1, 1)[0]
 
 
 def push_out_of_free_space(

@@ -1,196 +1,185 @@
-"""A memory on disk: safetensors and JSON, versioned, checked, replaced whole.
+"""A memory on disk, in files that are written once, and an index that is replaced whole.
 
-memory/session.json           format version, checksums, cameras, progress
-memory/gaussians.safetensors  raw parameters under the names of ``Gaussians``
-memory/views.safetensors      the written frames: rgb, depth, written mask
-memory/latents.safetensors    the Gaussians that carry features, where there are some
+memory/.splatmem               the mark: only a folder that has it is ever written to again
+memory/session.json            the last state: scale, counts, progress, the newest part, and a checksum of all this
+memory/session.previous.json   the state before it
+memory/part-00000.safetensors  the views of one save and their Gaussians; see ``splatmem.memory.session_parts``
+
+A save writes what the folder does not hold yet as one new part, then the index. Each part names the one before it and its
+checksum, so that the index stays small, and a save costs what is new, however much was saved before. What was written and
+has changed since (by refinement, or because views were taken away) is found and written anew.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
 import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from splatmem.gaussians import Gaussians
-from splatmem.geometry.cameras import Cameras
-from splatmem.io.atomic import staged_directory
-from splatmem.memory import SpatialMemory, StoredView
+from splatmem.geometry.world import World
+from splatmem.io.atomic import atomic_path, remove_leftovers
+from splatmem.io.ownership import locked, make_marked
+from splatmem.memory import SpatialMemory
+from splatmem.memory.session_index import SessionIndex, index_text, read_index
+from splatmem.memory.session_parts import (
+    DamagedSessionError,
+    Link,
+    Part,
+    chain,
+    part_file,
+    part_numbers,
+    read_parts,
+    unchanged_parts,
+    write_part,
+)
 
-FORMAT = "splatmem-session"
-VERSION = 1
-INDEX, GAUSSIANS, VIEWS = "session.json", "gaussians.safetensors", "views.safetensors"
-LATENTS = "latents.safetensors"
-
-
-def previous_snapshot(folder: Path) -> Path:
-    """The folder in which the snapshot before the last one is kept."""
-    return folder.with_name(folder.name + ".previous")
-
-
-def _next_snapshot(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".next")
+KIND = "session"  # for the mark of the folder
+INDEX, PREVIOUS = "session.json", "session.previous.json"
 
 
 def has_session(folder: Path) -> bool:
-    """Whether ``load_session`` finds a snapshot, whole or not."""
-    folder = folder.absolute()
-    return folder.is_dir() or previous_snapshot(folder).is_dir()
+    """Whether ``load_session`` finds a state, whole or not."""
+    return any((folder / name).is_file() for name in (INDEX, PREVIOUS))
 
 
-def save_session(memory: SpatialMemory, folder: Path, progress: dict[str, Any] | None = None) -> None:
-    """Writes a snapshot; the one before is kept beside it, so that one whole snapshot exists at any time.
+def save_session(memory: SpatialMemory, folder: str | Path, progress: dict[str, Any] | None = None) -> None:
+    """Writes a memory into a folder; an older session in it stays whole until the new one is.
+
+    For many saves of a memory that grows, keep a ``SessionStore``: it writes only what is new.
 
     Args:
-        folder: takes the new snapshot's place when all of it is written.
+        folder: new, empty, or one that was written by this function.
         progress: JSON values to be kept with the memory.
-    """
-    folder = folder.absolute()
-    staging = _next_snapshot(folder)
-    with staged_directory(staging, overwrite=True) as staged:
-        _save_tensors(_parameters(memory.gaussians), staged / GAUSSIANS)
-        if memory.feature_gaussians is not None:
-            _save_tensors(_parameters(memory.feature_gaussians), staged / LATENTS)
-        _save_tensors(_view_tensors(memory.views), staged / VIEWS)
-        index = {
-            "format": FORMAT,
-            "version": VERSION,
-            "scale": memory.scale,
-            "given": memory.num_given_views,
-            "metric": memory.metric,
-            "num_feature_views": memory.num_feature_views,
-            "views": [_view_entry(view) for view in memory.views],
-            "files": {file.name: _checksum(file) for file in sorted(staged.iterdir())},
-            "progress": progress or {},
-        }
-        (staged / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
-    previous = previous_snapshot(folder)
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        os.replace(folder, previous)
-    os.replace(staging, folder)
-
-
-def drop_previous_snapshot(folder: Path) -> None:
-    """Forgets the older snapshot of a finished run, and one that a killed run had not put in its place yet."""
-    folder = folder.absolute()
-    for other in (previous_snapshot(folder), _next_snapshot(folder)):
-        shutil.rmtree(other, ignore_errors=True)
-
-
-def load_session(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
-    """The memory and the progress kept with it; the older snapshot, with a warning, if the last one is damaged.
 
     Raises:
-        ValueError: there is no session, it is damaged (the message names the file), or from a newer version.
+        ValueError: the folder holds something else, another process writes to it, or a value is none that JSON knows.
+        OSError: it cannot be written to.
     """
-    folder = folder.absolute()
-    previous = previous_snapshot(folder)
-    if not has_session(folder):
-        raise ValueError(f"there is no session in {folder}: expected the memory/ folder that 'splatmem flyaround' writes")
-    if not folder.is_dir():  # killed while the new snapshot took its place
-        return _load(previous)
-    try:
-        return _load(folder)
-    except DamagedSessionError as damage:
-        if not previous.is_dir():
-            raise
-        warnings.warn(f"{damage}; the snapshot before it is used", stacklevel=2)
-        return _load(previous)
+    with locked(Path(folder)):
+        SessionStore(Path(folder)).save(memory, progress)
 
 
-class DamagedSessionError(ValueError):
-    """A file of a session is missing or not what was written."""
+def load_session(folder: str | Path) -> tuple[SpatialMemory, dict[str, Any]]:
+    """The memory and the progress kept with it; the state before, with a warning, if the last one is damaged.
+
+    Raises:
+        ValueError: there is no session, it is damaged (the message names the file), or from another version.
+    """
+    memory, progress, _ = SessionStore(Path(folder)).load()
+    return memory, progress
 
 
-def _load(folder: Path) -> tuple[SpatialMemory, dict[str, Any]]:
-    index = _read_index(folder / INDEX)
-    for name, expected in index["files"].items():
-        file = folder / name
-        if not file.is_file() or _checksum(file) != expected:
-            raise DamagedSessionError(
-                f"the session is damaged: {file} is missing or was changed (scene.ply may still be whole)"
+class SessionStore:
+    """A session's folder, and what of a memory it is known to hold. One process at a time may save into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._parts: list[Part] = []  # what the folder holds of the memory that was saved or loaded last
+        self._holding: str | None = None  # the index of the last whole state
+        self._used: dict[str, set[int]] | None = None  # numbers of the parts of each index, once the folder was opened
+
+    def save(
+        self,
+        memory: SpatialMemory,
+        progress: dict[str, Any] | None = None,
+        fixed: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Brings the folder to the memory's state. A process that is killed at any moment leaves the last whole state.
+
+        Args:
+            memory: what it adds to the state that was saved or loaded last is written; all of it, if it shares nothing with it.
+            progress: JSON values to be kept with the memory, written at every save.
+            fixed: further tensors, written again only when they change.
+
+        Raises:
+            ValueError: the folder holds something else, or a value is none that JSON knows.
+            OSError: it cannot be written to; the message names the folder.
+        """
+        if self._used is None:
+            self._used = self._open()
+        kept = self._parts[: unchanged_parts(self._parts, memory)]
+        number = 1 + max((n for used in self._used.values() for n in used), default=-1)
+        new = write_part(self.folder, number, kept, memory, fixed or {})
+        parts = kept if new is None else [*kept, new]
+        text = index_text(_index(memory, parts[-1].link if parts else None, progress or {}))
+        before = self._used.get(self._holding, set()) if self._holding else set()
+        if self._holding == INDEX:
+            with atomic_path(self.folder / PREVIOUS) as temporary:
+                shutil.copyfile(self.folder / INDEX, temporary)
+        with atomic_path(self.folder / INDEX) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        now = {INDEX: {part.link.number for part in parts}, PREVIOUS: before}
+        for unused in set().union(*self._used.values()) - now[INDEX] - now[PREVIOUS]:
+            part_file(self.folder, unused).unlink(missing_ok=True)
+        self._parts, self._holding, self._used = parts, INDEX, now
+
+    def load(self) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
+        """Memory, progress and fixed tensors; what ``save`` is given next is compared with them.
+
+        Raises:
+            ValueError: as of ``load_session``.
+        """
+        if not has_session(self.folder):
+            raise ValueError(
+                f"there is no session in {self.folder}: expected the memory/ folder that 'splatmem flyaround' writes"
             )
-    try:
-        gaussians = Gaussians(**load_file(folder / GAUSSIANS))
-        views = _views(index["views"], load_file(folder / VIEWS))
-        latents = Gaussians(**load_file(folder / LATENTS)) if LATENTS in index["files"] else None
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise DamagedSessionError(f"the session in {folder} is damaged: {error}") from error
-    given, num_feature_views, metric = index.get("given", 1), index.get("num_feature_views", 0), index.get("metric", False)
-    memory = SpatialMemory(gaussians, views, float(index["scale"]), given, latents, num_feature_views, metric)
-    return memory, index["progress"]
+        try:
+            return self._load(INDEX)
+        except DamagedSessionError as damage:
+            if not (self.folder / PREVIOUS).is_file():
+                raise
+            warnings.warn(f"{damage}; the state before it is used", stacklevel=2)
+            return self._load(PREVIOUS)
+
+    def finish(self) -> None:
+        """Forgets the state before the last one."""
+        if self._used is None:
+            self._used = self._open()
+        if self._holding == INDEX:
+            (self.folder / PREVIOUS).unlink(missing_ok=True)
+            for unused in self._used.pop(PREVIOUS, set()) - self._used[INDEX]:
+                part_file(self.folder, unused).unlink(missing_ok=True)
+
+    def _load(self, name: str) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
+        file = self.folder / name
+        index = read_index(file)
+        loaded = read_parts(self.folder, index.last)
+        if not (index.num_given_views <= max(1, len(loaded.views)) and index.num_feature_views <= len(loaded.views)):
+            raise DamagedSessionError(f"the session is damaged: {file} counts more views than there are")
+        memory = SpatialMemory(
+            loaded.gaussians, loaded.views, index.scale, index.num_given_views,
+            loaded.feature_gaussians, index.num_feature_views, index.metric,
+            World(torch.tensor(index.world, dtype=torch.float64)),
+        )  # fmt: skip
+        self._parts, self._holding = loaded.parts, name
+        return memory, index.progress, loaded.fixed
+
+    def _open(self) -> dict[str, set[int]]:
+        """Marks the folder, and removes what a killed process left; which parts the states use."""
+        make_marked(self.folder, KIND)
+        remove_leftovers(self.folder)
+        used: dict[str, set[int]] = {}
+        for name in (INDEX, PREVIOUS):
+            try:
+                used[name] = {link.number for link in chain(self.folder, read_index(self.folder / name).last)}
+            except DamagedSessionError:
+                continue
+            self._holding = self._holding or name
+        for number in part_numbers(self.folder) - set().union(*used.values()):
+            part_file(self.folder, number).unlink()
+        return used
 
 
-def _read_index(file: Path) -> dict[str, Any]:
-    try:
-        index = json.loads(file.read_text(encoding="utf-8"))
-        version = int(index["version"])
-        if index["format"] != FORMAT:
-            raise KeyError("format")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedSessionError(f"the session is damaged: {file} cannot be read ({error})") from error
-    if version > VERSION:
-        raise ValueError(
-            f"{file} was written by a newer splatmem (session version {version}, this one reads up to {VERSION}): "
-            "update splatmem, or open the scene.ply beside it"
-        )
-    return index
-
-
-def _checksum(file: Path) -> dict[str, Any]:
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return {"bytes": file.stat().st_size, "sha256": digest}
-
-
-def _save_tensors(tensors: dict[str, torch.Tensor], file: Path) -> None:
-    try:
-        save_file(tensors, file)
-    except SafetensorError as error:
-        # What the system answered stands in the text only: "... No space left on device (os error 28)".
-        number = re.search(r"\(os error (\d+)\)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from error
-
-
-def _parameters(gaussians: Gaussians) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in vars(gaussians).items() if value is not None}
-
-
-def _view_tensors(views: list[StoredView]) -> dict[str, torch.Tensor]:
-    tensors = {}
-    for number, view in enumerate(views):
-        for name in ("rgb", "depth", "written"):
-            tensors[f"{number:04d}.{name}"] = getattr(view, name).cpu().contiguous()
-        # As tensors, since JSON would not keep every bit of a float.
-        tensors[f"{number:04d}.world_to_cam"] = view.camera.world_to_cam.clone(memory_format=torch.contiguous_format)
-        tensors[f"{number:04d}.intrinsics"] = view.camera.intrinsics.clone(memory_format=torch.contiguous_format)
-    return tensors
-
-
-def _view_entry(view: StoredView) -> dict[str, Any]:
-    return {"size": [view.camera.width, view.camera.height], "gaussians": list(view.gaussians)}
-
-
-def _views(entries: list[dict[str, Any]], tensors: dict[str, torch.Tensor]) -> list[StoredView]:
-    views = []
-    for number, entry in enumerate(entries):
-
-        def stored(name: str, number: int = number) -> torch.Tensor:
-            return tensors[f"{number:04d}.{name}"]
-
-        camera = Cameras(stored("world_to_cam"), stored("intrinsics"), *entry["size"])
-        first, last = entry["gaussians"]
-        views.append(StoredView(camera, stored("rgb"), stored("depth"), stored("written"), (first, last)))
-    return views
+def _index(memory: SpatialMemory, last: Link | None, progress: dict[str, Any]) -> SessionIndex:
+    return SessionIndex(
+        scale=memory.scale,
+        num_given_views=memory.num_given_views,
+        metric=memory.metric,
+        num_feature_views=memory.num_feature_views,
+        world=memory.world.world_from_memory.tolist(),
+        last=last,
+        progress=progress,
+    )

@@ -15,7 +15,7 @@ from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.world import World
-from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
+from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
 from splatmem.memory.visibility import covering_colours, draw_known, draw_visibility
 from splatmem.metrics import psnr
@@ -122,6 +122,7 @@ class SpatialMemory:
     metric: bool = False
     world: World = field(default_factory=World)
     down: Float[Tensor, "3"] | None = None
+    _free_space: GrowingFreeSpace = field(default_factory=GrowingFreeSpace, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.down is None and self.views:
@@ -294,7 +295,7 @@ class SpatialMemory:
 
     def free_space(self) -> FreeSpace:
         """What the stored views saw to be empty."""
-        return FreeSpace.of([(view.camera, view.depth) for view in self.views])
+        return self._free_space.of([(view.camera, view.depth) for view in self.views])
 
     def is_free(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
         """Positions where a camera may be: in front of every surface of the views that look there, with a margin.

@@ -120,7 +120,7 @@ def test_bad_requests_are_refused_before_any_work(options, scenes, tmp_path):
     (tmp_path / "own" / "thesis.txt").write_text("mine")
     with pytest.raises(ValueError, match="is not empty"):
         evaluate(replace(options, out=tmp_path / "own"))
-    with pytest.raises(ValueError, match="no evaluation"):
+    with pytest.raises(ValueError, match="not a finished evaluation"):
         evaluate(replace(options, out=tmp_path / "own", overwrite=True))
     assert (tmp_path / "own" / "thesis.txt").read_text() == "mine"
     assert not (tmp_path / "new").exists()

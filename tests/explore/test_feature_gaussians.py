@@ -119,6 +119,6 @@ def test_sessions_keep_them(memory: SpatialMemory, cells: Cameras, tmp_path: Pat
     loaded, _ = load_session(tmp_path / "memory")
     assert loaded.num_feature_views == 1
     assert torch.equal(loaded.read(cells[1], features=True).features, memory.read(cells[1], features=True).features)
-    (tmp_path / "memory" / "latents.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"damaged: .*latents\.safetensors is missing"):
+    (tmp_path / "memory" / "part-00000.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"damaged: .*part-00000\.safetensors is missing"):
         load_session(tmp_path / "memory")

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from splatmem.io.atomic import atomic_path, staged_directory
+from splatmem.io.atomic import atomic_path, staged_directory, swap_in
+from splatmem.io.ownership import make_marked
 
 
 def names(folder: Path) -> list[str]:
@@ -75,7 +76,7 @@ class TestAtomicPath:
 class TestStagedDirectory:
     def test_appears_whole(self, tmp_path: Path) -> None:
         final = tmp_path / "new" / "out"
-        with staged_directory(final) as staged:
+        with staged_directory(final, "run") as staged:
             (staged / "sub").mkdir()
             (staged / "sub" / "a.txt").write_text("a")
             assert not final.exists()
@@ -84,40 +85,40 @@ class TestStagedDirectory:
 
     def test_an_empty_folder_is_filled(self, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
-        with staged_directory(tmp_path / "out") as staged:
+        with staged_directory(tmp_path / "out", "run") as staged:
             (staged / "a").write_text("a")
-        assert names(tmp_path / "out") == ["a"]
+        assert names(tmp_path / "out") == [".splatmem", "a"]
 
     def test_a_full_folder_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "keep").write_text("k")
-        with pytest.raises(ValueError, match="is not empty"), staged_directory(tmp_path):
+        with pytest.raises(ValueError, match="is not empty"), staged_directory(tmp_path, "run"):
             pass
         assert names(tmp_path) == ["keep"]
 
     def test_overwrite_replaces_the_whole_folder(self, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        out.mkdir()
+        make_marked(out, "run")
         (out / "old").write_text("o")
-        with staged_directory(out, overwrite=True) as staged:
+        with staged_directory(out, "run", overwrite=True) as staged:
             (staged / "new").write_text("n")
-            assert names(out) == ["old"]
-        assert names(out) == ["new"]
+            assert names(out) == [".splatmem", "old"]
+        assert names(out) == [".splatmem", "new"]
         assert names(tmp_path) == ["out"]
 
     @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
     def test_an_error_leaves_the_old_folder(self, tmp_path: Path, error: type[BaseException]) -> None:
         out = tmp_path / "out"
-        out.mkdir()
+        make_marked(out, "run")
         (out / "old").write_text("o")
-        with pytest.raises(error), staged_directory(out, overwrite=True) as staged:
+        with pytest.raises(error), staged_directory(out, "run", overwrite=True) as staged:
             (staged / "new").write_text("n")
             raise error
-        assert names(out) == ["old"]
+        assert names(out) == [".splatmem", "old"]
         assert names(tmp_path) == ["out"]
 
     def test_a_file_in_the_way(self, tmp_path: Path) -> None:
         (tmp_path / "out").write_text("")
-        with pytest.raises(ValueError, match="must be a folder"), staged_directory(tmp_path / "out"):
+        with pytest.raises(ValueError, match="must be a folder"), staged_directory(tmp_path / "out", "run"):
             pass
 
     def test_precious_folders_are_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +126,49 @@ class TestStagedDirectory:
         monkeypatch.chdir(tmp_path / "here")
         for folder in (tmp_path, tmp_path / "here", Path.home(), Path("/")):
             with pytest.raises(ValueError, match="working folder or the home folder"):
-                with staged_directory(folder, overwrite=True):
+                with staged_directory(folder, "run", overwrite=True):
                     pass
 
     def test_unwritable_place_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(OSError, match="cannot write into the folder"), staged_directory(tmp_path / "file" / "out"):
+        with pytest.raises(OSError, match="cannot write into the folder"), staged_directory(tmp_path / "file" / "out", "run"):
             pass
+
+    @pytest.mark.parametrize("kind", [None, "session"])
+    def test_what_is_not_ours_is_never_replaced(self, tmp_path: Path, kind: str | None) -> None:
+        out = tmp_path / "out"
+        if kind:
+            make_marked(out, kind)
+        out.mkdir(exist_ok=True)
+        (out / "letter").write_text("dear")
+        with pytest.raises(ValueError, match="--overwrite would delete them"), staged_directory(out, "run", overwrite=True):
+            pass
+        assert (out / "letter").read_text() == "dear"
+        assert names(tmp_path) == ["out"]
+
+    def test_what_came_meanwhile_is_not_replaced(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        with pytest.raises(ValueError, match="is not empty"), staged_directory(out, "run") as staged:
+            (staged / "new").write_text("n")
+            out.mkdir()
+            (out / "letter").write_text("dear")
+        assert names(out) == ["letter"]
+        assert names(tmp_path) == ["out"]
+
+    def test_one_at_a_time(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        with staged_directory(out, "run"):
+            with pytest.raises(ValueError, match=f"process {os.getpid()} is writing {out}"), staged_directory(out, "run"):
+                pass
+        assert names(out) == [".splatmem"]
+
+
+def test_a_stranger_s_folder_where_the_old_one_would_go(tmp_path: Path) -> None:
+    for name in ("out", "out.partial"):
+        make_marked(tmp_path / name, "run")
+    (tmp_path / "out.replaced").mkdir()
+    (tmp_path / "out.replaced" / "letter").write_text("dear")
+    with pytest.raises(ValueError, match=r"out\.replaced is in the way"):
+        swap_in(tmp_path / "out.partial", tmp_path / "out", "run")
+    assert names(tmp_path) == ["out", "out.partial", "out.replaced"]
+    assert (tmp_path / "out.replaced" / "letter").read_text() == "dear"

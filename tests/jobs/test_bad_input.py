@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from splatmem import assets
+from splatmem.io.ownership import make_marked
 from splatmem.io.ply import load_ply
 
 from disks import read_only_folder
@@ -208,22 +209,26 @@ class TestFolders:
         assert "files that are not a finished run" in refused.flyaround("--overwrite", out=refused.folder)
 
     def test_an_interrupted_run_is_not_lost(self, refused: Refused) -> None:
-        (refused.folder / "out.partial").mkdir()
+        make_marked(refused.folder / "out.partial", "run")
         assert "holds an interrupted run: give --resume to continue it" in refused.flyaround()
 
-    def test_complete_already(self, refused: Refused, small_run: Path) -> None:
-        shutil.copytree(small_run, refused.folder / "out")
-        assert "it is complete already" in refused.flyaround("--resume")
+    @pytest.mark.parametrize("options", [(), ("--overwrite",), ("--resume",)])
+    def test_another_s_folder_where_it_would_be_made(self, refused: Refused, options: tuple[str, ...]) -> None:
+        (refused.folder / "out.partial").mkdir()
+        (refused.folder / "out.partial" / "mine.txt").write_text("keep")
+        error = refused.flyaround(*options)
+        assert "out.partial" in error
+        assert "is in the way and was not made by splatmem" in error or "nothing to resume" in error
 
     def test_a_file_in_the_way(self, refused: Refused) -> None:
         (refused.folder / "file").write_text("")
-        assert "cannot make" in refused.flyaround(out=refused.folder / "file" / "out")
+        assert "cannot write into the folder" in refused.flyaround(out=refused.folder / "file" / "out")
         assert str(refused.folder / "file") in refused.flyaround(out=refused.folder / "file")
 
     def test_unwritable(self, splatmem: ForkedCommands, tmp_path: Path) -> None:
         with read_only_folder(tmp_path / "sealed") as sealed:
             error = Refused(splatmem, sealed).flyaround()
-            assert f"cannot make {sealed}" in error
+            assert f"cannot write into the folder {sealed}" in error
             assert "choose a folder that you may write to" in error
 
 
@@ -268,7 +273,7 @@ class TestSessions:
         ]
         return set(errors)
 
-    @pytest.mark.parametrize("name", ["gaussians.safetensors", "views.safetensors", "session.json"])
+    @pytest.mark.parametrize("name", ["part-00000.safetensors", "part-00001.safetensors", "session.json"])
     @pytest.mark.parametrize("damage", ["missing", "truncated"])
     def test_damaged(self, refused: Refused, scene: Path, name: str, damage: str) -> None:
         file = scene / "memory" / name
@@ -282,24 +287,24 @@ class TestSessions:
         assert len(load_ply(scene / "scene.ply")) > 0, "the scene itself is still there"
 
     def test_one_flipped_bit_is_noticed(self, refused: Refused, scene: Path) -> None:
-        file = scene / "memory" / "gaussians.safetensors"
+        file = scene / "memory" / "part-00000.safetensors"
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
-        assert "gaussians.safetensors" in refused("export", scene, refused.folder / "s.ply")
+        assert "part-00000.safetensors" in refused("export", scene, refused.folder / "s.ply")
 
     def test_the_older_snapshot_is_used(self, splatmem: ForkedCommands, scene: Path, tmp_path: Path) -> None:
-        shutil.copytree(scene / "memory", scene / "memory.previous")
-        (scene / "memory" / "views.safetensors").unlink()
+        shutil.copy(scene / "memory" / "session.json", scene / "memory" / "session.previous.json")
+        (scene / "memory" / "session.json").write_text("{}")
         ended = splatmem("export", scene, tmp_path / "s.ply")
         assert ended.status == 0
         assert "warning: the session is damaged" in ended.err
-        assert "the snapshot before it is used" in ended.err
+        assert "the state before it is used" in ended.err
         assert (tmp_path / "s.ply").read_bytes() == (scene / "scene.ply").read_bytes()
 
     def test_from_a_newer_version(self, refused: Refused, scene: Path) -> None:
         index = scene / "memory" / "session.json"
-        index.write_text(index.read_text().replace('"version": 1', '"version": 99'))
+        index.write_text(index.read_text().replace('"version": 2', '"version": 99'))
         (error,) = self.refuse_all(refused, scene)
         assert "was written by a newer splatmem (session version 99" in error
 

@@ -4,6 +4,7 @@ the same bytes as a run that nothing disturbed. Real processes, real signals, re
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from splatmem.io.ownership import locked
 
 from disks import enlarge, small_disk
 from forked_commands import PHOTO, SMALL_RUN, Ended, ForkedCommands
@@ -57,11 +59,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
 
 
+def listing(folder: Path) -> dict[str, int]:
+    return {str(f.relative_to(folder)): f.stat().st_mtime_ns for f in folder.rglob("*")}
+
+
 def without_times(folder: Path) -> list[Any]:
     report = json.loads((folder / "report.json").read_text())
     index = json.loads((folder / "memory" / "session.json").read_text())
     assert {"total", "load", "fill"} <= set(report["seconds"])
-    for values, keys in ((report, ("seconds", "peak_rss_bytes")), (index["progress"], ("seconds",))):
+    for values, keys in ((report, ("seconds", "peak_rss_bytes")), (index["progress"], ("seconds",)), (index, ("sha256",))):
         for key in keys:
             del values[key]
     return [report, index]
@@ -80,8 +86,11 @@ def assert_resumes(run: Flyaround, whole: Path) -> None:
     if not run.out.exists():
         ended = run.run("--resume") if run.out.with_name("out.partial").exists() else run.run()
         assert ended.status == 0, ended.err
+        left = ["out"]
+    else:  # the lock's file goes after the results have come; one that is left holds nobody
+        left = ["out", ".out.lock"]
     assert_same_results(run.out, whole)
-    assert [entry.name for entry in run.folder.iterdir()] == ["out"]
+    assert {"out"} <= {entry.name for entry in run.folder.iterdir()} <= set(left)
 
 
 def assert_nothing_half_written(run: Flyaround, whole: Path) -> None:
@@ -106,6 +115,33 @@ def test_killed_before_a_change_to_the_disk(run: Flyaround, changes: int, small_
 def test_killed_before_each_change_to_the_disk(splatmem: ForkedCommands, tmp_path: Path, changes: int, small_run: Path) -> None:
     for number in range(1, changes + 1):
         killed_before(Flyaround(splatmem, tmp_path / str(number)), number, small_run)
+
+
+def test_a_second_run_into_the_same_folder_is_refused(run: Flyaround) -> None:
+    with locked(run.out):
+        before = listing(run.folder)
+        for options in ((), ("--overwrite",), ("--resume",)):
+            ended = run.run(*options)
+            assert ended.status == 2
+            assert f"process {os.getpid()} is writing {run.out}" in ended.error
+        assert listing(run.folder) == before
+
+
+def test_resuming_needs_no_photo_and_a_complete_run_nothing(run: Flyaround, changes: int, small_run: Path) -> None:
+    photo = shutil.copy(PHOTO, run.folder.parent / PHOTO.name)
+    arguments = ("flyaround", photo, "--out", run.out, *SMALL_RUN)
+    ended = run.splatmem.start(*arguments, die_at=changes // 2, watch=run.folder).wait()
+    assert ended.status == -signal.SIGKILL
+    photo.unlink()
+    ended = run.splatmem(*arguments, "--resume")
+    assert ended.status == 0, ended.err
+    found, expected = contents(run.out), contents(small_run)
+    assert [name for name in expected if name not in TIMES and found.get(name) != expected[name]] == []
+    before = listing(run.folder)
+    ended = run.splatmem(*arguments, "--resume")
+    assert ended.status == 0
+    assert ended.err.strip() == f"{run.out} is complete: there is nothing to resume"
+    assert listing(run.folder) == before
 
 
 @pytest.mark.slow

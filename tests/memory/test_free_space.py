@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 from splatmem.geometry.cameras import Cameras, identity_camera
-from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
+from splatmem.memory import free_space
+from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
 
 WIDTH, HEIGHT = 64, 48
 CAMERA = identity_camera(60, WIDTH, HEIGHT)
@@ -139,3 +140,63 @@ def test_a_point_keeps_its_distance_from_all_that_a_view_saw() -> None:
     points = torch.tensor([[0.0, 0, 0], [0, 0, 0.8], [-0.5, 0, 1.5], [0.9, 0, 2.5], [0.9, 0, 3.5]])
     assert space.keeps_distance(points, 0.5).tolist() == [True, True, False, True, False]
     assert space.keeps_distance(points, 0.2).tolist() == [True, True, True, True, True]
+
+
+class TestGrowing:
+    """What was computed for earlier views is kept, and is what ``FreeSpace.of`` gives, bit for bit."""
+
+    @staticmethod
+    def views(*sizes: tuple[int, int]) -> list[tuple[Cameras, torch.Tensor]]:
+        generator = torch.Generator().manual_seed(len(sizes))
+        return [
+            (identity_camera(60 + i, *size), torch.rand(*size[::-1], generator=generator) + 1) for i, size in enumerate(sizes)
+        ]
+
+    @staticmethod
+    def check(growing: GrowingFreeSpace, views: list[tuple[Cameras, torch.Tensor]]) -> FreeSpace:
+        found, expected = growing.of(views), FreeSpace.of(views)
+        assert torch.equal(found.reach, expected.reach)
+        assert torch.equal(found.cameras.world_to_cam, expected.cameras.world_to_cam)
+        assert torch.equal(found.cameras.intrinsics, expected.cameras.intrinsics)
+        return found
+
+    def test_views_are_added_and_taken_away(self) -> None:
+        growing, views = GrowingFreeSpace(), self.views(*[(64, 48)] * 9)
+        for count in (1, 2, 3, 7, 9, 4, 5, 9):
+            self.check(growing, views[:count])
+        self.check(growing, views[3:])
+        self.check(growing, [*views[:2], *views[5:]])
+
+    def test_a_smaller_view_makes_all_of_them_smaller(self) -> None:
+        growing, views = GrowingFreeSpace(), self.views((64, 48), (64, 48), (32, 24), (200, 100))
+        for count in (2, 3, 4, 2):
+            self.check(growing, views[:count])
+
+    def test_a_change_in_place_is_noticed(self) -> None:
+        growing, views = GrowingFreeSpace(), self.views(*[(64, 48)] * 4)
+        self.check(growing, views)
+        views[2][1][5, 5] = 0.1
+        self.check(growing, views)
+
+    def test_what_was_returned_stays(self) -> None:
+        growing, views = GrowingFreeSpace(), self.views(*[(64, 48)] * 6)
+        growing.of(views[:2])
+        long = growing.of(views[:4])
+        kept = long.reach.clone()
+        self.check(growing, [*views[:2], *views[4:]])
+        assert torch.equal(long.reach, kept)
+
+    def test_nothing_is_computed_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        computed = []
+
+        def counted(*arguments):
+            computed.append(arguments)
+            return reach(*arguments)
+
+        reach = free_space._reach
+        monkeypatch.setattr(free_space, "_reach", counted)
+        growing, views = GrowingFreeSpace(), self.views(*[(64, 48)] * 6)
+        for count in range(1, 7):
+            growing.of(views[:count])
+            growing.of(views[:1])  # as the memory as it was given does
+        assert len(computed) == 6

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +7,6 @@ from splatmem.gaussians.draw import Rendering
 from splatmem.gaussians.tiles import SharedTiles
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
-from splatmem.memory.session import load_session, previous_snapshot, save_session
 from splatmem.metrics import psnr
 
 from textured_room import room, turn
@@ -101,48 +99,6 @@ def test_trust_falls_where_the_memory_is_magnified(memory, room_turn):
     pose[0, 2, 3] = 2.8
     near = memory.read(Cameras.from_fov(pose, 70, 128, 72))
     assert near.trust[near.known].mean() < 0.7 * memory.read(room_turn[0]).trust.mean()
-
-
-def test_session_round_trip(memory, tmp_path, room_turn):
-    memory = replace(memory, metric=True)
-    save_session(memory, tmp_path / "memory", {"windows": [[1, 2]]})
-    loaded, progress = load_session(tmp_path / "memory")
-    assert progress == {"windows": [[1, 2]]}
-    assert torch.equal(loaded.read(room_turn[1]).rgb, memory.read(room_turn[1]).rgb)
-    assert (loaded.scale, loaded.metric) == (memory.scale, memory.metric)
-    assert torch.equal(loaded.views[0].rgb, memory.views[0].rgb)
-
-
-def test_damaged_session_names_the_file_and_the_older_one_loads(memory, tmp_path):
-    folder = tmp_path / "memory"
-    save_session(memory, folder, {"step": 1})
-    (folder / "views.safetensors").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"views\.safetensors"):
-        load_session(folder)
-    save_session(memory, folder, {"step": 2})
-    assert previous_snapshot(folder).is_dir()
-    (folder / "gaussians.safetensors").unlink()
-    # The older snapshot is the damaged one here: both are named as damaged.
-    with pytest.warns(UserWarning, match="gaussians"), pytest.raises(ValueError, match="views"):
-        load_session(folder)
-
-
-def test_older_snapshot_is_used(memory, tmp_path):
-    folder = tmp_path / "memory"
-    save_session(memory, folder, {"step": 1})
-    save_session(memory, folder, {"step": 2})
-    (folder / "gaussians.safetensors").write_bytes(b"cut")
-    with pytest.warns(UserWarning, match="snapshot before"):
-        assert load_session(folder)[1] == {"step": 1}
-
-
-def test_session_of_a_newer_version(memory, tmp_path):
-    folder = tmp_path / "memory"
-    save_session(memory, folder)
-    index = folder / "session.json"
-    index.write_text(index.read_text().replace('"version": 1', '"version": 99'))
-    with pytest.raises(ValueError, match="newer"):
-        load_session(folder)
 
 
 def test_room_is_closed():

@@ -1,0 +1,341 @@
+"""The parts of a session: files that are written once, each with the views of one save and the Gaussians that came with them.
+
+A part names the one before it and that one's checksum. Names in it: ``gaussians.*`` and ``features.*`` (the parameters of
+``Gaussians``; the latter of those that carry features), ``0000.*`` (a view's pictures and camera), ``fixed.*`` (what does not
+change between saves).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from splatmem.gaussians import Gaussians
+from splatmem.geometry.cameras import Cameras
+from splatmem.io.atomic import atomic_path
+from splatmem.memory import SpatialMemory, StoredView
+from splatmem.memory.changes import tensor_version
+from splatmem.memory.content_hash import content_hash
+
+BEFORE = "before"  # metadata: the link to the part before
+MAX_HEADER = 2**26
+VIEW_TENSORS = {  # name: dtype, number of dimensions
+    "rgb": (torch.uint8, 3), "depth": (torch.float32, 2), "written": (torch.bool, 2),
+    "world_to_cam": (torch.float32, 3), "intrinsics": (torch.float32, 3), "gaussians": (torch.int64, 1),
+}  # fmt: skip
+PARAMETERS = tuple(f.name for f in fields(Gaussians))
+_NAME = re.compile(r"part-(\d{5,9})\.safetensors")
+
+
+class DamagedSessionError(ValueError):
+    """A file of a session is missing or not what was written."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """Which part, and what its file must be like."""
+
+    number: int
+    bytes: int
+    sha256: str
+
+    @staticmethod
+    def of_json(value: Any) -> Link | None:
+        """From JSON; None for null.
+
+        Raises:
+            ValueError: it is no link.
+        """
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) != 3 or type(value[0]) is not int or type(value[1]) is not int:
+            raise ValueError("a part is named by a number, a size and a checksum")
+        number, size, digest = value
+        if not 0 <= number < 10**9 or size < 0 or not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError("a part is named by a number, a size and a checksum")
+        return Link(number, size, digest)
+
+    def to_json(self) -> list[Any]:
+        return [self.number, self.bytes, self.sha256]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that is on disk, and how what it holds is recognised in a memory.
+
+    Attributes:
+        views: the memory's own objects.
+        versions: of their tensors, which PyTorch counts up with every change in place.
+        gaussians: range of those it holds, and their content's hash.
+        features: the same of the Gaussians that carry features.
+        fixed: hash of the fixed tensors at that time, whether it holds them or an earlier part does.
+    """
+
+    link: Link
+    views: tuple[weakref.ref[StoredView], ...]
+    versions: tuple[tuple[int, ...], ...]
+    gaussians: tuple[int, int, int]
+    features: tuple[int, int, int]
+    fixed: str
+
+
+def part_file(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05d}.safetensors"
+
+
+def part_numbers(folder: Path) -> set[int]:
+    """Of all parts in a folder, used or not."""
+    return {int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name))}
+
+
+def unchanged_parts(parts: Sequence[Part], memory: SpatialMemory) -> int:
+    """How many of the parts, from the first on, hold what the memory still begins with."""
+    same, start = 0, 0
+    for part in parts:
+        views = memory.views[start : start + len(part.views)]
+        if len(views) < len(part.views) or any(ref() is not view for ref, view in zip(part.views, views, strict=True)):
+            break
+        if tuple(map(_versions, views)) != part.versions:
+            break
+        same, start = same + 1, start + len(views)
+    for scene, ranges in _ranges(parts[:same], memory):
+        same = min(same, _unchanged_ranges(scene, ranges))
+    return same
+
+
+def _ranges(parts: Sequence[Part], memory: SpatialMemory) -> list[tuple[Gaussians, list[tuple[int, int, int]]]]:
+    features = memory.feature_gaussians
+    both = [(memory.gaussians, [part.gaussians for part in parts])]
+    return [*both, (Gaussians.empty() if features is None else features, [part.features for part in parts])]
+
+
+def _unchanged_ranges(scene: Gaussians, ranges: list[tuple[int, int, int]]) -> int:
+    """How many ranges, from the first on, have the content that they had."""
+    fitting = [r for r in ranges if r[1] <= len(scene)]
+    if not fitting:
+        return 0
+    # The hash of a whole is the sum of those of its ranges: one pass where nothing has changed.
+    if content_hash(scene, 0, fitting[-1][1]) == sum(r[2] for r in fitting) % 2**32:
+        return len(fitting)
+    for index, (first, last, known) in enumerate(fitting):
+        if content_hash(scene, first, last) != known:
+            return index
+    return len(fitting)
+
+
+def write_part(
+    folder: Path, number: int, before: Sequence[Part], memory: SpatialMemory, fixed: dict[str, Tensor]
+) -> Part | None:
+    """Writes what a memory holds beyond the parts before; None if that is nothing."""
+    count = sum(len(part.views) for part in before)
+    views = memory.views[count:]
+    tensors: dict[str, Tensor] = {}
+    ranges = []
+    for prefix, scene, start in (
+        ("gaussians", memory.gaussians, before[-1].gaussians[1] if before else 0),
+        ("features", memory.feature_gaussians, before[-1].features[1] if before else 0),
+    ):
+        if scene is None:
+            ranges.append((start, start, 0))
+            continue
+        ranges.append((start, len(scene), content_hash(scene, start, len(scene))))
+        if len(scene) > start or prefix == "gaussians":
+            values = {name: getattr(scene, name) for name in PARAMETERS}
+            tensors |= {f"{prefix}.{name}": value[start:] for name, value in values.items() if value is not None}
+    digest = _digest(fixed)
+    if digest != (before[-1].fixed if before else _digest({})):
+        tensors |= {f"fixed.{name}": value for name, value in fixed.items()}
+    elif not views and all(last == first for first, last, _ in ranges):
+        return None
+    for index, view in enumerate(views):
+        tensors |= {f"{index:04d}.{name}": value for name, value in _view_tensors(view).items()}
+    # Copies: what lies in one storage, such as cameras of one batch, would be refused.
+    copies = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    link = json.dumps(before[-1].link.to_json() if before else None)
+    content = save(copies, {BEFORE: link})
+    with atomic_path(part_file(folder, number)) as temporary:
+        temporary.write_bytes(content)
+    written = Link(number, len(content), hashlib.sha256(content).hexdigest())
+    return Part(written, *_recognised(views), ranges[0], ranges[1], digest)
+
+
+def _recognised(views: Sequence[StoredView]) -> tuple[tuple[weakref.ref[StoredView], ...], tuple[tuple[int, ...], ...]]:
+    return tuple(map(weakref.ref, views)), tuple(map(_versions, views))
+
+
+def _versions(view: StoredView) -> tuple[int, ...]:
+    return tuple(
+        tensor_version(t) for t in (view.rgb, view.depth, view.written, view.camera.world_to_cam, view.camera.intrinsics)
+    )
+
+
+def _view_tensors(view: StoredView) -> dict[str, Tensor]:
+    camera = {"world_to_cam": view.camera.world_to_cam, "intrinsics": view.camera.intrinsics}
+    return {"rgb": view.rgb, "depth": view.depth, "written": view.written, **camera, "gaussians": torch.tensor(view.gaussians)}
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def chain(folder: Path, last: Link | None) -> list[Link]:
+    """The links from the first part to ``last``, as the parts' headers say.
+
+    Raises:
+        DamagedSessionError: a part is missing or cannot be read.
+    """
+    links: list[Link] = []
+    while last is not None:
+        links.append(last)
+        last = _before(part_file(folder, last.number), last)
+    return links[::-1]
+
+
+def _before(file: Path, link: Link) -> Link | None:
+    """The link that a part's header holds; its number is smaller, so that a chain ends."""
+    try:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != link.bytes:
+            raise ValueError(f"a file of {link.bytes} bytes was expected")
+        with file.open("rb") as content:
+            size = int.from_bytes(content.read(8), "little")
+            if size > MAX_HEADER:
+                raise ValueError("its header is too large")
+            header = json.loads(content.read(size))
+        before = Link.of_json(json.loads(header["__metadata__"][BEFORE]))
+        if before is not None and before.number >= link.number:
+            raise ValueError("it names itself or a later part as the one before it")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedSessionError(
+            f"the session is damaged: {file} is missing or was changed ({error}; scene.ply may still be whole)"
+        ) from error
+    return before
+
+
+@dataclass
+class LoadedParts:
+    """What a chain of parts holds."""
+
+    parts: list[Part]
+    gaussians: Gaussians
+    views: list[StoredView]
+    feature_gaussians: Gaussians | None
+    fixed: dict[str, Tensor]
+
+
+def read_parts(folder: Path, last: Link | None) -> LoadedParts:
+    """Reads and checks a chain.
+
+    Raises:
+        DamagedSessionError: a file is missing, is not what was written, or holds what no session holds.
+    """
+    parts: list[Part] = []
+    views: list[StoredView] = []
+    scenes: dict[str, list[dict[str, Tensor]]] = {"gaussians": [], "features": []}
+    counts = {"gaussians": 0, "features": 0}
+    fixed: dict[str, Tensor] = {}
+    for link in chain(folder, last):
+        file = part_file(folder, link.number)
+        try:
+            tensors = _checked(file, link)
+            groups: dict[str, dict[str, Tensor]] = {}
+            for name, value in tensors.items():
+                group, _, rest = name.partition(".")
+                groups.setdefault(group, {})[rest] = value
+            fixed = groups.pop("fixed", fixed)
+            ranges = {}
+            for name, found in scenes.items():
+                first = counts[name]
+                if name in groups:
+                    scene = _gaussians(groups.pop(name), found[0] if found else None)
+                    counts[name] += len(scene["means"])
+                    found.append(scene)
+                ranges[name] = (first, counts[name])
+            own = [_view(groups.pop(f"{index:04d}"), counts["gaussians"]) for index in range(len(groups))]
+        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            if isinstance(error, DamagedSessionError):
+                raise
+            raise DamagedSessionError(f"the session is damaged: {file} holds what no session holds ({error})") from error
+        views += own
+        parts.append(Part(link, *_recognised(own), (*ranges["gaussians"], 0), (*ranges["features"], 0), _digest(fixed)))
+    gaussians = _joined(scenes["gaussians"]) or Gaussians.empty()
+    features = _joined(scenes["features"])
+    hashed = [
+        Part(p.link, p.views, p.versions, _hashed(gaussians, p.gaussians), _hashed(features, p.features), p.fixed)
+        for p in parts
+    ]
+    return LoadedParts(hashed, gaussians, views, features, fixed)
+
+
+def _hashed(scene: Gaussians | None, span: tuple[int, int, int]) -> tuple[int, int, int]:
+    return (*span[:2], 0 if scene is None else content_hash(scene, *span[:2]))
+
+
+def _checked(file: Path, link: Link) -> dict[str, Tensor]:
+    """The tensors of a part whose checksum is right."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DamagedSessionError(f"the session is damaged: {file} cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != link.sha256:
+        raise DamagedSessionError(f"the session is damaged: {file} is missing or was changed (scene.ply may still be whole)")
+    return load(content)
+
+
+def _gaussians(values: dict[str, Tensor], like: dict[str, Tensor] | None) -> dict[str, Tensor]:
+    """Checked parameters, of the same kind as those of the parts before."""
+    Gaussians(**values)  # checks names and shapes
+    for name, value in values.items():
+        if not value.is_floating_point() or not value.isfinite().all():
+            raise ValueError(f"{name} are not all finite numbers")
+        if like is not None and (
+            name not in like or like[name].shape[1:] != value.shape[1:] or like[name].dtype != value.dtype
+        ):
+            raise ValueError(f"{name} differ in kind from those of the parts before")
+    if like is not None and set(like) != set(values):
+        raise ValueError("parameters differ from those of the parts before")
+    return values
+
+
+def _joined(scenes: list[dict[str, Tensor]]) -> Gaussians | None:
+    if not scenes:
+        return None
+    return Gaussians(**{name: torch.cat([scene[name] for scene in scenes]) for name in scenes[0]})
+
+
+def _view(tensors: dict[str, Tensor], count: int) -> StoredView:
+    """A checked view, whose Gaussians are among the first ``count``."""
+    if set(tensors) != set(VIEW_TENSORS):
+        raise ValueError(f"a view has {', '.join(VIEW_TENSORS)}, this one has {', '.join(sorted(tensors))}")
+    for name, (dtype, dimensions) in VIEW_TENSORS.items():
+        if tensors[name].dtype != dtype or tensors[name].ndim != dimensions:
+            raise ValueError(f"a view's {name} must be {dtype} with {dimensions} dimensions")
+    height, width = tensors["depth"].shape
+    expected = {"rgb": (height, width, 3), "written": (height, width), "gaussians": (2,)}
+    expected |= {"world_to_cam": (1, 4, 4), "intrinsics": (1, 3, 3)}
+    for name, shape in expected.items():
+        if tuple(tensors[name].shape) != shape:
+            raise ValueError(f"a view's {name} must have the shape {shape}, got {tuple(tensors[name].shape)}")
+    camera = Cameras(tensors["world_to_cam"], tensors["intrinsics"], width, height)
+    if not (camera.world_to_cam.isfinite().all() and camera.intrinsics.isfinite().all() and (camera.focal > 0).all()):
+        raise ValueError("a view's camera must be of finite numbers, with a focal length above 0")
+    if tensors["depth"].isnan().any():
+        raise ValueError("a view's depth must be numbers")
+    first, last = tensors["gaussians"].tolist()
+    if not 0 <= first <= last <= count:
+        raise ValueError(f"a view's Gaussians must be a range of the {count} that there are, got {first} to {last}")
+    return StoredView(camera, tensors["rgb"], tensors["depth"], tensors["written"], (first, last))
