@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from splatmem.cameras import Cameras, identity_camera
 from splatmem.conventions import rigid_from
 from splatmem.gaussians import quats_to_rotations
+from torch import Tensor
 
 
 def random_cameras(n: int, seed: int = 0, width: int = 20, height: int = 12) -> Cameras:
@@ -114,3 +116,25 @@ def test_cameras_lie_in_memory_the_same_way_however_they_were_made():
     inverted = Cameras.from_fov(torch.eye(4).repeat(2, 1, 1), 60, 8, 6)
     assert inverted.world_to_cam.is_contiguous()
     assert inverted[[1]].resized(4, 3).intrinsics.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda pose, k: pose[0, 0].fill_(math.nan), "finite"),
+        (lambda pose, k: pose[1, 3].fill_(math.inf), "finite"),
+        (lambda pose, k: k[0, 2].fill_(math.nan), "finite"),
+        (lambda pose, k: pose[:3, :3].mul_(2), "rigid"),
+        (lambda pose, k: pose[0, 0].fill_(-1), "rigid"),
+        (lambda pose, k: pose[0, 3].fill_(1e30), "of the origin"),
+        (lambda pose, k: k[0, 0].fill_(0), "focal lengths"),
+        (lambda pose, k: k[1, 1].fill_(-5), "focal lengths"),
+        (lambda pose, k: k[0, 0].fill_(1e-40), "focal lengths"),
+        (lambda pose, k: k[0, 0].fill_(1e30), "focal lengths"),
+    ],
+)
+def test_cameras_that_no_picture_has_are_refused(change: Callable[[Tensor, Tensor], object], message: str) -> None:
+    pose, intrinsics = torch.eye(4), torch.tensor([[50.0, 0, 32], [0, 50, 18], [0, 0, 1]])
+    change(pose, intrinsics)
+    with pytest.raises(ValueError, match=message):
+        Cameras(pose[None], intrinsics[None], 64, 36)
