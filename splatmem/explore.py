@@ -255,15 +255,17 @@ def write_frame(
     estimate_depth: DepthEstimator,
     settings: ExploreSettings,
     clock: StageClock,
+    usable: Bool[Tensor, "h w"] | None = None,
 ) -> float | None:
     """Writes what is unknown still in one frame of a window, if that is ``least`` pixels; returns its border step.
 
-    Earlier frames of the window are known by now.
+    Earlier frames of the window are known by now. Of a picture that was given, ``usable`` pixels alone are written.
     """
     with clock.stage("read"):
         now = memory.read(camera)
     known = now.known[0]
-    if int((~known).sum()) < max(1, least):
+    unknown = ~known if usable is None else ~known & usable
+    if int(unknown.sum()) < max(1, least):
         return None
     with clock.stage("depth"):
         if filled.depth is not None:
@@ -274,7 +276,7 @@ def write_frame(
         depth = _before_backs(agreed.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
     with clock.stage("write"):
-        memory.write(rgb, depth, camera, ~known)
+        memory.write(rgb, depth, camera, ~known, usable)
     with clock.stage("refine"):
         memory.refine(settings.refine_steps)
     return agreed.border_step

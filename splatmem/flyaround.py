@@ -228,7 +228,7 @@ def begin_run(
     if source.cameras is not None:
         memory, notes = begin_posed_memory(
             source.rgb, source.cameras, estimate_depth, options.explore, clock, drawing_device(device),
-            lambda share: announce("lifting the pictures", share),
+            lambda share: announce("lifting the pictures", share), source.usable,
         )  # fmt: skip
         way = route(options.path, options.frames, memory.views[0].camera, memory, world_of=source.cameras[0])
     else:
@@ -270,7 +270,8 @@ def write_outputs(
         save_transforms_json(run.path, folder / "cameras.json")
     with run.clock.stage("read"):
         retention = run.memory.retention_psnr()
-        photo_psnr = psnr(run.memory.film(run.memory.views[0].camera)[0][0], run.memory.first_photo)
+        first = run.memory.views[0]
+        photo_psnr = psnr(run.memory.film(first.camera)[0][0], run.memory.first_photo, first.written)
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,

@@ -11,11 +11,16 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.conventions import crop_intrinsics
+from splatmem.io.distortion import Distortion
+
+LARGEST_SIDE = 1_000_000  # pixels
+FARTHEST_CENTER = 20.0  # of the principal point from the picture's, in units of its longer side
+FOCAL_RANGE = (1e-3, 1e4)  # in the same unit
 
 
 @dataclass(frozen=True)
 class Lens:
-    """Intrinsics of one frame in pixels of its own image size."""
+    """Intrinsics of one frame in pixels of its own image size, and its distortion, of which cameras know nothing."""
 
     fx: float
     fy: float
@@ -23,6 +28,7 @@ class Lens:
     cy: float
     width: int
     height: int
+    distortion: Distortion | None = None
 
     @staticmethod
     def from_fov(fov_x_degrees: float, width: int, height: int) -> Lens:
@@ -35,6 +41,16 @@ class Lens:
         values = (self.fx, self.fy, self.cx, self.cy)
         if not all(map(math.isfinite, values)) or self.fx <= 0 or self.fy <= 0 or self.width < 1 or self.height < 1:
             raise ValueError(f"{source}: expected positive focal lengths and image size and finite numbers, got {self}")
+        longer = max(self.width, self.height)
+        off = max(abs(self.cx - self.width / 2), abs(self.cy - self.height / 2)) / longer
+        within = all(FOCAL_RANGE[0] <= focal / longer <= FOCAL_RANGE[1] for focal in (self.fx, self.fy))
+        if longer > LARGEST_SIDE or off > FARTHEST_CENTER or not within:
+            raise ValueError(f"{source}: expected focal lengths and a principal point that a lens can have, got {self}")
+
+    def at(self, width: int, height: int) -> Lens:
+        """The same lens at another size of the picture."""
+        x, y = width / self.width, height / self.height
+        return Lens(self.fx * x, self.fy * y, self.cx * x, self.cy * y, width, height, self.distortion)
 
 
 def lens_cameras(
@@ -48,4 +64,7 @@ def lens_cameras(
         width, height = sizes.pop()
     k = torch.tensor([[[lens.fx, 0, lens.cx], [0, lens.fy, lens.cy], [0, 0, 1]] for lens in lenses], dtype=torch.float64)
     own = torch.tensor([[lens.width, lens.height] for lens in lenses], dtype=torch.float64)
-    return Cameras(world_to_cam.float(), crop_intrinsics(k, own, width, height).float(), width, height)
+    try:
+        return Cameras(world_to_cam.float(), crop_intrinsics(k, own, width, height).float(), width, height)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error

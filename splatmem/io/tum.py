@@ -36,7 +36,10 @@ def load_tum(path: str | Path, *, width: int, height: int, fov_x_degrees: float)
     """
     path = Path(path)
     rows = []
-    for where, line in data_lines(path):
+    lines = data_lines(path)
+    if len(lines) > 1 and _is_header(lines[0][1]):
+        lines = lines[1:]
+    for where, line in lines:
         fields = line.replace(",", " ").split()
         if len(fields) != 8:
             raise ValueError(f"{where}: expected {FIELDS}, got {line[:80]!r}")
@@ -47,4 +50,14 @@ def load_tum(path: str | Path, *, width: int, height: int, fov_x_degrees: float)
     poses = torch.tensor(sorted(rows, key=lambda row: row[0]), dtype=torch.float64)
     lens = Lens.from_fov(fov_x_degrees, width, height)
     k = torch.tensor([[lens.fx, 0, lens.cx], [0, lens.fy, lens.cy], [0, 0, 1]]).repeat(len(poses), 1, 1)
-    return cameras_from_tum(poses[:, 1:4], poses[:, 4:], k, width, height)
+    try:
+        return cameras_from_tum(poses[:, 1:4], poses[:, 4:], k, width, height)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _is_header(line: str) -> bool:
+    """Whether a line names its columns instead of holding numbers."""
+    return all(
+        field[:1].isalpha() and field.lower() not in ("nan", "inf", "infinity") for field in line.replace(",", " ").split()
+    )
