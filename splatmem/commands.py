@@ -138,13 +138,16 @@ def export(options: Export, progress: RunProgress) -> None:
 
 
 def inspect(options: Inspect, progress: RunProgress) -> None:
-    from splatmem.io.ply import load_ply
+    from splatmem.io.ply import read_ply
     from splatmem.viewer.inspect import show_scene
 
     if options.screenshot is not None:
         check_target(options.screenshot, ".png", overwrite=True)
     if options.scene.suffix.lower() == ".ply":
-        gaussians, cameras = load_ply(options.scene), []
+        gaussians, notes = read_ply(options.scene)
+        cameras = []
+        for note in notes:
+            progress.say(f"note: {note}")
     else:
         memory = open_memory(options.scene)
         gaussians, cameras = memory.gaussians, [view.camera for view in memory.views]
