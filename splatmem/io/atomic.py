@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,7 @@ def staged_directory(final: str | Path, *, overwrite: bool = False) -> Iterator[
         with _write_errors_name(parent, staged):
             yield staged
             for file in staged.rglob("*"):
+                _follow_umask(file, staged)
                 _sync(file)
             require_replaceable(final, overwrite)
             swap_in(staged, final)
@@ -116,6 +118,13 @@ def require_replaceable(final: Path, overwrite: bool) -> None:
         raise ValueError(f"the folder {final} holds the working folder or the home folder; choose a folder inside it")
     if os.path.ismount(final):
         raise ValueError(f"the folder {final} is a mount point and cannot be replaced whole; choose a folder inside it")
+
+
+def _follow_umask(file: Path, folder: Path) -> None:
+    """Gives a file the rights that the umask left its folder: some writers (safetensors) make files that nobody else can read."""
+    wanted = folder.stat().st_mode & 0o666
+    if os.name == "posix" and file.is_file() and stat.S_IMODE(file.stat().st_mode) != wanted:
+        file.chmod(wanted)
 
 
 def _sync(path: Path) -> None:

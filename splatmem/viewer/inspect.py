@@ -94,8 +94,10 @@ def _scene_proper(gaussians: Gaussians) -> tuple[Gaussians, Float[Tensor, "3"], 
     low, high = _quantile(near.means, 0.05, down=True), _quantile(near.means, 0.95)
     middle, reach = 0.5 * (low + high), 0.5 * float((high - low).norm())
     sizes = near.scales.amax(-1)
-    # Points in one place are as large as they are themselves; float32 tells places apart down to a millionth of their distance.
-    reach = max(reach, 2 * float(_quantile(sizes, 0.5)), 1e-5 * float(middle.norm()), 1e-20)
+    size = float(_quantile(sizes, 0.5))
+    if reach <= size:  # all in one place: drawn as one patch, whose points lie close to each other
+        reach = size / (0.5 * MOST_ACROSS * SPACING)
+    reach = max(reach, 1e-5 * float(middle.norm()), 1e-20)  # float32 cannot tell nearer places apart
     fitting = sizes <= LARGEST * reach
     return near.select(fitting) if fitting.any() else near, middle, reach
 

@@ -132,3 +132,22 @@ class TestStagedDirectory:
         (tmp_path / "file").write_text("")
         with pytest.raises(OSError, match="cannot write into the folder"), staged_directory(tmp_path / "file" / "out"):
             pass
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_the_umask_decides_who_may_read(tmp_path: Path, umask: int) -> None:
+    """Whatever rights the writer of a file gives it."""
+    before = os.umask(umask)
+    try:
+        with staged_directory(tmp_path / "out") as staged:
+            (staged / "private").touch(mode=0o600)
+            (staged / "open").touch()
+            (staged / "open").chmod(0o777)
+        with atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("")
+    finally:
+        os.umask(before)
+    files = [tmp_path / "out" / "private", tmp_path / "out" / "open", tmp_path / "a.txt"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o666 & ~umask}
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o777 & ~umask
