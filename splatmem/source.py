@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.cameras import Cameras
-from splatmem.io.photo import load_photo
+from splatmem.io.panorama import cut_panorama, recognised
+from splatmem.io.photo import photo_from, read_photo
 from splatmem.io.picture_files import PICTURE_SUFFIXES
 from splatmem.io.posed import load_posed_folder, load_posed_video
 
@@ -64,8 +65,12 @@ def read_source(source: Path, poses: Path | None, width: int, height: int, fov_x
     elif source.suffix.lower() in VIDEO_SUFFIXES and source.is_file():
         raise ValueError(f"{source} is a video: give --poses FILE with a camera for each of its frames")
     else:
-        photo = load_photo(source, width, height)
-        return Source(photo.name, photo.rgb[None], photo.fov_x_degrees, notes=[*photo.notes])
+        picture = read_photo(source)
+        sphere, said = recognised(picture, source.name)
+        if sphere is None:
+            photo = photo_from(picture, source.name, width, height)
+            return Source(photo.name, photo.rgb[None], photo.fov_x_degrees, notes=[*photo.notes, *said])
+        posed = cut_panorama(picture, sphere, said, width, height, fov_x_degrees)
     notes = [*posed.notes]
     if posed.offered > len(posed.rgb):
         notes.append(f"{len(posed.rgb)} of the {posed.offered} pictures were taken, evenly spread")

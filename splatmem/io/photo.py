@@ -50,10 +50,15 @@ def load_photo(path: str | Path, width: int, height: int) -> Photo:
             megapixels, beyond which a small file can fill the memory.
         FileNotFoundError: there is no such file.
     """
+    return photo_from(read_photo(path), Path(path).name, width, height)
+
+
+def read_photo(path: str | Path) -> Picture:
+    """A photo as it is, upright; errors as of ``load_photo``."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no photo {path}")
-    return photo_from(read_picture(path), path.name, width, height)
+    return read_picture(path)
 
 
 def photo_from(picture: Picture, name: str, width: int, height: int) -> Photo:
