@@ -121,7 +121,7 @@ def require_replaceable(final: Path, overwrite: bool) -> None:
 
 
 def _follow_umask(file: Path, folder: Path) -> None:
-    """Gives a file the rights that the umask left its folder: some writers (safetensors) make files that nobody else can read."""
+    """Gives a file the rights that the umask left its folder: some writers (safetensors) let nobody else read."""
     wanted = folder.stat().st_mode & 0o666
     if os.name == "posix" and file.is_file() and stat.S_IMODE(file.stat().st_mode) != wanted:
         file.chmod(wanted)

@@ -96,6 +96,17 @@ def _deep_rgb(image: Image.Image, path: Path) -> np.ndarray | None:
     return pixels[..., 2::-1] if pixels.shape[2] == 3 else None
 
 
+def float_rgb(path: Path) -> Image.Image | None:
+    """A TIFF with floating-point colours, which Pillow has no mode for, in 8 bits; None if it is none."""
+    import cv2
+
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.dtype not in (np.float32, np.float64) or pixels.ndim != 3 or pixels.shape[2] != 3:
+        return None
+    values = np.nan_to_num(pixels[..., ::-1].astype(np.float32), nan=0.0, posinf=np.finfo(np.float32).max, neginf=0.0)
+    return Image.fromarray((values * (255 / _top_of_float(values))).clip(0, 255).round().astype(np.uint8))
+
+
 def _to_srgb(image: Image.Image, profile: bytes | None, grey: bool = False) -> Image.Image:
     """RGB through the embedded colour profile (Display P3, a printer's CMYK, linear grey), where there is a usable one.
 

@@ -1,7 +1,7 @@
 """Lens distortion, taken out of pictures through OpenCV: what is left is the pinhole with the same focal lengths.
 
-Models: OpenCV's rational one (``calib3d``: radial k1..k6 and tangential p1, p2), of which COLMAP's SIMPLE_RADIAL, RADIAL, OPENCV
-and FULL_OPENCV are parts, and its fisheye one (Kannala & Brandt 2006: k1..k4), of which the *_FISHEYE models are parts.
+Models: OpenCV's rational one (``calib3d``: radial k1..k6 and tangential p1, p2), of which COLMAP's SIMPLE_RADIAL, RADIAL,
+OPENCV and FULL_OPENCV are parts, and its fisheye one (Kannala & Brandt 2006: k1..k4), of which the *_FISHEYE models are parts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Distortion:
         return Distortion(fisheye, coefficients + (0.0,) * ((4 if fisheye else 8) - len(coefficients)))
 
     def reach(self, farthest: float) -> float:
-        """The largest distance from the axis, in units of the focal length, up to which the model grows; at most ``farthest``."""
+        """The distance from the axis, in units of the focal length, up to which the model grows; at most ``farthest``."""
         radius = np.linspace(0, farthest, SAMPLES)
         with np.errstate(all="ignore"):
             if self.fisheye:
@@ -97,8 +97,8 @@ class Undistortion:
         shown &= (columns >= -0.5) & (columns <= size[0] - 0.5) & (rows >= -0.5) & (rows <= size[1] - 0.5)
         if shown.mean() < LEAST_SHOWN:
             raise ValueError(
-                f"{where}: the lens's distortion {distortion.coefficients} cannot be undone: only {100 * shown.mean():.0f} % of "
-                "the undistorted picture would show anything; check the numbers, or undistort the pictures first"
+                f"{where}: the lens's distortion {distortion.coefficients} cannot be undone: only {100 * shown.mean():.0f} % "
+                "of the undistorted picture would show anything; check the numbers, or undistort the pictures first"
             )
         return Undistortion(columns, rows, shown)
 

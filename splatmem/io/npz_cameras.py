@@ -24,7 +24,7 @@ ENTRY = ".npy"
 
 
 def load_npz(path: Path, *, width: int, height: int, fov_x_degrees: float) -> Cameras:
-    """Reads ``w2c`` or ``c2w`` ``[n, 4|3, 4]`` and, where it is there, ``K`` (``[3, 3]``, ``[n, 3, 3]`` or rows of fx, fy, cx, cy).
+    """Reads ``w2c`` or ``c2w`` ``[n, 4|3, 4]`` and, where it is there, ``K`` (``[3, 3]``, ``[n, 3, 3]`` or fx, fy, cx, cy).
 
     The size that ``K`` is for is told by ``width`` and ``height``; else it is taken to be twice the principal point.
 

@@ -53,13 +53,13 @@ def recognised(picture: Picture, name: str) -> tuple[Sphere | None, list[str]]:
     width, height = picture.image.size
     told = _told_sphere(picture.xmp, width, height)
     if told is not None:
-        return told, [f"{name} is an equirectangular panorama, as its GPano data say: it was cut into views of a whole turn"]
+        return told, [f"{name} is an equirectangular panorama, as its GPano data say: it was cut into views of a turn"]
     if abs(width / (2 * height) - 1) > TWO_TO_ONE:
         return None, []
     if b"GPano" not in picture.xmp and _closes(picture.image):
         note = (
-            f"{name} was taken for an equirectangular panorama: it is 2:1, its sides meet, and its top and bottom are one point "
-            "each; it was cut into views of a whole turn"
+            f"{name} was taken for an equirectangular panorama: it is 2:1, its sides meet, and its top and bottom are one "
+            "point each; it was cut into views of a whole turn"
         )
         return Sphere(width, height, 0, 0), [note]
     return None, [f"{name} is 2:1, but no equirectangular panorama: its sides do not meet; it was taken as an ordinary photo"]

@@ -41,8 +41,8 @@ from splatmem.paths import PRESET_NAMES, interpolate_keyframes, interpolate_valu
 DEFAULT_FRAMES = 96
 MOST_FRAMES = 10_000  # of a film
 KINDS = (
-    "transforms.json, nerfstudio's camera_path.json, 3DGS's cameras.json, a COLMAP folder or its images.bin or images.txt, a TUM "
-    "or KITTI .txt, an .npz with w2c and K, or keyframes in .yaml or .json"
+    "transforms.json, nerfstudio's camera_path.json, 3DGS's cameras.json, a COLMAP folder or its images.bin or images.txt, a "
+    "TUM or KITTI .txt, an .npz with w2c and K, or keyframes in .yaml or .json"
 )
 KEYFRAME_FIELDS = {"position", "look_at", "quaternion", "fov"}
 FOV_RANGE = (1.0, 170.0)

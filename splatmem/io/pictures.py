@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from splatmem.io.colours import eight_bit_rgb
+from splatmem.io.colours import eight_bit_rgb, float_rgb
 from splatmem.io.exif import exif_numbers, orientation_of
 from splatmem.io.png_chunks import SIGNATURE, only_pixels, require_room
 
@@ -24,7 +24,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "JPEG2000", "BMP", "GIF", "PPM
 EXPECTED = "expected a whole JPEG, PNG, WebP, AVIF, TIFF, JPEG 2000, BMP, GIF or PPM"
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq")
+TIFF_HEADS = (b"II*\0", b"MM\0*")
 DNG_VERSION, SUBFILE_TYPE, PHOTOMETRIC = 50706, 254, 262
+IMAGE_WIDTH, IMAGE_LENGTH = 256, 257
 SENSOR_MOSAIC, LINEAR_RAW = 32803, 34892
 SMALLEST_SIDE = 16
 LARGEST_PIXELS = 200_000_000
@@ -156,7 +158,20 @@ def _opened(path: Path) -> Image.Image:
         image = Image.open(io.BytesIO(only_pixels(content)), formats=("PNG",))
         require_room(content)
         return image
-    return Image.open(path, formats=FORMATS)
+    try:
+        return Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError:
+        image = _opened_float(path) if head[:4] in TIFF_HEADS else None
+        if image is None:
+            raise
+        return image
+
+
+def _opened_float(path: Path) -> Image.Image | None:
+    tags = exif_numbers(path.read_bytes())
+    if tags.get(IMAGE_WIDTH, 0) * tags.get(IMAGE_LENGTH, 0) > LARGEST_PIXELS or DNG_VERSION in tags:
+        return None
+    return float_rgb(path)
 
 
 def _is_heif(head: bytes) -> bool:

@@ -1,8 +1,8 @@
 """Pictures together with the cameras that took them: a nerfstudio or COLMAP folder, or a video with a trajectory.
 
 A folder holds either ``transforms.json`` (nerfstudio's convention) with a ``file_path`` for each frame, or a COLMAP model
-(in the folder, its ``sparse/`` or its ``sparse/0/``), with the pictures in ``images/`` or beside the model. The cameras speak of
-the pictures as they are stored: EXIF's orientation is not honoured.
+(in the folder, its ``sparse/`` or its ``sparse/0/``), with the pictures in ``images/`` or beside the model. The cameras speak
+of the pictures as they are stored: EXIF's orientation is not honoured.
 """
 
 from __future__ import annotations

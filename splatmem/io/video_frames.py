@@ -93,6 +93,8 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
         with path.open("rb") as file, av.open(file) as container:  # a file, not its name, in which a colon means a protocol
             stream = container.streams.video[0]
             context = stream.codec_context
+            if context is None:
+                raise ValueError(f"{path}: expected a video, but there is no decoder for its frames")
             if context.width * context.height > LARGEST_PIXELS:
                 raise ValueError(f"{path} has frames of {context.width}x{context.height} pixels: scale them below 8K first")
             stream.thread_count = 1  # each further thread holds frames of its own

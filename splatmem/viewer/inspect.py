@@ -87,7 +87,7 @@ def _open3d():
 
 
 def _scene_proper(gaussians: Gaussians) -> tuple[Gaussians, Float[Tensor, "3"], float]:
-    """The Gaussians without the far shell and without giants, their middle, and how far most of them reach from it (never 0)."""
+    """The Gaussians without the far shell and giants, their middle, and how far most of them reach from it (never 0)."""
     gaussians = gaussians.to("cpu").detach()
     distance = (gaussians.means - _quantile(gaussians.means, 0.5)).norm(dim=-1)
     near = gaussians.select(distance <= 10 * _quantile(distance, 0.5))
