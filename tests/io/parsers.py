@@ -222,7 +222,7 @@ def write_npz(folder: Path) -> list[str]:
 def write_viewer_path(folder: Path) -> list[str]:
     save_transforms_json(there_and_back(8, *SIZE, sway=0.4), folder / "t.json")
     matrices = [frame["transform_matrix"] for frame in json.loads((folder / "t.json").read_text())["frames"]]
-    path = [{"camera_to_world": sum(matrix, []), "fov": 50, "aspect": 1.3} for matrix in matrices]
+    path = [{"camera_to_world": [value for row in matrix for value in row], "fov": 50, "aspect": 1.3} for matrix in matrices]
     content = {"camera_type": "perspective", "render_height": 24, "render_width": 32, "camera_path": path, "keyframes": []}
     (folder / "camera_path.json").write_text(json.dumps(content))
     return ["camera_path.json"]

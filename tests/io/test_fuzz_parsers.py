@@ -17,7 +17,6 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-
 from mutations import mutated
 from parsers import PARSERS, Parser
 
