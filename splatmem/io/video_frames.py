@@ -89,18 +89,20 @@ def survey_video(path: str | Path) -> VideoFrames:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    try:
-        with path.open("rb") as file, av.open(file) as container:  # a file, not its name, in which a colon means a protocol
-            stream = container.streams.video[0]
-            context = stream.codec_context
-            if context is None:
-                raise ValueError(f"{path}: expected a video, but there is no decoder for its frames")
-            if context.width * context.height > LARGEST_PIXELS:
-                raise ValueError(f"{path} has frames of {context.width}x{context.height} pixels: scale them below 8K first")
-            stream.thread_count = 1  # each further thread holds frames of its own
-            yield container, stream
-    except (av.FFmpegError, IndexError, EOFError) as error:
-        raise ValueError(f"{path}: expected a video, but it cannot be read: {error}") from error
+    with path.open("rb") as file:  # a file, not its name, in which a colon means a protocol
+        try:
+            with av.open(file, metadata_errors="replace") as container:
+                stream = container.streams.video[0]
+                context = stream.codec_context
+                if context is None:
+                    raise ValueError(f"{path}: expected a video, but there is no decoder for its frames")
+                if context.width * context.height > LARGEST_PIXELS:
+                    size = f"{context.width}x{context.height}"
+                    raise ValueError(f"{path} has frames of {size} pixels: scale them below 8K first")
+                stream.thread_count = 1  # each further thread holds frames of its own
+                yield container, stream
+        except (av.FFmpegError, IndexError, OSError, UnicodeError) as error:  # also of places that are not in the file
+            raise ValueError(f"{path}: expected a video, but it cannot be read: {error}") from error
 
 
 def _by_number(container: av.container.InputContainer, stream: av.VideoStream) -> Callable[[int], av.VideoFrame | None]:

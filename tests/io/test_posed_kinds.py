@@ -248,7 +248,7 @@ class TestLenses:
 
     def test_distortion_that_folds_the_picture_over(self, scene: Path) -> None:
         change(scene, lambda content: content.update(k1=-40.0))
-        with pytest.raises(ValueError, match="the lens's distortion .* cannot be undone: only"):
+        with pytest.raises(ValueError, match=r"the lens's distortion .* cannot be undone: only"):
             read(scene)
 
 
