@@ -89,12 +89,12 @@ def relative_to(cameras: Cameras, reference: Cameras) -> Cameras:
     """The same cameras in a world in which the single camera ``reference`` is the identity.
 
     This brings a path from another program, whose world is its own, to the memory's world: the camera from which the
-    photo was taken becomes the identity.
+    photo was taken becomes the identity. The result is float32, whatever the cameras were.
     """
     if len(reference) != 1:
         raise ValueError(f"the reference must be one camera, got {len(reference)}")
     moved = cameras.world_to_cam.double() @ rigid_inverse(reference.world_to_cam.double())
-    return replace(cameras, world_to_cam=moved.to(cameras.world_to_cam.dtype))
+    return replace(cameras, world_to_cam=moved.float())
 
 
 def crop_intrinsics(

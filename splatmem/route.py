@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -51,6 +51,8 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, wor
     cameras = load_path(Path(path), width=width, height=height, fov_x_degrees=fov, frames=frames)
     if world_of is not None:
         cameras = relative_to(cameras, world_of)
+    else:
+        cameras = replace(cameras, world_to_cam=cameras.world_to_cam.float())
     blocked = int((~memory.is_free(cameras.centers)).sum())
     notes = [f"the path file was taken as given; it makes {len(cameras)} frames"]
     if blocked:

@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
+from splatmem.cameras import FARTHEST, Cameras
 from splatmem.conventions import crop_intrinsics
 from splatmem.io.distortion import Distortion
 
 LARGEST_SIDE = 1_000_000  # pixels
 FARTHEST_CENTER = 20.0  # of the principal point from the picture's, in units of its longer side
 FOCAL_RANGE = (1e-3, 1e4)  # in the same unit
+FAR_ORIGIN = 1e-3  # extent of a path, relative to its distance from the origin, below which float32 is too coarse
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,11 @@ class Lens:
 def lens_cameras(
     world_to_cam: Float[Tensor, "n 4 4"], lenses: list[Lens], width: int | None, height: int | None, source: str
 ) -> Cameras:
-    """Cameras at ``width x height`` (None: the files' own, which must be one): scaled to cover it and centre-cropped."""
+    """Cameras at ``width x height`` (None: the files' own, which must be one): scaled to cover it and centre-cropped.
+
+    Poses are float32, or float64 where they lie so far from their world's origin that float32 would move them against each
+    other; ``splatmem.conventions.relative_to`` brings them to float32 in a world that begins at one of them.
+    """
     sizes = {(lens.width, lens.height) for lens in lenses}
     if width is None or height is None:
         if len(sizes) > 1:
@@ -65,6 +70,14 @@ def lens_cameras(
     k = torch.tensor([[[lens.fx, 0, lens.cx], [0, lens.fy, lens.cy], [0, 0, 1]] for lens in lenses], dtype=torch.float64)
     own = torch.tensor([[lens.width, lens.height] for lens in lenses], dtype=torch.float64)
     try:
-        return Cameras(world_to_cam.float(), crop_intrinsics(k, own, width, height).float(), width, height)
+        return Cameras(_in_float32(world_to_cam), crop_intrinsics(k, own, width, height).float(), width, height)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
+
+
+def _in_float32(world_to_cam: Float[Tensor, "n 4 4"]) -> Float[Tensor, "n 4 4"]:
+    rotation, translation = world_to_cam[:, :3, :3].double(), world_to_cam[:, :3, 3:].double()
+    centers = -(rotation.transpose(1, 2) @ translation)[..., 0]
+    apart = float((centers - centers.mean(0)).norm(dim=-1).max())
+    far = float(centers.norm(dim=-1).max())
+    return world_to_cam if 0 < apart < FAR_ORIGIN * far < FARTHEST else world_to_cam.float()

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from splatmem.cameras import Cameras
-from splatmem.conventions import cameras_from_tum, cameras_to_tum
+from splatmem.conventions import cameras_to_tum, rigid_from, rigid_inverse
+from splatmem.gaussians import quats_to_rotations
 from splatmem.io.atomic import atomic_path
-from splatmem.io.lenses import Lens
+from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.text import data_lines, numbers, unit_quat
 
 FIELDS = "timestamp tx ty tz qx qy qz qw"
@@ -48,12 +49,9 @@ def load_tum(path: str | Path, *, width: int, height: int, fov_x_degrees: float)
     if not rows:
         raise ValueError(f"{path}: expected lines of {FIELDS}, the file holds none")
     poses = torch.tensor(sorted(rows, key=lambda row: row[0]), dtype=torch.float64)
+    cam_to_world = rigid_from(quats_to_rotations(poses[:, 4:].roll(1, dims=-1)), poses[:, 1:4])
     lens = Lens.from_fov(fov_x_degrees, width, height)
-    k = torch.tensor([[lens.fx, 0, lens.cx], [0, lens.fy, lens.cy], [0, 0, 1]]).repeat(len(poses), 1, 1)
-    try:
-        return cameras_from_tum(poses[:, 1:4], poses[:, 4:], k, width, height)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return lens_cameras(rigid_inverse(cam_to_world), [lens] * len(poses), width, height, str(path))
 
 
 def _is_header(line: str) -> bool:

@@ -13,7 +13,10 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 from splatmem.cameras import Cameras
+from splatmem.conventions import relative_to, require_rigid, rigid_inverse
+from splatmem.gaussians import rotations_to_quats
 from splatmem.io.colmap import read_colmap, save_colmap
+from splatmem.io.path_files import load_path
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.io.video import write_video
 from splatmem.source import Source, read_source
@@ -307,3 +310,33 @@ class TestColmapProjects:
         (scene / "rigs.txt").write_text("# Rig calib list\n1 2 CAMERA 1 CAMERA 2 1 1 0 0 0 0.1 0 0\n")
         (scene / "frames.txt").write_text("# Frame list\n1 1 1 0 0 0 0 0 0 2 CAMERA 1 1 CAMERA 2 2\n")
         shows_the_room(read(scene), cameras)
+
+
+@pytest.mark.parametrize("kind", ["transforms.json", "COLMAP", "TUM"])
+def test_a_world_whose_origin_is_far_away(tmp_path: Path, kind: str) -> None:
+    """Surveyors' coordinates: float32 tells places apart by half a metre there. Relative to each other cameras stay exact."""
+    here = there_and_back(8, *SIZE, sway=0.4)
+    offset = torch.tensor([5e5, -4e6, 300.0], dtype=torch.float64)
+    poses = rigid_inverse(require_rigid(here.world_to_cam, "exact in float64"))
+    poses[:, :3, 3] += offset
+    world_to_cam = rigid_inverse(poses)
+    if kind == "transforms.json":
+        frames = [{"transform_matrix": (pose * torch.tensor([1.0, -1, -1, 1])).tolist()} for pose in poses]
+        (tmp_path / "p.json").write_text(json.dumps({"w": 128, "h": 72, "fl_x": 91.4, "frames": frames}))
+        file = tmp_path / "p.json"
+    else:
+        quats = rotations_to_quats(world_to_cam[:, :3, :3] if kind == "COLMAP" else poses[:, :3, :3]).tolist()
+        file = tmp_path / ("images.txt" if kind == "COLMAP" else "p.txt")
+        lines = []
+        for index, quat in enumerate(quats):
+            if kind == "COLMAP":
+                values = [*quat, *world_to_cam[index, :3, 3].tolist()]
+                lines.append(f"{index + 1} " + " ".join(f"{value:.17g}" for value in values) + f" 1 {index}.png\n\n")
+            else:
+                values = [*poses[index, :3, 3].tolist(), *quat[1:], quat[0]]
+                lines.append(f"{index} " + " ".join(f"{value:.17g}" for value in values) + "\n")
+        file.write_text("".join(lines))
+    far = load_path(file, width=128, height=72, fov_x_degrees=70.0)
+    moved = relative_to(far, far[0])
+    assert moved.world_to_cam.dtype == torch.float32
+    torch.testing.assert_close(moved.world_to_cam, relative_to(here, here[0]).world_to_cam, atol=1e-5, rtol=0)
