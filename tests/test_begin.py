@@ -116,6 +116,6 @@ def test_pixels_that_may_not_be_used_are_not_written() -> None:
     reading = memory.read(relative_to(cameras, cameras[0]))
     magenta = (reading.rgb - torch.tensor([1.0, 0.0, 1.0])).abs().amax(-1) < 0.3
     assert (magenta & reading.known).float().mean() < 0.002
-    assert reading.known.float().mean() > 0.97
+    assert reading.known.float().mean() > 0.94, "all but what is masked out and no other picture shows"
     assert not memory.views[0].written[20:50, 40:60].any(), "of the first picture these were not written"
     assert min(memory.retention_psnr()) > 30, "what was not written counts as nothing that was known"
