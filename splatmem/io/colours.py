@@ -16,6 +16,7 @@ SMALLER_TOPS = (1023.0, 4095.0, 16383.0)
 REACHED = {1023.0: 0.5, 4095.0: 0.5, 16383.0: 0.9}  # share of such a white that the brightest pixel has at least
 OVERSHOOT = 4.0  # floating-point pictures with white at 1 shoot over it by less than this, but for a hundredth of the pixels
 FLOAT_TOPS = (255.0, 65535.0)
+BRIGHTEST = 3e38  # what infinite brightness counts as
 
 
 def eight_bit_rgb(image: Image.Image, path: Path) -> tuple[Image.Image, tuple[str, ...]]:
@@ -45,7 +46,7 @@ def eight_bit_rgb(image: Image.Image, path: Path) -> tuple[Image.Image, tuple[st
 
 def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """Greyscale of more than 8 bits; its profile is applied before bits are lost."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float32), nan=0.0, posinf=np.finfo(np.float32).max, neginf=0.0)
+    values = np.nan_to_num(np.asarray(image).astype(np.float32), nan=0.0, posinf=BRIGHTEST, neginf=0.0)
     top = _top_of_float(values) if image.mode.startswith("F") else _top_of_16_bits(image, values)
     grey = (values * (255 / top)).clip(0, 255)
     ramp = _to_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), image.info.get("icc_profile"))
@@ -103,7 +104,7 @@ def float_rgb(path: Path) -> Image.Image | None:
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None or pixels.dtype not in (np.float32, np.float64) or pixels.ndim != 3 or pixels.shape[2] != 3:
         return None
-    values = np.nan_to_num(pixels[..., ::-1].astype(np.float32), nan=0.0, posinf=np.finfo(np.float32).max, neginf=0.0)
+    values = np.nan_to_num(pixels[..., ::-1].astype(np.float32), nan=0.0, posinf=BRIGHTEST, neginf=0.0)
     return Image.fromarray((values * (255 / _top_of_float(values))).clip(0, 255).round().astype(np.uint8))
 
 

@@ -51,7 +51,7 @@ class Distortion:
 
 def _polynomial(squares: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
     """1 + c1 x + c2 x^2 + ..."""
-    return 1 + sum(c * squares ** (power + 1) for power, c in enumerate(coefficients))
+    return np.polynomial.polynomial.polyval(squares, (1.0, *coefficients))
 
 
 @dataclass(frozen=True)

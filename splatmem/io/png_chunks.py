@@ -19,7 +19,8 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 
 def only_pixels(content: bytes) -> bytes:
     """The file with its pixels, transparency, profile, EXIF and XMP data alone; what is no whole PNG comes back as it is."""
-    kept, place = [SIGNATURE], len(SIGNATURE)
+    kept: list[bytes | memoryview] = [SIGNATURE]
+    place = len(SIGNATURE)
     if not content.startswith(SIGNATURE):
         return content
     view = memoryview(content)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from jaxtyping import UInt8
 
@@ -88,10 +89,10 @@ def survey_video(path: str | Path) -> VideoFrames:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     with path.open("rb") as file:  # a file, not its name, in which a colon means a protocol
         try:
-            with av.open(file, metadata_errors="replace") as container:
+            with av.open(file, "r", metadata_errors="replace") as container:
                 stream = container.streams.video[0]
                 context = stream.codec_context
                 if context is None:
@@ -105,7 +106,7 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
             raise ValueError(f"{path}: expected a video, but it cannot be read: {error}") from error
 
 
-def _by_number(container: av.container.InputContainer, stream: av.VideoStream) -> Callable[[int], av.VideoFrame | None]:
+def _by_number(container: InputContainer, stream: av.VideoStream) -> Callable[[int], av.VideoFrame | None]:
     """Finds frames by counting them."""
     numbered = enumerate(container.decode(stream))
 
@@ -116,7 +117,7 @@ def _by_number(container: av.container.InputContainer, stream: av.VideoStream) -
 
 
 def _by_time(
-    container: av.container.InputContainer, stream: av.VideoStream, times: Sequence[int], keys: Sequence[int]
+    container: InputContainer, stream: av.VideoStream, times: Sequence[int], keys: Sequence[int]
 ) -> Callable[[int], av.VideoFrame | None]:
     """Finds frames by their times; where a key frame lies between, decoding goes on from there."""
     decoded, position = container.decode(stream), times[0] - 1
@@ -139,15 +140,15 @@ def _by_time(
 
 def _matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     """The display matrix's upper left part, in rows: columns are turned into ``a x + c y``, rows into ``b x + d y``."""
-    data = next((data for data in frame.side_data if data.type == Type.DISPLAYMATRIX), None)
+    data = frame.side_data.get(Type.DISPLAYMATRIX)  # pyright: ignore[reportCallIssue, reportArgumentType]
     if data is None:
         return 1, 0, 0, 1
-    values = np.frombuffer(bytes(data), dtype=np.int32)
+    values = np.frombuffer(bytes(data), dtype=np.int32)  # pyright: ignore[reportArgumentType]
     return (int(values[0]), int(values[1]), int(values[3]), int(values[4])) if len(values) == 9 else (1, 0, 0, 1)
 
 
 def _turned_size(size: tuple[int, int], matrix: tuple[int, int, int, int]) -> tuple[int, int]:
-    return size[::-1] if abs(matrix[1]) > abs(matrix[0]) else size
+    return (size[1], size[0]) if abs(matrix[1]) > abs(matrix[0]) else size
 
 
 def _upright(picture: UInt8[np.ndarray, "h w 3"], matrix: tuple[int, int, int, int]) -> UInt8[np.ndarray, "h w 3"]:

@@ -40,7 +40,7 @@ def parse_viewer_path(content: dict[str, Any], source: str, width: int, height: 
     size = [content.get(key) for key in ("render_width", "render_height")]
     if size == [None, None]:
         size = [width, height]
-    if not all(is_number(side) and 1 <= side <= LARGEST_SIDE for side in size):
+    if not all(is_number(side) and 1 <= side <= LARGEST_SIDE for side in size):  # pyright: ignore
         raise ValueError(f"{source}: 'render_width' and 'render_height' must be sizes in pixels, got {shortened(size)}")
     w, h = (int(side) for side in size)  # type: ignore[arg-type]
     poses, lenses = [], []
@@ -86,7 +86,8 @@ def parse_inria_cameras(content: list[Any], source: str, width: int, height: int
             raise ValueError(
                 f"{where}: expected 'position' with 3 and 'rotation' with 3x3 finite numbers, got {shortened(entry)}"
             )
-        poses.append([[*map(float, row), float(at)] for row, at in zip(rows, position, strict=True)] + [[0.0, 0.0, 0.0, 1.0]])
+        matrix = [[*map(float, row), float(at)] for row, at in zip(rows, position, strict=True)]  # type: ignore[arg-type]
+        poses.append([*matrix, [0.0, 0.0, 0.0, 1.0]])
         numbers = [entry.get(key) for key in ("fx", "fy", "width", "height")]
         if not all(is_number(number) and number > 0 for number in numbers) or max(numbers[2:]) > LARGEST_SIDE:  # type: ignore
             raise ValueError(f"{where}: expected 'fx', 'fy', 'width' and 'height' in pixels, got {shortened(numbers)}")
