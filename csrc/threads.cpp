@@ -9,6 +9,8 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -36,14 +38,21 @@ int process_id() {
 
 class Pool {
   public:
-    explicit Pool(int workers) : process_(process_id()) {
-        for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
+    // Starts up to `workers` threads. Where no more can be had (a limit on memory or on processes), it does with those that it
+    // has, or with none: an exception here would leave the others waiting for a pool that is gone.
+    explicit Pool(int workers) : process_(process_id()), asked_(workers) {
+        threads_.reserve(workers);
+        try {
+            for (int i = 0; i < workers; i++) threads_.emplace_back([this] { work(); });
+        } catch (const std::system_error&) {
+        } catch (const std::bad_alloc&) {
+        }
     }
     ~Pool() {
         announce(nullptr, nullptr, 0);
         for (std::thread& thread : threads_) thread.join();
     }
-    int workers() const { return static_cast<int>(threads_.size()); }
+    int asked() const { return asked_; }
     bool of_this_process() const { return process_ == process_id(); }
 
     void run(int tasks, void (*task)(void*, int), void* context) {
@@ -105,6 +114,7 @@ class Pool {
     }
 
     const int process_;
+    const int asked_;  // how many threads it was to have
     std::vector<std::thread> threads_;
     std::mutex mutex_;
     std::condition_variable wake_, done_;
@@ -131,7 +141,7 @@ void run_tasks(int tasks, int threads, void (*task)(void*, int), void* context) 
     static Pool* pool = nullptr;
     std::lock_guard lock(mutex);
     if (pool != nullptr && !pool->of_this_process()) pool = nullptr;
-    if (pool != nullptr && pool->workers() != threads - 1) {
+    if (pool != nullptr && pool->asked() != threads - 1) {
         delete pool;
         pool = nullptr;
     }

@@ -17,7 +17,8 @@ from PIL import Image
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import rasterize
 from splatmem.geometry.cameras import identity_camera
-from splatmem.io.photo import load_photo
+from splatmem.io.photo import photo_of
+from splatmem.io.pictures import read_picture
 from splatmem.metrics import psnr
 from torch import Tensor
 
@@ -65,9 +66,9 @@ def main(
     picture: Annotated[Path, tyro.conf.Positional], out: Path, count: int = 8000, steps: int = 400, width: int = 384
 ) -> None:
     """Fits ``count`` Gaussians in ``steps`` steps and writes before, after and the picture side by side."""
-    with Image.open(picture) as image:
-        height = round(width * image.height / image.width)
-    truth = load_photo(picture, width, height).rgb
+    image = read_picture(picture).image
+    height = round(width * image.height / image.width)
+    truth = photo_of(image, width, height)
     before = noise(count, width, height)
     after = fit(before, truth, steps)
     pictures = [shown(gaussians, width, height) for gaussians in (before, after)]

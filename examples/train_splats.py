@@ -8,7 +8,6 @@ gsplat looks like (Kerbl et al. 2023, "3D Gaussian Splatting"): only ``rasteriza
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,8 +20,8 @@ from rich.progress import track
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.container import logit, rgb_to_sh
 from splatmem.geometry.cameras import Cameras
-from splatmem.io.photo import load_photo
 from splatmem.io.ply import save_ply
+from splatmem.io.posed import load_posed_folder
 from splatmem.io.transforms_json import load_transforms_json
 from splatmem.metrics import psnr
 from splatmem.render import rasterization
@@ -33,6 +32,7 @@ from torch.optim import Adam
 LEARNING_RATES = {"means": 1.6e-4, "scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh": 2.5e-3}  # of means: per scene scale
 LAST_MEANS_RATE = 0.01  # of the first, reached by exponential decay
 SSIM_SHARE = 0.2
+MOST_PICTURES = 10_000
 HELD_OUT = 8  # every so many images one is not trained on
 
 
@@ -60,10 +60,8 @@ def load_images(folder: Path, width: int | None = None) -> tuple[Tensor, Cameras
     cameras = load_transforms_json(file)
     if width is not None:
         cameras = cameras.resized(width, round(cameras.height * width / cameras.width))
-    names = [frame["file_path"] for frame in json.loads(file.read_text(encoding="utf-8"))["frames"]]
-    paths = [folder / name for name in names]
-    paths = [path if path.suffix else path.with_suffix(".png") for path in paths]  # as Blender's data sets have them
-    return torch.stack([load_photo(path, cameras.width, cameras.height).rgb for path in paths]), cameras
+    posed = load_posed_folder(folder, width=cameras.width, height=cameras.height, fov_x_degrees=None, most=MOST_PICTURES)
+    return posed.rgb, posed.cameras
 
 
 def scene_scale(cameras: Cameras) -> float:

@@ -106,7 +106,7 @@ def augmented_batch(
         if rng.random() < 0.4:
             buffer = io.BytesIO()
             picture.save(buffer, "JPEG", quality=int(rng.integers(30, 90)))
-            picture = Image.open(buffer)
+            picture = Image.open(buffer, formats=("JPEG",))
         pictures.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
         depths.append(F.interpolate(depth[window][None, None], size=crop, mode="nearest")[0, 0])
     x, depth = torch.stack(pictures), torch.stack(depths)

@@ -81,11 +81,14 @@ def export(options: ExportOptions, progress: RunProgress) -> None:
 
 
 def inspect(options: InspectOptions, progress: RunProgress) -> None:
-    from splatmem.io.ply import load_ply
+    from splatmem.io.ply import read_ply
     from splatmem.viewer.inspect import show_scene
 
     if options.scene.suffix.lower() == ".ply":
-        gaussians, cameras = load_ply(options.scene), []
+        gaussians, notes = read_ply(options.scene)
+        cameras = []
+        for note in notes:
+            progress.say(f"note: {note}")
     else:
         memory = open_memory(options.scene)
         gaussians, cameras = memory.gaussians, [view.camera for view in memory.views]

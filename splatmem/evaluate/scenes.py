@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras, relative_to
-from splatmem.io.photo import load_photo
-from splatmem.io.posed import picture_size, read_transforms_index, require_shape, spread, transforms_cameras, transforms_picture
+from splatmem.io.photo import photo_of
+from splatmem.io.pictures import RefusedPicture, open_picture, picture_size, read_picture
+from splatmem.io.posed import read_transforms_index, spread, transforms_cameras, transforms_picture
+from splatmem.io.posed_views import require_shape
 from splatmem.io.text import is_number
 
 METRES_PER_STEP = 0.001
@@ -98,16 +99,21 @@ def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int]
     path = relative_to(cameras, cameras[0])
     shown, unit = _compared_size(own, (width, height)), _depth_unit(content, file)
     depth = torch.stack([_read_depth(d, p, unit, shown) for d, p in zip(depths, pictures, strict=True)])
-    rgb = torch.stack([load_photo(picture, *shown).rgb for picture in pictures])
+    rgb = torch.stack([_picture(picture, *shown) for picture in pictures])
     photo_depth = _read_depth(depths[0], pictures[0], unit, (width, height))
     return Scene(
         name=folder.resolve().name,
-        photo=load_photo(pictures[0], width, height).rgb,
+        photo=_picture(pictures[0], width, height),
         path=path,
         photo_depth=photo_depth,
         photo_measured=torch.isfinite(photo_depth),
         truth=Truth(path.resized(*shown), rgb, depth, torch.isfinite(depth)),
     )
+
+
+def _picture(file: Path, width: int, height: int) -> Float[Tensor, "h w 3"]:
+    """As it is stored: that is the grid which its camera speaks of."""
+    return photo_of(read_picture(file, upright=False).image, width, height)
 
 
 def _read_index(file: Path) -> dict[str, Any]:
@@ -149,13 +155,10 @@ def _read_depth(file: Path | None, picture: Path, unit: float, size: tuple[int, 
     there is none."""
     if file is None:
         return torch.full((size[1], size[0]), torch.inf)
-    try:
-        with Image.open(file) as image:
-            if not image.mode.startswith("I"):
-                raise ValueError(f"{file}: a depth map is a greyscale PNG of 16 bits (millimetres), got mode {image.mode}")
-            steps = np.asarray(image).astype(np.float32)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file} cannot be read as a depth map: {error}") from error
+    with open_picture(file) as image:
+        if not image.mode.startswith("I"):
+            raise RefusedPicture(f"{file}: a depth map is a greyscale PNG of 16 bits (millimetres), got mode {image.mode}")
+        steps = np.asarray(image).astype(np.float32)
     height, width = steps.shape
     require_shape(file, (width, height), picture_size(picture), picture)
     scale = min(width / size[0], height / size[1])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator
@@ -52,6 +52,7 @@ def begin_posed_memory(
     clock: StageClock,
     device: str = "cpu",
     progress: Callable[[float], None] | None = None,
+    usable: Bool[Tensor, "n h w"] | None = None,
 ) -> tuple[SpatialMemory, list[str]]:
     """A memory of posed pictures, and what a reader of the report should know about it.
 
@@ -64,6 +65,7 @@ def begin_posed_memory(
         cameras: of the pictures, in their own world; the memory's world is that of the first.
         device: where the Gaussians lie.
         progress: told the share of the pictures that is written.
+        usable: pixels that show the scene; the others (masked out, beyond the lens) are not written. None: all of them.
     """
     world = World.of_first(cameras)
     cameras = world.to_memory(cameras)
@@ -74,7 +76,8 @@ def begin_posed_memory(
         downs = [_gravity(picture, cameras[index]) for index, picture in enumerate(rgb)]
         depth = torch.stack([plausible_sky(depth[index], cameras[index], down) for index, down in enumerate(downs)])
     metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
-    memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device)
+    shown = [None] * len(rgb) if usable is None else [*usable]
+    memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device, shown[0])
     memory.world = world
     notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
@@ -92,7 +95,7 @@ def begin_posed_memory(
         # Without parallax, what the memory shows tells the scale and, where the model leaves it open, the shift of depth.
         own = told[index] or known[index] < HELD
         filled = FilledFrames(rgb[index : index + 1], depth[index : index + 1] if own else None)
-        write_frame(memory, filled, 0, cameras[index], min_pixels, estimate_depth, given, clock)
+        write_frame(memory, filled, 0, cameras[index], min_pixels, estimate_depth, given, clock, shown[index])
         if progress is not None:
             progress(1 - len(waiting) / len(rgb))
     memory.num_given_views = len(memory.views)
@@ -113,10 +116,11 @@ def _first_written(
     settings: ExploreSettings,
     clock: StageClock,
     device: str,
+    usable: Bool[Tensor, "h w"] | None = None,
 ) -> SpatialMemory:
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"):
-        memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool))
+        memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable)
     with clock.stage("refine"):
         memory.refine(settings.photo_refine_steps)
     return memory

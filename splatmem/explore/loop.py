@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator, completed_depth
@@ -99,7 +99,6 @@ def explore(
     settings: ExploreSettings | None = None,
     planner: Planner | None = None,
     state: ExploreState | None = None,
-    seed: int | None = None,
     prompt: str = "",
     clock: StageClock | None = None,
     progress: Progress | None = None,
@@ -241,15 +240,17 @@ def write_frame(
     estimate_depth: DepthEstimator,
     settings: ExploreSettings,
     clock: StageClock,
+    usable: Bool[Tensor, "h w"] | None = None,
 ) -> float | None:
     """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
 
-    Earlier frames of the window are known by now.
+    Earlier frames of the window are known by now. Of a picture that was given, ``usable`` pixels alone are written.
     """
     with clock.stage("read"):
         now = memory.read(camera)
     known = now.known[0]
-    if int((~known).sum()) < max(1, min_pixels):
+    unknown = ~known if usable is None else ~known & usable
+    if int(unknown.sum()) < max(1, min_pixels):
         return None
     with clock.stage("depth"):
         if filled.depth is not None:
@@ -260,7 +261,7 @@ def write_frame(
         depth = _before_backs(aligned.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
     with clock.stage("write"):
-        memory.write(rgb, depth, camera, ~known)
+        memory.write(rgb, depth, camera, ~known, usable)
     with clock.stage("refine"):
         memory.refine(settings.refine_steps)
     return aligned.border_step

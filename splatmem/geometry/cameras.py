@@ -18,6 +18,11 @@ from torch import Tensor
 
 from splatmem.geometry.poses import camera_centers, look_at, rigid_inverse
 
+NOT_RIGID = 5e-3  # difference of R R^T from the identity; files are held to less, and made exact
+IDENTITY = np.eye(3, dtype=np.float32)
+FARTHEST = 1e12  # in units of the world: squares of distances must not leave float32
+FOCAL_RANGE = (1e-3, 1e4)  # in units of the picture's longer side: 179.9 degrees to 20 seconds of arc
+
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
@@ -27,6 +32,10 @@ class Cameras:
         world_to_cam: rigid transforms, float32 ``[n, 4, 4]``; a world point ``X`` has camera coordinates ``R X + t``.
         intrinsics: ``[n, 3, 3]`` in pixels, ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]``.
         width, height: image size in pixels.
+
+    Raises:
+        ValueError: wrong shapes or sizes, values that are not finite, poses that are not rigid, or focal lengths that are not
+            positive or beyond all lenses.
     """
 
     world_to_cam: Float[Tensor, "n 4 4"]
@@ -43,9 +52,35 @@ class Cameras:
             )
         if self.width < 1 or self.height < 1:
             raise ValueError(f"image size must be at least 1x1, got {self.width}x{self.height}")
+        self._require_plausible()
         # Sums of products round differently with the layout in memory; cameras read back from a file must give the same bits.
         for name in ("world_to_cam", "intrinsics"):
             object.__setattr__(self, name, getattr(self, name).contiguous())
+
+    def _require_plausible(self) -> None:
+        """Raises ``ValueError`` for cameras that no picture can have: what overflows or vanishes on the way to float32 is one.
+
+        Cameras on other devices, and such as gradients flow to, were checked before they came there.
+        """
+        if self.world_to_cam.device.type != "cpu" or self.world_to_cam.requires_grad or self.intrinsics.requires_grad:
+            return
+        poses, intrinsics = self.world_to_cam.detach().numpy(), self.intrinsics.detach().numpy()
+        if not (np.isfinite(poses).all() and np.isfinite(intrinsics).all()):
+            raise ValueError("cameras must have finite poses and intrinsics, but a value is NaN, infinite or beyond float32")
+        if not len(poses):
+            return
+        rotation, focal = poses[:, :3, :3], intrinsics[:, [0, 1], [0, 1]]
+        off = np.abs(rotation @ rotation.transpose(0, 2, 1) - IDENTITY).max()
+        if off > NOT_RIGID or np.linalg.det(rotation).min() < 0:
+            raise ValueError("cameras must have rigid poses: the 3x3 part must be a rotation without scale, shear or mirroring")
+        if np.abs(poses[:, :3, 3]).max() > FARTHEST:
+            raise ValueError(f"cameras must lie within {FARTHEST:g} units of the origin: float32 cannot place them beyond")
+        smallest, largest = (limit * max(self.width, self.height) for limit in FOCAL_RANGE)
+        if focal.min() < smallest or focal.max() > largest:
+            raise ValueError(
+                f"cameras must have focal lengths of {FOCAL_RANGE[0]:g} to {FOCAL_RANGE[1]:g} times the picture's longer side, "
+                f"got {focal.min():.3g} to {focal.max():.3g} pixels for {self.width}x{self.height}"
+            )
 
     @staticmethod
     def from_fov(cam_to_world: Float[Tensor, "n 4 4"], fov_x_degrees: float, width: int, height: int) -> Cameras:
@@ -258,4 +293,4 @@ def relative_to(cameras: Cameras, reference: Cameras) -> Cameras:
     if len(reference) != 1:
         raise ValueError(f"the reference must be one camera, got {len(reference)}")
     moved = cameras.world_to_cam.double() @ rigid_inverse(reference.world_to_cam.double())
-    return replace(cameras, world_to_cam=moved.to(cameras.world_to_cam.dtype))
+    return replace(cameras, world_to_cam=moved.float())

@@ -53,8 +53,12 @@ def cameras_from_opengl(
     cam_to_world: Float[Tensor, "n 4 4"], intrinsics: Float[Tensor, "n 3 3"], width: int, height: int
 ) -> Cameras:
     """Cameras from OpenGL poses (x right, y up, z backward), as nerfstudio, Blender and NeRF data sets hold them."""
-    opencv = cam_to_world.double() * _flip_columns_yz()
-    return Cameras(rigid_inverse(opencv).float(), intrinsics.float(), width, height)
+    return Cameras(world_to_cam_from_opengl(cam_to_world).float(), intrinsics.float(), width, height)
+
+
+def world_to_cam_from_opengl(cam_to_world: Float[Tensor, "n 4 4"]) -> Float[Tensor, "n 4 4"]:
+    """World-to-cam transforms with our camera axes, float64, from OpenGL poses (x right, y up, z backward)."""
+    return rigid_inverse(cam_to_world.double() * _flip_columns_yz())
 
 
 def cameras_to_opengl(cameras: Cameras) -> Float[Tensor, "n 4 4"]:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,7 @@ def staged_directory(final: str | Path, kind: str, *, overwrite: bool = False) -
                 make_marked(staged, kind)
                 yield staged
                 for file in staged.rglob("*"):
+                    _follow_umask(file, staged)
                     _sync(file)
                 require_replaceable(final, kind, overwrite)
                 swap_in(staged, final, kind)
@@ -133,6 +135,13 @@ def require_replaceable(final: Path, kind: str, overwrite: bool) -> None:
         raise ValueError(
             f"{final} holds files that are not a finished {kind} of splatmem (no {MARK} says so): --overwrite would delete them"
         )
+
+
+def _follow_umask(file: Path, folder: Path) -> None:
+    """Gives a file the rights that the umask left its folder: some writers (safetensors) let nobody else read."""
+    wanted = folder.stat().st_mode & 0o666
+    if os.name == "posix" and file.is_file() and stat.S_IMODE(file.stat().st_mode) != wanted:
+        file.chmod(wanted)
 
 
 def _sync(path: Path) -> None:

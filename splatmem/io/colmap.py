@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.conventions import cameras_from_colmap, cameras_to_colmap
+from splatmem.geometry.conventions import cameras_to_colmap
+from splatmem.geometry.poses import rigid_from
+from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.io.atomic import atomic_path
 from splatmem.io.colmap_binary import read_binary_cameras, read_binary_images
-from splatmem.io.colmap_records import ImageRecord, pinhole
+from splatmem.io.colmap_records import ImageRecord, lens_of
 from splatmem.io.lenses import Lens, lens_cameras
-from splatmem.io.text import data_lines, numbers
+from splatmem.io.text import data_lines, numbers, whole_number
 
 IMAGE_FIELDS = "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
 
@@ -79,15 +83,38 @@ class ColmapModel:
             if fov_x_degrees is None or width is None or height is None:
                 _refuse_cameras_missing(self.file)
             lenses = [Lens.from_fov(fov_x_degrees, width, height)] * len(self.images)
+        return lens_cameras(self.world_to_cam(), lenses, width, height, str(self.file))
+
+    def world_to_cam(self) -> Float[Tensor, "n 4 4"]:
+        """In float64."""
         poses = torch.tensor([image.pose for image in self.images], dtype=torch.float64)
-        posed = cameras_from_colmap(poses[:, :4], poses[:, 4:], torch.eye(3).repeat(len(poses), 1, 1), 1, 1)
-        return lens_cameras(posed.world_to_cam, lenses, width, height, str(self.file))
+        return rigid_from(quats_to_rotations(poses[:, :4]), poses[:, 4:])
 
 
 def find_colmap(folder: Path) -> Path | None:
-    """Where in a project's folder the model lies: in it, in ``sparse/0/`` or in ``sparse/``; None if it holds none."""
-    places = (folder, folder / "sparse" / "0", folder / "sparse")
-    return next((place for place in places if _images_file(place) is not None), None)
+    """Where in a project's folder its model lies; see ``choose_colmap``."""
+    return choose_colmap(folder)[0]
+
+
+def choose_colmap(folder: Path) -> tuple[Path | None, list[str]]:
+    """The folder of a project's model, None if it holds none; and a note where it was chosen among several.
+
+    A model lies in the folder, in its ``sparse/`` (``colmap/sparse/`` in nerfstudio's layout) or in numbered folders of that;
+    COLMAP makes several where pictures do not hang together. Of these the one with the most images is taken.
+    """
+    for place in (folder, folder / "sparse", folder / "colmap" / "sparse"):
+        if _images_file(place) is not None:
+            return place, []
+        children = sorted(place.iterdir()) if place.is_dir() else []
+        models = [child for child in children if child.is_dir() and _images_file(child) is not None]
+        if models:
+            counts = {model: len(read_colmap(model).images) if len(models) > 1 else 1 for model in models}
+            largest = max(models, key=lambda model: counts[model])
+            if len(models) == 1:
+                return largest, []
+            said = ", ".join(f"{model.name} with {counts[model]}" for model in models)
+            return largest, [f"COLMAP made {len(models)} models of these pictures ({said} images): {largest.name} was taken"]
+    return None, []
 
 
 def read_colmap(path: str | Path) -> ColmapModel:
@@ -144,22 +171,32 @@ def _refuse_cameras_missing(images: Path) -> NoReturn:
 
 
 def _text_images(file: Path) -> list[ImageRecord]:
-    """Two lines belong to an image; the second, with its features, may be empty."""
+    """Two lines belong to an image; the second, with its features, may be empty, or missing as other programs leave it out."""
     found = []
     lines = data_lines(file, keep_empty=True)
     position = 0
     while position < len(lines):
         where, line = lines[position]
+        position += 1
         if not line:
-            position += 1
             continue
         fields = line.split(maxsplit=9)
         if len(fields) < 10:
             raise ValueError(f"{where}: expected {IMAGE_FIELDS}, got {line[:80]!r} (every image has two lines)")
         pose = numbers(fields[1:8], where)
         found.append(ImageRecord.checked(pose, _id(fields[8], where), fields[9], where))
-        position += 2
+        if position < len(lines) and _are_features(lines[position][1]):
+            position += 1
     return found
+
+
+def _are_features(line: str) -> bool:
+    """Whether a line holds nothing but triples of numbers, or nothing; an image's ends with a name."""
+    fields = line.split()
+    try:
+        return len(fields) % 3 == 0 and all(float(field) < 1e300 for field in fields)
+    except ValueError:
+        return False
 
 
 def _text_cameras(file: Path) -> dict[int, Lens]:
@@ -169,16 +206,18 @@ def _text_cameras(file: Path) -> dict[int, Lens]:
         if len(fields) < 4:
             raise ValueError(f"{where}: expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS, got {line[:80]!r}")
         width, height, *parameters = numbers(fields[2:], where)
-        lenses[_id(fields[0], where)] = pinhole(fields[1], int(width), int(height), parameters, where)
+        lenses[_id(fields[0], where)] = lens_of(fields[1], int(width), int(height), parameters, where)
     return lenses
 
 
 def _id(field: str, where: str) -> int:
-    if not field.isdigit():
-        raise ValueError(f"{where}: expected the id of a camera, a whole number, got {field!r}")
-    return int(field)
+    number = whole_number(field)
+    if number is None:
+        raise ValueError(f"{where}: expected the id of a camera, a whole number, got {field[:80]!r}")
+    return number
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sorts runs of digits as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"([0-9]+)", name)
+    return [(len(digits := part.lstrip("0")), digits) if index % 2 else (-1, part) for index, part in enumerate(parts)]

@@ -7,7 +7,7 @@ import mmap
 import struct
 from pathlib import Path
 
-from splatmem.io.colmap_records import CAMERA_MODELS, ImageRecord, pinhole
+from splatmem.io.colmap_records import CAMERA_MODELS, ImageRecord, lens_of
 from splatmem.io.lenses import Lens
 
 POINT_BYTES = 24  # of a feature in an image: x and y, and the id of its 3D point
@@ -40,7 +40,7 @@ def read_binary_cameras(file: Path) -> dict[int, Lens]:
     """The intrinsics by the cameras' ids.
 
     Raises:
-        ValueError: cut off, no such file, or a camera is no pinhole; the message names it and the camera.
+        ValueError: cut off, no such file, or a camera's distortion cannot be undone; the message names it and the camera.
     """
     reader = _Reader(file)
     (count,) = reader.numbers("<Q", "the number of cameras")
@@ -51,7 +51,7 @@ def read_binary_cameras(file: Path) -> dict[int, Lens]:
         if not 0 <= number < len(CAMERA_MODELS):
             raise ValueError(f"{file}: {where}: camera model number {number} is not known")
         model, parameters = CAMERA_MODELS[number]
-        lenses[camera] = pinhole(model, width, height, reader.numbers(f"<{parameters}d", where), f"{file}: {where}")
+        lenses[camera] = lens_of(model, width, height, reader.numbers(f"<{parameters}d", where), f"{file}: {where}")
     reader.end()
     return lenses
 

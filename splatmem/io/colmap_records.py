@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from splatmem.io.distortion import Distortion, finite
 from splatmem.io.lenses import Lens
 from splatmem.io.text import unit_quat
 
@@ -29,9 +30,21 @@ CAMERA_MODELS = (
     ("EUCM", 6),
     ("EQUIRECTANGULAR", 2),
 )
-# Models that are pinholes where their distortion, which comes after focal lengths and principal point, is zero; and how many
-# focal lengths they have.
-FOCAL_LENGTHS = {"SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2, "FULL_OPENCV": 2}
+# Of the models that can be read: how many focal lengths they have, and whether they are fisheyes. After focal lengths and
+# principal point comes the distortion, in OpenCV's order.
+READABLE = {
+    "SIMPLE_PINHOLE": (1, False),
+    "PINHOLE": (2, False),
+    "SIMPLE_RADIAL": (1, False),
+    "RADIAL": (1, False),
+    "OPENCV": (2, False),
+    "FULL_OPENCV": (2, False),
+    "SIMPLE_FISHEYE": (1, True),
+    "FISHEYE": (2, True),
+    "SIMPLE_RADIAL_FISHEYE": (1, True),
+    "RADIAL_FISHEYE": (1, True),
+    "OPENCV_FISHEYE": (2, True),
+}
 
 
 @dataclass(frozen=True)
@@ -54,21 +67,25 @@ class ImageRecord:
         return ImageRecord((*unit_quat(pose[:4], where), *pose[4:]), camera, name)
 
 
-def pinhole(model: str, width: int, height: int, parameters: Sequence[float], where: str) -> Lens:
-    """The intrinsics of a camera without distortion.
+def lens_of(model: str, width: int, height: int, parameters: Sequence[float], where: str) -> Lens:
+    """The intrinsics of a camera, with its distortion.
 
     Raises:
-        ValueError: it has some, or its numbers are no pinhole; the message names ``where``.
+        ValueError: its distortion cannot be undone, or its numbers are no lens; the message names ``where``.
     """
     count = dict(CAMERA_MODELS).get(model)
     if count is not None and len(parameters) != count:
         raise ValueError(f"{where}: {model} has {count} parameters, got {len(parameters)}")
-    focals = FOCAL_LENGTHS.get(model, 0)
-    if not focals or any(parameters[focals + 2 :]):
+    if model not in READABLE:
         raise ValueError(
-            f"{where}: camera model {model}: only cameras without distortion can be read (SIMPLE_PINHOLE, PINHOLE); "
-            "undistort the images first with `colmap image_undistorter`"
+            f"{where}: camera model {model} cannot be undistorted here, only {', '.join(READABLE)}; undistort the images first "
+            "with `colmap image_undistorter`"
         )
-    lens = Lens(parameters[0], parameters[focals - 1], parameters[focals], parameters[focals + 1], width, height)
+    focals, fisheye = READABLE[model]
+    coefficients = tuple(parameters[focals + 2 :])
+    if not finite(coefficients):
+        raise ValueError(f"{where}: camera model {model}: expected coefficients of distortion below 1e6, got {coefficients}")
+    distortion = Distortion.of(fisheye, coefficients)
+    lens = Lens(parameters[0], parameters[focals - 1], parameters[focals], parameters[focals + 1], width, height, distortion)
     lens.check(where)
     return lens

@@ -1,4 +1,4 @@
-"""Camera paths from files: transforms.json, COLMAP, TUM, and keyframes in YAML or JSON.
+"""Camera paths from files: transforms.json, camera_path.json, COLMAP, TUM, KITTI, .npz, and keyframes in YAML or JSON.
 
 Poses are taken as given, in the memory's world: there the photo was taken from the identity, looking along +z with y down. A
 path whose world is another one is brought there with ``splatmem.geometry.cameras.relative_to``.
@@ -28,14 +28,22 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_values
 from splatmem.geometry.poses import look_at, rigid_from, rigid_inverse
 from splatmem.geometry.rotations import quats_to_rotations
-from splatmem.io.colmap import find_colmap, load_colmap
+from splatmem.io.colmap import find_colmap, load_colmap, read_colmap
+from splatmem.io.kitti import is_kitti, load_kitti
 from splatmem.io.lenses import Lens, lens_cameras
+from splatmem.io.npz_cameras import load_npz
 from splatmem.io.text import data_lines, is_number, shortened, unit_quat
-from splatmem.io.transforms_json import load_transforms_json, parse_json, parse_transforms
+from splatmem.io.transforms_json import find_index, load_transforms_json, parse_json, parse_transforms
 from splatmem.io.tum import load_tum
+from splatmem.io.viewer_paths import is_inria_cameras, is_viewer_path, parse_inria_cameras, parse_viewer_path
+from splatmem.io.yaml_text import parse_yaml
 
 DEFAULT_FRAMES = 96
-KINDS = "transforms.json, a COLMAP folder or its images.bin or images.txt, a TUM .txt, or keyframes in .yaml or .json"
+MOST_FRAMES = 10_000  # of a film
+KINDS = (
+    "transforms.json, nerfstudio's camera_path.json, 3DGS's cameras.json, a COLMAP folder or its images.bin or images.txt, a "
+    "TUM or KITTI .txt, an .npz with w2c and K, or keyframes in .yaml or .json"
+)
 KEYFRAME_FIELDS = {"position", "look_at", "quaternion", "fov"}
 FOV_RANGE = (1.0, 170.0)
 
@@ -44,8 +52,7 @@ def load_path(file: str | Path, *, width: int, height: int, fov_x_degrees: float
     """The cameras of a path file, at one image size, in the memory's world.
 
     Args:
-        file: a transforms.json, a COLMAP folder or its images.bin or images.txt, a TUM trajectory, or keyframes (see the
-            module's text).
+        file: one of ``KINDS``; of keyframes see the module's text.
         width, height: image size. Intrinsics in the file of another shape count as scaled to cover it and centre-cropped.
         fov_x_degrees: where the file has no intrinsics.
         frames: cameras to make from keyframes, where the file does not say. Other files hold one camera per frame.
@@ -69,16 +76,24 @@ def _load(file: Path, width: int, height: int, fov: float, frames: int) -> Camer
         raise ValueError(f"{file}: the path file is empty; expected {KINDS}")
     suffix = file.suffix.lower()
     if suffix in (".yaml", ".yml"):
-        return parse_keyframes(_parse_yaml(file), str(file), width, height, fov, frames)
+        return parse_keyframes(parse_yaml(file), str(file), width, height, fov, frames)
     if suffix == ".json":
         content = parse_json(file)
+        if is_viewer_path(content):
+            return parse_viewer_path(content, str(file), width, height, fov)
+        if is_inria_cameras(content):
+            return parse_inria_cameras(content, str(file), width, height)
         if isinstance(content, dict) and "keyframes" in content:
             return parse_keyframes(content, str(file), width, height, fov, frames)
         return parse_transforms(content, str(file), width=width, height=height, fov_x_degrees=fov)
     if file.name == "images.bin":
         return load_colmap(file, width=width, height=height, fov_x_degrees=fov)
+    if suffix == ".npz":
+        return load_npz(file, width=width, height=height, fov_x_degrees=fov)
     if suffix == ".txt":
         lines = data_lines(file)
+        if file.name != "images.txt" and lines and is_kitti(lines[0][1]):
+            return load_kitti(file, width=width, height=height, fov_x_degrees=fov)
         if file.name == "images.txt" or (lines and len(lines[0][1].split()) >= 10):
             return load_colmap(file, width=width, height=height, fov_x_degrees=fov)
         return load_tum(file, width=width, height=height, fov_x_degrees=fov)
@@ -89,20 +104,29 @@ def _load_folder(folder: Path, width: int, height: int, fov: float) -> Cameras:
     model = find_colmap(folder)
     if model is not None:
         return load_colmap(model, width=width, height=height, fov_x_degrees=fov)
-    if (folder / "transforms.json").is_file():
-        return load_transforms_json(folder / "transforms.json", width=width, height=height, fov_x_degrees=fov)
+    index = find_index(folder)
+    if index is not None:
+        return load_transforms_json(index, width=width, height=height, fov_x_degrees=fov)
     raise ValueError(
         f"{folder}: the folder holds no path; expected COLMAP's images.bin or images.txt, or a transforms.json in it"
     )
 
 
-def _parse_yaml(file: Path) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: expected YAML, but it cannot be read: {error}") from error
+def stated_size(file: Path) -> tuple[float, float] | None:
+    """(width, height) of the pictures that a path file's intrinsics are for, by its first camera; None where it has none."""
+    place = (find_colmap(file) or find_index(file)) if file.is_dir() else file
+    if place is None:
+        return None
+    if place.suffix.lower() == ".json":
+        content = parse_json(place)
+        first = content["frames"][0] if isinstance(content, dict) and content.get("frames") else content
+        stated = {**content, **first} if isinstance(content, dict) and isinstance(first, dict) else {}
+        sides = [stated.get(key) for key in ("w", "h")]
+        return (sides[0], sides[1]) if all(is_number(side) and side > 0 for side in sides) else None  # type: ignore[return-value]
+    if place.is_dir() or place.name in ("images.bin", "images.txt"):
+        lenses = read_colmap(place).lenses
+        return None if lenses is None else (lenses[0].width, lenses[0].height)
+    return None
 
 
 def parse_keyframes(content: Any, source: str, width: int, height: int, fov_x_degrees: float, frames: int) -> Cameras:
@@ -114,11 +138,13 @@ def parse_keyframes(content: Any, source: str, width: int, height: int, fov_x_de
         )
     if len(keyframes) < 2:
         raise ValueError(f"{source}: a path needs at least two keyframes, the file holds {len(keyframes)}")
+    if len(keyframes) > MOST_FRAMES:
+        raise ValueError(f"{source}: a path has at most {MOST_FRAMES} keyframes, the file holds {len(keyframes)}")
     closed, frames = content.get("closed", False), content.get("frames", frames)
     if not isinstance(closed, bool):
         raise ValueError(f"{source}: 'closed' must be true or false, got {shortened(closed)}")
-    if not isinstance(frames, int) or isinstance(frames, bool) or frames < 2:
-        raise ValueError(f"{source}: 'frames' must be a whole number of at least 2, got {shortened(frames)}")
+    if not isinstance(frames, int) or isinstance(frames, bool) or not 2 <= frames <= MOST_FRAMES:
+        raise ValueError(f"{source}: 'frames' must be a whole number of 2 to {MOST_FRAMES}, got {shortened(frames)}")
     poses = torch.cat([_pose(k, f"{source}: keyframe {i + 1}") for i, k in enumerate(keyframes)])
     fovs = [_fov(k.get("fov", fov_x_degrees), f"{source}: keyframe {i + 1}") for i, k in enumerate(keyframes)]
     cam_to_world = interpolate_keyframes(poses, frames, closed)

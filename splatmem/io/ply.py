@@ -15,6 +15,8 @@ from torch import Tensor
 
 from splatmem.gaussians import Gaussians
 from splatmem.io.atomic import atomic_path
+from splatmem.io.drawable import drawable
+from splatmem.io.ply_header import require_whole
 
 FULL_BANDS = 16  # SH coefficients per channel in the full layout
 REQUIRED = (
@@ -76,18 +78,28 @@ def _numbered(name: str, count: int) -> list[str]:
 def load_ply(path: str | Path) -> Gaussians:
     """Reads a splat .ply of any SH degree, with or without normals; trailing SH bands that are all zero are dropped.
 
+    What cannot be drawn is left out; ``read_ply`` also says what that was.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not a .ply, is truncated, or holds something else than Gaussian splats; the message says what.
     """
-    from plyfile import PlyData, PlyParseError
+    return read_ply(path)[0]
+
+
+def read_ply(path: str | Path) -> tuple[Gaussians, list[str]]:
+    """As ``load_ply``, with notes on Gaussians that were left out (see ``splatmem.io.drawable``)."""
+    from plyfile import PlyData
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
+    require_whole(path)
     try:
         elements = {element.name: element for element in PlyData.read(str(path))}
-    except (PlyParseError, UnicodeDecodeError, ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # damaged files end in errors of many kinds
         raise ValueError(f"{path}: expected a whole .ply file, but it cannot be read: {error}") from error
     if "chunk" in elements:
         raise ValueError(f"{path} is a compressed .ply; convert it to the uncompressed layout (in SuperSplat: export as PLY)")
@@ -97,22 +109,28 @@ def load_ply(path: str | Path) -> Gaussians:
     missing = [name for name in REQUIRED if name not in (table.dtype.names or ())]
     if missing:
         raise ValueError(f"{path} holds no Gaussian splats (a plain point cloud or mesh?): it lacks {', '.join(missing)}")
-    gaussians = _gaussians(table, path)
-    for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
-        if not getattr(gaussians, name).isfinite().all():
-            raise ValueError(f"{path}: the Gaussians' {name} have values that are NaN or infinite; the file is damaged")
-    return gaussians
+    with np.errstate(over="ignore", invalid="ignore"):  # what leaves float32 becomes infinite, and is left out as such
+        gaussians, notes = drawable(_gaussians(table, path))
+    if len(table) and not len(gaussians):
+        raise ValueError(f"{path} holds no Gaussian that can be drawn: {'; '.join(notes)}")
+    return gaussians, notes
 
 
 def _gaussians(table: np.ndarray, path: Path) -> Gaussians:
     def read(*names: str) -> Tensor:
-        return torch.from_numpy(np.stack([np.asarray(table[name], np.float32) for name in names], axis=-1))
+        try:
+            return torch.from_numpy(np.stack([np.asarray(table[name], np.float32) for name in names], axis=-1))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected one number for each of the properties {', '.join(names)}") from error
 
     count = sum(name.startswith("f_rest_") for name in table.dtype.names or ())
     if count not in (0, 9, 24, 45):
         raise ValueError(f"{path}: expected 0, 9, 24 or 45 properties f_rest_* (SH degree 0 to 3), got {count}")
     sh = read(*_numbered("f_dc", 3))[:, None]
     if count:
+        absent = [name for name in _numbered("f_rest", count) if name not in (table.dtype.names or ())]
+        if absent:
+            raise ValueError(f"{path}: expected the properties f_rest_0 to f_rest_{count - 1}, it lacks {absent[0]}")
         rest = read(*_numbered("f_rest", count)).unflatten(1, (3, count // 3)).transpose(1, 2)
         used = 1 + int(rest.ne(0).any(dim=-1).any(dim=0).nonzero().amax()) if rest.any() else 0
         bands = next(k for k in (1, 4, 9, 16) if k > used)

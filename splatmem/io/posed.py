@@ -1,31 +1,35 @@
 """Pictures together with the cameras that took them: a nerfstudio or COLMAP folder, or a video with a trajectory.
 
 A folder holds either ``transforms.json`` (nerfstudio's convention) with a ``file_path`` for each frame, or a COLMAP model
-(in the folder, its ``sparse/`` or its ``sparse/0/``), with the pictures in ``images/`` or beside the model.
+(in the folder, its ``sparse/`` or its ``sparse/0/``), with the pictures in ``images/`` or beside the model. The cameras speak
+of the pictures as they are stored: EXIF's orientation is not honoured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from jaxtyping import Bool, Float
+from PIL import Image
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.io.colmap import ColmapModel, find_colmap, read_colmap
-from splatmem.io.path_files import load_path
-from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo, photo_of
+from splatmem.io.colmap import ColmapModel, choose_colmap, read_colmap
+from splatmem.io.lenses import Lens, lens_cameras
+from splatmem.io.path_files import load_path, stated_size
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, photo_of
+from splatmem.io.picture_files import find_picture
+from splatmem.io.pictures import picture_size
+from splatmem.io.posed_views import PosedView, read_views, require_shape, same_shape
 from splatmem.io.text import is_number
-from splatmem.io.transforms_json import parse_json, parse_transforms
-from splatmem.io.video import read_video
+from splatmem.io.transforms_json import INDEX_NAMES, find_index, parse_json, parse_views
+from splatmem.io.video_frames import VideoFrames, survey_video
 
-SAME_SHAPE = 0.02  # two pictures whose aspect ratios differ by less than this show the same view
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,34 +40,39 @@ class PosedPictures:
         rgb: sRGB in 0..1, ``[n, h, w, 3]``.
         cameras: one for each, of the pictures' size, in their file's world and unit.
         offered: how many pictures there were to choose from.
+        usable: pixels that show the scene: not masked out, and within what the lens saw, ``[n, h, w]``; None: all of them.
+        notes: sentences for the report.
     """
 
     rgb: Float[Tensor, "n h w 3"]
     cameras: Cameras
     offered: int
+    usable: Bool[Tensor, "n h w"] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def load_posed_folder(folder: Path, *, width: int, height: int, fov_x_degrees: float | None, most: int) -> PosedPictures:
-    """Reads the pictures of a folder, at one size.
+    """Reads the pictures of a folder, at one size and without lens distortion.
 
     Args:
-        folder: see the module's text.
+        folder: see the module's text; or the transforms.json itself.
         width, height: wanted; pictures of another shape are cropped to it.
         fov_x_degrees: where the files do not tell it.
         most: pictures to take; of more than that some are taken, evenly spread.
 
     Raises:
-        ValueError: there is no such model in the folder, it is malformed, or a picture is missing; the message names it.
+        ValueError: there is no such model in the folder, it is malformed, or all pictures are missing; the message names them.
     """
-    if (folder / "transforms.json").is_file():
-        return _load_transforms_folder(folder, width, height, fov_x_degrees, most)
-    place = find_colmap(folder)
+    file = find_index(folder) if folder.is_dir() else folder
+    if file is not None:
+        return _load_transforms(file, width, height, fov_x_degrees, most)
+    place, notes = choose_colmap(folder)
     if place is None:
         raise ValueError(
             f"{folder} is a folder without posed pictures: expected a transforms.json (nerfstudio's convention) or a COLMAP "
             "model (cameras and images, .bin or .txt) in it, in its sparse/ or in its sparse/0/"
         )
-    return _load_colmap_folder(folder, read_colmap(place), width, height, fov_x_degrees, most)
+    return _load_colmap(folder, read_colmap(place), notes, width, height, fov_x_degrees, most)
 
 
 def load_posed_video(
@@ -74,16 +83,29 @@ def load_posed_video(
     Trajectories without intrinsics count as seen at ``fov_x_degrees``, or at a photo's default.
 
     Raises:
-        ValueError: one of the two cannot be read, or they differ in length.
+        ValueError: one of the two cannot be read, or they differ in length or in shape.
     """
-    frames = read_video(video)
+    frames = survey_video(video)
     fov = fov_x_degrees or DEFAULT_FOV_X_DEGREES
-    cameras = load_path(poses, width=width, height=height, fov_x_degrees=fov, frames=len(frames))
-    if len(cameras) != len(frames):
-        raise ValueError(f"{poses} holds {len(cameras)} cameras, but {video} has {len(frames)} frames: one for each is needed")
-    chosen = spread(len(frames), most)
-    rgb = torch.stack([photo_of(Image.fromarray(frames[index]), width, height) for index in chosen])
-    return PosedPictures(rgb, cameras[chosen], len(frames))
+    cameras = load_path(poses, width=width, height=height, fov_x_degrees=fov, frames=frames.count)
+    if len(cameras) != frames.count:
+        raise ValueError(f"{poses} holds {len(cameras)} cameras, but {video} has {frames.count} frames: one for each is needed")
+    turned, notes = _grid_of(frames, stated_size(poses), poses)
+    chosen = spread(frames.count, most)
+    rgb = torch.stack([photo_of(Image.fromarray(frame), width, height) for frame in frames.read(chosen, turned=turned)])
+    return PosedPictures(rgb, cameras[chosen], frames.count, notes=notes)
+
+
+def _grid_of(frames: VideoFrames, stated: tuple[float, float] | None, poses: Path) -> tuple[bool, list[str]]:
+    """Whether frames are to be turned as the video's display matrix says: not where the poses speak of the stored grid."""
+    if stated is None or same_shape(frames.upright, stated):
+        return True, []
+    if same_shape(frames.stored, stated):
+        shown, kept = ("x".join(map(str, size)) for size in (frames.upright, frames.stored))
+        note = f"{frames.path.name} is to be shown at {shown}, but its poses speak of {kept}: it was read as it is stored"
+        return False, [note]
+    require_shape(frames.path, frames.upright, stated, poses)
+    return True, []
 
 
 def spread(count: int, wanted: int | None) -> list[int]:
@@ -105,77 +127,97 @@ def read_transforms_index(file: Path, least: int) -> dict[str, Any]:
 def transforms_cameras(
     content: dict[str, Any], pictures: Sequence[Path], size: tuple[int, int], file: Path, fov_x_degrees: float | None = None
 ) -> Cameras:
-    """Cameras of a transforms.json at ``size`` (width, height); its frames' pictures may have been scaled since."""
-    entries = []
-    for entry, picture in zip(content["frames"], pictures, strict=True):
-        own = picture_size(picture)
-        stated = _stated_size(content, entry, own)
-        require_shape(picture, own, stated, file)
-        entries.append({**entry, "w": stated[0], "h": stated[1]})
-    index = {**content, "frames": entries}
-    return parse_transforms(index, str(file), width=size[0], height=size[1], fov_x_degrees=fov_x_degrees)
+    """Cameras of a transforms.json at ``size`` (width, height); its frames' pictures may have been scaled since.
+
+    Raises:
+        ValueError: as ``parse_views``; or the lens has distortion, of which these cameras would know nothing.
+    """
+    index = _with_sizes(content, pictures)
+    for entry, picture in zip(index["frames"], pictures, strict=True):
+        require_shape(picture, picture_size(picture), (entry["w"], entry["h"]), file)
+    poses, lenses = parse_views(index, str(file), width=size[0], height=size[1], fov_x_degrees=fov_x_degrees)
+    if any(lens.distortion is not None for lens in lenses):
+        raise ValueError(f"{file}: the lens has distortion, and these pictures count as they are: undistort them first")
+    return lens_cameras(poses, lenses, *size, str(file))
 
 
 def transforms_picture(folder: Path, entry: dict[str, Any], where: str) -> Path:
-    """The picture of one frame; its suffix may be left out, as in NeRF's synthetic scenes."""
+    """The picture of one frame; see ``find_picture``."""
     name = entry.get("file_path")
     if not isinstance(name, str) or not name:
         raise ValueError(f"{where}: expected 'file_path', the name of its picture")
-    candidates = [folder / name, *(folder / f"{name}{suffix}" for suffix in PICTURE_SUFFIXES)]
-    found = next((file for file in candidates if file.is_file()), None)
+    found = find_picture(folder, name)
     if found is None:
         raise ValueError(f"{where}: there is no picture {folder / name}")
     return found
 
 
-def picture_size(file: Path) -> tuple[int, int]:
-    """(width, height) of the upright picture."""
-    try:
-        with Image.open(file) as image:
-            return ImageOps.exif_transpose(image).size if image.getexif() else image.size
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file} cannot be read as a picture: {error}") from error
+def _with_sizes(content: dict[str, Any], pictures: Sequence[Path]) -> dict[str, Any]:
+    """The content with the size that each frame's intrinsics are for; where it states none, its picture's."""
+    frames = []
+    for entry, picture in zip(content["frames"], pictures, strict=True):
+        stated = {**content, **entry}
+        sides = [stated.get(key) for key in ("w", "h")]
+        size = sides if all(is_number(side) and side > 0 for side in sides) else picture_size(picture)  # type: ignore[operator]
+        frames.append({**entry, "w": size[0], "h": size[1]})
+    return {**content, "frames": frames}
 
 
-def require_shape(file: Path, size: Sequence[float], expected: Sequence[float], source: Path) -> None:
-    """Raises ``ValueError`` unless ``size`` has the aspect ratio of ``expected``, which ``source`` states."""
-    ratio = size[0] / size[1] * expected[1] / expected[0]
-    if abs(ratio - 1) > SAME_SHAPE:
-        raise ValueError(
-            f"{file} has {size[0]}x{size[1]} pixels: expected the shape of {expected[0]:g}x{expected[1]:g}, as {source} has it"
-        )
-
-
-def _load_transforms_folder(folder: Path, width: int, height: int, fov: float | None, most: int) -> PosedPictures:
-    file = folder / "transforms.json"
+def _load_transforms(file: Path, width: int, height: int, fov: float | None, most: int) -> PosedPictures:
     content = read_transforms_index(file, least=1)
-    offered = len(content["frames"])
-    chosen = spread(offered, most)
-    content["frames"] = [content["frames"][index] for index in chosen]
-    pictures = [
-        transforms_picture(folder, entry, f"{file}: frame {index}")
-        for index, entry in zip(chosen, content["frames"], strict=True)
-    ]
-    cameras = transforms_cameras(content, pictures, (width, height), file, fov)
-    return PosedPictures(_pictures(pictures, width, height), cameras, offered)
+    notes = [] if file.name != INDEX_NAMES[1] else [f"the pictures of {file.name} were taken, as there is no {INDEX_NAMES[0]}"]
+    found: list[tuple[dict[str, Any], Path, Path | None]] = []
+    missing: list[str] = []
+    for index, entry in enumerate(content["frames"]):
+        try:
+            picture = transforms_picture(file.parent, entry, f"{file}: frame {index}")
+            found.append((entry, picture, _mask_of(file.parent, entry, f"{file}: frame {index}")))
+        except ValueError as error:
+            missing.append(str(error))
+    chosen = _chosen(found, missing, most, notes)
+    views_content = _with_sizes({**content, "frames": [entry for entry, _, _ in chosen]}, [file for _, file, _ in chosen])
+    poses, lenses = parse_views(views_content, str(file), width=width, height=height, fov_x_degrees=fov)
+    views = [PosedView(picture, lens, mask, file) for (_, picture, mask), lens in zip(chosen, lenses, strict=True)]
+    return _posed(views, poses, len(found), notes, width, height)
 
 
-def _load_colmap_folder(
-    folder: Path, model: ColmapModel, width: int, height: int, fov: float | None, most: int
+def _mask_of(folder: Path, entry: dict[str, Any], where: str) -> Path | None:
+    """A frame's mask: black is not to be used (nerfstudio's convention)."""
+    name = entry.get("mask_path")
+    if name is None:
+        return None
+    mask = find_picture(folder, name) if isinstance(name, str) else None
+    if mask is None:
+        raise ValueError(f"{where}: there is no mask {folder / str(name)}; leave 'mask_path' out where there is none")
+    return mask
+
+
+def _load_colmap(
+    folder: Path, model: ColmapModel, notes: list[str], width: int, height: int, fov: float | None, most: int
 ) -> PosedPictures:
     cameras = model.cameras(width=width, height=height, fov_x_degrees=fov)
-    chosen = spread(len(model.names), most)
-    files = [_colmap_picture(folder, model.file, model.names[index]) for index in chosen]
-    if model.lenses is not None:
-        for index, file in zip(chosen, files, strict=True):
-            lens = model.lenses[index]
-            require_shape(file, picture_size(file), (lens.width, lens.height), model.file)
-    return PosedPictures(_pictures(files, width, height), cameras[chosen], len(model.names))
+    found: list[tuple[int, Path]] = []
+    missing: list[str] = []
+    for index, name in enumerate(model.names):
+        try:
+            found.append((index, _colmap_picture(folder, model.file, name)))
+        except ValueError as error:
+            missing.append(str(error))
+    chosen = _chosen(found, missing, most, notes)
+    views = []
+    for index, file in chosen:
+        lens = Lens.from_fov(cameras[index].fov_x_degrees, *picture_size(file)) if model.lenses is None else model.lenses[index]
+        views.append(PosedView(file, lens, None, model.file))
+    indices = [index for index, _ in chosen]
+    if model.lenses is None:  # the field of view is that of the film, not of the pictures
+        rgb, usable = read_views(views, width, height)
+        return PosedPictures(rgb, cameras[indices], len(found), usable, notes)
+    return _posed(views, model.world_to_cam()[indices], len(found), notes, width, height)
 
 
 def _colmap_picture(folder: Path, images: Path, name: str) -> Path:
     places = [folder / "images", folder, images.parent]
-    found = next((place / name for place in places if (place / name).is_file()), None)
+    found = next((file for place in places if (file := find_picture(place, name)) is not None), None)
     if found is None:
         lacking = "" if places[0].is_dir() else f" (there is no folder {places[0]})"
         raise ValueError(
@@ -184,12 +226,27 @@ def _colmap_picture(folder: Path, images: Path, name: str) -> Path:
     return found
 
 
-def _pictures(files: Sequence[Path], width: int, height: int) -> Float[Tensor, "n h w 3"]:
-    return torch.stack([load_photo(file, width, height).rgb for file in files])
+def _chosen(found: list[T], missing: list[str], most: int, notes: list[str]) -> list[T]:
+    """Some of what was found, evenly spread; what is missing is noted, and refused where it is all."""
+    if not found:
+        raise ValueError(missing[0])
+    if missing:
+        notes.append(f"{len(missing)} of {len(found) + len(missing)} pictures were left out: {missing[0]}")
+    return [found[index] for index in spread(len(found), most)]
 
 
-def _stated_size(content: dict[str, Any], entry: dict[str, Any], own: tuple[int, int]) -> tuple[float, float]:
-    """The size that a frame's intrinsics are for: pictures may have been scaled since."""
-    stated = {**content, **entry}
-    sides = [stated.get(key) for key in ("w", "h")]
-    return (sides[0], sides[1]) if all(is_number(side) and side > 0 for side in sides) else own  # type: ignore[return-value]
+def _posed(
+    views: Sequence[PosedView],
+    world_to_cam: Float[Tensor, "n 4 4"],
+    offered: int,
+    notes: list[str],
+    width: int,
+    height: int,
+) -> PosedPictures:
+    cameras = lens_cameras(world_to_cam, [view.lens for view in views], width, height, str(views[0].source))
+    rgb, usable = read_views(views, width, height)
+    if usable is not None:
+        notes.append(
+            f"{100 * (~usable).float().mean():.0f} % of the pictures' pixels are masked out or beyond the lens: not used"
+        )
+    return PosedPictures(rgb, cameras, offered, usable, notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 def data_lines(file: Path, keep_empty: bool = False) -> list[tuple[str, str]]:
     """Lines that are no comments, stripped, each with its place ``file:line`` for messages."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: expected a text file, got other bytes ({error})") from error
     stripped = [(f"{file}:{number}", line.strip()) for number, line in enumerate(lines, start=1)]
@@ -31,8 +32,8 @@ def numbers(fields: Sequence[str], where: str) -> list[float]:
 
 def unit_quat(quat: Sequence[float], where: str) -> list[float]:
     """The quaternion normalised; files round, but a length far from 1 is no rotation."""
-    length = math.sqrt(sum(value * value for value in quat))
-    if not 0.99 <= length <= 1.01:
+    length = math.hypot(*quat)
+    if not 0.9 <= length <= 1.1:
         raise ValueError(f"{where}: expected a quaternion of length 1, got one of length {length:.4g}")
     return [value / length for value in quat]
 
@@ -40,6 +41,11 @@ def unit_quat(quat: Sequence[float], where: str) -> list[float]:
 def is_number(value: Any) -> bool:
     """A finite number of a parsed JSON or YAML file; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -1e300 < value < 1e300
+
+
+def whole_number(field: str) -> int | None:
+    """A natural number of at most 18 digits, else None."""
+    return int(field) if re.fullmatch(r"[0-9]{1,18}", field) else None
 
 
 def shortened(value: Any) -> str:

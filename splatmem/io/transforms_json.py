@@ -1,7 +1,7 @@
 """nerfstudio's transforms.json: OpenGL cam-to-world matrices with intrinsics per file or per frame.
 
-Format: https://docs.nerf.studio/quickstart/data_conventions.html. An ``applied_transform`` is not undone: the matrices count
-as they stand.
+Format: https://docs.nerf.studio/quickstart/data_conventions.html, and instant-ngp's and NeRF's relatives of it. An
+``applied_transform`` is not undone: the matrices count as they stand. Lens distortion is read as OpenCV's.
 """
 
 from __future__ import annotations
@@ -13,16 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.conventions import cameras_from_opengl, cameras_to_opengl
+from splatmem.geometry.conventions import cameras_to_opengl, world_to_cam_from_opengl
 from splatmem.geometry.poses import require_rigid
 from splatmem.io.atomic import atomic_path
-from splatmem.io.lenses import Lens, lens_cameras
+from splatmem.io.distortion import Distortion, finite
+from splatmem.io.lenses import LARGEST_SIDE, Lens, lens_cameras
 from splatmem.io.text import is_number, shortened
 
-DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
-PINHOLE_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
+DISTORTION = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")  # in OpenCV's order
+FISHEYE_DISTORTION = ("k1", "k2", "k3", "k4")
+PINHOLE_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV", "PERSPECTIVE")
+FISHEYE_MODELS = ("OPENCV_FISHEYE", "FISHEYE", "SIMPLE_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
+INDEX_NAMES = ("transforms.json", "transforms_train.json")  # NeRF's own scenes keep pictures for training apart
 
 
 def save_transforms_json(cameras: Cameras, path: str | Path, file_paths: Sequence[str] | None = None) -> None:
@@ -62,7 +68,7 @@ def load_transforms_json(
         fov_x_degrees: for frames that state neither ``fl_x`` nor ``camera_angle_x``.
 
     Raises:
-        ValueError: malformed, not a pinhole, poses not rigid; the message names file and frame.
+        ValueError: malformed, a lens of another kind, poses not rigid; the message names file and frame.
     """
     path = Path(path)
     return parse_transforms(parse_json(path), str(path), width=width, height=height, fov_x_degrees=fov_x_degrees)
@@ -71,15 +77,28 @@ def load_transforms_json(
 def parse_json(path: Path) -> Any:
     """The content of a JSON file; ``ValueError`` names the file and the place of the mistake."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and other bytes than text
         raise ValueError(f"{path}: expected JSON, but it cannot be read: {error}") from error
+
+
+def find_index(folder: Path) -> Path | None:
+    """The folder's transforms.json, or transforms_train.json; None if it holds neither."""
+    return next((folder / name for name in INDEX_NAMES if (folder / name).is_file()), None)
 
 
 def parse_transforms(
     content: Any, source: str, *, width: int | None, height: int | None, fov_x_degrees: float | None
 ) -> Cameras:
     """Cameras from the parsed file; see ``load_transforms_json``."""
+    poses, lenses = parse_views(content, source, width=width, height=height, fov_x_degrees=fov_x_degrees)
+    return lens_cameras(poses, lenses, width, height, source)
+
+
+def parse_views(
+    content: Any, source: str, *, width: int | None, height: int | None, fov_x_degrees: float | None
+) -> tuple[Float[Tensor, "n 4 4"], list[Lens]]:
+    """World-to-cam transforms (OpenCV axes, float64) and lenses of the frames; see ``load_transforms_json``."""
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames:
         raise ValueError(
@@ -90,15 +109,13 @@ def parse_transforms(
         where = f"{source}: frame {index}"
         if not isinstance(frame, dict):
             raise ValueError(f"{where}: expected an object with 'transform_matrix', got {shortened(frame)}")
-        poses.append(_matrix(frame.get("transform_matrix"), where))
+        poses.append(opengl_matrix(frame.get("transform_matrix"), where))
         lenses.append(_lens({**content, **frame}, where, width, height, fov_x_degrees))
     opengl = require_rigid(torch.tensor(poses, dtype=torch.float64), source)
-    unused = torch.eye(3).repeat(len(poses), 1, 1)
-    posed = cameras_from_opengl(opengl, unused, 1, 1)
-    return lens_cameras(posed.world_to_cam, lenses, width, height, source)
+    return world_to_cam_from_opengl(opengl), lenses
 
 
-def _matrix(rows: Any, where: str) -> list[list[float]]:
+def opengl_matrix(rows: Any, where: str) -> list[list[float]]:
     """A 4x4 matrix; the last row may be missing."""
     numeric = isinstance(rows, list) and all(
         isinstance(row, list) and len(row) == 4 and all(is_number(value) for value in row) for row in rows
@@ -107,36 +124,50 @@ def _matrix(rows: Any, where: str) -> list[list[float]]:
         raise ValueError(
             f"{where}: expected 'transform_matrix' as a 4x4 (or 3x4) list of finite numbers, got {shortened(rows)}"
         )
-    return [*rows, [0.0, 0.0, 0.0, 1.0]] if len(rows) == 3 else rows
+    matrix = [[float(value) for value in row] for row in rows]
+    return [*matrix, [0.0, 0.0, 0.0, 1.0]] if len(rows) == 3 else matrix
 
 
 def _lens(stated: dict[str, Any], where: str, width: int | None, height: int | None, fov_x_degrees: float | None) -> Lens:
-    model = stated.get("camera_model", "OPENCV")
-    if model not in PINHOLE_MODELS:
-        raise ValueError(f"{where}: camera_model must be one of {', '.join(PINHOLE_MODELS)}, got {model!r}; undistort first")
+    model, fisheye = stated.get("camera_model", "OPENCV"), stated.get("is_fisheye", False)
+    if model not in PINHOLE_MODELS + FISHEYE_MODELS:
+        known = ", ".join(PINHOLE_MODELS + FISHEYE_MODELS)
+        raise ValueError(f"{where}: camera_model must be one of {known}, got {shortened(model)}; undistort the pictures first")
+    if not isinstance(fisheye, bool):
+        raise ValueError(f"{where}: 'is_fisheye' must be true or false, got {shortened(fisheye)}")
+    fisheye = fisheye or model in FISHEYE_MODELS
     keys = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", *DISTORTION)
     numbers = {key: stated[key] for key in keys if stated.get(key) is not None}
     for key, value in numbers.items():
         if not is_number(value):
             raise ValueError(f"{where}: {key!r} must be a finite number, got {shortened(value)}")
-    if any(numbers.get(key, 0) != 0 for key in DISTORTION):
-        raise ValueError(f"{where}: the lens has distortion; undistort the images first, or set {', '.join(DISTORTION)} to 0")
+    coefficients = tuple(float(numbers.get(key, 0)) for key in (FISHEYE_DISTORTION if fisheye else DISTORTION))
+    if not finite(coefficients):
+        raise ValueError(f"{where}: expected coefficients of distortion below 1e6, got {coefficients}")
     w, h = numbers.get("w", width), numbers.get("h", height)
     if w is None or h is None:
         raise ValueError(f"{where}: expected the image size as 'w' and 'h'")
-    focal_x = _focal(numbers, "x", w)
+    if not (1 <= w <= LARGEST_SIDE and 1 <= h <= LARGEST_SIDE):
+        raise ValueError(f"{where}: expected positive focal lengths and image size and finite numbers, got {w}x{h} pixels")
+    focal_x = _focal(numbers, "x", w, where)
     if focal_x is None:
         if fov_x_degrees is None:
             raise ValueError(f"{where}: expected 'fl_x' or 'camera_angle_x'")
         focal_x = Lens.from_fov(fov_x_degrees, int(w), int(h)).fx
-    focal_y = _focal(numbers, "y", h) or focal_x
-    lens = Lens(focal_x, focal_y, numbers.get("cx", w / 2), numbers.get("cy", h / 2), int(w), int(h))
+    focal_y = _focal(numbers, "y", h, where) or focal_x
+    distortion = Distortion.of(fisheye, coefficients)
+    center = float(numbers.get("cx", w / 2)), float(numbers.get("cy", h / 2))
+    lens = Lens(focal_x, focal_y, *center, int(w), int(h), distortion)
     lens.check(where)
     return lens
 
 
-def _focal(numbers: dict[str, float], axis: str, size: float) -> float | None:
+def _focal(numbers: dict[str, float], axis: str, size: float, where: str) -> float | None:
     if f"fl_{axis}" in numbers:
-        return numbers[f"fl_{axis}"]
+        return float(numbers[f"fl_{axis}"])
     angle = numbers.get(f"camera_angle_{axis}")
-    return 0.5 * size / math.tan(0.5 * angle) if angle else None
+    if not angle:
+        return None
+    if not 1e-4 < angle < math.pi:
+        raise ValueError(f"{where}: expected 'camera_angle_{axis}' in radians, more than 0 and less than pi, got {angle}")
+    return 0.5 * size / math.tan(0.5 * angle)

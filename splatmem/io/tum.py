@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.conventions import cameras_from_tum, cameras_to_tum
+from splatmem.geometry.conventions import cameras_to_tum
+from splatmem.geometry.poses import rigid_from, rigid_inverse
+from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.io.atomic import atomic_path
-from splatmem.io.lenses import Lens
+from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.text import data_lines, numbers, unit_quat
 
 FIELDS = "timestamp tx ty tz qx qy qz qw"
@@ -36,7 +38,10 @@ def load_tum(path: str | Path, *, width: int, height: int, fov_x_degrees: float)
     """
     path = Path(path)
     rows = []
-    for where, line in data_lines(path):
+    lines = data_lines(path)
+    if len(lines) > 1 and _is_header(lines[0][1]):
+        lines = lines[1:]
+    for where, line in lines:
         fields = line.replace(",", " ").split()
         if len(fields) != 8:
             raise ValueError(f"{where}: expected {FIELDS}, got {line[:80]!r}")
@@ -45,6 +50,13 @@ def load_tum(path: str | Path, *, width: int, height: int, fov_x_degrees: float)
     if not rows:
         raise ValueError(f"{path}: expected lines of {FIELDS}, the file holds none")
     poses = torch.tensor(sorted(rows, key=lambda row: row[0]), dtype=torch.float64)
+    cam_to_world = rigid_from(quats_to_rotations(poses[:, 4:].roll(1, dims=-1)), poses[:, 1:4])
     lens = Lens.from_fov(fov_x_degrees, width, height)
-    k = torch.tensor([[lens.fx, 0, lens.cx], [0, lens.fy, lens.cy], [0, 0, 1]]).repeat(len(poses), 1, 1)
-    return cameras_from_tum(poses[:, 1:4], poses[:, 4:], k, width, height)
+    return lens_cameras(rigid_inverse(cam_to_world), [lens] * len(poses), width, height, str(path))
+
+
+def _is_header(line: str) -> bool:
+    """Whether a line names its columns instead of holding numbers."""
+    return all(
+        field[:1].isalpha() and field.lower() not in ("nan", "inf", "infinity") for field in line.replace(",", " ").split()
+    )

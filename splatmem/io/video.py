@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from splatmem.io.atomic import atomic_path
+from splatmem.io.video_frames import survey_video
 
 MACROBLOCK = 16  # pixels along a side
 TREE_STEP = 8  # x264 goes through the rows of its macroblock tree in such steps; a last one that is cut short looks beyond the
@@ -123,20 +124,11 @@ def to_uint8(rgb: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def read_video(path: str | Path) -> UInt8[np.ndarray, "t h w 3"]:
-    """All frames of a video.
+    """All frames of a short video, upright; of a long one take some with ``splatmem.io.video_frames``.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not a video or holds no frame.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with av.open(str(path)) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(f"{path}: expected a video, but it cannot be read: {error}") from error
-    if not frames:
-        raise ValueError(f"{path}: expected a video, but it holds no frame")
-    return np.stack(frames)
+    survey = survey_video(path)
+    return np.stack(list(survey.read(range(survey.count))))

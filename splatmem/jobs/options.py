@@ -35,8 +35,8 @@ class FlyaroundOptions:
     out. Two runs with equal options on one machine give the same film and scene, byte for byte."""
 
     source: Source = None
-    """A photo that Pillow reads; or a folder with pictures and a transforms.json or a COLMAP model, whose world the path
-    then goes through; or a video, with --poses. Without one, --prompt makes the first frame."""
+    """A photo, or a panorama of a whole turn; or a folder with pictures and a transforms.json or a COLMAP model, whose world
+    the path then goes through; or a video, with --poses. Without one, --prompt makes the first frame."""
     out: OutputFolder
     """Folder for the results; it appears when all of it is there."""
     prompt: str = ""
@@ -44,7 +44,7 @@ class FlyaroundOptions:
     poses: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """A camera for each frame of a video: transforms.json, COLMAP or TUM."""
     path: PathName = "turn"
-    """turn, orbit, arc, spiral, dolly, or a path file (transforms.json, COLMAP, TUM, keyframes)."""
+    """turn, orbit, arc, spiral, dolly, or a path file (transforms.json, COLMAP, TUM, KITTI, keyframes)."""
     frames: int = 96
     """Length of the film. Path files with poses for every frame bring their own."""
     size: Size = (512, 288)

@@ -41,7 +41,8 @@ def write_outputs(
         save_transforms_json(run.film.cameras, folder / "cameras.json")
     with run.scene.clock.stage("read"):
         retention = run.scene.memory.retention_psnr()
-        photo_psnr = psnr(run.scene.memory.film(run.scene.memory.views[0].camera)[0][0], run.scene.memory.first_photo)
+        first = run.scene.memory.views[0]
+        photo_psnr = psnr(run.scene.memory.film(first.camera)[0][0], run.scene.memory.first_photo, first.written)
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,

@@ -63,7 +63,7 @@ class StoredView:
         camera: one camera.
         rgb: the whole frame as it was written: what was known read as this then, ``[h, w, 3]``.
         depth: z-depth aligned with the memory, ``inf`` for sky, ``[h, w]``.
-        written: pixels that were unknown before, ``[h, w]``.
+        written: pixels that were not known before; of the first view those that were written, ``[h, w]``.
         gaussians: range of the Gaussians that it added.
     """
 
@@ -199,6 +199,7 @@ class SpatialMemory:
         depth: Float[Tensor, "h w"],
         camera: Cameras,
         unknown: Bool[Tensor, "h w"],
+        usable: Bool[Tensor, "h w"] | None = None,
     ) -> WriteReport:
         """Adds the unknown pixels of a frame; what is there already is not touched.
 
@@ -210,6 +211,7 @@ class SpatialMemory:
             depth: its z-depth, aligned with the memory, ``inf`` for sky.
             camera: one camera.
             unknown: which pixels to write.
+            usable: of these, pixels that show the scene; the others stay unknown. None: all of them.
 
         Raises:
             ValueError: sizes do not fit, or the frame has no usable depth.
@@ -219,7 +221,8 @@ class SpatialMemory:
             depth, allowed = push_out_of_free_space(depth, camera, unknown, self.free_space())
         else:
             allowed = torch.ones_like(unknown)
-        selected = unknown & allowed
+        shown = torch.ones_like(unknown) if usable is None else usable
+        selected = unknown & allowed & shown
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
         if self.views and len(added):
             protected = self._views_that_see(added.means)
@@ -230,7 +233,7 @@ class SpatialMemory:
             camera=camera,
             rgb=torch.from_numpy(to_uint8(rgb)),
             depth=depth.clone(),
-            written=selected,
+            written=selected | ~shown if self.views else selected,
             gaussians=(count, count + len(added)),
         )
         joined = Gaussians.cat([self.gaussians, added.to(self.device)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ WINDOW = (1280, 800)
 POINT_SIZE = 3.0  # pixels
 SPACING = 0.006  # of the scene's reach, between points on a Gaussian: about a point's size in the first view
 MAX_ACROSS = 12  # points along one side of a Gaussian at most
+LARGEST = 3.0  # standard deviation of a Gaussian that is drawn, in units of the reach
+FRUSTUM = 0.08  # size of a camera's
 EYE = (0.2, -1.15, -1.3)  # of the first view, seen from the scene's middle, in units of its reach
 
 
@@ -42,17 +46,20 @@ def show_scene(gaussians: Gaussians, cameras: Sequence[Cameras], screenshot: Pat
         raise ValueError("the scene holds no Gaussians: there is nothing to show")
     open3d = _open3d()
     near, middle, reach = _scene_proper(gaussians)
-    eye = middle + reach * torch.tensor(EYE)
-    if cameras and screenshot is not None:
-        near = near.select(((eye - near.means) * near.normals).sum(-1) > 0)
-    geometries = [_points(open3d, near, SPACING * reach), *(_frustum(open3d, camera, 0.08 * reach) for camera in cameras)]
+    # In units of the reach around the middle, so that scenes of any unit and origin are drawn alike.
+    shown = replace(near, means=(near.means - middle) / reach, log_scales=near.log_scales - math.log(reach))
+    eye = torch.tensor(EYE)
+    facing = ((eye - shown.means) * shown.normals).sum(-1) > 0
+    if cameras and screenshot is not None and facing.any():
+        shown = shown.select(facing)
+    geometries = [_points(open3d, shown, SPACING), *(_frustum(open3d, camera, middle, reach) for camera in cameras)]
     visualizer = open3d.visualization.Visualizer()
     if not visualizer.create_window("splatmem", *WINDOW, visible=screenshot is None):
         raise ValueError("Open3D could not open a window: drawing needs the Debian packages libgl1 and libegl1")
     try:
         for geometry in geometries:
             visualizer.add_geometry(geometry)
-        _place_camera(visualizer, eye.double().numpy(), middle.double().numpy())
+        _place_camera(visualizer, eye.double().numpy(), np.zeros(3))
         if screenshot is None:
             visualizer.run()
         else:
@@ -81,12 +88,25 @@ def _open3d():
 
 
 def _scene_proper(gaussians: Gaussians) -> tuple[Gaussians, Float[Tensor, "3"], float]:
-    """The Gaussians without the far shell, their middle, and how far most of them reach from it."""
-    middle = gaussians.means.median(dim=0).values
-    distance = (gaussians.means - middle).norm(dim=-1)
-    near = gaussians.select(distance <= 10 * distance.median())
-    low, high = (near.means.sort(dim=0).values[int(share * (len(near) - 1))] for share in (0.05, 0.95))
-    return near, 0.5 * (low + high), 0.5 * float((high - low).norm())
+    """The Gaussians without the far shell and giants, their middle, and how far most of them reach from it (never 0)."""
+    gaussians = gaussians.to("cpu").detach()
+    distance = (gaussians.means - _quantile(gaussians.means, 0.5)).norm(dim=-1)
+    near = gaussians.select(distance <= 10 * _quantile(distance, 0.5))
+    low, high = _quantile(near.means, 0.05, down=True), _quantile(near.means, 0.95)
+    middle, reach = 0.5 * (low + high), 0.5 * float((high - low).norm())
+    sizes = near.scales.amax(-1)
+    size = float(_quantile(sizes, 0.5))
+    if reach <= size:  # all in one place: drawn as one patch, whose points lie close to each other
+        reach = size / (0.5 * MAX_ACROSS * SPACING)
+    reach = max(reach, 1e-5 * float(middle.norm()), 1e-20)  # float32 cannot tell nearer places apart
+    fitting = sizes <= LARGEST * reach
+    return near.select(fitting) if fitting.any() else near, middle, reach
+
+
+def _quantile(values: Float[Tensor, "n *c"], share: float, down: bool = False) -> Float[Tensor, "*c"]:
+    """Along the first axis; between two values the larger one, or the smaller one if it is to round ``down``."""
+    place = share * (len(values) - 1)
+    return values.sort(dim=0).values[math.floor(place) if down else math.ceil(place)]
 
 
 def _points(open3d, gaussians: Gaussians, spacing: float):
@@ -113,13 +133,16 @@ def _spread(gaussians: Gaussians, spacing: float) -> tuple[Float[Tensor, "p 3"],
     return torch.cat(points), torch.cat(colours)
 
 
-def _frustum(open3d, camera: Cameras, size: float):
+def _frustum(open3d, camera: Cameras, middle: Float[Tensor, "3"], reach: float):
+    """A camera's frustum in units of the reach around the middle."""
+    pose = camera.world_to_cam[0].double().cpu()
+    pose[:3, 3] = (pose[:3, :3] @ middle.double() + pose[:3, 3]) / reach
     lines = open3d.geometry.LineSet.create_camera_visualization(
         camera.width,
         camera.height,
         camera.intrinsics[0].double().numpy(),
-        camera.world_to_cam[0].double().numpy(),
-        scale=size,
+        pose.numpy(),
+        scale=FRUSTUM,
     )
     lines.paint_uniform_color((0.9, 0.2, 0.5))
     return lines

@@ -100,3 +100,21 @@ def test_a_photo_s_memory_is_metric_if_its_depth_is(metric: bool) -> None:
     seen = room().render(camera)
     estimate = DepthOfKnownPictures(seen.rgb, seen.depth, metric)
     assert begin_memory(seen.rgb[0], camera, estimate, SETTINGS, StageClock()).metric is metric
+
+
+def test_pixels_that_may_not_be_used_are_not_written() -> None:
+    """Masked out in one picture, seen in the others: what is written there is what those show."""
+    cameras = arc([0, 12, 24])
+    seen = room().render(cameras)
+    rgb, usable = seen.rgb.clone(), torch.ones(seen.depth.shape, dtype=torch.bool)
+    for index, columns in ((0, slice(40, 60)), (1, slice(0, 128))):
+        usable[index, 20:50, columns] = False
+        rgb[index, 20:50, columns] = torch.tensor([1.0, 0.0, 1.0])
+    estimate = DepthOfKnownPictures(rgb, seen.depth, metric=True)
+    memory, _ = begin_posed_memory(rgb, cameras, estimate, SETTINGS, StageClock(), usable=usable)
+    reading = memory.read(relative_to(cameras, cameras[0]))
+    magenta = (reading.rgb - torch.tensor([1.0, 0.0, 1.0])).abs().amax(-1) < 0.3
+    assert (magenta & reading.known).float().mean() < 0.002
+    assert reading.known.float().mean() > 0.94, "all but what is masked out and no other picture shows"
+    assert not memory.views[0].written[20:50, 40:60].any(), "of the first picture these were not written"
+    assert min(memory.retention_psnr()) > 30, "what was not written counts as nothing that was known"

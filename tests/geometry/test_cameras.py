@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.geometry.poses import rigid_from
 from splatmem.geometry.rotations import quats_to_rotations
+from torch import Tensor
 
 
 def random_cameras(n: int, seed: int = 0, width: int = 20, height: int = 12) -> Cameras:
@@ -244,3 +246,25 @@ def test_coarse_keeps_the_aspect_ratio() -> None:
     cameras = random_cameras(1, width=512, height=288)
     assert (cameras.coarse(32).width, cameras.coarse(32).height) == (32, 18)
     assert random_cameras(1, width=400, height=2).coarse(10).height == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda pose, k: pose[0, 0].fill_(math.nan), "finite"),
+        (lambda pose, k: pose[1, 3].fill_(math.inf), "finite"),
+        (lambda pose, k: k[0, 2].fill_(math.nan), "finite"),
+        (lambda pose, k: pose[:3, :3].mul_(2), "rigid"),
+        (lambda pose, k: pose[0, 0].fill_(-1), "rigid"),
+        (lambda pose, k: pose[0, 3].fill_(1e30), "of the origin"),
+        (lambda pose, k: k[0, 0].fill_(0), "focal lengths"),
+        (lambda pose, k: k[1, 1].fill_(-5), "focal lengths"),
+        (lambda pose, k: k[0, 0].fill_(1e-40), "focal lengths"),
+        (lambda pose, k: k[0, 0].fill_(1e30), "focal lengths"),
+    ],
+)
+def test_cameras_that_no_picture_has_are_refused(change: Callable[[Tensor, Tensor], object], message: str) -> None:
+    pose, intrinsics = torch.eye(4), torch.tensor([[50.0, 0, 32], [0, 50, 18], [0, 0, 1]])
+    change(pose, intrinsics)
+    with pytest.raises(ValueError, match=message):
+        Cameras(pose[None], intrinsics[None], 64, 36)

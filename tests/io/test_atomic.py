@@ -172,3 +172,22 @@ def test_a_stranger_s_folder_where_the_old_one_would_go(tmp_path: Path) -> None:
         swap_in(tmp_path / "out.partial", tmp_path / "out", "run")
     assert names(tmp_path) == ["out", "out.partial", "out.replaced"]
     assert (tmp_path / "out.replaced" / "letter").read_text() == "dear"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_the_umask_decides_who_may_read(tmp_path: Path, umask: int) -> None:
+    """Whatever rights the writer of a file gives it."""
+    before = os.umask(umask)
+    try:
+        with staged_directory(tmp_path / "out", "run") as staged:
+            (staged / "private").touch(mode=0o600)
+            (staged / "open").touch()
+            (staged / "open").chmod(0o777)
+        with atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("")
+    finally:
+        os.umask(before)
+    files = [tmp_path / "out" / "private", tmp_path / "out" / "open", tmp_path / "a.txt"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o666 & ~umask}
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o777 & ~umask

@@ -6,7 +6,7 @@ import pytest
 import torch
 from plyfile import PlyData, PlyElement
 from splatmem.gaussians import Gaussians
-from splatmem.io.ply import load_ply, save_ply
+from splatmem.io.ply import load_ply, read_ply, save_ply
 
 FIELDS = ("means", "quats", "log_scales", "opacity_logits", "sh")
 INRIA_ORDER = [
@@ -166,3 +166,104 @@ class TestRefused:
         PlyData([PlyElement.describe(rfn.repack_fields(table[names]), "vertex")]).write(str(tmp_path / "b.ply"))
         with pytest.raises(ValueError, match=r"0, 9, 24 or 45 properties f_rest_\* .* got 8"):
             load_ply(tmp_path / "b.ply")
+
+
+def altered(file: Path, row: int, values: dict[str, float]) -> Path:
+    """A file of twenty Gaussians with other values in one row."""
+    save_ply(random_gaussians(), file, compact=True)
+    data = PlyData.read(str(file))
+    table = data["vertex"].data.copy()
+    for name, value in values.items():
+        table[name][row] = value
+    PlyData([PlyElement.describe(table, "vertex")], byte_order="<").write(str(file))
+    return file
+
+
+class TestWhatCannotBeDrawn:
+    def test_infinite_opacities(self, tmp_path: Path) -> None:
+        """Trainers that clamp opacity to 0 and 1 write their logits so."""
+        altered(tmp_path / "a.ply", 3, {"opacity": np.inf})
+        gaussians, notes = read_ply(tmp_path / "a.ply")
+        assert (len(gaussians), notes, gaussians.opacities[3].item()) == (20, [], 1.0)
+        gaussians, notes = read_ply(altered(tmp_path / "a.ply", 3, {"opacity": -np.inf}))
+        assert (len(gaussians), notes) == (20, [])
+        assert gaussians.opacities[3].item() < 1e-12
+        assert gaussians.opacity_logits.isfinite().all()
+
+    @pytest.mark.parametrize(
+        ("values", "note"),
+        [
+            ({"x": np.nan}, "hold values that are NaN"),
+            ({"opacity": np.nan}, "hold values that are NaN"),
+            ({"f_dc_1": np.nan}, "hold values that are NaN"),
+            ({"rot_2": np.nan}, "hold values that are NaN"),
+            ({"scale_0": -np.inf, "scale_1": -np.inf, "scale_2": -np.inf}, "have a scale of zero"),
+            ({"scale_1": -np.inf}, "have a scale of zero"),
+            ({"scale_1": np.inf}, "too large or too far away"),
+            ({"scale_1": 1e4}, "too large or too far away"),
+            ({"scale_1": 60}, "too large or too far away"),
+            ({"y": np.inf}, "too large or too far away"),
+            ({"y": 1e30}, "too large or too far away"),
+            ({"f_dc_0": 1e30}, "too large or too far away"),
+            ({"rot_0": np.inf}, "too large or too far away"),
+        ],
+    )
+    def test_is_left_out_with_a_note(self, tmp_path: Path, values: dict[str, float], note: str) -> None:
+        gaussians, notes = read_ply(altered(tmp_path / "a.ply", 3, values))
+        whole = random_gaussians()
+        torch.testing.assert_close(gaussians.means, torch.cat([whole.means[:3], whole.means[4:]]))
+        assert len(notes) == 1
+        assert notes[0].startswith("1 of 20 Gaussians ")
+        assert note in notes[0]
+        assert len(load_ply(tmp_path / "a.ply")) == 19
+
+    def test_nothing_is_left(self, tmp_path: Path) -> None:
+        gaussians = random_gaussians(n=1)
+        gaussians.log_scales[:] = 1e4
+        save_ply(gaussians, tmp_path / "a.ply")
+        with pytest.raises(ValueError, match=r"a\.ply holds no Gaussian that can be drawn: 1 of 1"):
+            load_ply(tmp_path / "a.ply")
+
+    @pytest.mark.parametrize("length", [0.0, 1e-30, 1e30])
+    def test_rotations_of_any_length(self, tmp_path: Path, length: float) -> None:
+        values = dict(zip(("rot_0", "rot_1", "rot_2", "rot_3"), (0.0, length, 0.0, 0.0), strict=True))
+        rotation = load_ply(altered(tmp_path / "a.ply", 3, values)).rotations[3]
+        assert rotation.isfinite().all()
+        assert length != 1e30 or torch.allclose(rotation, torch.diag(torch.tensor([1.0, -1, -1])))
+
+
+class TestHeaders:
+    @pytest.mark.parametrize("count", ["3000000000", "100000000000000000000", "21"])
+    @pytest.mark.parametrize("kind", ["binary_little_endian", "ascii"])
+    def test_a_count_beyond_the_file(self, tmp_path: Path, count: str, kind: str) -> None:
+        save_ply(random_gaussians(), tmp_path / "a.ply", compact=True)
+        content = (tmp_path / "a.ply").read_bytes().replace(b"vertex 20", f"vertex {count}".encode())
+        if kind == "ascii":
+            content = (
+                content[: content.index(b"end_header")].replace(b"binary_little_endian", b"ascii") + b"end_header\n0 0 0\n"
+            )
+        (tmp_path / "a.ply").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.ply: expected a whole \.ply file"):
+            load_ply(tmp_path / "a.ply")
+
+    @pytest.mark.parametrize("count", ["-1", "1e3", "x", ""])
+    def test_a_count_that_is_none(self, tmp_path: Path, count: str) -> None:
+        save_ply(random_gaussians(), tmp_path / "a.ply", compact=True)
+        content = (tmp_path / "a.ply").read_bytes().replace(b"vertex 20", f"vertex {count}".encode())
+        (tmp_path / "a.ply").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.ply: expected a whole \.ply file"):
+            load_ply(tmp_path / "a.ply")
+
+    def test_text(self, tmp_path: Path) -> None:
+        save_ply(random_gaussians(), tmp_path / "a.ply", compact=True)
+        data = PlyData.read(str(tmp_path / "a.ply"))
+        data.text = True
+        data.write(str(tmp_path / "b.ply"))
+        torch.testing.assert_close(load_ply(tmp_path / "b.ply").means, random_gaussians().means)
+
+    def test_a_property_that_is_a_list(self, tmp_path: Path) -> None:
+        save_ply(random_gaussians(), tmp_path / "a.ply", compact=True)
+        content = (tmp_path / "a.ply").read_bytes().replace(b"property float y", b"property list uchar float y")
+        (tmp_path / "a.ply").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.ply"):
+            load_ply(tmp_path / "a.ply")

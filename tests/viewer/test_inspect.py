@@ -92,3 +92,64 @@ def test_large_gaussians_are_drawn_as_many_points() -> None:
     assert span[2].item() == pytest.approx(2 * 0.35 * 6 / 7, rel=1e-3)
     assert span[1].item() == pytest.approx(2 * 0.175 * 6 / 7, rel=1e-3)
     assert len(inspect._spread(gaussians, spacing=10.0)[0]) == 1
+
+
+def cloud(count: int, spread: float, log_scale: float = -3.0) -> Gaussians:
+    generator = torch.Generator().manual_seed(0)
+    means = spread * torch.randn(count, 3, generator=generator) + torch.tensor([0.0, 0.0, 3.0])
+    quats = torch.tensor([[1.0, 0, 0, 0]]).repeat(count, 1)
+    return Gaussians(means, quats, torch.full((count, 3), log_scale), torch.full((count,), 2.0), torch.zeros(count, 1, 3))
+
+
+def giant() -> Gaussians:
+    gaussians = cloud(500, 1.0)
+    gaussians.log_scales[7] = 6.0
+    return gaussians
+
+
+def far_away() -> Gaussians:
+    gaussians = cloud(500, 1.0)
+    gaussians.means += torch.tensor([4e3, -2e3, 1e3])
+    return gaussians
+
+
+def outlier() -> Gaussians:
+    gaussians = cloud(500, 1.0)
+    gaussians.means[7] = 1e9
+    return gaussians
+
+
+SCENES = {
+    "one": lambda: cloud(1, 0.0),
+    "two": lambda: cloud(2, 1.0),
+    "two, small": lambda: cloud(2, 1e-4, -15.0),
+    "all in one place": lambda: cloud(100, 0.0),
+    "one and a giant": giant,
+    "an outlier": outlier,
+    "far from the origin": far_away,
+    "a large unit": lambda: cloud(500, 1e6, 10.0),
+    "a small unit": lambda: cloud(500, 1e-6, -17.0),
+}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_any_scene_is_framed(name: str) -> None:
+    near, middle, reach = inspect._scene_proper(SCENES[name]())
+    assert len(near) >= min(2, len(SCENES[name]()))
+    assert len(near) >= 0.99 * len(SCENES[name]())
+    assert reach > 0
+    points, _ = inspect._spread(near, inspect.SPACING * reach)
+    away = ((points - middle) / reach).norm(dim=-1)
+    assert away.isfinite().all()
+    assert away.quantile(0.9) < 2.5, "most of it lies within the picture"
+
+
+@needs_open3d
+@pytest.mark.parametrize("name", ["one", "two", "all in one place", "one and a giant", "a small unit"])
+def test_any_scene_draws_something(splatmem: ForkedCommands, tmp_path: Path, name: str) -> None:
+    from splatmem.io.ply import save_ply
+
+    save_ply(SCENES[name](), tmp_path / "a.ply")
+    picture = screenshot(splatmem, tmp_path / "a.ply", tmp_path / "p.png")
+    drawn = (np.abs(picture - 255).max(-1) > 8).mean()
+    assert drawn > (1e-5 if len(SCENES[name]()) == 2 else 5e-4)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from PIL import Image
+from splatmem.io.pictures import open_picture
 
 DISPLAY_GAMMA = 2.2
 """Colours and textures are display values; linear light is their power of this."""
@@ -116,7 +116,7 @@ def _cells_to_triangles(grid: Float[ndarray, "rows columns d"]) -> Float[ndarray
 def mean_colour(texture: Path) -> Float[ndarray, "3"]:
     """Mean display colour of an image file; grey if it cannot be read, as the renderer shows such a texture plain."""
     try:
-        with Image.open(texture) as image:
+        with open_picture(texture) as image:
             return np.asarray(image.convert("RGB").resize((8, 8))).reshape(-1, 3).mean(0) / 255.0
-    except OSError:
+    except (OSError, ValueError):
         return np.full(3, 0.6)

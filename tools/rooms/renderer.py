@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 from PIL import Image
+from splatmem.io.pictures import open_picture
 
 from rooms.lighting import BakedLight
 from rooms.meshes import Mesh
@@ -166,11 +167,11 @@ class Renderer:
             return self._white
         if path not in self._textures:
             try:
-                with Image.open(path) as image:
+                with open_picture(path) as image:
                     image = image.convert("RGBA")
                     image.thumbnail((MAX_TEXTURE, MAX_TEXTURE), Image.Resampling.BILINEAR)
                     self._textures[path] = self._make_texture(np.asarray(image)[::-1])
-            except OSError:
+            except (OSError, ValueError):
                 self._textures[path] = self._white
         return self._textures[path]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from PIL import Image
+from splatmem.io.pictures import picture_size
 
 from rooms.furniture import Catalogue, Item, load_item
 from rooms.layout import FloorPlan, Rectangle, Wall
@@ -187,8 +187,8 @@ def _skirting_boards(wall: Wall, openings: list[Opening], material: Material) ->
 def framed_picture(rng: np.random.Generator, plan: FloorPlan, photo: Path) -> list[Mesh]:
     """A photograph in a frame on a free part of a random wall; nothing if there is none."""
     wall = plan.walls[int(rng.integers(len(plan.walls)))]
-    with Image.open(photo) as image:
-        aspect = image.height / image.width
+    width, height = picture_size(photo)
+    aspect = height / width
     width = rng.uniform(0.35, 1.3) / max(1.0, aspect)
     height, middle, frame = width * aspect, rng.uniform(1.35, 1.7), rng.uniform(0.015, 0.05)
     s = plan.hang(rng, wall, width + 2 * frame, middle - height / 2 - frame, middle + height / 2 + frame)
