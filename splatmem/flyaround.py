@@ -19,6 +19,7 @@ from splatmem.begin import begin_memory, begin_posed_memory
 from splatmem.cameras import identity_camera
 from splatmem.config import Config, load_preset, preset_names
 from splatmem.depth import DepthEstimator, load_depth_estimator
+from splatmem.evaluate.bend import memory_bend
 from splatmem.evaluate.metrics import psnr
 from splatmem.explore import ExploreSettings, ExploreState, explore
 from splatmem.film import FilmFigures, check_film, film_memory, shown
@@ -269,7 +270,7 @@ def write_outputs(
         save_ply(run.memory.gaussians, folder / "scene.ply")
         save_transforms_json(run.path, folder / "cameras.json")
     with run.clock.stage("read"):
-        retention = run.memory.retention_psnr()
+        retention, bend = run.memory.retention_psnr(), memory_bend(run.memory)
         photo_psnr = psnr(run.memory.film(run.memory.views[0].camera)[0][0], run.memory.first_photo)
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
@@ -294,6 +295,7 @@ def write_outputs(
         "peak_gpu_bytes": peak_device_bytes(device),
         "photo_psnr": summary([photo_psnr])["min"],
         "retention_psnr": summary(retention),
+        "bend": bend.report(),
         "unknown_fraction": film.unknown_fraction,
         "worst_frame": {"frame": film.worst_frame[0], "unknown_fraction": film.worst_frame[1]},
         "border_depth_step": float(np.median(run.state.border_steps)) if run.state.border_steps else 0.0,

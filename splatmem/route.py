@@ -40,7 +40,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, wor
             path,
             frames,
             scale=begun.scale,
-            subject_distance=_subject_distance(begun, camera),
+            subject_distance=subject_distance(begun, camera),
             fov_x_degrees=fov,
             width=width,
             height=height,
@@ -58,7 +58,7 @@ def route(path: str, frames: int, camera: Cameras, memory: SpatialMemory, *, wor
     return Route(cameras, notes)
 
 
-def _subject_distance(memory: SpatialMemory, camera: Cameras) -> float:
+def subject_distance(memory: SpatialMemory, camera: Cameras) -> float:
     """Median depth of the middle of the first view."""
     depth = memory.read(camera).depth[0]
     height, width = depth.shape
