@@ -18,6 +18,7 @@ from splatmem.evaluate.figures import Figures
 from splatmem.evaluate.film import Film, ScaledToTruth, TrueDepth, begin
 from splatmem.evaluate.measure import Yardstick, at_size, measure
 from splatmem.evaluate.methods import METHODS, MODEL, MakeFilm, load_methods
+from splatmem.evaluate.photo import photo_figures
 from splatmem.evaluate.report import report_page
 from splatmem.evaluate.scenes import load_scene, spread
 from splatmem.evaluate.sheet import comparison_sheet
@@ -143,6 +144,7 @@ def evaluate_scene(
     scene = yardstick.scene
     begun = begin(scene, ScaledToTruth(estimate_depth, scene), options.explore)
     true_begun = begin(scene, TrueDepth(estimate_depth, scene), options.explore) if scene.photo_measured.any() else None
+    given = photo_figures(begun.memory, scene)
     chosen = spread(len(scene.path), SHEET_FRAMES)
     truth, made = scene.truth.rgb[chosen], yardstick.first_view.made[chosen]
     pictures = {"truth": truth, "first frame saw": torch.where(made[..., None], torch.tensor(UNKNOWN_COLOUR), truth)}
@@ -155,7 +157,7 @@ def evaluate_scene(
         ]
         film, true_depth_film = films
         assert film is not None
-        figures[name] = measure(film, true_depth_film, yardstick)
+        figures[name] = measure(film, true_depth_film, yardstick) | given
         stages[name] = film.seconds
         pictures[name] = at_size(film, scene.truth)[0][chosen]
     facts = {
@@ -163,6 +165,7 @@ def evaluate_scene(
         "size": [scene.path.width, scene.path.height],
         "compared_size": [scene.truth.cameras.width, scene.truth.cameras.height],
         "kept_share": float(yardstick.first_view.kept[1:].float().mean()),
+        "uncovered_share": float(yardstick.first_view.uncovered[1:].float().mean()),
         "made_share": float(yardstick.first_view.made[1:].float().mean()),
     }
     return SceneResult(facts, figures, stages, pictures)

@@ -1,0 +1,30 @@
+"""Figures of the lifted photo itself, before anything is made: its depth, its borders, its straight lines."""
+
+from __future__ import annotations
+
+import math
+
+from splatmem.evaluate.bend import memory_bend
+from splatmem.evaluate.borders import border_f1
+from splatmem.evaluate.figures import Figures
+from splatmem.evaluate.metrics import depth_abs_rel, depth_delta1
+from splatmem.evaluate.scenes import Scene
+from splatmem.memory import SpatialMemory
+
+
+def photo_figures(memory: SpatialMemory, scene: Scene) -> Figures:
+    """The figures of the group ``photo``; None where there is no truth, or no straight line.
+
+    Args:
+        memory: holds the photo and nothing else, its depth in the unit of the scene's cameras.
+    """
+    depth, truth, measured = memory.views[0].depth, scene.photo_depth, scene.photo_measured
+    bend = memory_bend(memory)
+    values = {
+        "photo_depth_abs_rel": depth_abs_rel(depth, truth, measured),
+        "photo_depth_delta1": depth_delta1(depth, truth, measured),
+        "photo_border_f1": border_f1(depth, truth, measured),
+        "photo_bend": bend.mean,
+        "photo_bent_share": bend.share_bent,
+    }
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
