@@ -108,7 +108,8 @@ class Evaluate:
     """Makes films of scenes from their first frame alone, by several methods, and measures them against the truth."""
 
     scenes: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders with transforms.json (nerfstudio's convention), images and, where known, 16-bit depth PNGs in millimetres."""
+    """Folders with transforms.json (nerfstudio's convention), images and, where known, 16-bit depth PNGs in millimetres; or
+    stereo pairs (*_left.png, *_right.png, stereodemo_calibration.json): their folder, or the left pictures."""
     out: Path
     """Folder for evaluate.json, report.html and sheets; it appears when all of it is there."""
     preset: str = "embedded"

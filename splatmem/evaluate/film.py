@@ -92,7 +92,7 @@ class TrueDepth:
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         depth = self.estimate(images, fov_x_degrees=fov_x_degrees).depth[0]
-        agreed = agree(depth, self.scene.photo_depth, self.scene.photo_measured)
+        agreed = agree(depth, self.scene.photo_depth, torch.isfinite(self.scene.photo_depth))
         return DepthPrediction(agreed.depth[None], metric=True)
 
 

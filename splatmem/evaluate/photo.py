@@ -11,6 +11,8 @@ from splatmem.evaluate.metrics import depth_abs_rel, depth_delta1
 from splatmem.evaluate.scenes import Scene
 from splatmem.memory import SpatialMemory
 
+LEAST_MEASURED = 0.5  # share of the photo with true depth from which its borders are compared: matching leaves them out
+
 
 def photo_figures(memory: SpatialMemory, scene: Scene) -> Figures:
     """The figures of the group ``photo``; None where there is no truth, or no straight line.
@@ -20,10 +22,11 @@ def photo_figures(memory: SpatialMemory, scene: Scene) -> Figures:
     """
     depth, truth, measured = memory.views[0].depth, scene.photo_depth, scene.photo_measured
     bend = memory_bend(memory)
+    dense = float(measured.float().mean()) >= LEAST_MEASURED
     values = {
         "photo_depth_abs_rel": depth_abs_rel(depth, truth, measured),
         "photo_depth_delta1": depth_delta1(depth, truth, measured),
-        "photo_border_f1": border_f1(depth, truth, measured),
+        "photo_border_f1": border_f1(depth, truth, measured) if dense else math.nan,
         "photo_bend": bend.mean,
         "photo_bent_share": bend.share_bent,
     }

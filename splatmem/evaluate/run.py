@@ -16,11 +16,12 @@ from splatmem.depth import DepthEstimator, load_depth_estimator
 from splatmem.evaluate.features import PatchFeatures
 from splatmem.evaluate.figures import Figures
 from splatmem.evaluate.film import Film, ScaledToTruth, TrueDepth, begin
+from splatmem.evaluate.inputs import each_scene, open_scene, scene_name
 from splatmem.evaluate.measure import Yardstick, at_size, measure
 from splatmem.evaluate.methods import METHODS, MODEL, MakeFilm, load_methods
 from splatmem.evaluate.photo import photo_figures
 from splatmem.evaluate.report import report_page
-from splatmem.evaluate.scenes import load_scene, spread
+from splatmem.evaluate.scenes import spread
 from splatmem.evaluate.sheet import comparison_sheet
 from splatmem.evaluate.statistics import Interval, differences, intervals, means
 from splatmem.explore import ExploreSettings
@@ -101,16 +102,16 @@ def evaluate(options: EvaluationOptions, announce: Announce = _silent) -> dict[s
     device = choose_device(options.device)
     announce("reading the scenes", 0.0)
     describe = PatchFeatures.pretrained()
-    folders = _named(options.scenes)
+    folders = _named(each_scene(options.scenes))
     for folder in folders.values():
-        load_scene(folder, frames=options.frames, size=options.size)  # all of them before the first long run
+        open_scene(folder, frames=options.frames, size=options.size)  # all of them before the first long run
     announce("loading the models", 0.0)
     methods = load_methods(options.methods, config, device)
     estimate_depth = load_depth_estimator(config.depth.model, device=device, hardware=config.hardware)
     with staged_directory(options.out, overwrite=options.overwrite) as staged:
         results: dict[str, SceneResult] = {}
         for number, (name, folder) in enumerate(folders.items()):
-            scene = load_scene(folder, frames=options.frames, size=options.size)
+            scene = open_scene(folder, frames=options.frames, size=options.size)
 
             def progress(share: float, stage: str = f"{name} ({number + 1} of {len(folders)})") -> None:
                 announce(stage, share)
@@ -173,7 +174,7 @@ def evaluate_scene(
 
 def _named(folders: Sequence[Path]) -> dict[str, Path]:
     """Scenes by folder name; with the parent's where names repeat."""
-    names = [folder.resolve().name for folder in folders]
+    names = [scene_name(folder) for folder in folders]
     named = {}
     for name, folder in zip(names, folders, strict=True):
         key = name if names.count(name) == 1 else f"{folder.resolve().parent.name}/{name}"

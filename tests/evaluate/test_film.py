@@ -73,7 +73,8 @@ def test_the_memory_takes_the_scale_of_the_cameras(scene):
 def test_true_depth_is_completed_by_the_estimate(scene):
     measured = scene.photo_measured.clone()
     measured[:, :40] = False
-    part = Scene(scene.name, scene.photo, scene.path, scene.photo_depth, measured, scene.truth)
+    known = torch.where(measured, scene.photo_depth, torch.inf)
+    part = Scene(scene.name, scene.photo, scene.path, known, measured, scene.truth)
     depth = TrueDepth(Estimate(3 * scene.photo_depth), part)(scene.photo[None]).depth[0]
     assert torch.equal(depth[measured], scene.photo_depth[measured])
     torch.testing.assert_close(depth, scene.photo_depth, rtol=1e-3, atol=0)
