@@ -39,7 +39,9 @@ FIGURES = (
     ),
     Figure("photo", "photo_border_f1", "border F1", "higher", ".3f", "borders of the photo's depth, within 1.5 pixels"),
     Figure("photo", "photo_bend", "bend", "lower", ".4f", "how far straight lines bend from aside, as a share of their length"),
+    Figure("photo", "photo_bend_true_depth", "bend, true depth", "lower", ".4f", "the same from the photo's true depth"),
     Figure("photo", "photo_bent_share", "bent", "lower", ".3f", "share of the straight lines that bend by more than 3 %"),
+    Figure("photo", "photo_bent_share_true_depth", "bent, true depth", "lower", ".3f", "the same from the photo's true depth"),
     Figure(
         "kept", "kept_psnr", "PSNR", "higher", ".2f", "dB over what the first frame shows, photo's depth by the depth model"
     ),

@@ -14,11 +14,12 @@ from splatmem.memory import SpatialMemory
 LEAST_MEASURED = 0.5  # share of the photo with true depth from which its borders are compared: matching leaves them out
 
 
-def photo_figures(memory: SpatialMemory, scene: Scene) -> Figures:
+def photo_figures(memory: SpatialMemory, true_memory: SpatialMemory | None, scene: Scene) -> Figures:
     """The figures of the group ``photo``; None where there is no truth, or no straight line.
 
     Args:
         memory: holds the photo and nothing else, its depth in the unit of the scene's cameras.
+        true_memory: the same with its true depth, where that is known: what it bends is the ruler's own error.
     """
     depth, truth, measured = memory.views[0].depth, scene.photo_depth, scene.photo_measured
     bend = memory_bend(memory)
@@ -30,4 +31,9 @@ def photo_figures(memory: SpatialMemory, scene: Scene) -> Figures:
         "photo_bend": bend.mean,
         "photo_bent_share": bend.share_bent,
     }
+    if true_memory is not None:
+        straight = memory_bend(true_memory)
+        values |= {"photo_bend_true_depth": straight.mean, "photo_bent_share_true_depth": straight.share_bent}
+    else:
+        values |= {"photo_bend_true_depth": math.nan, "photo_bent_share_true_depth": math.nan}
     return {name: None if math.isnan(value) else value for name, value in values.items()}

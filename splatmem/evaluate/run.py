@@ -145,7 +145,7 @@ def evaluate_scene(
     scene = yardstick.scene
     begun = begin(scene, ScaledToTruth(estimate_depth, scene), options.explore)
     true_begun = begin(scene, TrueDepth(estimate_depth, scene), options.explore) if scene.photo_measured.any() else None
-    given = photo_figures(begun.memory, scene)
+    given = photo_figures(begun.memory, None if true_begun is None else true_begun.memory, scene)
     chosen = spread(len(scene.path), SHEET_FRAMES)
     truth, made = scene.truth.rgb[chosen], yardstick.first_view.made[chosen]
     pictures = {"truth": truth, "first frame saw": torch.where(made[..., None], torch.tensor(UNKNOWN_COLOUR), truth)}

@@ -60,8 +60,23 @@ def test_the_photos_depth_is_judged_as_it_was_lifted():
     lifted[:, :15] = torch.inf
     memory.write(rgb, lifted, camera, ALL)
     depth = Truth(camera, rgb[None], truth[None], ALL[None])
-    figures = photo_figures(memory, Scene("step", rgb, camera, truth, ALL, depth))
+    figures = photo_figures(memory, None, Scene("step", rgb, camera, truth, ALL, depth))
     assert figures["photo_depth_delta1"] == pytest.approx(0.75)
     assert figures["photo_depth_abs_rel"] == pytest.approx(0.25 * 1 + 0.5 * 0.1)
     assert figures["photo_border_f1"] == pytest.approx(2 / 3, abs=0.02)  # the sky's border is none
     assert figures["photo_bend"] is None
+    assert figures["photo_bend_true_depth"] is None
+
+
+def test_the_rulers_own_error_is_told():
+    camera = turn(1, 192, 108)
+    rgb, ripple = torch.full((108, 192, 3), 0.2), 1 + 0.1 * torch.sin(torch.arange(108) / 12)[:, None]
+    rgb[8:100, 50:150] = 0.8
+    everything, truth = torch.ones(108, 192, dtype=torch.bool), torch.full((108, 192), 2.0)
+    memories = SpatialMemory(), SpatialMemory()
+    for memory, depth in zip(memories, (truth * ripple, truth), strict=True):
+        memory.write(rgb, depth, camera, everything)
+    scene = Scene("wall", rgb, camera, truth, everything, Truth(camera, rgb[None], truth[None], everything[None]))
+    figures = photo_figures(*memories, scene)
+    assert figures["photo_bend_true_depth"] < 0.003 < figures["photo_bend"]
+    assert figures["photo_bent_share_true_depth"] == 0

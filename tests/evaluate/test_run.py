@@ -26,8 +26,8 @@ NEEDS_TRUE_DEPTH = {
     "made_depth_delta1", "made_depth_abs_rel_median", "before_truth",
 }  # fmt: skip
 NOT_IN_A_BOX = {  # where nothing hides anything and no edge is straight for long
-    "photo_border_f1", "photo_bend", "photo_bent_share", "uncovered_psnr", "uncovered_feature_distance",
-    "uncovered_depth_delta1",
+    "photo_border_f1", "photo_bend", "photo_bend_true_depth", "photo_bent_share", "photo_bent_share_true_depth",
+    "uncovered_psnr", "uncovered_feature_distance", "uncovered_depth_delta1",
 }  # fmt: skip
 COMPARED = ("embedded", "smear", "no_memory")
 
