@@ -60,7 +60,7 @@ class Options:
     """Number of panoramas."""
     views: int = 49
     """Frames of each turn; the last is the first again."""
-    aside_views: int = 33
+    aside_views: int = 25
     """Frames of each path that leaves its place."""
     room_size: str = "512x288"
     """Width x height of the rooms' pictures."""

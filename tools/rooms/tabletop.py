@@ -19,8 +19,8 @@ from rooms.room import Room
 from rooms.shapes import ball, box, capsule, placed, revolved, ring, rotation_about
 from rooms.tracing import Tracer
 
-HEIGHTS = (0.35, 1.15)
-"""Metres above the floor at which a surface is a table's."""
+HEIGHTS = (0.66, 1.15)
+"""Metres above the floor at which a surface is that of a table, a desk or a cabinet; beds are lower."""
 EYE_LEVEL = 1.35
 PLACES = 6000
 """Random places that are looked at from above."""
