@@ -18,7 +18,7 @@ from splatmem.evaluate.figures import Figures
 from splatmem.evaluate.film import Film, ScaledToTruth, TrueDepth, begin
 from splatmem.evaluate.inputs import each_scene, open_scene, scene_name
 from splatmem.evaluate.measure import Yardstick, at_size, measure
-from splatmem.evaluate.methods import METHODS, MODEL, MakeFilm, load_methods
+from splatmem.evaluate.methods import ALL, MODEL, MakeFilm, load_methods
 from splatmem.evaluate.photo import photo_figures
 from splatmem.evaluate.report import report_page
 from splatmem.evaluate.scenes import spread
@@ -53,7 +53,7 @@ class EvaluationOptions:
     out: Path
     preset: str = "embedded"
     overrides: tuple[str, ...] = ()
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = ALL
     frames: int | None = None
     size: tuple[int, int] | None = None
     seed: int = 0
@@ -132,7 +132,7 @@ def evaluate(options: EvaluationOptions, announce: Announce = _silent) -> dict[s
 
 def evaluate_scene(
     yardstick: Yardstick,
-    methods: dict[str, tuple[MakeFilm, VideoInpainter]],
+    methods: dict[str, tuple[MakeFilm, VideoInpainter | None]],
     estimate_depth: DepthEstimator,
     options: EvaluationOptions,
     progress: Callable[[float], None],

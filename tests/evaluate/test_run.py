@@ -8,7 +8,7 @@ from PIL import Image
 from rich.console import Console
 from splatmem.cli import main
 from splatmem.evaluate.figures import FIGURES
-from splatmem.evaluate.methods import METHODS, parse_methods
+from splatmem.evaluate.methods import ALL, METHODS, parse_methods
 from splatmem.evaluate.run import EvaluationOptions, evaluate
 from splatmem.evaluate.table import tables, verdict
 from splatmem.explore import ExploreSettings
@@ -135,7 +135,8 @@ def test_bad_requests_are_refused_before_any_work(options, scenes, tmp_path):
 
 
 def test_methods_are_named():
-    assert parse_methods("all") == METHODS
+    assert parse_methods("all") == ALL
+    assert parse_methods("photo_alone") == ("photo_alone",) == METHODS[-1:]
     assert parse_methods("no_memory, telea") == ("telea", "no_memory")
     for text in ("telea,crystal-ball", "", ","):
         with pytest.raises(ValueError, match="--methods expects"):
