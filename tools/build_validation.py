@@ -28,6 +28,7 @@ from numpy import ndarray
 from PIL import Image
 
 from render_rooms import describe, parse_size, render_room
+from rooms.around import PATHS
 from rooms.aside import Shot, open_shot, render_shot, room_shot
 from rooms.clips import export_scene, write_scene
 from rooms.furniture import Catalogue
@@ -56,6 +57,8 @@ class Options:
     """Number of rooms with things on a table; one that has no table, or no way round it, is replaced by the next."""
     places: int = 4
     """Number of places in the open."""
+    paths: tuple[str, ...] = tuple(PATHS)
+    """Which of the paths that leave their place to render."""
     panoramas: int = len(INDOOR_PANORAMAS) - len(OUTDOORS)
     """Number of panoramas."""
     views: int = 49
@@ -77,6 +80,9 @@ def main(options: Options) -> None:
     for name in ("views", "aside_views"):
         if getattr(options, name) < 4:
             raise ValueError(f"--{name.replace('_', '-')} expects 4 or more, got {getattr(options, name)}")
+    unknown = [name for name in options.paths if name not in PATHS]
+    if unknown:
+        raise ValueError(f"--paths expects some of {' '.join(PATHS)}, got {' '.join(unknown)}")
     sources = Sources.open(options.data, "validation")
     rows = [*build_rooms(options, sources), *build_aside(options, sources), *build_panoramas(options)]
     Image.fromarray(np.concatenate(rows)).save(options.out / "sheet.png")
@@ -126,7 +132,7 @@ def build_aside(options: Options, sources: Sources) -> Iterator[UInt8[ndarray, "
                 continue
             made += 1
             print(f"{kind} {number}: {shot.name}, {', '.join(shot.paths)}", flush=True)
-            for path, clip in render_shot(shot, renderer):
+            for path, clip in render_shot(shot, renderer, options.paths):
                 export_scene(clip, options.out / f"{kind}_{path}" / f"{kind}{number:05d}")
                 yield strip(clip.rgb)
         if made < count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,15 +94,15 @@ def open_shot(seed: int, textures: dict[str, Path], views: int) -> Shot | None:
     return None
 
 
-def render_shot(shot: Shot, renderer: Renderer) -> Iterator[tuple[str, Clip]]:
-    """A clip for each of the paths, by the path's name; all have one exposure and begin with the same picture."""
+def render_shot(shot: Shot, renderer: Renderer, wanted: Sequence[str]) -> Iterator[tuple[str, Clip]]:
+    """A clip for each of the wanted paths, by its name; all have one exposure and begin with the same picture."""
     aspect = renderer.width / renderer.height
     first = next(iter(shot.paths.values()))[0]
     rays = probe_rays(first, shot.fov_x_degrees, aspect)
     exposure = choose_exposure(shot.tracer, shot.light, np.broadcast_to(first[:3, 3], rays.shape), rays)
     batches, backdrop = renderer.upload(shot.meshes, shot.light), renderer.upload_backdrop(shot.backdrop)
     try:
-        for name, poses in shot.paths.items():
+        for name, poses in ((name, poses) for name, poses in shot.paths.items() if name in wanted):
             frames = [renderer.render(batches, backdrop, pose, shot.fov_x_degrees, exposure) for pose in poses]
             rgb, depth = (np.stack(arrays) for arrays in zip(*frames, strict=True))
             yield name, Clip(rgb, depth_to_millimetres(depth), poses, shot.fov_x_degrees, name)
