@@ -14,11 +14,11 @@ import numpy as np
 import torch
 import tyro
 from PIL import Image
-from splatmem.cameras import identity_camera
-from splatmem.evaluate.metrics import psnr
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.draw import rasterize
+from splatmem.geometry.cameras import identity_camera
 from splatmem.io.photo import load_photo
-from splatmem.render import rasterize
+from splatmem.metrics import psnr
 from torch import Tensor
 
 LEARNING_RATES = {"means": 4e-3, "quats": 1e-2, "log_scales": 1e-2, "opacity_logits": 3e-2, "sh": 2e-2}

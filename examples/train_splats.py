@@ -18,12 +18,13 @@ import tyro
 from gsplat import DefaultStrategy
 from kornia.losses import ssim_loss
 from rich.progress import track
-from splatmem.cameras import Cameras
-from splatmem.evaluate.metrics import psnr
-from splatmem.gaussians import Gaussians, logit, rgb_to_sh
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import logit, rgb_to_sh
+from splatmem.geometry.cameras import Cameras
 from splatmem.io.photo import load_photo
 from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import load_transforms_json
+from splatmem.metrics import psnr
 from splatmem.render import rasterization
 from torch import Tensor
 from torch.nn import Parameter, ParameterDict

@@ -1,61 +1,8 @@
 """One photo and a camera path in; a film in which nothing vanishes and a 3D Gaussian splat scene out.
 
-The names below are loaded when they are first used, so that ``import splatmem`` is fast.
+The names are loaded when they are first used (``__init__.pyi`` lists them), so that ``import splatmem`` takes no time.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from splatmem.cameras import Cameras, identity_camera
-    from splatmem.depth import load_depth_estimator
-    from splatmem.flyaround import FlyaroundOptions
-    from splatmem.gaussians import Gaussians
-    from splatmem.inpaint import load_inpainter
-    from splatmem.io.photo import load_photo
-    from splatmem.io.ply import load_ply, save_ply
-    from splatmem.memory import MemoryReading, SpatialMemory
-    from splatmem.paths import make_path
-    from splatmem.session import load_session, save_session
-
-_HOMES = {
-    "Cameras": "cameras",
-    "FlyaroundOptions": "flyaround",
-    "Gaussians": "gaussians",
-    "MemoryReading": "memory",
-    "SpatialMemory": "memory",
-    "identity_camera": "cameras",
-    "load_depth_estimator": "depth",
-    "load_inpainter": "inpaint",
-    "load_photo": "io.photo",
-    "load_ply": "io.ply",
-    "load_session": "session",
-    "make_path": "paths",
-    "save_ply": "io.ply",
-    "save_session": "session",
-}
-
-__all__ = [
-    "Cameras",
-    "FlyaroundOptions",
-    "Gaussians",
-    "MemoryReading",
-    "SpatialMemory",
-    "identity_camera",
-    "load_depth_estimator",
-    "load_inpainter",
-    "load_photo",
-    "load_ply",
-    "load_session",
-    "make_path",
-    "save_ply",
-    "save_session",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'splatmem' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"splatmem.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,11 +8,16 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it; read when PyTorch is loaded
 
+import hypothesis
 import pytest
-from splatmem.cameras import Cameras
+from splatmem.geometry.cameras import Cameras
 
 from forked_commands import PHOTO, SMALL_RUN, ForkedCommands, forked_commands
 from textured_room import room, turn
+
+# No test depends on how fast the machine is.
+hypothesis.settings.register_profile("splatmem", deadline=None)
+hypothesis.settings.load_profile("splatmem")
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 import math
 
 import torch
-from splatmem.cameras import Cameras
+from splatmem.extrapolate.room_layout import RoomLayout
+from splatmem.extrapolate.view_copies import AzimuthRange, mirrored_gaussians, whole_legs
 from splatmem.gaussians import Gaussians
-from splatmem.inpaint.layout import RoomLayout
-from splatmem.inpaint.mirroring import Sector, mirrored_gaussians, whole_legs
-from splatmem.lift import lift
+from splatmem.gaussians.lift import lift
+from splatmem.geometry.cameras import Cameras
 
 WIDTH, HEIGHT, FOV = 96, 54, 70.0
 DOWN = torch.tensor([0.0, 1.0, 0.0])
@@ -28,9 +28,9 @@ def view(turned: float = 0.0) -> Cameras:
     return Cameras.from_fov(pose[None], FOV, WIDTH, HEIGHT)
 
 
-def around(room: RoomLayout, camera: Cameras, depth: torch.Tensor | None = None) -> tuple[Gaussians, Gaussians, Sector]:
-    """What a camera sees, its copies, and its sector."""
+def around(room: RoomLayout, camera: Cameras, depth: torch.Tensor | None = None) -> tuple[Gaussians, Gaussians, AzimuthRange]:
+    """What a camera sees, its copies, and its view_range."""
     depth = room.render(camera).depth[0] if depth is None else depth
     seen = lift(torch.rand(HEIGHT, WIDTH, 3), depth, camera, torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
-    sector = Sector.of(camera, DOWN)
-    return seen, mirrored_gaussians(seen, sector, whole_legs(sector)), sector
+    view_range = AzimuthRange.of(camera, DOWN)
+    return seen, mirrored_gaussians(seen, view_range, whole_legs(view_range)), view_range

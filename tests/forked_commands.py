@@ -140,7 +140,13 @@ def forked_commands() -> Iterator[ForkedCommands]:
 
 # What a run imports on its way.
 IMPORTED_BEFOREHAND = (
-    *("splatmem.cli", "splatmem.flyaround", "splatmem.inpaint.embedded", "splatmem.depth.small", "splatmem.viewer.inspect"),
+    *(
+        "splatmem.cli.main",
+        "splatmem.jobs.flyaround",
+        "splatmem.inpaint.embedded.inpainter",
+        "splatmem.depth.embedded.network",
+        "splatmem.viewer.inspect",
+    ),
     *("matplotlib.backends.backend_svg", "matplotlib.figure", "diffusers", "kornia", "plyfile", "transformers"),
 )
 
@@ -170,7 +176,8 @@ def _serve() -> None:
 
 def _become(request: dict) -> None:
     """Turns the forked child into the command; does not return."""
-    from splatmem import assets, cli
+    from splatmem import assets
+    from splatmem.cli import main as cli
 
     status = 1
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from splatmem.cameras import Cameras, identity_camera
+from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.inpaint import PartialFrames, ReferenceViews
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from splatmem.cameras import Cameras
-from splatmem.conventions import cameras_to_colmap
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.conventions import cameras_to_colmap
 from splatmem.io.transforms_json import save_transforms_json
 
 from textured_room import room, turn

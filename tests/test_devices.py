@@ -13,23 +13,26 @@ from typing import Any
 
 import pytest
 import torch
-from splatmem.begin import begin_posed_memory
-from splatmem.cameras import Cameras
+from splatmem.cli.doctor import examine
 from splatmem.config import HardwareConfig, InpainterConfig, Offload
-from splatmem.doctor import examine
-from splatmem.evaluate.metrics import psnr
-from splatmem.explore import ExploreSettings
-from splatmem.flyaround import FlyaroundOptions, flyaround
-from splatmem.footprints import shared_tiles
-from splatmem.gaussians import Gaussians, logit
+from splatmem.explore.beginnings import begin_posed_memory
+from splatmem.explore.loop import ExploreSettings
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import logit
+from splatmem.gaussians.contributions import contributions
+from splatmem.gaussians.draw import rasterize
+from splatmem.gaussians.refine import fit_features, refine
+from splatmem.gaussians.tiles import shared_tiles
+from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import load_inpainter
+from splatmem.jobs.flyaround import flyaround
+from splatmem.jobs.options import FlyaroundOptions
+from splatmem.jobs.run_state import save_run
 from splatmem.memory import SpatialMemory
+from splatmem.memory.session import load_session
+from splatmem.metrics import psnr
 from splatmem.models.hardware import place
-from splatmem.refine import fit_features, refine
-from splatmem.render import contributions, rasterize
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
-from splatmem.run_state import save_run
-from splatmem.session import load_session
 from splatmem.timing import StageClock
 from torch import Tensor
 
@@ -129,16 +132,20 @@ class TestThroughGsplat:
     @pytest.mark.parametrize("bands", [1, 4])
     @pytest.mark.parametrize("extra", [None, torch.rand(60, 5), torch.rand(2, 60, 20)])
     @pytest.mark.parametrize("background", [None, torch.tensor([0.2, 0.3, 0.4])])
-    @pytest.mark.parametrize("back", [False, True])
+    @pytest.mark.parametrize("backfacing", [False, True])
     def test_views(
         self, cuda: PretendDevice, gaussians: Gaussians, cameras: Cameras, bands: int, extra: Tensor | None,
-        background: Tensor | None, back: bool,
+        background: Tensor | None, backfacing: bool,
     ) -> None:  # fmt: skip
         gaussians = replace(gaussians, sh=gaussians.sh[:, :bands])
-        ours = rasterize(gaussians, cameras, extra=extra, background=background, back=back)
+        ours = rasterize(gaussians, cameras, extra=extra, background=background, backfacing=backfacing)
         with kernels_in_torch():
             theirs = rasterize(
-                gaussians.to("cuda"), cameras.to("cuda"), extra=on("cuda", extra), background=on("cuda", background), back=back
+                gaussians.to("cuda"),
+                cameras.to("cuda"),
+                extra=on("cuda", extra),
+                background=on("cuda", background),
+                backfacing=backfacing,
             )
         for name, drawn in vars(theirs).items():
             if drawn is None:
@@ -188,8 +195,8 @@ def test_a_memory_on_cuda_reads_as_one_on_the_cpu(cuda: PretendDevice) -> None:
             memory.retention_psnr()
         assert bool(calls) == (device == "cuda")
         assert memory.gaussians.means.device.type == device
-        assert memory.latents is not None
-        assert memory.latents.means.device.type == device
+        assert memory.feature_gaussians is not None
+        assert memory.feature_gaussians.means.device.type == device
     for ours, theirs in zip(*readings, strict=True):
         for name, value in vars(theirs).items():
             if value is not None:
@@ -267,7 +274,7 @@ def test_windows_that_do_not_fit_are_made_in_shorter_parts(models: dict[str, Pat
             torch.cuda.reset_peak_memory_stats()
             device.memory = memory
             filled = inpainter(window(frames, 48, 64), generator=torch.Generator().manual_seed(0))
-            return filled.rgb, inpainter.notes, device.peak_bytes
+            return filled.rgb, inpainter._notes, device.peak_bytes
 
     needed = {frames: made(frames)[2] for frames in (5, 9)}
     between = (needed[5] + needed[9]) / 2
@@ -314,11 +321,11 @@ def test_the_whole_job(
         f"inpainter.model={models[family]}", f"depth.model={models['depth_anything']}", "inpainter.steps=1", *options
     ]  # fmt: skip
     request = FlyaroundOptions(
-        PHOTO, tmp_path / "out", path=str(path), width=104, height=72, device=kind, preset=preset, prompt="a room",
-        explore=ExploreSettings(photo_refine_steps=3, refine_steps=2), overrides=tuple(overrides), low_vram=low_vram,
+        source=PHOTO, out=tmp_path / "out", path=str(path), size=(104, 72), device=kind, preset=preset, prompt="a room",
+        overrides=tuple(overrides), low_vram=low_vram,
     )  # fmt: skip
     with pretended(kind) as device, drawn_on_cpu() as calls:
-        report = flyaround(request)
+        report = flyaround(request, settings=ExploreSettings(photo_refine_steps=3, refine_steps=2))
         assert device.calls > 500
     assert report["device"] == kind
     assert report["windows"] > 0
@@ -332,13 +339,11 @@ def test_the_whole_job(
 
 def test_without_gsplats_kernels_the_cpu_draws(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a GPU and no CUDA toolkit."""
-    for module in ("splatmem.models.hardware", "splatmem.flyaround"):
+    for module in ("splatmem.models.hardware", "splatmem.scene"):
         monkeypatch.setattr(f"{module}.why_gsplat_cannot_draw", lambda: "gsplat found no CUDA toolkit")
-    request = FlyaroundOptions(
-        PHOTO, tmp_path / "out", path=str(path), width=104, height=72, device="cuda", explore=ExploreSettings(refine_steps=1)
-    )
+    request = FlyaroundOptions(source=PHOTO, out=tmp_path / "out", path=str(path), size=(104, 72), device="cuda")
     with pretended("cuda") as device:
-        report = flyaround(request)
+        report = flyaround(request, settings=ExploreSettings(refine_steps=1))
     assert device.peak_bytes == report["peak_gpu_bytes"] > 0
     assert "cuda ran the models, the CPU drew the Gaussians: gsplat found no CUDA toolkit" in report["notes"]
 
@@ -359,21 +364,20 @@ def test_doctor_tells_what_gsplat_lacks(cuda: PretendDevice, monkeypatch: pytest
 
 
 def test_an_interrupted_run_on_cuda_goes_on_there(tmp_path: Path, cuda: PretendDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = FlyaroundOptions(
-        PHOTO, tmp_path / "out", frames=4, width=96, height=64, device="cuda", explore=ExploreSettings(refine_steps=1)
-    )
+    settings = ExploreSettings(refine_steps=1)
+    request = FlyaroundOptions(source=PHOTO, out=tmp_path / "out", frames=4, size=(96, 64), device="cuda")
 
     def save_and_stop(*state: Any) -> None:
         save_run(*state)
         raise KeyboardInterrupt
 
     with drawn_on_cpu() as calls:
-        monkeypatch.setattr("splatmem.flyaround.save_run", save_and_stop)
+        monkeypatch.setattr("splatmem.jobs.flyaround.save_run", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            flyaround(request)
+            flyaround(request, settings=settings)
         monkeypatch.undo()
         calls.clear()
-        report = flyaround(replace(request, resume=True))
+        report = flyaround(replace(request, resume=True), settings=settings)
     assert calls
     assert report["windows"] > 0
     assert report["peak_gpu_bytes"] == cuda.peak_bytes

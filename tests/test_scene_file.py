@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 from plyfile import PlyData
-from splatmem.cameras import Cameras
-from splatmem.evaluate.metrics import psnr
+from splatmem.gaussians.draw import rasterize
+from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
-from splatmem.render import rasterization, rasterize
-from splatmem.session import load_session
+from splatmem.memory.session import load_session
+from splatmem.metrics import psnr
+from splatmem.render import rasterization
 
 from render.oracle import Scene
 from render.oracle import render as oracle

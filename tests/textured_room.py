@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from splatmem.cameras import Cameras
 from splatmem.depth import DepthPrediction
-from splatmem.inpaint.layout import RoomLayout
+from splatmem.extrapolate.room_layout import RoomLayout
+from splatmem.geometry.cameras import Cameras
 
 
 def room() -> RoomLayout:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import WanVACEPipeline
 from PIL import Image
-from splatmem.inpaint.wan_vace import WanVACEInpainter
+from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 
 
 def record_calls(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:

@@ -21,17 +21,17 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 from splatmem import assets
-from splatmem.begin import begin_memory
-from splatmem.cameras import Cameras, identity_camera
-from splatmem.commands import parse_size
+from splatmem.cli.commands import parse_size
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.depth import load_depth_estimator
-from splatmem.explore import ExploreSettings
-from splatmem.inpaint.time_groups import grow_over_groups
-from splatmem.inpaint.vace_pipeline import MemoryVACEPipeline
-from splatmem.inpaint.wan_vace import GREY, WanVACEInpainter
+from splatmem.explore.beginnings import begin_memory
+from splatmem.explore.feature_gaussians import encode_views, read_latents
+from splatmem.explore.loop import ExploreSettings
+from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.inpaint.diffusers.time_groups import grow_over_groups
+from splatmem.inpaint.diffusers.vace_pipeline import MemoryVACEPipeline
+from splatmem.inpaint.diffusers.wan_vace import GREY, WanVACEInpainter
 from splatmem.io.photo import load_photo
-from splatmem.latents import encode_views, read_latents
 from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import choose_device, drawing_device
 from splatmem.timing import StageClock
@@ -193,11 +193,11 @@ def show(console: Console, options: Options, pixel: Road, latent: Road, once: di
         a, b = value(pixel), value(latent)
         window.add_row(f"{name} [{unit}]".replace("[", r"\["), f"{a:.3f}", f"{b:.3f}", f"{a / b:.1f}" if b > 0 else "")
     console.print(window)
-    assert memory.latents is not None
-    colour, latents = memory.gaussians.nbytes, memory.latents.nbytes
+    assert memory.feature_gaussians is not None
+    colour, latents = memory.gaussians.nbytes, memory.feature_gaussians.nbytes
     kept = Table("kept in the memory", "Gaussians", "MiB", title="memory")
     kept.add_row("colour", f"{len(memory.gaussians):,}", f"{colour / MEBIBYTE:.2f}")
-    kept.add_row("latents, half precision", f"{len(memory.latents):,}", f"{latents / MEBIBYTE:.2f}")
+    kept.add_row("latents, half precision", f"{len(memory.feature_gaussians):,}", f"{latents / MEBIBYTE:.2f}")
     kept.add_row("both, in units of colour alone", "", f"{(colour + latents) / colour:.2f}")
     console.print(kept)
     console.print("once: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in once.items()))

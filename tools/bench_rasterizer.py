@@ -30,8 +30,8 @@ if __name__ == "__main__" and "OMP_WAIT_POLICY" not in os.environ:
 
 import torch
 import tyro
-from splatmem.cameras import Cameras
-from splatmem.gaussians import rgb_to_sh
+from splatmem.gaussians.container import rgb_to_sh
+from splatmem.geometry.cameras import Cameras
 from splatmem.render.extension import load_kernels
 from splatmem.render.rasterization import render_views
 
@@ -152,7 +152,7 @@ def time_case(scene: Scene, size: str, threads: int, options: Options) -> Case:
         contenders: list[Contender] = [Splatmem(scene, views, losses)]
         if options.prototype is not None:
             contenders.append(Prototype(options.prototype, case.instruction_set, threads, scene, views, losses))
-            agree(contenders)
+            align(contenders)
         take_turns(contenders, options.rounds, options.clock, case)
         time_stages(Splatmem(scene, views, losses), options.rounds, case)
         case.work = work
@@ -163,7 +163,7 @@ def time_case(scene: Scene, size: str, threads: int, options: Options) -> Case:
     return case
 
 
-def agree(contenders: list[Contender]) -> None:
+def align(contenders: list[Contender]) -> None:
     """Raises unless all draw the same picture: times of different work cannot be compared."""
     image = torch.as_tensor(contenders[0].forward(0)[0])
     for other in contenders[1:]:

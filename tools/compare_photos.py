@@ -14,8 +14,8 @@ from typing import Annotated
 import torch
 import tyro
 from splatmem.evaluate.sheet import comparison_sheet
-from splatmem.flyaround import FlyaroundOptions, flyaround
 from splatmem.io.video import read_video
+from splatmem.jobs.flyaround import flyaround
 
 
 @dataclass
@@ -42,12 +42,8 @@ def main(options: Options) -> None:
         for method in options.methods:
             out = options.out / photo.stem / method
             if not (out / "video.mp4").is_file():
-                width, height = options.size
-                flyaround(
-                    FlyaroundOptions(
-                        photo, out, frames=options.frames, width=width, height=height, overrides=(f"inpainter.model={method}",)
-                    )
-                )
+                overrides = (f"inpainter.model={method}",)
+                flyaround(photo=photo, out=out, frames=options.frames, size=options.size, overrides=overrides)
             film = read_video(out / "video.mp4")
             chosen = [i * len(film) // options.views for i in range(options.views)]
             rows[method] = torch.from_numpy(film[chosen]).float() / 255

@@ -19,11 +19,11 @@ import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
-from splatmem.begin import begin_memory
-from splatmem.cameras import identity_camera
 from splatmem.depth import DepthEstimator, load_depth_estimator
 from splatmem.evaluate.bend import Bend, memory_bend
-from splatmem.explore import ExploreSettings
+from splatmem.explore.beginnings import begin_memory
+from splatmem.explore.loop import ExploreSettings
+from splatmem.geometry.cameras import identity_camera
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo
 from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock

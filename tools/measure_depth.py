@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 from splatmem.depth import load_depth_estimator
-from splatmem.depth.agreement import agree
-from splatmem.evaluate.metrics import depth_delta1
+from splatmem.depth.alignment import align
 from splatmem.evaluate.scenes import load_scene
+from splatmem.metrics import depth_delta1
 from torch import Tensor
 
 Hole = Callable[[Float[Tensor, "h w"]], Bool[Tensor, "h w"]]
@@ -82,7 +82,7 @@ def close(
     estimate: Float[Tensor, "h w"], truth: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]
 ) -> dict[str, Float[Tensor, "h w"]]:
     factor = (truth[known] / estimate[known]).median()
-    closed = (smeared(truth, known), factor * estimate, agree(estimate, truth, known).depth)
+    closed = (smeared(truth, known), factor * estimate, align(estimate, truth, known).depth)
     return dict(zip(CLOSED_BY, closed, strict=True))
 
 

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
-from splatmem.cameras import Cameras
-from splatmem.gravity import estimate_down
-from splatmem.inpaint.layout import BACKGROUND, fit_room_layout
-from splatmem.inpaint.mirroring import Sector, mirrored_points
-from splatmem.inpaint.surroundings import propose
-from splatmem.inpaint.wandering import prominence, wander
-from splatmem.surface import surface_normals
+from splatmem.extrapolate.copy_order import prominence, wander
+from splatmem.extrapolate.room_layout import BACKGROUND, fit_room_layout
+from splatmem.extrapolate.surroundings import propose
+from splatmem.extrapolate.view_copies import AzimuthRange, mirrored_points
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.normals import surface_normals
 from torch import Tensor
 
 OPENGL_TO_OPENCV = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
@@ -143,10 +143,10 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
     )
     cameras = wanted.resized(options.width, options.height)
     partial_rgb, partial_depth, known = splat(points.reshape(-1, 3), colours.reshape(-1, 3), cameras)
-    sector, first = Sector.of(seen[0], down), points[0].reshape(-1, 3)
+    view_range, first = AzimuthRange.of(seen[0], down), points[0].reshape(-1, 3)
     foreground = clip.depth[sources[0]] < BACKGROUND * layout.render(seen[0]).depth[0]
-    legs = wander(sector, prominence(seen[0], foreground, sector), seed=int(rng.integers(2**31)))
-    copies, copied = mirrored_points(first, sector, legs)
+    legs = wander(view_range, prominence(seen[0], foreground, view_range), seed=int(rng.integers(2**31)))
+    copies, copied = mirrored_points(first, view_range, legs)
     copied_rgb, copied_depth, covered = splat(copies, colours[0].reshape(-1, 3)[copied], cameras)
     proposal = propose(
         torch.where(known[..., None], partial_rgb, copied_rgb),

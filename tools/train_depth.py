@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 import tyro
 from PIL import Image
-from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
+from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
 from torch import Tensor, nn
 
 HELD_OUT_ROOMS = 24

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from splatmem.inpaint.rgbd_pipeline import NOISE_SCALE, RGBDInpaintPipeline, encode_depth, make_scheduler, support_of
-from splatmem.inpaint.rgbd_unet import KNOWN_SUPPORT, RGBDWindowUNet
+from splatmem.inpaint.embedded.pipeline import NOISE_SCALE, RGBDInpaintPipeline, encode_depth, make_scheduler, provenance_of
+from splatmem.inpaint.embedded.unet import KNOWN_PROVENANCE, RGBDWindowUNet
 from torch import Tensor
 
 
@@ -71,13 +71,13 @@ class Batch:
 
     clean: Tensor
     partial: Tensor
-    support: Tensor
+    provenance: Tensor
     proposal: Tensor
     geometry: Tensor
 
     @property
     def unknown(self) -> Tensor:
-        return (self.support < KNOWN_SUPPORT).float()
+        return (self.provenance < KNOWN_PROVENANCE).float()
 
     @staticmethod
     def from_arrays(arrays: dict[str, Tensor]) -> Batch:
@@ -91,7 +91,7 @@ class Batch:
         return Batch(
             clean=rgbd(arrays["rgb"], arrays["depth"]),
             partial=rgbd(arrays["partial_rgb"], arrays["partial_depth"]),
-            support=support_of(arrays["known"], arrays["covered"]),
+            provenance=provenance_of(arrays["known"], arrays["covered"]),
             proposal=rgbd(arrays["proposal_rgb"], proposal_depth),
             geometry=arrays["place"].permute(0, 1, 4, 2, 3).float() / 127,
         )
@@ -99,21 +99,21 @@ class Batch:
     def augmented(self, rng: np.random.Generator) -> Batch:
         """Mirrored, colours permuted and scaled, frames in reverse order: each at random, for the whole batch."""
         pictures = [self.clean, self.partial, self.proposal]
-        support, geometry = self.support, self.geometry
+        provenance, geometry = self.provenance, self.geometry
         if rng.random() < 0.5:
-            pictures, support, geometry = [p.flip(-1) for p in pictures], support.flip(-1), geometry.flip(-1)
+            pictures, provenance, geometry = [p.flip(-1) for p in pictures], provenance.flip(-1), geometry.flip(-1)
             geometry = geometry * torch.tensor([-1.0, 1, 1, -1, 1, 1])[:, None, None]
         if rng.random() < 0.5:
-            pictures, support, geometry = [p.flip(1) for p in pictures], support.flip(1), geometry.flip(1)
+            pictures, provenance, geometry = [p.flip(1) for p in pictures], provenance.flip(1), geometry.flip(1)
         if rng.random() < 0.3:
             order = [*rng.permutation(3).tolist(), 3]
             pictures = [p[:, :, order] for p in pictures]
-        gain = torch.from_numpy(rng.uniform(0.75, 1.2, (len(support), 1, 3, 1, 1)).astype(np.float32))
+        gain = torch.from_numpy(rng.uniform(0.75, 1.2, (len(provenance), 1, 3, 1, 1)).astype(np.float32))
         adjusted = []
         for picture in pictures:
             colour = ((picture[:, :, :3] + 1) * gain - 1).clamp(-1, 1)
             adjusted.append(torch.cat([colour, picture[:, :, 3:]], dim=2))
-        return Batch(adjusted[0], adjusted[1], support, adjusted[2], geometry)
+        return Batch(adjusted[0], adjusted[1], provenance, adjusted[2], geometry)
 
 
 def loss_terms(model: RGBDWindowUNet, batch: Batch, sigma: Tensor, noise: Tensor, bfloat16: bool) -> tuple[Tensor, Tensor]:
@@ -126,7 +126,7 @@ def loss_terms(model: RGBDWindowUNet, batch: Batch, sigma: Tensor, noise: Tensor
     start = batch.proposal + NOISE_SCALE * noise
     noisy = (1 - level) * batch.clean + level * start
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        predicted = model(noisy, sigma, batch.proposal, batch.partial, batch.support, batch.geometry)
+        predicted = model(noisy, sigma, batch.proposal, batch.partial, batch.provenance, batch.geometry)
     unknown = batch.unknown
     error = (predicted - batch.clean) ** 2
     weight = unknown + 0.05 * (1 - unknown)
@@ -151,7 +151,7 @@ def validate(model: RGBDWindowUNet, windows: WindowSet, limit: int = 48) -> dict
         for steps in (1, 4):
             generator = torch.Generator().manual_seed(first)
             candidates[f"steps{steps}"] = pipeline.sample(
-                batch.proposal, batch.partial, batch.support, batch.geometry, steps=steps, generator=generator
+                batch.proposal, batch.partial, batch.provenance, batch.geometry, steps=steps, generator=generator
             )
         for name, picture in candidates.items():
             squares = (unknown * (picture - batch.clean) ** 2).sum((1, 3, 4)) / unknown.sum((1, 3, 4)).clamp_min(1)

@@ -78,7 +78,7 @@ class HuggingFaceDepth:
         from accelerate import cpu_offload_with_hook
         from transformers import AutoModelForDepthEstimation
 
-        import splatmem.depth.small  # noqa: F401  (registers the embedded architecture)
+        import splatmem.depth.embedded.network  # noqa: F401  (registers the embedded architecture)
 
         def load(folder: Path) -> HuggingFaceDepth:
             processor = _processor(folder)

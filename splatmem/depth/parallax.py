@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
+from splatmem.geometry.cameras import Cameras
 
 WIDTH = 128  # pictures are compared at this width
 PARTNERS = 4  # other pictures that each is compared with

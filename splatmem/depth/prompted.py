@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.depth.agreement import agree
+from splatmem.depth.alignment import align
 from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.depth.protocol import DepthEstimator, DepthPrediction
 
@@ -34,7 +34,7 @@ class PromptedDepth:
         fov_x_degrees: float | None = None,
     ) -> DepthPrediction:
         base = self.base(images, fov_x_degrees=fov_x_degrees)
-        dense = torch.stack([agree(*maps).depth for maps in zip(base.depth, known_depth, known, strict=True)])
+        dense = torch.stack([align(*maps).depth for maps in zip(base.depth, known_depth, known, strict=True)])
         return DepthPrediction(self._sharpened(images, dense), base.metric, base.fov_x_degrees)
 
     def _sharpened(self, images: Float[Tensor, "t h w 3"], dense: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from scipy.ndimage import label
 from torch import Tensor
 
-from splatmem.cameras import Cameras
-from splatmem.pyramid import push_pull
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.push_pull import push_pull
 
 HORIZON = 0.02  # tangent below the horizon up to which sky may reach, for the error of gravity
 SMALLEST_SKY = 0.002  # share of the picture that a patch of sky covers at least

@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
+from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
-from splatmem.paths import make_path
-from splatmem.route import subject_distance
+from splatmem.trajectory.from_user import subject_distance
+from splatmem.trajectory.presets import make_path
 
 LEAST_LENGTH = 60.0  # pixels that a segment has at least
 STEP_DEGREES, STEPS = 10, (-3, -2, -1, 1, 2, 3)  # where the segments are seen from, about the subject

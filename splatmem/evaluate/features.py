@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.depth.efficientnet import EfficientNetLite0, InvertedResidual
+from splatmem.depth.embedded.efficientnet import EfficientNetLite0, InvertedResidual
 
 STRIDES = (4, 8, 16, 32)
 OUTPUTS = (1, 2, 3, 4)  # of the network, at these strides

@@ -9,17 +9,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.begin import begin_memory
-from splatmem.cameras import Cameras
 from splatmem.depth import DepthEstimator, DepthPrediction
-from splatmem.depth.agreement import agree
+from splatmem.depth.alignment import align
 from splatmem.evaluate.scenes import Scene
-from splatmem.explore import ExploreSettings, explore, imagine, references
-from splatmem.film import BATCH, shown
+from splatmem.explore.beginnings import begin_memory
+from splatmem.explore.loop import ExploreSettings, explore, references
+from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, VideoInpainter
-from splatmem.inpaint.blend import blend_colours
+from splatmem.inpaint.blending import blend_colours
+from splatmem.inpaint.protocol import Traits, prepared
 from splatmem.memory import SpatialMemory
+from splatmem.memory.film import BATCH, shown
 from splatmem.timing import StageClock
+from splatmem.trajectory.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class TrueDepth:
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         depth = self.estimate(images, fov_x_degrees=fov_x_degrees).depth[0]
-        agreed = agree(depth, self.scene.photo_depth, torch.isfinite(self.scene.photo_depth))
-        return DepthPrediction(agreed.depth[None], metric=True)
+        aligned = align(depth, self.scene.photo_depth, torch.isfinite(self.scene.photo_depth))
+        return DepthPrediction(aligned.depth[None], metric=True)
 
 
 def begin(scene: Scene, estimate_photo_depth: DepthEstimator, settings: ExploreSettings) -> Begun:
@@ -113,8 +115,7 @@ def film_with_memory(
 ) -> Film:
     """The product: the loop makes what is unknown, and the film is read from the memory."""
     memory, clock, started = begun.copy(), StageClock(), time.perf_counter()
-    generator = torch.Generator().manual_seed(seed)
-    state = explore(memory, path, inpainter, estimate_depth, generator, settings, clock)
+    state = explore(memory, Trajectory(path), inpainter, estimate_depth, seed=seed, settings=settings, clock=clock)
     return _filmed(memory, path, begun, clock, started, state.generated_frames)
 
 
@@ -171,9 +172,10 @@ def film_without_memory(
         reading = throw_away.read(path[0])
     frames, depths = [shown(reading.rgb, reading.known)], [reading.depth]
     gaussians, size = len(throw_away.gaussians), throw_away.nbytes
-    for first in range(1, len(path), inpainter.window_frames):
-        cameras = path[slice(first, first + inpainter.window_frames)]
-        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, generator, clock)
+    window_frames = Traits.of(inpainter).window_frames
+    for first in range(1, len(path), window_frames):
+        cameras = path[slice(first, first + window_frames)]
+        rgb, depth = _next_frames(throw_away, cameras, inpainter, estimate_depth, seed, generator, clock)
         frames.append(rgb)
         depths.append(depth)
         if first + len(cameras) < len(path):
@@ -197,22 +199,24 @@ def _next_frames(
     cameras: Cameras,
     inpainter: VideoInpainter,
     estimate_depth: DepthEstimator,
+    seed: int,
     generator: torch.Generator,
     clock: StageClock,
 ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
     """One window as the loop would fill it, joined to the known as the loop would join it."""
     with clock.stage("fill"):
-        surroundings = imagine(memory, cameras, generator.initial_seed())
+        ready = prepared(inpainter, memory, cameras, seed)
     with clock.stage("read"):
         reading = memory.read(cameras)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, surroundings)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras)
     with clock.stage("fill"):
-        filled = inpainter(partial, generator=generator, reference=references(memory, cameras, inpainter.reference_views))
+        reference = references(memory, cameras, Traits.of(inpainter).reference_views)
+        filled = ready(partial, generator=generator, reference=reference)
     with clock.stage("depth"):
         made = filled.depth
         if made is None:
             made = estimate_depth(filled.rgb, fov_x_degrees=cameras.fov_x_degrees).depth
-        depth = [agree(*frame).depth for frame in zip(made, reading.depth, reading.known, strict=True)]
+        depth = [align(*frame).depth for frame in zip(made, reading.depth, reading.known, strict=True)]
     rgb = [blend_colours(*frame) for frame in zip(filled.rgb, reading.rgb, reading.known, strict=True)]
     return torch.stack(rgb), torch.stack(depth)
 

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
 from splatmem.evaluate.film import Film
 from splatmem.evaluate.first_view import FirstView
-from splatmem.evaluate.metrics import psnr
 from splatmem.evaluate.scenes import Truth
+from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
+from splatmem.metrics import psnr
 
 BACK = 120.0  # degrees away from the first view from which a write belongs to the back of a turn
 BESIDE = 2  # pixels from a border at which the ordinary contrast is taken

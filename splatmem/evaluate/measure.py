@@ -15,8 +15,8 @@ from splatmem.evaluate.figures import FIGURES, Figures
 from splatmem.evaluate.film import Film
 from splatmem.evaluate.first_view import FirstView, split_by_first_view
 from splatmem.evaluate.loop import IN_FRONT, closure_seam, floater_fraction, loop_psnr, retention_psnr
-from splatmem.evaluate.metrics import depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
 from splatmem.evaluate.scenes import Scene, Truth
+from splatmem.metrics import depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
 
 EQUAL_PSNR = 100.0  # stands for infinite: equal pictures
 WORST_ABS_REL = 10.0  # stands for infinite: no depth at all

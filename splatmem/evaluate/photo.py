@@ -7,9 +7,9 @@ import math
 from splatmem.evaluate.bend import memory_bend
 from splatmem.evaluate.borders import border_f1
 from splatmem.evaluate.figures import Figures
-from splatmem.evaluate.metrics import depth_abs_rel, depth_delta1
 from splatmem.evaluate.scenes import Scene
 from splatmem.memory import SpatialMemory
+from splatmem.metrics import depth_abs_rel, depth_delta1
 
 LEAST_MEASURED = 0.5  # share of the photo with true depth from which its borders are compared: matching leaves them out
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,59 +18,24 @@ from splatmem.evaluate.figures import Figures
 from splatmem.evaluate.film import Film, ScaledToTruth, TrueDepth, begin
 from splatmem.evaluate.inputs import each_scene, open_scene, scene_name
 from splatmem.evaluate.measure import Yardstick, at_size, measure
-from splatmem.evaluate.methods import ALL, MODEL, MakeFilm, load_methods
+from splatmem.evaluate.methods import MakeFilm, load_methods
+from splatmem.evaluate.names import OURS
+from splatmem.evaluate.options import RESULT, EvaluationOptions
 from splatmem.evaluate.photo import photo_figures
 from splatmem.evaluate.report import report_page
 from splatmem.evaluate.scenes import spread
 from splatmem.evaluate.sheet import comparison_sheet
 from splatmem.evaluate.statistics import Interval, differences, intervals, means
-from splatmem.explore import ExploreSettings
-from splatmem.flyaround import choose_device
+from splatmem.explore.loop import ExploreSettings
 from splatmem.inpaint import VideoInpainter
-from splatmem.io.atomic import require_replaceable, staged_directory
+from splatmem.io.atomic import staged_directory
+from splatmem.models.hardware import choose_device
 from splatmem.report.figures import versions, write_json, write_text
 from splatmem.report.sheet import UNKNOWN_COLOUR
+from splatmem.scene import Announce, silent
 
-RESULT, PAGE, SHEETS = "evaluate.json", "report.html", "sheets"
+PAGE, SHEETS = "report.html", "sheets"
 SHEET_FRAMES = 7
-
-
-class Announce(Protocol):
-    """Receives the progress: the stage, such as a scene's name, and the share of it that is done, 0..1."""
-
-    def __call__(self, stage: str, share: float) -> None: ...
-
-
-def _silent(stage: str, share: float) -> None:
-    """Announces nothing."""
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """What to compare, and on what."""
-
-    scenes: tuple[Path, ...]
-    out: Path
-    preset: str = "embedded"
-    overrides: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ALL
-    frames: int | None = None
-    size: tuple[int, int] | None = None
-    seed: int = 0
-    device: str = "auto"
-    overwrite: bool = False
-    explore: ExploreSettings = field(default_factory=ExploreSettings)
-
-    def check(self) -> None:
-        """Raises ``ValueError`` for what can be known to be wrong before any work."""
-        if not self.scenes:
-            raise ValueError("no scenes: give the folders of one or more")
-        if self.frames is not None and self.frames < 2:
-            raise ValueError(f"a film has at least 2 frames, got {self.frames}")
-        out = self.out.resolve()
-        require_replaceable(out, self.overwrite)
-        if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
-            raise ValueError(f"{out} holds files that are no evaluation ({RESULT} is missing): --overwrite would delete them")
 
 
 @dataclass(frozen=True)
@@ -90,8 +55,20 @@ class SceneResult:
     pictures: dict[str, Float[Tensor, "f h w 3"]]
 
 
-def evaluate(options: EvaluationOptions, announce: Announce = _silent) -> dict[str, Any]:
+def evaluate(
+    options: EvaluationOptions,
+    announce: Announce = silent,
+    *,
+    methods: Mapping[str, VideoInpainter] | None = None,
+    settings: ExploreSettings | None = None,
+) -> dict[str, Any]:
     """Makes ``options.out`` and returns what its evaluate.json holds.
+
+    Args:
+        options: what to compare, and on what.
+        announce: told of the progress: the stage, such as a scene's name, and the share of it that is done, 0..1.
+        methods: a user's own inpainters by name, compared beside the others in the same loop.
+        settings: how the unseen is made.
 
     Raises:
         ValueError: options, scenes or models that cannot be used; nothing is left behind.
@@ -106,7 +83,8 @@ def evaluate(options: EvaluationOptions, announce: Announce = _silent) -> dict[s
     for folder in folders.values():
         open_scene(folder, frames=options.frames, size=options.size)  # all of them before the first long run
     announce("loading the models", 0.0)
-    methods = load_methods(options.methods, config, device)
+    loaded = load_methods(options.methods, config, device, methods)
+    settings = settings or ExploreSettings()
     estimate_depth = load_depth_estimator(config.depth.model, device=device, hardware=config.hardware)
     with staged_directory(options.out, overwrite=options.overwrite) as staged:
         results: dict[str, SceneResult] = {}
@@ -118,9 +96,9 @@ def evaluate(options: EvaluationOptions, announce: Announce = _silent) -> dict[s
 
             progress(0.0)
             yardstick = Yardstick.of(scene, describe)
-            results[name] = evaluate_scene(yardstick, methods, estimate_depth, options, progress)
+            results[name] = evaluate_scene(yardstick, loaded, estimate_depth, options.seed, settings, progress)
         announce("writing the report", 0.0)
-        report = _report(results, folders, options, estimate_depth.name)
+        report = _report(results, folders, list(loaded), options, estimate_depth.name)
         sheets = {name: comparison_sheet(result.pictures) for name, result in results.items()}
         (staged / SHEETS).mkdir()
         for name, sheet in sheets.items():
@@ -134,7 +112,8 @@ def evaluate_scene(
     yardstick: Yardstick,
     methods: dict[str, tuple[MakeFilm, VideoInpainter | None]],
     estimate_depth: DepthEstimator,
-    options: EvaluationOptions,
+    seed: int,
+    settings: ExploreSettings,
     progress: Callable[[float], None],
 ) -> SceneResult:
     """All methods on one scene, from the same lifted photo and with the same seed.
@@ -143,8 +122,8 @@ def evaluate_scene(
     all figures, and with its true depth, which gives those of what is kept once more.
     """
     scene = yardstick.scene
-    begun = begin(scene, ScaledToTruth(estimate_depth, scene), options.explore)
-    true_begun = begin(scene, TrueDepth(estimate_depth, scene), options.explore) if scene.photo_measured.any() else None
+    begun = begin(scene, ScaledToTruth(estimate_depth, scene), settings)
+    true_begun = begin(scene, TrueDepth(estimate_depth, scene), settings) if scene.photo_measured.any() else None
     given = photo_figures(begun.memory, None if true_begun is None else true_begun.memory, scene)
     chosen = spread(len(scene.path), SHEET_FRAMES)
     truth, made = scene.truth.rgb[chosen], yardstick.first_view.made[chosen]
@@ -153,7 +132,7 @@ def evaluate_scene(
     for done, (name, (make, inpainter)) in enumerate(methods.items()):
         progress(done / len(methods))
         films: list[Film | None] = [
-            None if start is None else make(start, scene.path, inpainter, estimate_depth, options.seed, options.explore)
+            None if start is None else make(start, scene.path, inpainter, estimate_depth, seed, settings)
             for start in (begun, true_begun)
         ]
         film, true_depth_film = films
@@ -185,11 +164,10 @@ def _named(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _report(
-    results: dict[str, SceneResult], folders: dict[str, Path], options: EvaluationOptions, depth_name: str
+    results: dict[str, SceneResult], folders: dict[str, Path], methods: list[str], options: EvaluationOptions, depth_name: str
 ) -> dict[str, Any]:
     """The content of evaluate.json."""
-    methods = list(options.methods)
-    reference = MODEL if MODEL in methods else methods[0]
+    reference = OURS if OURS in methods else methods[0]
     groups: dict[str, list[str]] = {}
     for name, folder in folders.items():
         groups.setdefault(folder.resolve().parent.name, []).append(name)

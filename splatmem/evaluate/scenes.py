@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from splatmem.cameras import Cameras
-from splatmem.conventions import relative_to
+from splatmem.geometry.cameras import Cameras, relative_to
 from splatmem.io.photo import load_photo
 from splatmem.io.posed import picture_size, read_transforms_index, require_shape, spread, transforms_cameras, transforms_picture
 from splatmem.io.text import is_number

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from splatmem.report.sheet import to_uint8
+from splatmem.pixels import to_uint8
 
 TILE_WIDTH = 224
 LABEL_WIDTH = 120

@@ -42,7 +42,7 @@ def load_inpainter(
     from splatmem.models.locate import looks_like_hub_id
 
     if settings.model == "embedded":
-        from splatmem.inpaint.embedded import EmbeddedInpainter
+        from splatmem.inpaint.embedded.inpainter import EmbeddedInpainter
 
         return EmbeddedInpainter.from_pretrained(assets.path(EMBEDDED_FOLDER), device=device, steps=settings.steps)
     if not Path(settings.model).expanduser().is_dir() and not looks_like_hub_id(settings.model):
@@ -61,14 +61,14 @@ def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConf
 
     class_name = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
     if class_name == "RGBDInpaintPipeline":
-        from splatmem.inpaint.embedded import EmbeddedInpainter
+        from splatmem.inpaint.embedded.inpainter import EmbeddedInpainter
 
         return EmbeddedInpainter.from_pretrained(folder, device=device, steps=settings.steps)
     dtype = weights_dtype(hardware, device)
     if class_name == "WanVACEPipeline":
-        from splatmem.inpaint.wan_vace import WanVACEInpainter
+        from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 
         return WanVACEInpainter.from_pretrained(folder, settings, hardware, device, dtype)
-    from splatmem.inpaint.keyframes import KeyframeInpainter
+    from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 
-    return KeyframeInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    return ImageInpainter.from_pretrained(folder, settings, hardware, device, dtype)

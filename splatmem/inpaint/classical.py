@@ -11,8 +11,8 @@ from numpy import ndarray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
-from splatmem.pyramid import push_pull
 
 OPENCV_RADIUS = 5  # pixels around a point that Telea's and the Navier-Stokes method look at
 PATCH_RADIUS = 3  # of the patches that PatchMatch compares
@@ -25,11 +25,7 @@ class ClassicalInpainter:
     colour of the nearest known one; ``patchmatch`` (Barnes et al. 2009) by PyPatchMatch.
     """
 
-    window_frames = 1
-    continuous = False
-    wants_surroundings = False
     reads_prompt = False
-    reference_views = 0
 
     def __init__(self, method: str) -> None:
         """Chooses a method.
@@ -42,7 +38,6 @@ class ClassicalInpainter:
         if method == "patchmatch":
             _patchmatch_library()
         self.name = method
-        self.notes: list[str] = []
 
     def __call__(
         self,
@@ -57,7 +52,7 @@ class ClassicalInpainter:
             fill(rgb, known) if known.any() else torch.full_like(rgb, 0.5)
             for rgb, known in zip(partial.rgb, partial.known, strict=True)
         ]
-        return FilledFrames(keep_known(partial, torch.stack(frames)), depth=None)
+        return FilledFrames(keep_known(partial, torch.stack(frames)))
 
 
 def _opencv(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], navier_stokes: bool) -> Float[Tensor, "h w 3"]:

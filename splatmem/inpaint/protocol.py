@@ -1,16 +1,15 @@
-"""What an inpainter is given and gives back, and how one is loaded by name."""
+"""What an inpainter is given and gives back. It knows pictures and cameras, nothing of the memory or of models."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
-from splatmem.inpaint.surroundings import Surroundings
+from splatmem.geometry.cameras import Cameras
 
 POOR_TRUST = 0.5  # what is trusted less is given to a model as something to be made anew
 
@@ -44,8 +43,7 @@ class PartialFrames:
         known: pixels that must come back unchanged, ``[t, h, w]``.
         trust: 0..1, lower where the memory saw the surface from afar or at a grazing angle, ``[t, h, w]``.
         cameras: one per frame, of the frames' size.
-        surroundings: a guess for the unknown, all around, or None.
-        latents: the same for an inpainter that reads latents, or None.
+        latents: what is known in an inpainter's own latents, for one that reads them, or None.
     """
 
     rgb: Float[Tensor, "t h w 3"]
@@ -53,7 +51,6 @@ class PartialFrames:
     known: Bool[Tensor, "t h w"]
     trust: Float[Tensor, "t h w"]
     cameras: Cameras
-    surroundings: Surroundings | None = None
     latents: LatentFrames | None = None
 
     def __post_init__(self) -> None:
@@ -67,14 +64,7 @@ class PartialFrames:
 
     def frames(self, index: slice) -> PartialFrames:
         """The frames of a slice as a window of their own, without latents."""
-        parts = (
-            self.rgb[index],
-            self.depth[index],
-            self.known[index],
-            self.trust[index],
-            self.cameras[index],
-        )
-        return PartialFrames(*parts, surroundings=self.surroundings)
+        return PartialFrames(self.rgb[index], self.depth[index], self.known[index], self.trust[index], self.cameras[index])
 
 
 @dataclass(frozen=True)
@@ -97,36 +87,21 @@ class FilledFrames:
     """Whole frames.
 
     Attributes:
-        rgb: 0..1, ``[t, h, w, 3]``; known pixels as they came, bit for bit.
-        depth: z-depth, ``[t, h, w]``, or None where the inpainter makes no depth and an estimator must follow.
+        rgb: 0..1, ``[t, h, w, 3]``; known pixels may come back changed, the loop puts them back.
+        depth: z-depth, ``[t, h, w]``, or None where the inpainter makes no depth: the depth estimator is asked then.
         latents: as ``LatentFrames.features``, of an inpainter that was shown latents, ``[g, h, w, f]``, or None.
+        notes: sentences for the report, such as what could not be done as asked; equal ones are reported once.
     """
 
     rgb: Float[Tensor, "t h w 3"]
-    depth: Float[Tensor, "t h w"] | None
+    depth: Float[Tensor, "t h w"] | None = None
     latents: Float[Tensor, "g h w f"] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class VideoInpainter(Protocol):
-    """Fills the unknown of a window of frames.
-
-    Attributes:
-        name: for reports.
-        window_frames: how many frames it does jointly; windows may be shorter.
-        continuous: whether the frames of a window must follow each other along the path, as a video model expects them to.
-        wants_surroundings: whether it starts from a guess of what lies all around.
-        reads_prompt: whether words reach it.
-        reference_views: how many pictures of the scene it looks at beside the window.
-        notes: sentences for the report about what it could not do as asked.
-    """
-
-    name: str
-    window_frames: int
-    continuous: bool
-    wants_surroundings: bool
-    reads_prompt: bool
-    reference_views: int
-    notes: list[str]
+    """Fills the unknown of a window of frames. Any callable with this signature is one; see ``Traits`` for what else it may
+    say of itself, and ``PreparableInpainter`` for one that wants to know the scene beforehand."""
 
     def __call__(
         self,
@@ -144,6 +119,63 @@ class VideoInpainter(Protocol):
             reference: what the result should look like, for models that take pictures along.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What the loop needs to know of an inpainter: its attributes of these names, with a default for each that it lacks.
+
+    Attributes:
+        name: for reports; the class's or function's name by default.
+        window_frames: how many frames it fills together; windows may be shorter.
+        continuous: whether the frames of a window must follow each other along the path, as a video model expects them to.
+        reads_prompt: whether words reach it.
+        reference_views: how many pictures of the scene it looks at beside the window.
+    """
+
+    name: str
+    window_frames: int = 1
+    continuous: bool = False
+    reads_prompt: bool = True
+    reference_views: int = 0
+
+    @staticmethod
+    def of(inpainter: VideoInpainter) -> Traits:
+        """The traits of an inpainter.
+
+        Raises:
+            ValueError: it cannot be called, or its ``window_frames`` is below 1.
+        """
+        if not callable(inpainter):
+            raise ValueError(f"an inpainter is called with partial frames, but a {type(inpainter).__name__} cannot be called")
+        name = getattr(inpainter, "name", getattr(inpainter, "__name__", type(inpainter).__name__))
+        given = {
+            key: getattr(inpainter, key) for key in Traits.__dataclass_fields__ if key != "name" and hasattr(inpainter, key)
+        }
+        traits = Traits(str(name), **given)
+        if traits.window_frames < 1:
+            raise ValueError(f"the inpainter {traits.name} must fill at least 1 frame together, got {traits.window_frames}")
+        return traits
+
+
+@runtime_checkable
+class PreparableInpainter(Protocol):
+    """An inpainter that wants to know the scene before its first window."""
+
+    def prepare(self, memory: Any, trajectory: Cameras, seed: int) -> VideoInpainter:
+        """An inpainter for this scene; the one that is asked stays as it is, and may serve other scenes too.
+
+        Args:
+            memory: the ``SpatialMemory`` with what was given and nothing that was made, not to be changed.
+            trajectory: cameras of the whole film, in its order.
+            seed: of the run; what is prepared must follow from it and the other arguments alone.
+        """
+        ...
+
+
+def prepared(inpainter: VideoInpainter, memory: Any, trajectory: Cameras, seed: int) -> VideoInpainter:
+    """The inpainter made ready for a scene, if it wants that."""
+    return inpainter.prepare(memory, trajectory, seed) if isinstance(inpainter, PreparableInpainter) else inpainter
 
 
 @runtime_checkable

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import torch
 
-from splatmem.cameras import Cameras
-from splatmem.conventions import cameras_from_colmap, cameras_to_colmap
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.conventions import cameras_from_colmap, cameras_to_colmap
 from splatmem.io.atomic import atomic_path
 from splatmem.io.colmap_binary import read_binary_cameras, read_binary_images
 from splatmem.io.colmap_records import ImageRecord, pinhole

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
-from splatmem.conventions import crop_intrinsics
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.conventions import crop_intrinsics
 
 
 @dataclass(frozen=True)

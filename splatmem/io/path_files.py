@@ -1,7 +1,7 @@
 """Camera paths from files: transforms.json, COLMAP, TUM, and keyframes in YAML or JSON.
 
 Poses are taken as given, in the memory's world: there the photo was taken from the identity, looking along +z with y down. A
-path whose world is another one is brought there with ``splatmem.conventions.relative_to``.
+path whose world is another one is brought there with ``splatmem.geometry.cameras.relative_to``.
 
 A keyframe file::
 
@@ -24,15 +24,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
-from splatmem.conventions import rigid_from, rigid_inverse
-from splatmem.gaussians import quats_to_rotations
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_values
+from splatmem.geometry.poses import look_at, rigid_from, rigid_inverse
+from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.io.colmap import find_colmap, load_colmap
 from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.text import data_lines, is_number, shortened, unit_quat
 from splatmem.io.transforms_json import load_transforms_json, parse_json, parse_transforms
 from splatmem.io.tum import load_tum
-from splatmem.paths import PRESET_NAMES, interpolate_keyframes, interpolate_values, look_at
 
 DEFAULT_FRAMES = 96
 KINDS = "transforms.json, a COLMAP folder or its images.bin or images.txt, a TUM .txt, or keyframes in .yaml or .json"
@@ -51,13 +51,11 @@ def load_path(file: str | Path, *, width: int, height: int, fov_x_degrees: float
         frames: cameras to make from keyframes, where the file does not say. Other files hold one camera per frame.
 
     Raises:
-        ValueError: no such file or preset, malformed, empty, NaN, a pose that is not rigid, fewer than two cameras.
+        ValueError: no such file, malformed, empty, NaN, a pose that is not rigid, fewer than two cameras.
     """
     file = Path(file)
     if not file.exists():
-        raise ValueError(
-            f"unknown path {str(file)!r}: neither a preset ({', '.join(PRESET_NAMES)}) nor a file; expected {KINDS}"
-        )
+        raise ValueError(f"there is no path file {file}; expected {KINDS}")
     cameras = _load(file, width, height, fov_x_degrees, frames)
     if len(cameras) < 2:
         raise ValueError(f"{file}: a path needs at least two cameras, the file holds {len(cameras)}")

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from splatmem.cameras import Cameras
+from splatmem.geometry.cameras import Cameras
 from splatmem.io.colmap import ColmapModel, find_colmap, read_colmap
 from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo, photo_of

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from splatmem.cameras import Cameras
-from splatmem.conventions import cameras_from_opengl, cameras_to_opengl, require_rigid
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.conventions import cameras_from_opengl, cameras_to_opengl
+from splatmem.geometry.poses import require_rigid
 from splatmem.io.atomic import atomic_path
 from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.text import is_number, shortened

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from splatmem.cameras import Cameras
-from splatmem.conventions import cameras_from_tum, cameras_to_tum
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.conventions import cameras_from_tum, cameras_to_tum
 from splatmem.io.atomic import atomic_path
 from splatmem.io.lenses import Lens
 from splatmem.io.text import data_lines, numbers, unit_quat

@@ -36,7 +36,7 @@ class ViewSettings:
     antialiased: bool = False
     ortho: bool = False
     sh_degree: int = 0  # of the harmonics that are evaluated
-    with_back: bool = False  # whether the backness is drawn as a channel after the colours; it gets no gradient
+    with_backfacing: bool = False  # whether the backfacing_share is drawn as a channel after the colours; it gets no gradient
     with_depth: bool = False  # whether the z-depth is drawn as the last channel
 
     def __post_init__(self) -> None:
@@ -128,8 +128,8 @@ def draw(
         survey: is filled.
 
     Returns:
-        The image with its channels in the order harmonics, colors, backness, depth; the accumulated alpha; and the projected
-        Gaussians.
+        The image with its channels in the order harmonics, colors, backfacing share, depth; the accumulated alpha; and the
+        projected Gaussians.
     """
     tensors = scene.tensors()
     centers = _centers(cameras.viewmats, settings)
@@ -180,7 +180,7 @@ def _run(
 ) -> tuple[Tensor, Tensor, _Drawing]:
     viewmats = cameras.viewmats
     size = (*viewmats.shape[:2], settings.height, settings.width)
-    image, alpha = _empty(*size, scene.channels + settings.with_back + settings.with_depth), _empty(*size, 1)
+    image, alpha = _empty(*size, scene.channels + settings.with_backfacing + settings.with_depth), _empty(*size, 1)
     kernels = load_kernels()
     scenes = [kernels.Scene(*(_of_scene(t, b) for t in scene.tensors()), settings.sh_degree) for b in range(len(scene.means))]
     views = [
@@ -196,7 +196,7 @@ def _run(
             eps2d=settings.eps2d,
             antialiased=settings.antialiased,
             ortho=settings.ortho,
-            with_back=settings.with_back,
+            with_back=settings.with_backfacing,
             with_depth=settings.with_depth,
             keep=keep,
             differentiable=differentiable,

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.render.autograd import CameraTensors, SceneTensors, Survey, ViewSettings, draw
-from splatmem.render.backness import backness
+from splatmem.render.backfacing import backfacing_share
 from splatmem.render.projected import Meta
 from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
 
@@ -68,7 +68,7 @@ def rasterization(
     segmented: bool = False,
     *,
     median_depth: bool = False,
-    back: bool = False,
+    backfacing: bool = False,
     contributions: bool | Float[Tensor, "*b c h w"] = False,
     **unsupported: Any,
 ) -> tuple[Float[Tensor, "*b c h w x"], Float[Tensor, "*b c h w 1"], MutableMapping[str, Any]]:
@@ -104,8 +104,8 @@ def rasterization(
         sparse_grad, distributed: not supported on the CPU, nor are the further arguments of gsplat.
         median_depth: whether ``meta["median_depth"]`` is to hold, ``[*b, c, h, w, 1]``, the z-depth of the last Gaussian drawn
             while more than half of the light still passes; 0 where nothing is.
-        back: whether ``meta["back"]`` is to hold, ``[*b, c, h, w, 1]``, the part of the alpha that comes from Gaussians seen
-            from behind, that is against their local z axis.
+        backfacing: whether ``meta["backfacing_alpha"]`` is to hold, ``[*b, c, h, w, 1]``, the part of the alpha that comes from
+            Gaussians seen from behind, that is against their local z axis.
         contributions: whether ``meta["contributions"]`` is to hold, ``[*b, c, n]``, the sums of the Gaussians' blending weights
             over the pixels; or weights of the pixels in these sums.
 
@@ -122,7 +122,7 @@ def rasterization(
         NotImplementedError: if an option of gsplat is asked for that the CPU kernels do not have; it names the argument.
         ImportError: if the kernels were not built.
     """
-    own = {"median_depth": median_depth, "back": back, "contributions": contributions is not False}
+    own = {"median_depth": median_depth, "backfacing_alpha": backfacing, "contributions": contributions is not False}
     if means.is_cuda:
         import gsplat
 
@@ -148,7 +148,7 @@ def rasterization(
         scene, settings = replace(scene, harmonics=colors), replace(settings, sh_degree=sh_degree)
     cameras = CameraTensors(viewmats, Ks, backgrounds)
     layout = "packed" if packed else "dense"
-    settings = replace(settings, with_back=back)
+    settings = replace(settings, with_backfacing=backfacing)
     image, alpha, meta = _draw(
         scene,
         cameras,
@@ -159,9 +159,9 @@ def rasterization(
         median_depth=median_depth,
         contributions=contributions,
     )
-    if back:
+    if backfacing:
         at = image.shape[-1] - 1 - (render_mode != "RGB")
-        meta["back"] = image[..., at : at + 1].detach()
+        meta["backfacing_alpha"] = image[..., at : at + 1].detach()
         image = torch.cat([image[..., :at], image[..., at + 1 :]], dim=-1)
     return image, alpha, meta
 
@@ -180,19 +180,19 @@ def render_views(
     *,
     backgrounds: Tensor | None = None,
     render_mode: RenderMode = "RGB",
-    with_back: bool = False,
+    with_backfacing: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """``rasterization`` with its default settings of a colour from all its harmonics ``sh`` and any further channels
-    ``extra``, which come after the colour, then ``backness`` if asked for; without the cost of ``meta``."""
+    ``extra``, which come after the colour, then ``backfacing_share`` if asked for; without the cost of ``meta``."""
     degree = round(sh.shape[-2] ** 0.5) - 1
     if not means.is_cuda:
         scene = SceneTensors(means, quats, scales, opacities, extra, sh)
-        settings = ViewSettings(width, height, sh_degree=degree, with_back=with_back)
+        settings = ViewSettings(width, height, sh_degree=degree, with_backfacing=with_backfacing)
         return _draw(scene, CameraTensors(viewmats, Ks, backgrounds), settings, render_mode)[:2]
     views = (viewmats, Ks, width, height)
-    if with_back:
-        back = backness(means, quats, viewmats)[..., None]
-        extra = back if extra is None else _joined(extra, back)
+    if with_backfacing:
+        share = backfacing_share(means, quats, viewmats)[..., None]
+        extra = share if extra is None else _joined(extra, share)
         backgrounds = None if backgrounds is None else torch.nn.functional.pad(backgrounds, (0, 1))
     if extra is None:
         return rasterization(
@@ -232,7 +232,7 @@ def _draw(
     settings = replace(settings, with_depth=render_mode != "RGB")
     batch_dims = scene.means.shape[:-2]
     scene, cameras = _flattened(scene, cameras, settings, len(batch_dims))
-    channels = scene.channels + settings.with_back + settings.with_depth
+    channels = scene.channels + settings.with_backfacing + settings.with_depth
     if absgrad and channels > ABSGRAD_CHANNELS:
         raise NotImplementedError(f"absgrad on the CPU works with up to {ABSGRAD_CHANNELS} channels, got {channels}")
     survey = _survey(scene, cameras, settings, median_depth, contributions)
@@ -285,7 +285,7 @@ def _flattened(
 
     backgrounds = cameras.backgrounds
     if backgrounds is not None:
-        backgrounds = torch.nn.functional.pad(backgrounds, (0, settings.with_back + settings.with_depth))
+        backgrounds = torch.nn.functional.pad(backgrounds, (0, settings.with_backfacing + settings.with_depth))
     return (
         SceneTensors(
             flat(scene.means, 3), flat(scene.quats, 3), flat(scene.scales, 3), flat(scene.opacities, 2),

@@ -7,8 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.gaussians import SH_C0
-
 # Constants of the real basis with the Condon-Shortley phase, as in 3DGS (Kerbl et al. 2023) and gsplat; formulas of
 # Sloan, "Efficient Spherical Harmonic Evaluation" (JCGT 2013).
 _C1 = 0.48860251190292
@@ -21,6 +19,7 @@ _C3 = (
     1.445305721320277,
 )
 MAX_DEGREE = 3
+SH_C0 = 0.28209479177387814  # the constant real spherical harmonic, sqrt(1 / (4 pi))
 
 
 def sh_basis(directions: Float[Tensor, "*n 3"], degree: int) -> Float[Tensor, "*n k"]:

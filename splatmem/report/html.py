@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from splatmem.cameras import Cameras
-from splatmem.explore import ExploreState
+from splatmem.explore.loop import ExploreState
+from splatmem.geometry.cameras import Cameras
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2em auto; padding: 0 1em; color: #222; }

@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from splatmem.pixels import to_uint8
+
 UNKNOWN_COLOUR = (0.93, 0.22, 0.55)
 TILE_WIDTH = 256
 
@@ -39,10 +41,6 @@ def depth_colours(depth: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w 3"]:
     near = torch.quantile(inverse.flatten()[:: max(1, inverse.numel() // 500_000)], 0.98).clamp_min(1e-9)
     colours = matplotlib.colormaps["turbo"]((inverse / near).clamp(0, 1).numpy())[..., :3]
     return torch.from_numpy(colours).float()
-
-
-def to_uint8(rgb: Float[Tensor, "*n 3"]) -> np.ndarray:
-    return (rgb.clamp(0, 1) * 255).round().byte().numpy()
 
 
 def _tiles(frames: Float[Tensor, "n h w 3"]) -> list[np.ndarray]:

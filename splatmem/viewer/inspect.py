@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.cameras import Cameras
 from splatmem.gaussians import Gaussians
+from splatmem.geometry.cameras import Cameras
 from splatmem.io.atomic import atomic_path
 
 MAX_POINTS = 2_000_000

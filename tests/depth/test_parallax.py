@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from splatmem.cameras import Cameras
 from splatmem.depth.parallax import depth_from_parallax
+from splatmem.geometry.cameras import Cameras
 from torch import Tensor
 
 from textured_room import room, turn

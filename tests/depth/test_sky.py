@@ -1,6 +1,6 @@
 import torch
-from splatmem.cameras import identity_camera
 from splatmem.depth.sky import plausible_sky
+from splatmem.geometry.cameras import identity_camera
 
 CAMERA = identity_camera(60.0, 64, 36)
 DOWN = torch.tensor([0.0, 1.0, 0.0])

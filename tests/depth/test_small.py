@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from splatmem import assets
 from splatmem.depth import EMBEDDED_FOLDER, load_depth_estimator
-from splatmem.depth.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
-from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
+from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
+from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
 from transformers import AutoModelForDepthEstimation
 
 

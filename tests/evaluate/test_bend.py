@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
-from splatmem.cameras import identity_camera
 from splatmem.evaluate.bend import BENT, Bend, aside, deviations, memory_bend, straight_segments
+from splatmem.geometry.cameras import identity_camera
 from splatmem.memory import SpatialMemory
 
 from textured_room import room

@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 from kornia.filters import gaussian_blur2d
-from splatmem.depth.efficientnet import EfficientNetLite0
+from splatmem.depth.embedded.efficientnet import EfficientNetLite0
 from splatmem.evaluate.features import PatchFeatures, distribution_distance, feature_distance
 
 WIDTH, HEIGHT = 128, 64

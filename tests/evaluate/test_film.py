@@ -2,11 +2,11 @@ import pytest
 import torch
 from splatmem.depth import DepthPrediction
 from splatmem.evaluate.film import ScaledToTruth, TrueDepth, begin, film_of_photo, film_with_memory, film_without_memory
-from splatmem.evaluate.metrics import psnr
 from splatmem.evaluate.scenes import Scene, Truth
-from splatmem.explore import ExploreSettings
+from splatmem.explore.loop import ExploreSettings
 from splatmem.inpaint import FilledFrames, PartialFrames
 from splatmem.inpaint.protocol import keep_known
+from splatmem.metrics import psnr
 
 from scene_folders import closed_turn
 from textured_room import room
@@ -18,8 +18,7 @@ FRAMES = 17
 class KnowingInpainter:
     """Fills with the true room, darkened a little more at every window, and keeps what it was given."""
 
-    name, window_frames, continuous, wants_surroundings, reference_views = "knowing", 2, False, False, 1
-    notes: tuple[str, ...] = ()
+    name, window_frames, reference_views = "knowing", 2, 1
 
     def __init__(self, darker: float = 0.0) -> None:
         self.darker, self.given = darker, list[PartialFrames]()

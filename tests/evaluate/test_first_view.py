@@ -1,8 +1,8 @@
 import pytest
 import torch
-from splatmem.cameras import Cameras
 from splatmem.evaluate.first_view import split_by_first_view
 from splatmem.evaluate.scenes import Truth
+from splatmem.geometry.cameras import Cameras
 
 from textured_room import turn
 

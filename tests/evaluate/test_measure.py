@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from splatmem.cameras import Cameras
 from splatmem.evaluate.features import PatchFeatures
 from splatmem.evaluate.figures import FIGURES
 from splatmem.evaluate.film import Film
 from splatmem.evaluate.loop import closure_seam, floater_fraction, loop_psnr
 from splatmem.evaluate.measure import Yardstick, at_size, measure
 from splatmem.evaluate.scenes import Scene, Truth
+from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 
 from scene_folders import closed_turn

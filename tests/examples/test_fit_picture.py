@@ -1,7 +1,7 @@
 """Noise becomes a picture by gradient."""
 
 import torch
-from splatmem.evaluate.metrics import psnr
+from splatmem.metrics import psnr
 
 from fit_picture import fit, noise, shown
 

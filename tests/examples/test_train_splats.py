@@ -4,11 +4,12 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from splatmem.cameras import Cameras
-from splatmem.gaussians import Gaussians, logit
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import logit
+from splatmem.gaussians.draw import rasterize
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.poses import look_at
 from splatmem.io.transforms_json import save_transforms_json
-from splatmem.paths import look_at
-from splatmem.render import rasterize
 
 from train_splats import Training, begin, load_images, quality, train
 

@@ -7,7 +7,7 @@ import torch
 from diffusers import WanVACEPipeline
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint import load_inpainter
-from splatmem.inpaint.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.budget import Budget, within_memory
 
 from partial_windows import window
 
@@ -70,7 +70,7 @@ def test_a_window_is_retried_in_smaller_parts_and_the_report_hears_of_it(tiny_wa
     filled = inpainter(partial, generator=torch.Generator())
     assert lengths == [21, 17, 13]
     assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
-    assert inpainter.notes == ["memory ran out: windows were filled in parts of 17 frames"]
+    assert inpainter._notes == ["memory ran out: windows were filled in parts of 17 frames"]
     inpainter(partial, generator=torch.Generator())
     assert lengths[3:] == [17, 13], "what did not fit is not tried again"
-    assert len(inpainter.notes) == 1
+    assert len(inpainter._notes) == 1

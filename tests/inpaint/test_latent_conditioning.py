@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from splatmem.cameras import Cameras
 from splatmem.config import InpainterConfig
+from splatmem.explore.feature_gaussians import encode_views, read_latents, write_latents
+from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, load_inpainter
+from splatmem.inpaint.diffusers.sizes import whole_cells
+from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 from splatmem.inpaint.protocol import LatentFrames
-from splatmem.inpaint.sizes import whole_cells
-from splatmem.inpaint.wan_vace import WanVACEInpainter
-from splatmem.latents import encode_views, read_latents, write_latents
 from splatmem.memory import SpatialMemory
 
 from partial_windows import views
@@ -146,7 +146,7 @@ def test_the_latents_of_what_was_made_are_those_that_the_sampler_came_to(tiny_wa
     for index in (3, 5):
         memory.write(truth.rgb[index], truth.depth[index], cameras[index], ~memory.read(cameras[index]).known[0])
     write_latents(memory, inpainter, filled.latents[:2], cameras)
-    assert memory.latent_views == len(memory.views) == 3
+    assert memory.num_feature_views == len(memory.views) == 3
     encode_views(memory, inpainter)
     assert lengths == [9], "of the grey window"
     after = read_latents(memory, inpainter, cameras)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
-from splatmem.inpaint.revise import FREE, HeldLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, allowed_in_cells, allowed_noise, prepare_scheduler
 
 
 def test_noise_follows_trust():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from splatmem.inpaint.sizes import WorkingSize
+from splatmem.inpaint.diffusers.sizes import WorkingSize
 
 SIDES = st.integers(20, 700)
 

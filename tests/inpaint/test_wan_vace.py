@@ -8,8 +8,8 @@ import pytest
 import torch
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint import load_inpainter
-from splatmem.inpaint.time_groups import grow_over_groups, overlapping_parts, padded_length, sampled_frames
-from splatmem.inpaint.wan_vace import GREY, OVERLAP, WanVACEInpainter
+from splatmem.inpaint.diffusers.time_groups import grow_over_groups, overlapping_parts, padded_length, sampled_frames
+from splatmem.inpaint.diffusers.wan_vace import GREY, OVERLAP, WanVACEInpainter
 
 import tiny_models
 from partial_windows import views, window

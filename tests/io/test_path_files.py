@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from splatmem.cameras import Cameras
-from splatmem.conventions import rigid_from
-from splatmem.gaussians import quats_to_rotations
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.poses import rigid_from
+from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.io.colmap import load_colmap, save_colmap
 from splatmem.io.path_files import load_path
 from splatmem.io.transforms_json import load_transforms_json, save_transforms_json

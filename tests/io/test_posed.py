@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from splatmem.cameras import Cameras
+from splatmem.geometry.cameras import Cameras
 from splatmem.io.colmap import save_colmap
+from splatmem.io.source import MOST_PICTURES, read_source
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.io.tum import save_tum
 from splatmem.io.video import write_video
-from splatmem.source import MOST_PICTURES, read_source
 
 from scene_folders import there_and_back, write_colmap_binary, write_scene
 from textured_room import room

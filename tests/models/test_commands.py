@@ -12,7 +12,7 @@ import diffusers
 import huggingface_hub
 import pytest
 import torch
-from splatmem import cli
+from splatmem.cli import main as cli
 from splatmem.config import load_preset, preset_names
 from splatmem.depth import load_depth_estimator
 from splatmem.inpaint import load_inpainter

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from splatmem.gaussians import rgb_to_sh
+from splatmem.gaussians.container import rgb_to_sh
 from splatmem.render import rasterization
 
 WIDTH, HEIGHT, FOCAL = 256, 192, 200.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 from oracle import Scene, blending_weights, random_cameras, random_scene
 from splatmem.render import rasterization
-from splatmem.render.backness import backness
+from splatmem.render.backfacing import backfacing_share
 from torch import Tensor
 
 WIDTH, HEIGHT, COUNT = 45, 37, 300
@@ -69,22 +69,22 @@ def test_contributions_add_up_to_the_alpha() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "ED", "RGB+D"])
 def test_back_is_a_channel_of_its_own(instruction_set: str, channels: int, mode: str) -> None:
-    image, alpha, meta = drawn(channels, back=True, render_mode=mode)
+    image, alpha, meta = drawn(channels, backfacing=True, render_mode=mode)
     plain = drawn(channels, render_mode=mode)
     assert torch.equal(alpha, plain[1])
     torch.testing.assert_close(image, plain[0])
     scene = scene_of(1)
-    scene.colors = backness(scene.means, scene.quats, random_cameras(2, WIDTH, HEIGHT)[0])[..., None]
+    scene.colors = backfacing_share(scene.means, scene.quats, random_cameras(2, WIDTH, HEIGHT)[0])[..., None]
     exact = rasterization(*scene.tensors(), *random_cameras(2, WIDTH, HEIGHT), WIDTH, HEIGHT)[0]
-    torch.testing.assert_close(meta["back"], exact, rtol=1e-4, atol=1e-4)
-    assert meta["back"].max() > 0.5
-    assert (meta["back"] <= alpha + 1e-6).all()
+    torch.testing.assert_close(meta["backfacing_alpha"], exact, rtol=1e-4, atol=1e-4)
+    assert meta["backfacing_alpha"].max() > 0.5
+    assert (meta["backfacing_alpha"] <= alpha + 1e-6).all()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGB+ED"])
 def test_gradients_are_the_same_with_everything_on(mode: str) -> None:
     grads = []
-    for options in ({}, {"back": True, "median_depth": True, "contributions": True}):
+    for options in ({}, {"backfacing": True, "median_depth": True, "contributions": True}):
         leaves = scene_of(5).leaves(torch.float32)
         view = random_cameras(2, WIDTH, HEIGHT)
         image, alpha, _ = rasterization(*leaves.tensors(), *view, WIDTH, HEIGHT, render_mode=mode, **options)
@@ -94,9 +94,9 @@ def test_gradients_are_the_same_with_everything_on(mode: str) -> None:
 
 
 def test_many_channels_have_all_of_it_too() -> None:
-    _, _, meta = drawn(20, back=True, median_depth=True, contributions=True, render_mode="RGB+D")
-    few = drawn(3, back=True, median_depth=True, contributions=True)[2]
-    for name in ("back", "median_depth", "contributions"):
+    _, _, meta = drawn(20, backfacing=True, median_depth=True, contributions=True, render_mode="RGB+D")
+    few = drawn(3, backfacing=True, median_depth=True, contributions=True)[2]
+    for name in ("backfacing_alpha", "median_depth", "contributions"):
         torch.testing.assert_close(meta[name], few[name], rtol=1e-4, atol=1e-4)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from splatmem.cameras import Cameras
-from splatmem.explore import ExploreState
+from splatmem.explore.loop import ExploreState
+from splatmem.geometry.cameras import Cameras
 from splatmem.report.html import report_page
 
 REPORT: dict[str, Any] = {

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from splatmem.report.sheet import TILE_WIDTH, UNKNOWN_COLOUR, contact_sheet, depth_colours, to_uint8
+from splatmem.pixels import to_uint8
+from splatmem.report.sheet import TILE_WIDTH, UNKNOWN_COLOUR, contact_sheet, depth_colours
 
 HEIGHT, WIDTH = 72, 128
 TILE_HEIGHT = TILE_WIDTH * HEIGHT // WIDTH

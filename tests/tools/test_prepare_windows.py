@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from splatmem.cameras import Cameras
+from splatmem.geometry.cameras import Cameras
 
 from textured_room import room, turn
 

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci
-from splatmem.cameras import Cameras
-from splatmem.gaussians import Gaussians, logit, rgb_to_sh
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import logit, rgb_to_sh
+from splatmem.geometry.cameras import Cameras
 from splatmem.io.ply import save_ply
 from splatmem.render import rasterization
 from torch import Tensor

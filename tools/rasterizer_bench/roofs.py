@@ -11,7 +11,7 @@ import ctypes
 from dataclasses import dataclass
 
 import torch
-from splatmem.cameras import Cameras
+from splatmem.geometry.cameras import Cameras
 
 from rasterizer_bench import compile
 from rasterizer_bench.scenes import Scene

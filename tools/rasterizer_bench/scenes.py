@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-from splatmem.cameras import Cameras
-from splatmem.gaussians import rotations_to_quats
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.rotations import rotations_to_quats
 from torch import Tensor
 
 ROOM_LOW, ROOM_HIGH = torch.tensor([-4.0, -1.5, -5.0]), torch.tensor([4.0, 1.5, 5.0])  # metres, y down

@@ -1,0 +1,128 @@
+"""What each command of the command line does, given its parsed options, and what it prints."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from splatmem.evaluate.options import EvaluationOptions
+from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
+from splatmem.report.progress import RunProgress
+from splatmem.viewer.options import InspectOptions
+
+if TYPE_CHECKING:
+    from splatmem.memory import SpatialMemory
+
+STARTED = time.perf_counter()  # close to the start of the process: what takes long is imported later
+
+
+def flyaround(options: FlyaroundOptions, progress: RunProgress) -> None:
+    from splatmem.jobs.flyaround import flyaround as make
+
+    hide_bars_of_libraries()
+    report = make(options, progress, STARTED)
+    progress.say(_summary(report, options.out))
+
+
+def can_be_resumed(out: Path) -> bool:
+    """Whether ``out`` is being made and has a snapshot to go on from."""
+    from splatmem.jobs.output_folder import partial_folder
+    from splatmem.memory.session import has_session
+    from splatmem.scene import MEMORY_FOLDER
+
+    return has_session(partial_folder(out.resolve()) / MEMORY_FOLDER)
+
+
+def hide_bars_of_libraries() -> None:
+    """They would write into this package's own."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def _summary(report: dict[str, Any], out: Path) -> str:
+    kept = report["retention_psnr"]["mean"]
+    return "\n".join(
+        [
+            f"{report['frames']} frames, {report['generated_frames']} of them generated, in "
+            f"{report['seconds']['total']:.0f} s; {report['gaussians']:,} Gaussians",
+            f"photo kept at {report['photo_psnr']:.1f} dB"
+            + (f", what was known kept at {kept:.1f} dB" if kept is not None else "")
+            + f"; {100 * report['unknown_fraction']:.2f} % of the film is unknown",
+            *(f"note: {note}" for note in report["notes"]),
+            f"see {out / 'report.html'}, {out / 'video.mp4'} and {out / 'scene.ply'}",
+        ]
+    )
+
+
+def render(options: RenderOptions, progress: RunProgress) -> None:
+    from splatmem.jobs.render import render as make
+
+    made = make(options, progress)
+    for note in made.notes:
+        progress.say(f"note: {note}")
+    unknown = 100 * made.film.unknown_fraction
+    progress.say(f"{made.frames} frames in {made.seconds:.1f} s, {unknown:.2f} % unknown: {options.out}")
+
+
+def export(options: ExportOptions, progress: RunProgress) -> None:
+    from splatmem.jobs.export import export as write
+
+    count = write(options)
+    progress.say(f"{count:,} Gaussians, {options.file.stat().st_size / 2**20:.0f} MiB: {options.file}")
+
+
+def inspect(options: InspectOptions, progress: RunProgress) -> None:
+    from splatmem.io.ply import load_ply
+    from splatmem.viewer.inspect import show_scene
+
+    if options.scene.suffix.lower() == ".ply":
+        gaussians, cameras = load_ply(options.scene), []
+    else:
+        memory = open_memory(options.scene)
+        gaussians, cameras = memory.gaussians, [view.camera for view in memory.views]
+    show_scene(gaussians, cameras, options.screenshot)
+    if options.screenshot is not None:
+        progress.say(f"{len(gaussians):,} Gaussians, {len(cameras)} cameras: {options.screenshot}")
+
+
+def open_memory(scene: Path) -> SpatialMemory:
+    """The memory of a folder that flyaround made."""
+    from splatmem.memory.session import load_session
+    from splatmem.scene import session_folder
+
+    return load_session(session_folder(scene))[0]
+
+
+def evaluate(options: EvaluationOptions, progress: RunProgress) -> None:
+    from splatmem.evaluate.run import PAGE
+    from splatmem.evaluate.run import evaluate as run
+    from splatmem.evaluate.table import tables
+
+    report = run(options, progress)
+    summaries = {name: (group, len(group["scenes"])) for name, group in report["groups"].items()}
+    summaries["all scenes"] = (report, len(report["scenes"]))
+    for name, (summary, count) in summaries.items():
+        for table in tables(summary, report["reference"], f"{name}, mean of {count}"):
+            progress.console.print(table)
+    progress.console.print(
+        f"bold: best; + and -: {report['reference']} is better or worse than that method, and the interval of the paired "
+        f"differences excludes zero (from six scenes on)\nsee {options.out / PAGE}",
+        highlight=False,
+    )
+
+
+def doctor(console: Console) -> int:
+    from splatmem.cli.doctor import examine
+
+    for finding in examine():
+        mark = "[green]yes[/]" if finding.usable else "[yellow]no [/]"
+        console.print(f"{mark}  {finding.name}: {finding.state}", highlight=False)
+        if finding.advice:
+            console.print(f"     {finding.advice}", style="dim", highlight=False)
+    return 0

@@ -1,0 +1,124 @@
+"""The command line: parses, calls, prints."""
+
+from __future__ import annotations
+
+import difflib
+import gc
+import importlib
+import importlib.metadata
+import os
+import signal
+import sys
+import warnings
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+
+from splatmem.cli import commands, model_commands
+from splatmem.cli.options import Command, Doctor, Models
+from splatmem.evaluate.options import EvaluationOptions
+from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
+from splatmem.report.progress import RunProgress
+
+# Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+COMMANDS = ("flyaround", "render", "export", "inspect", "evaluate", "models", "doctor")
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+console = Console(stderr=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point; exits with 2 on bad input and 130 when interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"splatmem {importlib.metadata.version('splatmem')}")
+        sys.exit(0)
+    _suggest_command(arguments)
+    command: Any = tyro.cli(
+        Command,  # type: ignore[arg-type]
+        prog="splatmem",
+        description="A photo and a camera path in; a film in which nothing vanishes, and the scene itself, out.",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
+    )
+    # A termination request ends like Ctrl-C: the last finished window is on disk, and the run can be resumed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.showwarning = _show_warning
+    try:
+        sys.exit(run(command))
+    except KeyboardInterrupt:
+        _print(f"interrupted{_what_is_kept(command)}")
+        sys.exit(EXIT_INTERRUPTED)
+    except (ValueError, OSError) as error:
+        _print(f"[bold red]error:[/] {escape(_one_line(error))}{_what_is_kept(command)}")
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _suggest_command(arguments: list[str]) -> None:
+    """Exits with a suggestion where the first word is nearly a command."""
+    word = arguments[0] if arguments else "-"
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    if not word.startswith("-") and word not in COMMANDS and near:
+        _print(f"[bold red]error:[/] there is no command {escape(word)!r}: did you mean {near[0]!r}? See splatmem --help")
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def run(command: Any) -> int:
+    """Carries out a parsed command; returns the exit status."""
+    if isinstance(command, Doctor):
+        return commands.doctor(Console())
+    if isinstance(command, Models):
+        return model_commands.run(command.action, Console())
+    command.check()  # before anything large is imported: a mistyped name is answered at once
+    _import_for_good("torch")
+    with RunProgress(console) as progress:
+        if isinstance(command, FlyaroundOptions):
+            commands.flyaround(command, progress)
+        elif isinstance(command, RenderOptions):
+            commands.render(command, progress)
+        elif isinstance(command, ExportOptions):
+            commands.export(command, progress)
+        elif isinstance(command, EvaluationOptions):
+            commands.evaluate(command, progress)
+        else:
+            commands.inspect(command, progress)
+    return 0
+
+
+def _import_for_good(name: str) -> None:
+    """Imports a large library without the garbage collector, which would walk through all that lives on anyway, then and at
+    the end: a quarter of PyTorch's time."""
+    gc.disable()
+    try:
+        importlib.import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _print(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:  # without the number that Python puts in front
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _what_is_kept(command: Any) -> str:
+    """What the user can do with a run that did not reach its end."""
+    if isinstance(command, FlyaroundOptions) and commands.can_be_resumed(command.out):
+        return "; what was finished is kept: run the same command with --resume to go on"
+    return ""
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Prints this package's own warnings as sentences; those of libraries about their future are not the user's business."""
+    if not issubclass(category, FutureWarning | DeprecationWarning):
+        _print(f"[yellow]warning:[/] {escape(str(message))}")

@@ -1,0 +1,81 @@
+"""The commands of the command line: for each the dataclass that its job takes, which tyro turns into options and help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from splatmem.evaluate.options import EvaluationOptions
+from splatmem.jobs.option_types import Overrides, PresetName
+from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
+from splatmem.viewer.options import InspectOptions
+
+
+@dataclass(frozen=True)
+class ModelsList:
+    """The presets, what each needs and whether its models are here."""
+
+
+@dataclass(frozen=True)
+class ModelsInfo:
+    """What one preset needs: models, sizes, licences, GPU memory, and where they are."""
+
+    preset: PresetName
+    """The name of a file in configs/."""
+    overrides: Overrides = ()
+    """Change what the preset says; may be given several times."""
+
+
+@dataclass(frozen=True)
+class ModelsDownload:
+    """Fetches a preset's models, or one model, into the hub's cache: safetensors, settings and tokenizers only."""
+
+    preset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET|OWNER/NAME")]
+    """The name of a file in configs/, or a hub id."""
+    overrides: Overrides = ()
+    """Change what the preset says; may be given several times."""
+    variant: str | None = None
+    """Of a hub id's weights, such as fp16."""
+
+
+@dataclass(frozen=True)
+class ModelsCheck:
+    """Says whether a preset's models are whole, without loading them; exits with 2 if they are not."""
+
+    preset: PresetName
+    """The name of a file in configs/."""
+    overrides: Overrides = ()
+    """Change what the preset says; may be given several times."""
+    local: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A model's folder, or a folder with a folder for each model, to be checked instead of the cache."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of presets: which there are, what they need, whether they are here."""
+
+    action: (
+        Annotated[ModelsList, tyro.conf.subcommand("list")]
+        | Annotated[ModelsInfo, tyro.conf.subcommand("info")]
+        | Annotated[ModelsDownload, tyro.conf.subcommand("download")]
+        | Annotated[ModelsCheck, tyro.conf.subcommand("check")]
+    )
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Says what this machine can use, and what to do about the rest."""
+
+
+Command = (
+    Annotated[FlyaroundOptions, tyro.conf.subcommand("flyaround")]
+    | Annotated[RenderOptions, tyro.conf.subcommand("render")]
+    | Annotated[ExportOptions, tyro.conf.subcommand("export")]
+    | Annotated[InspectOptions, tyro.conf.subcommand("inspect")]
+    | Annotated[EvaluationOptions, tyro.conf.subcommand("evaluate")]
+    | Annotated[Models, tyro.conf.subcommand("models")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+)

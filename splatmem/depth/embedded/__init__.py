@@ -1,0 +1,1 @@
+"""The small depth model that comes with the package."""

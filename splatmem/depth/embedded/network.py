@@ -1,0 +1,130 @@
+"""The embedded depth model: EfficientNet-Lite0 with a light feature pyramid, as a transformers model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForDepthEstimation, PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import DepthEstimatorOutput
+
+from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
+
+
+class SmallDepthConfig(PretrainedConfig):
+    """Width of the decoder, and how a picture is seen at two sizes.
+
+    Attributes:
+        pyramid_channels: width of the decoder.
+        structure_side: shorter side in pixels at which the picture's overall structure is estimated: the one of the training.
+        detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
+    """
+
+    model_type = "splatmem_small_depth"
+
+    def __init__(
+        self, pyramid_channels: int = 64, structure_side: int = 144, detail_share: float = 1 / 12, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pyramid_channels = pyramid_channels
+        self.structure_side = structure_side
+        self.detail_share = detail_share
+
+
+@dataclass
+class SmallDepthOutput(DepthEstimatorOutput):
+    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: of being sky, ``[b, h, w]``."""
+
+    sky_logits: Tensor | None = None
+
+
+class SmallDepthForDepthEstimation(PreTrainedModel):
+    """Monocular z-depth at half the input's resolution, enlarged. Input: ImageNet-Lite scaling, RGB in -1..1."""
+
+    config_class = SmallDepthConfig
+    main_input_name = "pixel_values"
+    _tied_weights_keys = None  # type: ignore[assignment]
+
+    def __init__(self, config: SmallDepthConfig) -> None:
+        super().__init__(config)
+        width = config.pyramid_channels
+        self.encoder = EfficientNetLite0()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, width if i else 24, 1) for i, c in enumerate(TAPPED_CHANNELS))
+        self.context = nn.Linear(TAPPED_CHANNELS[-1], width)
+        self.refine = nn.ModuleList(_refinement(width) for _ in range(4))
+        self.head = nn.Sequential(
+            nn.Conv2d(width + 24 + 3, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 2, 3, padding=1),
+        )
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """PyTorch's own initialisation is kept."""
+
+    def log_depth_and_sky(
+        self, pixel_values: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
+        """Log z-depth and sky logits at the input's size."""
+        features = self.encoder(pixel_values)
+        x = self.lateral[4](features[4]) + self.context(features[4].mean((2, 3)))[:, :, None, None]
+        x = self.refine[3](x)
+        for level in (3, 2, 1):
+            x = F.interpolate(x, size=features[level].shape[-2:], mode="bilinear", align_corners=False)
+            x = self.refine[level - 1](x + self.lateral[level](features[level]))
+        size = features[0].shape[-2:]
+        x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        image = F.interpolate(pixel_values, size=size, mode="area")
+        x = self.head(torch.cat([x, self.lateral[0](features[0]), image], dim=1))
+        x = F.interpolate(x, size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
+        return x[:, 0], x[:, 1]
+
+    def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
+        """Depth at the input's size, estimated at two sizes where the input is larger than those of the training.
+
+        The network saw small pictures only, and loses the whole of a larger one: held-out AbsRel rises by half from 144 to 288
+        pixels. So the structure comes from the picture reduced to ``structure_side``, and only what is finer than
+        ``detail_share`` from the large one (the idea of Miangoleh et al. 2021, with a plain low-pass instead of a network).
+        """
+        log_depth, sky_logits = self.log_depth_and_sky(pixel_values)
+        height, width = pixel_values.shape[-2:]
+        reduction = min(height, width) / self.config.structure_side
+        if reduction > 1.25:
+            reduced = (round(height / reduction), round(width / reduction))
+            small = F.interpolate(pixel_values, size=reduced, mode="bilinear", antialias=True, align_corners=False)
+            structure = torch.stack(self.log_depth_and_sky(small), dim=1)
+            structure = F.interpolate(structure, size=(height, width), mode="bilinear", align_corners=False)
+            radius = max(1, round(self.config.detail_share * min(height, width)))
+            log_depth = log_depth - _low_pass(log_depth - structure[:, 0], radius)
+            sky_logits = 0.5 * (sky_logits + structure[:, 1])
+        return SmallDepthOutput(predicted_depth=log_depth.clamp(-6, 8).exp(), sky_logits=sky_logits)
+
+
+def _low_pass(maps: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
+    """Three box filters in a row: nearly a Gaussian."""
+    maps, side = maps[:, None], 2 * radius + 1
+    for _ in range(3):
+        padded = F.pad(maps, (radius,) * 4, mode="replicate")
+        maps = F.avg_pool2d(F.avg_pool2d(padded, (1, side), stride=1), (side, 1), stride=1)
+    return maps[:, 0]
+
+
+def _refinement(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    )
+
+
+AutoConfig.register(SmallDepthConfig.model_type, SmallDepthConfig, exist_ok=True)
+AutoModelForDepthEstimation.register(SmallDepthConfig, SmallDepthForDepthEstimation, exist_ok=True)

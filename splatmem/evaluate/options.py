@@ -1,0 +1,67 @@
+"""What ``splatmem evaluate`` takes. Needs no PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from splatmem.config import load_preset
+from splatmem.evaluate.names import ALL, parse_methods
+from splatmem.io.atomic import require_replaceable
+from splatmem.jobs.option_types import Device, OutputFolder, Overrides, SceneSize
+
+RESULT = "evaluate.json"  # what tells an evaluation's folder from any other
+Methods = Annotated[
+    tuple[str, ...],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="NAMES",
+        instance_from_str=lambda words: parse_methods(words[0]),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: ["all" if value == ALL else ",".join(value)],
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """Makes films of scenes from their first frame alone, by several methods, and measures them against the truth."""
+
+    scenes: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders with transforms.json (nerfstudio's convention), images and, where known, 16-bit depth PNGs in millimetres; or
+    stereo pairs (*_left.png, *_right.png, stereodemo_calibration.json): their folder, or the left pictures."""
+    out: OutputFolder
+    """Folder for evaluate.json, report.html and sheets; it appears when all of it is there."""
+    preset: str = "embedded"
+    """Whose models are evaluated: the name of a file in configs/."""
+    overrides: Overrides = ()
+    """Change what the preset says; may be given several times."""
+    methods: Methods = ALL
+    """all, or some of ours, telea, navier_stokes, push_pull, smear, patchmatch, no_memory, separated by commas; or
+    photo_alone, which makes nothing and tells of depth in a fraction of the time."""
+    frames: int | None = None
+    """How many of a scene's frames to take, evenly spread; all by default."""
+    size: SceneSize = None
+    """Width x height of the films; that of each scene's pictures by default."""
+    seed: int = 0
+    """The same seed gives the same films on the same machine."""
+    device: Device = "auto"
+    """Where the models run."""
+    overwrite: bool = False
+    """Replace an earlier evaluation in the folder."""
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for what can be known to be wrong before any work."""
+        if not self.scenes:
+            raise ValueError("no scenes: give the folders of one or more")
+        if self.frames is not None and self.frames < 2:
+            raise ValueError(f"a film has at least 2 frames, got {self.frames}")
+        load_preset(self.preset, self.overrides)
+        out = self.out.resolve()
+        require_replaceable(out, self.overwrite)
+        if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
+            raise ValueError(f"{out} holds files that are no evaluation ({RESULT} is missing): --overwrite would delete them")

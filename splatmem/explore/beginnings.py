@@ -1,0 +1,159 @@
+"""The memory that a run begins with: of one photo, or of many pictures whose depths agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatmem.depth import DepthEstimator
+from splatmem.depth.parallax import depth_from_parallax
+from splatmem.depth.sky import plausible_sky
+from splatmem.explore.loop import ExploreSettings, write_frame
+from splatmem.explore.planner import GRID_WIDTH
+from splatmem.gaussians import Gaussians
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.world import World
+from splatmem.inpaint import FilledFrames
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
+from splatmem.memory import SpatialMemory
+from splatmem.timing import StageClock
+
+HELD = 0.03  # share of a picture that must be known for its depth to be completed from there
+NO_PARALLAX = "the pictures do not show how their cameras' unit relates to depth: the depth model's own unit is taken for it"
+
+
+def begin_memory(
+    photo: Float[Tensor, "h w 3"],
+    camera: Cameras,
+    estimate_depth: DepthEstimator,
+    settings: ExploreSettings,
+    clock: StageClock,
+    device: str = "cpu",
+) -> SpatialMemory:
+    """A memory that holds one photo, seen by ``camera``; its Gaussians lie on ``device``."""
+    with clock.stage("depth"):
+        estimate = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees)
+        depth = _with_sky(photo, estimate.depth[0], camera)
+    return _first_written(photo, depth, camera, estimate.metric, settings, clock, device)
+
+
+def begin_posed_memory(
+    rgb: Float[Tensor, "n h w 3"],
+    cameras: Cameras,
+    estimate_depth: DepthEstimator,
+    settings: ExploreSettings,
+    clock: StageClock,
+    device: str = "cpu",
+    progress: Callable[[float], None] | None = None,
+) -> tuple[SpatialMemory, list[str]]:
+    """A memory of posed pictures, and what a reader of the report should know about it.
+
+    Their depths are brought into the cameras' unit, and with that into line, by the parallax between them. The first one is
+    written whole; then, always, the one of which most is known already: its depth is brought into agreement with what is
+    known, and only the rest is written.
+
+    Args:
+        rgb: sRGB in 0..1.
+        cameras: of the pictures, in their own world; the memory's world is that of the first.
+        device: where the Gaussians lie.
+        progress: told the share of the pictures that is written.
+    """
+    world = World.of_first(cameras)
+    cameras = world.to_memory(cameras)
+    with clock.stage("depth"):
+        fovs = [cameras[index].fov_x_degrees for index in range(len(rgb))]
+        estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
+        depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
+        singles = [cameras[index] for index in range(len(cameras))]
+        depth = torch.stack([_with_sky(*view) for view in zip(rgb, depth, singles, strict=True)])
+    metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
+    memory = _first_written(rgb[0], depth[0], cameras[0], metric, settings, clock, device)
+    memory.world = world
+    notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
+    given = replace(settings, refine_steps=settings.photo_refine_steps)
+    min_pixels = max(settings.min_write_pixels, int(settings.plan.min_unknown * cameras.width * cameras.height))
+    waiting, differences = list(range(1, len(rgb))), []
+    known, written = torch.zeros(len(rgb)), 0
+    while waiting:
+        with clock.stage("read"):
+            changed = [index for index in waiting if _shows(memory, written, cameras[index])]
+            if changed:
+                known[changed] = _known_shares(memory, cameras[changed])
+            written = len(memory.gaussians)
+            index = waiting.pop(int(known[waiting].argmax()))
+            differences += _difference(memory, depth[index], cameras[index])
+        # Without parallax, what the memory shows tells the scale and, where the model leaves it open, the shift of depth.
+        own = told[index] or known[index] < HELD
+        filled = FilledFrames(rgb[index : index + 1], depth[index : index + 1] if own else None)
+        write_frame(memory, filled, 0, cameras[index], min_pixels, estimate_depth, given, clock)
+        if progress is not None:
+            progress(1 - len(waiting) / len(rgb))
+    memory.num_given_views = len(memory.views)
+    if differences:
+        percent = 100 * torch.tensor(differences).median().item()
+        notes.append(
+            f"{len(rgb)} pictures were given; where they show the same, their depths differed by {percent:.0f} % (median)"
+        )
+    return memory, notes
+
+
+def _first_written(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
+    metric: bool,
+    settings: ExploreSettings,
+    clock: StageClock,
+    device: str,
+) -> SpatialMemory:
+    memory = SpatialMemory(Gaussians.empty(device), metric=metric)
+    with clock.stage("write"):
+        memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool))
+    with clock.stage("refine"):
+        memory.refine(settings.photo_refine_steps)
+    return memory
+
+
+def _with_sky(rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras) -> Float[Tensor, "h w"]:
+    """Depth whose sky lies where sky can be."""
+    return plausible_sky(depth, camera, estimate_down(rgb, camera) @ camera.world_to_cam[0, :3, :3])
+
+
+def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:
+    """Whether a camera's picture has the middle of a Gaussian in it, from the one with the number ``first`` on."""
+    return bool(camera.sees(memory.gaussians.means[first:].cpu()).any())
+
+
+def _known_shares(memory: SpatialMemory, cameras: Cameras) -> Float[Tensor, " v"]:
+    return memory.read(cameras.coarse(4 * GRID_WIDTH)).known.flatten(1).float().mean(1)
+
+
+def _difference(memory: SpatialMemory, depth: Float[Tensor, "h w"], camera: Cameras) -> list[float]:
+    """Median relative difference of a picture's own depth from the memory's, where that knows some of it; else nothing."""
+    now = memory.read(camera)
+    both = now.known[0] & torch.isfinite(now.depth[0]) & torch.isfinite(depth)
+    return [float((depth / now.depth[0] - 1).abs()[both].median())] if both.any() else []
+
+
+def field_of_view(
+    rgb: Float[Tensor, "n h w 3"], given: float | None, estimate_depth: DepthEstimator
+) -> tuple[float, list[str]]:
+    """Horizontal field of view of a single picture in degrees, and a note where it was not given.
+
+    Args:
+        rgb: the picture, sRGB in 0..1.
+        given: as the user or the photo's data say, or None.
+        estimate_depth: is asked then, if it tells a field of view.
+    """
+    if given is not None:
+        return given, []
+    told = estimate_depth(rgb).fov_x_degrees if getattr(estimate_depth, "estimates_fov", False) else None
+    if told is not None:
+        name = getattr(estimate_depth, "name", "the depth model")
+        return told, [f"the picture does not say its field of view: {name} tells {told:.1f} degrees"]
+    return DEFAULT_FOV_X_DEGREES, [f"the picture does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed"]

@@ -1,0 +1,270 @@
+"""The loop: read what is known, fill only the unknown, lift it, write it.
+
+read(cameras) -> partial frames -> inpainter -> whole frames -> depth aligned with the memory -> write -> read ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatmem.depth import DepthEstimator, completed_depth
+from splatmem.depth.alignment import align
+from splatmem.explore.feature_gaussians import encode_views, read_latents, write_latents
+from splatmem.explore.planner import GRID_WIDTH, Planner, PlanSettings, default_planner
+from splatmem.geometry.cameras import Cameras
+from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
+from splatmem.inpaint.blending import blend_colours
+from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known, prepared
+from splatmem.memory import MemoryReading, SpatialMemory, StoredView
+from splatmem.memory.visibility import KNOWN_ALPHA
+from splatmem.timing import StageClock
+from splatmem.trajectory.trajectory import Trajectory
+
+SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
+
+
+class Progress(Protocol):
+    """Told of every finished window: how much of the film is unknown still, 0..1."""
+
+    def __call__(self, unknown_share: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class ExploreSettings:
+    """How the unseen is made."""
+
+    plan: PlanSettings = field(default_factory=PlanSettings)
+    max_generated_share: float = 0.5
+    """Generated frames per film frame at most; what is unknown then stays unknown."""
+    max_video_share: float = 2.0
+    """The same for video models, whose windows are runs of frames that overlap."""
+    min_generated_limit: int = 12
+    """However short the film, this many frames may be generated (but not more than it has)."""
+    photo_refine_steps: int = 60
+    """Gradient steps that fit the memory to the photo, or to each picture that was given."""
+    refine_steps: int = 12
+    """Gradient steps that fit each newly written frame."""
+    min_write_pixels: int = 16
+    """A frame with fewer unknown pixels than this is not written."""
+    min_video_write: float = 0.12
+    """Of a video model's window, frames with at least this share of unknown pixels are written first."""
+
+    def generated_limit(self, film_frames: int, continuous: bool) -> int:
+        """How many frames may be generated for a film."""
+        share = self.max_video_share if continuous else self.max_generated_share
+        return max(int(share * film_frames), min(film_frames, self.min_generated_limit))
+
+
+@dataclass
+class ExploreState:
+    """How far an exploration has come; with the memory and the generator it is all that a continuation needs.
+
+    Attributes:
+        windows: moments of the cameras that were filled, window by window; those of a video model may lie between the film's
+            frames.
+        border_steps: relative steps of depth between what was known and what was written beside it.
+        finished: whether nothing is left to be made.
+        notes: sentences for the report.
+    """
+
+    windows: list[Sequence[float]] = field(default_factory=list)
+    border_steps: list[float] = field(default_factory=list)
+    finished: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def generated_frames(self) -> int:
+        return sum(len(window) for window in self.windows)
+
+    def remark(self, *notes: str) -> None:
+        """Adds notes, each once."""
+        self.notes = list(dict.fromkeys([*self.notes, *notes]))
+
+
+def explore(
+    memory: SpatialMemory,
+    film: Trajectory,
+    inpainter: VideoInpainter,
+    estimate_depth: DepthEstimator,
+    *,
+    seed: int = 0,
+    generator: torch.Generator | None = None,
+    settings: ExploreSettings | None = None,
+    planner: Planner | None = None,
+    state: ExploreState | None = None,
+    prompt: str = "",
+    clock: StageClock | None = None,
+    progress: Progress | None = None,
+    after_window: Callable[[ExploreState], None] | None = None,
+) -> ExploreState:
+    """Makes what ``film`` will show and ``memory`` does not know yet, window by window.
+
+    Args:
+        memory: is written to.
+        film: the film's cameras, in its order; the order of the windows is the planner's.
+        inpainter: fills the unknown.
+        estimate_depth: tells the depth of filled frames where the inpainter makes none.
+        seed: of what the inpainter prepares, and of ``generator`` where none is given.
+        generator: of the inpainter's randomness; to go on with an exploration, in the state that it had then.
+        settings: how much is made, and how it is written.
+        planner: decides which cameras are filled next; ``default_planner`` if not given.
+        state: of an exploration to go on with; the memory and the generator must be those of that moment.
+        prompt: what the scene shows, for inpainters that read words.
+        clock: gets the seconds by stage.
+        progress: told the unknown share before every window.
+        after_window: called with the state when a window has become part of the memory: the moment to save.
+    """
+    settings, state, clock = settings or ExploreSettings(), state or ExploreState(), clock or StageClock()
+    if generator is None:
+        generator = torch.Generator().manual_seed(seed)
+    traits = Traits.of(inpainter)
+    limit = settings.generated_limit(len(film), traits.continuous)
+    given = memory.as_given()
+    with clock.stage("fill"):
+        inpainter = prepared(inpainter, given, film.cameras, seed)
+    with clock.stage("read"):
+        planner = planner or default_planner(traits, given, film, settings.plan)
+    while not state.finished:
+        with clock.stage("read"):
+            plan = planner(memory, film, [moment for window in state.windows for moment in window])
+        window = plan.window.first(max(0, limit - state.generated_frames))
+        if len(plan.window) and not len(window):
+            state.remark(
+                f"stopped after {state.generated_frames} generated frames, the most for a film of {len(film)}: "
+                f"{100 * plan.unknown_share:.1f} % of it is unknown still"
+            )
+        if progress is not None:
+            progress(plan.unknown_share)
+        if len(window):
+            make_window(memory, window.cameras, inpainter, traits, estimate_depth, generator, settings, clock, prompt, state)
+            state.windows.append(window.moments)
+        state.finished = not len(window)
+        if after_window is not None:
+            after_window(state)
+    return state
+
+
+def make_window(
+    memory: SpatialMemory,
+    cameras: Cameras,
+    inpainter: VideoInpainter,
+    traits: Traits,
+    estimate_depth: DepthEstimator,
+    generator: torch.Generator,
+    settings: ExploreSettings,
+    clock: StageClock,
+    prompt: str,
+    state: ExploreState,
+) -> None:
+    """Fills one window and writes it; ``state`` gets the border steps of its frames and the inpainter's notes.
+
+    Raises:
+        ValueError: the inpainter gave back frames of another size, or values that are not finite.
+    """
+    reader = inpainter if isinstance(inpainter, LatentInpainter) and inpainter.reads_latents else None
+    latents = None
+    if reader is not None:
+        with clock.stage("fill"):
+            encode_views(memory, reader)
+        with clock.stage("read"):
+            latents = read_latents(memory, reader, cameras)
+    with clock.stage("read"):
+        reading = memory.read(cameras)
+        reference = references(memory, cameras, traits.reference_views)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras, latents)
+    with clock.stage("fill"):
+        filled = _checked(inpainter(partial, generator=generator, prompt=prompt, reference=reference), partial, traits.name)
+    state.remark(*filled.notes)
+    shares = reading.known.flatten(1).float().mean(1).tolist()
+    pixels = cameras.width * cameras.height
+    passes = [(list(range(len(cameras))), settings.min_write_pixels)]
+    if traits.continuous:
+        # Outward from the known. Neighbours show nearly the same: some are written whole, of the others what is left then.
+        outward = sorted(range(len(cameras)), key=lambda index: -shares[index])
+        passes = [(outward, int(settings.min_video_write * pixels)), (outward, int(settings.plan.min_unknown * pixels))]
+    for order, min_pixels in passes:
+        for index in order:
+            step = write_frame(memory, filled, index, cameras[index], min_pixels, estimate_depth, settings, clock)
+            if step is not None:
+                state.border_steps.append(step)
+    if reader is not None and filled.latents is not None:
+        with clock.stage("write"):
+            write_latents(memory, reader, filled.latents, cameras)
+
+
+def _checked(filled: FilledFrames, partial: PartialFrames, name: str) -> FilledFrames:
+    """What an inpainter gave back, with the known pixels as they came."""
+    for label, values, shape in (("rgb", filled.rgb, partial.rgb.shape), ("depth", filled.depth, partial.depth.shape)):
+        if values is None:
+            continue
+        if tuple(values.shape) != tuple(shape):
+            raise ValueError(f"the inpainter {name} must give {label} of shape {tuple(shape)}, got {tuple(values.shape)}")
+        if torch.isnan(values).any():
+            raise ValueError(f"the inpainter {name} gave {label} with NaN")
+    return replace(filled, rgb=keep_known(partial, filled.rgb))
+
+
+def references(memory: SpatialMemory, cameras: Cameras, count: int) -> ReferenceViews | None:
+    """The photo, and those of the other stored views whose surfaces the cameras see most of; None for a count of 0."""
+    if count < 1:
+        return None
+    others = [(_overlap(view, cameras), -index) for index, view in enumerate(memory.views) if index > 0]
+    best = [-index for overlap, index in sorted(others, reverse=True)[: count - 1] if overlap > 0]
+    views = [memory.views[index] for index in (0, *best)]
+    rgb = torch.stack([view.rgb.float() / 255 for view in views])
+    return ReferenceViews(rgb, torch.stack([view.depth for view in views]), Cameras.cat([view.camera for view in views]))
+
+
+def _overlap(view: StoredView, cameras: Cameras) -> float:
+    """Share of a stored view's surfaces that fall into the pictures of other cameras, on average."""
+    coarse = view.camera.coarse(GRID_WIDTH)
+    depth = view.at(coarse.width, coarse.height)[1]
+    near = torch.isfinite(depth)
+    points = coarse.unproject(torch.where(near, depth, 1.0)[None])[0][near]
+    return cameras.sees(points).float().mean().item() if len(points) else 0.0
+
+
+def write_frame(
+    memory: SpatialMemory,
+    filled: FilledFrames,
+    index: int,
+    camera: Cameras,
+    min_pixels: int,
+    estimate_depth: DepthEstimator,
+    settings: ExploreSettings,
+    clock: StageClock,
+) -> float | None:
+    """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
+
+    Earlier frames of the window are known by now.
+    """
+    with clock.stage("read"):
+        now = memory.read(camera)
+    known = now.known[0]
+    if int((~known).sum()) < max(1, min_pixels):
+        return None
+    with clock.stage("depth"):
+        if filled.depth is not None:
+            made = filled.depth[index]
+        else:
+            made = completed_depth(estimate_depth, filled.rgb[index], now.depth[0], known, camera.fov_x_degrees)
+        aligned = align(made, now.depth[0], known)
+        depth = _before_backs(aligned.depth, now)
+    rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
+    with clock.stage("write"):
+        memory.write(rgb, depth, camera, ~known)
+    with clock.stage("refine"):
+        memory.refine(settings.refine_steps)
+    return aligned.border_step
+
+
+def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tensor, "h w"]:
+    """Depth that does not lie behind the back of a surface: what is made there becomes the surface's other side."""
+    back = ~now.known[0] & (now.alpha[0] > KNOWN_ALPHA) & torch.isfinite(now.depth[0])
+    return torch.where(back, torch.minimum(depth, SKIN * now.depth[0]), depth)

@@ -1,0 +1,248 @@
+"""The order in which a path's unseen space is made.
+
+The film's frames are candidates. For an inpainter of pictures a window starts at the frame that brings most new space while
+enough of it is already known, nearest to the first camera among equals; frames that overlap with it and bring further new space
+follow. So generation runs outward from the photo on both sides, and a full turn closes at the back, where both sides are
+already seen. For a video model a window is a run of frames along the path: from known frames, which show how the camera moves,
+into the unknown as far as a frame still has enough to hold on to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.extrapolate.room_layout import RoomLayout
+from splatmem.extrapolate.scene import fit_scene_layout
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.sampling import evenly_spread
+from splatmem.inpaint.protocol import Traits
+from splatmem.memory import SpatialMemory
+from splatmem.trajectory.resampling import resampled_smoothly
+from splatmem.trajectory.trajectory import Trajectory
+
+GRID_WIDTH = 32  # pixels; plans are made on pictures of this width
+LEAD_IN = 4  # known frames at either end of a run, or a quarter of a shorter one
+OUTWARD_PREFERENCE = 0.25  # how much new space half a turn away from the photo is worth
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """When a window is worth making, and what it must hold on to."""
+
+    min_unknown: float = 0.006
+    """A frame with a smaller share of unknown pixels counts as seen."""
+    min_unknown_again: float = 0.06
+    """The same for frames at or next to one that was made already."""
+    min_known: float = 0.35
+    """A frame is started from only if this share of it is known, unless no frame has as much."""
+    max_candidates: int = 64
+    """Long films are planned on this many frames, evenly spread, until those are seen."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made next.
+
+    Attributes:
+        window: the cameras to fill together, in the order in which they are written; empty when all is seen.
+        unknown_share: mean share of the film that is unknown still, 0..1.
+    """
+
+    window: Trajectory
+    unknown_share: float
+
+
+class Planner(Protocol):
+    """Decides which cameras are filled next. It is asked again after every window, until its window is empty."""
+
+    def __call__(self, memory: SpatialMemory, film: Trajectory, made: Sequence[float]) -> Plan:
+        """The next window.
+
+        Args:
+            memory: what is known by now; ``unknown_cells`` tells what it does not show.
+            film: all cameras of the film.
+            made: moments of the cameras that were filled before, in the film's frame numbers.
+        """
+        ...
+
+
+class PicturePlanner:
+    """For inpainters of pictures: outward from what is known, each window as easy as can be."""
+
+    def __init__(self, layout: RoomLayout, window_frames: int, settings: PlanSettings) -> None:
+        """Args:
+        layout: where surfaces are likely to be, from which follows which cameras see the same.
+        window_frames: most cameras of a window.
+        settings: when a window is worth making.
+        """
+        self.layout, self.window_frames, self.settings = layout, window_frames, settings
+
+    def __call__(self, memory: SpatialMemory, film: Trajectory, made: Sequence[float]) -> Plan:
+        near = max(1, len(film) // 48)
+        unknown_share = 0.0
+        for limit in sorted({min(self.settings.max_candidates, len(film)), len(film)}):
+            frames = evenly_spread(len(film), limit)
+            coarse = film.cameras[frames].coarse(GRID_WIDTH)
+            unknown, unknown_share = unknown_cells(memory, coarse)
+            points = coarse.unproject(self.layout.render(coarse).depth)
+            chosen = plan_window(unknown, points, coarse, self.window_frames, self.settings, _near(frames, made, near))
+            if chosen:
+                return Plan(film.at([frames[i] for i in chosen]), unknown_share)
+        return Plan(film.first(0), unknown_share)
+
+
+class VideoPlanner:
+    """For video models: runs of cameras that follow each other along the trajectory; at last, for what a wide stride has
+    missed, along the film."""
+
+    def __init__(self, smooth: Trajectory, window_frames: int, settings: PlanSettings) -> None:
+        """Args:
+        smooth: the film's trajectory with steps over which the picture moves smoothly.
+        window_frames: most cameras of a window.
+        settings: when a window is worth making.
+        """
+        self.smooth, self.window_frames, self.settings = smooth, window_frames, settings
+
+    def __call__(self, memory: SpatialMemory, film: Trajectory, made: Sequence[float]) -> Plan:
+        unknown_share = 0.0
+        for along in (self.smooth, film) if self.smooth.spacing > 1 else (self.smooth,):
+            coarse = along.cameras.coarse(GRID_WIDTH)
+            unknown, unknown_share = unknown_cells(memory, coarse)
+            near = _near(along.moments, made, along.spacing)
+            chosen = plan_run(unknown, coarse, self.window_frames, self.settings, near)
+            if chosen:
+                return Plan(along.at(chosen), unknown_share)
+        return Plan(film.first(0), unknown_share)
+
+
+def default_planner(traits: Traits, memory: SpatialMemory, film: Trajectory, settings: PlanSettings) -> Planner:
+    """The planner that fits an inpainter: along the trajectory for video models, outward from the known for all others.
+
+    Args:
+        traits: of the inpainter.
+        memory: with what was given and nothing that was made.
+        film: all cameras of the film.
+        settings: when a window is worth making.
+    """
+    if traits.continuous:
+        return VideoPlanner(resampled_smoothly(film, memory.scale), traits.window_frames, settings)
+    return PicturePlanner(fit_scene_layout(memory, film.cameras), traits.window_frames, settings)
+
+
+def unknown_cells(memory: SpatialMemory, coarse: Cameras) -> tuple[Bool[Tensor, "f h w"], float]:
+    """Which cells of coarse views the memory does not show, and their mean share.
+
+    A cell counts as unknown once a quarter of it is: what appears behind the edges of things is thin, and must be found too.
+    """
+    unknown = (~memory.read(coarse.resized(4 * coarse.width, 4 * coarse.height)).known).float()[:, None]
+    share = F.avg_pool2d(unknown, 4)[:, 0]
+    return share >= 0.25, share.mean().item()
+
+
+def _near(moments: Sequence[float], made: Sequence[float], reach: float) -> Bool[Tensor, " f"]:
+    """Moments at or next to one that was made."""
+    return torch.tensor([any(abs(moment - other) <= 1.001 * reach for other in made) for moment in moments])
+
+
+def plan_window(
+    unknown: Bool[Tensor, "f h w"],
+    points: Float[Tensor, "f h w 3"],
+    cameras: Cameras,
+    window_frames: int,
+    settings: PlanSettings,
+    made: Bool[Tensor, " f"] | None = None,
+) -> list[int]:
+    """The frames of the next window, in the order in which they should be written; empty when all is seen.
+
+    Args:
+        unknown: unknown pixels of the candidate frames, on a coarse grid.
+        points: where those pixels' surfaces are likely to be, in the world (from the layout).
+        cameras: of the candidates, at any size.
+        window_frames: how many frames a window may have.
+        made: candidates at or next to a frame that was made already: what is left unknown in them found no place then, and
+            is not tried again unless it is much.
+    """
+    remaining = unknown.clone()
+    outward = _angle_from_first(cameras) / torch.pi
+    overlap = torch.zeros(len(cameras), dtype=torch.bool)
+    chosen: list[int] = []
+    while len(chosen) < window_frames:
+        fresh = remaining.flatten(1).float().mean(1)
+        fresh[chosen] = 0
+        worth = torch.full_like(fresh, settings.min_unknown)
+        if made is not None:
+            worth[made] = settings.min_unknown_again
+        eligible = fresh > worth
+        if chosen:
+            eligible &= overlap
+        if not eligible.any():
+            break
+        anchored = eligible & (1 - fresh >= settings.min_known)
+        if anchored.any():
+            score = torch.where(anchored, fresh - OUTWARD_PREFERENCE * outward, -torch.inf)
+        elif chosen:
+            break  # what lies beyond is better made once this window is part of the memory
+        else:
+            score = torch.where(eligible, -fresh, -torch.inf)
+        best = int(score.argmax())
+        chosen.append(best)
+        covered = cameras[best].sees(points)[0]
+        overlap |= (covered & unknown).flatten(1).any(1)
+        remaining &= ~covered
+    return chosen
+
+
+def plan_run(
+    unknown: Bool[Tensor, "f h w"],
+    cameras: Cameras,
+    window_frames: int,
+    settings: PlanSettings,
+    made: Bool[Tensor, " f"] | None = None,
+) -> list[int]:
+    """The next window for a video model: candidates that follow each other, in their order; empty when all is seen.
+
+    Args: see ``plan_window``.
+    """
+    fresh = unknown.flatten(1).float().mean(1)
+    worth = torch.full_like(fresh, settings.min_unknown)
+    if made is not None:
+        worth[made] = settings.min_unknown_again
+    wanted = fresh > worth
+    if not wanted.any():
+        return []
+    anchored = wanted & (1 - fresh >= settings.min_known)
+    if not anchored.any():
+        return [int(torch.where(wanted, fresh, torch.inf).argmin())]
+    outward = _angle_from_first(cameras) / torch.pi
+    start = int(torch.where(anchored, fresh - OUTWARD_PREFERENCE * outward, -torch.inf).argmax())
+    # What is left unknown in a frame that was made does not count: the next window holds on to it all the same.
+    first, last = _grown_run(start, anchored, ~wanted, min(LEAD_IN, (window_frames - 1) // 4))
+    while last - first >= window_frames:  # too long: what is farther from the known waits
+        first, last = (first + 1, last) if fresh[first] > fresh[last] else (first, last - 1)
+    return list(range(first, last + 1))
+
+
+def _grown_run(start: int, anchored: Bool[Tensor, " f"], seen: Bool[Tensor, " f"], lead: int) -> tuple[int, int]:
+    """First and last of the frames around ``start`` that have enough to hold on to, with ``lead`` known ones at either end."""
+    ends = []
+    for step in (-1, 1):
+        end = start
+        while 0 <= end + step < len(anchored) and anchored[end + step]:
+            end += step
+        for _ in range(lead):
+            if 0 <= end + step < len(seen) and seen[end + step]:
+                end += step
+        ends.append(end)
+    return ends[0], ends[1]
+
+
+def _angle_from_first(cameras: Cameras) -> Float[Tensor, " f"]:
+    """Angles between the viewing directions and +z, the first photo's, in radians."""
+    return torch.acos(cameras.forward[:, 2].clamp(-1, 1))

@@ -1,0 +1,43 @@
+"""What may lie around a whole scene: a closed room fitted to the views of a memory, and copies of its first view in it."""
+
+from __future__ import annotations
+
+import torch
+
+from splatmem.extrapolate.room_layout import RoomLayout, fit_room_layout
+from splatmem.extrapolate.surroundings import Surroundings, imagine_surroundings
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.normals import surface_normals
+from splatmem.memory import SpatialMemory
+
+LAYOUT_WIDTH = 64  # pixels; the room is fitted to the stored views at this width
+
+
+def extrapolate_scene(memory: SpatialMemory, cameras: Cameras, seed: int) -> Surroundings:
+    """What may be seen in any direction, given what the memory shows.
+
+    Args:
+        memory: what is known.
+        cameras: that will look at it; they are kept clear of what is placed around.
+        seed: decides which parts of the first view are seen again where.
+    """
+    return imagine_surroundings(memory, fit_scene_layout(memory, cameras), cameras, memory.down(), seed)
+
+
+def fit_scene_layout(memory: SpatialMemory, cameras: Cameras) -> RoomLayout:
+    """The closed room that continues what the stored views show, with all of the cameras inside.
+
+    Where the views show nothing but sky, the room has the memory's scale.
+    """
+    points, normals, colours = [], [], []
+    sky_alone = not any(torch.isfinite(view.depth).any() for view in memory.views)
+    for view in memory.views:
+        camera = view.camera.resized(LAYOUT_WIDTH, max(1, round(LAYOUT_WIDTH * view.camera.height / view.camera.width)))
+        rgb, depth = view.at(camera.width, camera.height)
+        depth = torch.full_like(depth, memory.scale) if sky_alone else depth
+        near = torch.isfinite(depth)
+        points.append(camera.unproject(torch.where(near, depth, 1.0)[None])[0][near])
+        normals.append(surface_normals(depth[None], camera)[0][near])
+        colours.append(rgb[near])
+    inside = torch.cat([cameras.centers, *(view.camera.centers for view in memory.views)])
+    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside, memory.down())

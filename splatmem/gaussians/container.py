@@ -1,0 +1,145 @@
+"""The one container for 3D Gaussians, holding raw parameters with the activation in each name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from splatmem.geometry.rotations import quats_to_rotations, rotations_to_quats
+from splatmem.render.spherical_harmonics import SH_C0
+
+
+@dataclass
+class Gaussians:
+    """``n`` anisotropic 3D Gaussians (Kerbl et al. 2023, "3D Gaussian Splatting").
+
+    Attributes:
+        means: centres in the world, ``[n, 3]``.
+        quats: rotations local-to-world as ``wxyz``, ``[n, 4]``; need not be of unit length. The thin axis is local z, and
+            +z faces the camera that saw the surface.
+        log_scales: natural logarithm of the standard deviations along the local axes, in world units, ``[n, 3]``.
+        opacity_logits: opacity before the sigmoid, ``[n]``.
+        sh: spherical-harmonic coefficients of the sRGB colour, ``[n, k, 3]`` with ``k`` = 1, 4, 9 or 16; the colour of a
+            Gaussian with k = 1 is ``0.5 + SH_C0 * sh[:, 0]``.
+        features: further channels to be drawn, ``[n, f]``, or None.
+    """
+
+    means: Float[Tensor, "n 3"]
+    quats: Float[Tensor, "n 4"]
+    log_scales: Float[Tensor, "n 3"]
+    opacity_logits: Float[Tensor, " n"]
+    sh: Float[Tensor, "n k 3"]
+    features: Float[Tensor, "n f"] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.means)
+        expected = {"means": (n, 3), "quats": (n, 4), "log_scales": (n, 3), "opacity_logits": (n,)}
+        for name, shape in expected.items():
+            if tuple(getattr(self, name).shape) != shape:
+                raise ValueError(f"Gaussians.{name} must have shape {shape}, got {tuple(getattr(self, name).shape)}")
+        if self.sh.ndim != 3 or self.sh.shape[0] != n or self.sh.shape[1] not in (1, 4, 9, 16) or self.sh.shape[2] != 3:
+            raise ValueError(f"Gaussians.sh must have shape ({n}, 1|4|9|16, 3), got {tuple(self.sh.shape)}")
+        if self.features is not None and (self.features.ndim != 2 or len(self.features) != n):
+            raise ValueError(f"Gaussians.features must have shape ({n}, f), got {tuple(self.features.shape)}")
+
+    @staticmethod
+    def empty(device: torch.device | str = "cpu") -> Gaussians:
+        zeros = [torch.zeros(0, *shape, device=device) for shape in ((3,), (4,), (3,), (), (1, 3))]
+        return Gaussians(*zeros)
+
+    @staticmethod
+    def cat(parts: Sequence[Gaussians]) -> Gaussians:
+        """All Gaussians of ``parts`` in order; features survive only if every non-empty part has them."""
+        parts = [p for p in parts if len(p)] or list(parts[:1])
+        if not parts:
+            return Gaussians.empty()
+        bands = max(p.sh.shape[1] for p in parts)
+        sh = [torch.nn.functional.pad(p.sh, (0, 0, 0, bands - p.sh.shape[1])) for p in parts]
+        features = [p.features for p in parts if p.features is not None]
+        return Gaussians(
+            torch.cat([p.means for p in parts]),
+            torch.cat([p.quats for p in parts]),
+            torch.cat([p.log_scales for p in parts]),
+            torch.cat([p.opacity_logits for p in parts]),
+            torch.cat(sh),
+            torch.cat(features) if len(features) == len(parts) else None,
+        )
+
+    def __len__(self) -> int:
+        return self.means.shape[0]
+
+    def _map(self, function) -> Gaussians:
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        mapped: dict[str, Any] = {k: None if v is None else function(v) for k, v in values.items()}
+        return Gaussians(**mapped)
+
+    def select(self, index: Bool[Tensor, " n"] | Int[Tensor, " m"] | slice) -> Gaussians:
+        return self._map(lambda t: t[index])
+
+    def to(self, device: torch.device | str) -> Gaussians:
+        return self._map(lambda t: t.to(device))
+
+    def detach(self) -> Gaussians:
+        return self._map(Tensor.detach)
+
+    def clone(self) -> Gaussians:
+        return self._map(Tensor.clone)
+
+    @property
+    def scales(self) -> Float[Tensor, "n 3"]:
+        return self.log_scales.exp()
+
+    @property
+    def opacities(self) -> Float[Tensor, " n"]:
+        return self.opacity_logits.sigmoid()
+
+    @property
+    def rgb(self) -> Float[Tensor, "n 3"]:
+        """View-independent part of the colour, sRGB, not clamped."""
+        return 0.5 + SH_C0 * self.sh[:, 0]
+
+    @property
+    def rotations(self) -> Float[Tensor, "n 3 3"]:
+        return quats_to_rotations(self.quats)
+
+    @property
+    def normals(self) -> Float[Tensor, "n 3"]:
+        """Local +z in the world: it points to the side from which the surface was seen."""
+        w, x, y, z = torch.nn.functional.normalize(self.quats, dim=-1).unbind(-1)
+        return torch.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], dim=-1)
+
+    @property
+    def nbytes(self) -> int:
+        values = (getattr(self, f.name) for f in fields(self))
+        return sum(v.numel() * v.element_size() for v in values if v is not None)
+
+    def transformed(self, similarity: Float[Tensor, "4 4"]) -> Gaussians:
+        """Moved by a rotation, a uniform scale and a translation given as one 4x4 matrix.
+
+        View-dependent colour (k > 1) would need its coefficients rotated; that raises ``ValueError``.
+        """
+        if self.sh.shape[1] > 1:
+            raise ValueError("only Gaussians with view-independent colour (one SH band) can be transformed")
+        linear = similarity[:3, :3]
+        scale = torch.linalg.det(linear.double()).clamp_min(1e-30).pow(1 / 3).to(linear.dtype)
+        moved = self.clone()
+        moved.means = self.means @ linear.T + similarity[:3, 3]
+        moved.quats = rotations_to_quats((linear / scale) @ self.rotations)
+        moved.log_scales = self.log_scales + scale.log()
+        return moved
+
+
+def logit(probability: Tensor | float) -> Tensor:
+    """Inverse of the sigmoid."""
+    p = torch.as_tensor(probability)
+    return torch.log(p) - torch.log1p(-p)
+
+
+def rgb_to_sh(rgb: Float[Tensor, "n 3"]) -> Float[Tensor, "n 1 3"]:
+    """Coefficients of the constant band for an sRGB colour."""
+    return ((rgb - 0.5) / SH_C0)[:, None]

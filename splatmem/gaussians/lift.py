@@ -1,0 +1,287 @@
+"""RGB-D pixels to Gaussians: one small, flat Gaussian per pixel at most, far fewer where the picture is smooth.
+
+A Gaussian lies in the tangent plane of the surface and covers its pixels as seen from the camera that lifts it. None bridges
+a depth edge: pixels between foreground and background are first snapped to one of the two. Infinite depth is put on a far
+shell around the camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import logit, rgb_to_sh
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.normals import surface_normals
+from splatmem.geometry.rotations import rotations_to_quats
+
+RASTERIZER_LOW_PASS = 0.3
+"""Variance in square pixels that the rasterizer adds to every projected Gaussian (its ``eps2d``)."""
+
+THICKNESS = 0.15
+"""Standard deviation along the normal, in pixels of the lifting view on the surface. It does not depend on how many pixels a
+Gaussian stands for, so ``sampling_distance`` can be read back from the Gaussians."""
+
+SNAP_REACH = 4
+"""A pixel on a depth edge may be snapped to a surface this many pixels away; farther ones are left out."""
+
+
+@dataclass(frozen=True)
+class LiftSettings:
+    """How pixels become Gaussians."""
+
+    far_radius: float = 100.0
+    """Distance from the camera at which infinite depth is placed, in world units."""
+    spread: float = 0.7
+    """Standard deviation of a Gaussian in its own view, in units of the distance to its neighbours, after the rasterizer's
+    low-pass. More closes gaps and blurs; less is sharper and shows cracks."""
+    max_stretch: float = 4.0
+    """Longest footprint on surfaces seen at a grazing angle, relative to one seen from the front."""
+    opacity: float = 0.97
+    color_tolerance: float = 0.03
+    """Pixels whose colours differ by less than this from their middle, in 0..1, may share a Gaussian."""
+    depth_tolerance: float = 0.01
+    """Pixels may share a Gaussian if they lie on one plane up to this share of their depth."""
+    largest_block: int = 8
+    """Most pixels along one side that share a Gaussian: 1, 2, 4, 8 or 16."""
+    edge_slope: float = 0.015
+    """Relative change of depth from pixel to pixel above which a narrow ramp counts as a smeared depth edge."""
+
+
+def lift(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
+    selected: Bool[Tensor, "h w"],
+    *,
+    features: Float[Tensor, "h w f"] | None = None,
+    settings: LiftSettings = LiftSettings(),
+) -> Gaussians:
+    """Lifts the selected pixels of one view into the world.
+
+    Args:
+        rgb: sRGB in 0..1.
+        depth: z-depth in world units; ``inf`` is sky and goes to the far shell. The whole view is needed, since normals and
+            edges depend on the neighbours of the selected pixels.
+        camera: the one camera that saw the view.
+        selected: which pixels to lift.
+        features: further channels that the Gaussians carry, of any floating type.
+
+    Returns:
+        Gaussians with one colour band; local +z faces the camera.
+
+    Raises:
+        ValueError: if sizes do not fit, or a selected pixel has a depth that is not positive.
+    """
+    _check(rgb, depth, camera, selected)
+    far_depth = settings.far_radius / camera.pixel_rays()[0].norm(dim=-1)
+    sky = depth >= far_depth
+    placed = torch.where(torch.isfinite(depth) & (depth > 0) & ~sky, depth, far_depth)
+    snapped, lost = snap_depth_edges(placed, settings.edge_slope)
+    sky = snapped >= 0.5 * far_depth
+    snapped = torch.where(sky, far_depth, snapped)
+    normals = surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0]
+    usable = selected & ~lost
+    parts = []
+    for block in _block_sizes(settings.largest_block):
+        taken = _mergeable(rgb, snapped, usable, block, settings)
+        parts.append(_splats(rgb, snapped, normals, features, taken, block, camera, settings))
+        usable = usable & ~_upsampled(taken, block, usable.shape)
+    return Gaussians.cat(parts)
+
+
+def sampling_distance(gaussians: Gaussians) -> Float[Tensor, " n"]:
+    """Size on the surface, in world units, of a pixel of the view that each Gaussian was lifted from (its longer side)."""
+    return gaussians.log_scales[:, 2].exp() / THICKNESS
+
+
+def snap_depth_edges(
+    depth: Float[Tensor, "h w"], edge_slope: float = LiftSettings.edge_slope
+) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
+    """Sharpens smeared depth edges: pixels inside a narrow ramp take the depth of the side they are closer to.
+
+    A ramp is a ridge of the relative depth gradient that is narrower than about nine pixels (a white top-hat: steep but wide
+    regions are surfaces seen at a grazing angle), and a pixel lies inside it if its depth is well between its neighbours'.
+
+    Returns:
+        The depth, and the pixels for which no side was found within reach.
+    """
+    log_depth = depth.log()
+    inside = _inside_ramp(log_depth, edge_slope)
+    for _ in range(SNAP_REACH):
+        candidates = torch.stack([_shifted(log_depth, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0))])
+        settled = torch.stack([_shifted(~inside, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0))])
+        distance = torch.where(settled, (candidates - log_depth).abs(), torch.inf)
+        nearest, side = distance.min(dim=0)
+        found = inside & torch.isfinite(nearest)
+        log_depth = torch.where(found, candidates.gather(0, side[None])[0], log_depth)
+        inside = inside & ~found
+    return torch.where(log_depth == depth.log(), depth, log_depth.exp()), inside
+
+
+def _inside_ramp(log_depth: Float[Tensor, "h w"], edge_slope: float) -> Bool[Tensor, "h w"]:
+    padded = F.pad(log_depth[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    slope = 0.5 * torch.hypot(padded[1:-1, 2:] - padded[1:-1, :-2], padded[2:, 1:-1] - padded[:-2, 1:-1])
+    wide = _maximum(-_maximum(-slope, 9), 9)
+    low, high = -_maximum(-log_depth, 3), _maximum(log_depth, 3)
+    position = (log_depth - low) / (high - low).clamp_min(1e-9)
+    return (slope > edge_slope) & (slope > 3 * wide) & (position > 0.2) & (position < 0.8)
+
+
+def _maximum(image: Float[Tensor, "h w"], size: int) -> Float[Tensor, "h w"]:
+    return F.max_pool2d(image[None, None], size, 1, size // 2)[0, 0]
+
+
+def _shifted(image: Tensor, down: int, right: int) -> Tensor:
+    """The image moved by one step, with its own border repeated (for masks: False outside)."""
+    moved = torch.roll(image, (down, right), (0, 1))
+    edge = {(1, 0): (0, slice(None)), (-1, 0): (-1, slice(None)), (0, 1): (slice(None), 0), (0, -1): (slice(None), -1)}
+    rim = edge[down, right]
+    moved[rim] = False if image.dtype == torch.bool else image[rim]
+    return moved
+
+
+def _block_sizes(largest: int) -> list[int]:
+    if largest not in (1, 2, 4, 8, 16):
+        raise ValueError(f"largest_block must be 1, 2, 4, 8 or 16, got {largest}")
+    return [size for size in (16, 8, 4, 2, 1) if size <= largest]
+
+
+def _mergeable(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    usable: Bool[Tensor, "h w"],
+    block: int,
+    settings: LiftSettings,
+) -> Bool[Tensor, "rows columns"]:
+    """Which blocks of ``block`` x ``block`` pixels may become one Gaussian.
+
+    The colour must be even and the depth planar over a window of twice the size, since a Gaussian reaches over its
+    neighbours; all pixels of the window inside the image must be usable.
+    """
+    if block == 1:
+        return usable
+    if min(usable.shape) < 2 * block:
+        return torch.zeros(usable.shape[0] // block, usable.shape[1] // block, dtype=torch.bool, device=rgb.device)
+    pool: dict[str, Any] = {"kernel_size": 2 * block, "stride": block, "padding": block // 2}
+    blocked = F.max_pool2d((~usable).to(rgb)[None, None], **pool)[0, 0] > 0
+    color = rgb.permute(2, 0, 1)[None]
+    contrast = (F.max_pool2d(color, **pool) + F.max_pool2d(-color, **pool))[0].amax(0)
+    # The inverse depth of a plane is linear in the image.
+    inverse, valid = 1.0 / depth, torch.ones_like(depth)
+    windows = [F.unfold(t[None, None], **pool)[0].unflatten(0, (2 * block, 2 * block)) for t in (inverse, valid)]
+    middle = slice(block // 2, block // 2 + block)
+    offset = torch.arange(2 * block, device=rgb.device) - (block - 0.5)
+    x, y = offset[None, :, None], offset[:, None, None]
+    inner = windows[0][middle, middle]
+    mean = inner.mean((0, 1))
+    unit = block * offset[middle].square().sum()
+    slope_x, slope_y = (inner * x[:, middle]).sum((0, 1)) / unit, (inner * y[middle]).sum((0, 1)) / unit
+    residual = ((windows[0] - mean - slope_x * x - slope_y * y) * windows[1]).abs().amax((0, 1)) / mean
+    flat = residual.view(blocked.shape) < settings.depth_tolerance
+    return ~blocked & flat & (contrast < 2 * settings.color_tolerance)
+
+
+def _upsampled(blocks: Bool[Tensor, "rows columns"], block: int, shape: torch.Size) -> Bool[Tensor, "h w"]:
+    full = blocks.repeat_interleave(block, 0).repeat_interleave(block, 1)
+    return F.pad(full, (0, shape[1] - full.shape[1], 0, shape[0] - full.shape[0]))
+
+
+def _splats(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    normals: Float[Tensor, "h w 3"],
+    features: Float[Tensor, "h w f"] | None,
+    taken: Bool[Tensor, "rows columns"],
+    block: int,
+    camera: Cameras,
+    settings: LiftSettings,
+) -> Gaussians:
+    """One Gaussian for each taken block, from the block's mean colour, inverse depth and normal."""
+    row, column = torch.nonzero(taken, as_tuple=True)
+    color = _block_means(rgb, block, row, column)
+    z = 1.0 / _block_means(1.0 / depth[..., None], block, row, column)[:, 0]
+    normal = F.normalize(_block_means(normals, block, row, column), dim=-1)
+    pixel = torch.stack([column, row], dim=-1).to(rgb) * block + block / 2
+    focal, principal = camera.focal[0], camera.intrinsics[0, :2, 2]
+    to_world = camera.world_to_cam[0, :3, :3]  # row vectors times this matrix turn from the camera into the world
+    rays = F.pad((pixel - principal) / focal, (0, 1), value=1.0) @ to_world
+    rotations, spacing = _tangent_frames(z, rays, normal, to_world[:2] / focal[:, None], settings.max_stretch)
+    sigma = max((settings.spread * block) ** 2 - RASTERIZER_LOW_PASS, 0.01) ** 0.5
+    scales = torch.cat([sigma * spacing, THICKNESS * spacing[:, :1]], dim=-1)
+    return Gaussians(
+        means=camera.centers[0] + z[:, None] * rays,
+        quats=rotations_to_quats(rotations),
+        log_scales=scales.log(),
+        opacity_logits=torch.full_like(z, float(logit(settings.opacity))),
+        sh=rgb_to_sh(color),
+        features=None if features is None else _block_means(features, block, row, column),
+    )
+
+
+def _block_means(
+    image: Float[Tensor, "h w c"], block: int, row: Int[Tensor, " n"], column: Int[Tensor, " n"]
+) -> Float[Tensor, "n c"]:
+    if block == 1:
+        return image[row, column]
+    return F.avg_pool2d(image.permute(2, 0, 1)[None], block)[0].permute(1, 2, 0)[row, column]
+
+
+def _tangent_frames(
+    z: Float[Tensor, " n"],
+    rays: Float[Tensor, "n 3"],
+    normals: Float[Tensor, "n 3"],
+    ray_steps: Float[Tensor, "2 3"],
+    max_stretch: float,
+) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, "n 2"]]:
+    """Axes along which a round spot in the image lies on each tangent plane, and the size of a pixel along them.
+
+    The point under a pixel is ``z r`` with ``z = const / (n . r)``, so a step ``s`` of the ray moves it by
+    ``z (s - r (n . s) / (n . r))``; the singular value decomposition of that map, in the plane, gives axes and sizes.
+
+    Args:
+        rays: directions in the world with camera depth 1, and ``ray_steps`` their change from pixel to pixel.
+
+    Returns:
+        Rotations local-to-world with the longer tangent axis first and the normal last; pixel sizes, the longer first.
+    """
+    along = (normals * rays).sum(-1, keepdim=True).clamp(max=0)
+    along = torch.minimum(along, -rays.norm(dim=-1, keepdim=True) / max_stretch)
+    helper = torch.zeros_like(normals).scatter(-1, normals.abs().argmin(-1, keepdim=True), 1.0)
+    first = F.normalize(torch.linalg.cross(helper, normals), dim=-1)
+    second = torch.linalg.cross(normals, first)
+    moves = [z[:, None] * (step - rays * (normals @ step)[:, None] / along) for step in ray_steps]
+    a, b = (torch.stack([(axis * move).sum(-1) for move in moves], -1) for axis in (first, second))
+    aa, bb, ab = (a * a).sum(-1), (b * b).sum(-1), (a * b).sum(-1)
+    root = torch.hypot(aa - bb, 2 * ab)
+    angle = 0.5 * torch.atan2(2 * ab, aa - bb)[:, None]
+    longer = angle.cos() * first + angle.sin() * second
+    rotations = torch.stack([longer, torch.linalg.cross(normals, longer), normals], dim=-1)
+    squares = 0.5 * torch.stack([aa + bb + root, aa + bb - root], dim=-1)
+    floor = 1e-6 * squares[:, :1].clamp_min(1e-30)
+    return rotations, torch.maximum(squares, floor).sqrt()
+
+
+def _check(rgb: Tensor, depth: Tensor, camera: Cameras, selected: Tensor) -> None:
+    h, w = camera.height, camera.width
+    if len(camera) != 1:
+        raise ValueError(f"one camera lifts one view, got {len(camera)} cameras")
+    for name, value, shape in (("rgb", rgb, (h, w, 3)), ("depth", depth, (h, w)), ("selected", selected, (h, w))):
+        if tuple(value.shape) != shape:
+            raise ValueError(f"{name} must have the camera's size {shape}, got {tuple(value.shape)}")
+    if selected.dtype != torch.bool:
+        raise ValueError(f"selected must be a boolean mask, got {selected.dtype}")
+    bad = selected & ~(depth > 0)
+    if bad.any():
+        raise ValueError(
+            f"{int(bad.sum())} selected pixels have a depth that is not a positive number; leave them out of `selected`, "
+            "or give sky the depth inf"
+        )
+    if not torch.isfinite(rgb[selected]).all():
+        raise ValueError("rgb has values that are not finite at selected pixels")

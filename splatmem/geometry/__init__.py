@@ -1,0 +1,1 @@
+"""Cameras, poses, rotations, conventions of other tools, normals, gravity, and smooth extension of maps."""

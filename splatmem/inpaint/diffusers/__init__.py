@@ -1,0 +1,1 @@
+"""Inpainters that run pipelines of diffusers."""

@@ -1,0 +1,264 @@
+"""Frames filled one by one by any diffusers pipeline that fills the masked part of a picture.
+
+A window has one frame: so each frame is filled when those before it are part of the memory, and sees in its known part what
+they brought. What lies between such frames comes from the memory alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+
+from splatmem.config import HardwareConfig, InpainterConfig
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.push_pull import push_pull
+from splatmem.inpaint.diffusers.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.diffusers.sizes import WorkingSize, over_cells, whole_cells
+from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
+from splatmem.models.check import offered_variant
+from splatmem.models.hardware import place
+
+SMALLEST_MULTIPLE = 16
+
+
+class ImageInpainter:
+    """Runs a picture inpainting pipeline: Stable Diffusion (XL, 3) Inpaint, Flux Fill, and what else takes image and mask."""
+
+    continuous = False
+    reads_prompt = True
+    window_frames = 1
+    reference_views = 0
+
+    def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
+        place(pipeline, hardware, device)
+        self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
+        self.budget = Budget(1, settings.max_pixels)
+        self._notes: list[str] = []
+        self._options = self._known_options()
+        self.revising = settings.revise > 0 and can_revise(pipeline)
+        if settings.revise > 0 and not self.revising:
+            self._notes.append(
+                f"{type(pipeline).__name__} cannot start from partial noise: what is known but poor is kept as it is"
+            )
+        self.reads_latents = settings.conditioning == "latents" and can_read_latents(pipeline)
+        if settings.conditioning == "latents" and not self.reads_latents:
+            self._notes.append(f"{type(pipeline).__name__} cannot be shown latents: what is known is encoded for every frame")
+        self._grey = torch.zeros(0)
+        pipeline.set_progress_bar_config(disable=True)
+
+    @staticmethod
+    def from_pretrained(
+        folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str, dtype: torch.dtype
+    ) -> ImageInpainter:
+        """Loads a saved pipeline: as the class it was saved as if that takes image and mask, else as its inpainting sibling.
+
+        Raises:
+            ValueError: it is no pipeline for pictures that has one.
+        """
+        import diffusers
+
+        options: dict[str, Any] = {
+            "dtype": dtype,
+            "variant": offered_variant(folder, settings.variant),
+            "use_safetensors": True,
+            "trust_remote_code": False,
+        }
+        class_name = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
+        saved_as = getattr(diffusers, str(class_name), None)
+        if saved_as is not None and fills_pictures(saved_as):
+            pipeline = saved_as.from_pretrained(folder, **options)
+        else:
+            try:
+                pipeline = diffusers.AutoPipelineForInpainting.from_pretrained(folder, **options)
+            except ValueError as error:
+                raise ValueError(f"{folder}: diffusers has no inpainting pipeline for a {class_name}") from error
+            if not fills_pictures(type(pipeline)):
+                raise ValueError(f"{folder}: a {type(pipeline).__name__} wants more than a picture, a mask and words")
+        return ImageInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
+
+    def __call__(
+        self,
+        partial: PartialFrames,
+        *,
+        generator: torch.Generator,
+        prompt: str = "",
+        reference: ReferenceViews | None = None,
+    ) -> FilledFrames:
+        if len(partial) == 1:
+            rgb, latents = self._fill(partial, prompt, generator)
+            return FilledFrames(keep_known(partial, rgb), None, latents, tuple(self._notes))
+        frames = [self._fill(partial.frames(slice(i, i + 1)), prompt, generator)[0] for i in range(len(partial))]
+        return FilledFrames(keep_known(partial, torch.cat(frames)), notes=tuple(self._notes))
+
+    def _fill(
+        self, partial: PartialFrames, prompt: str, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 h w f"] | None]:
+        before = self.budget
+        made, self.budget = within_memory(
+            lambda budget: self._fill_at(self._working_size(partial, budget), partial, prompt, generator),
+            self.budget,
+            lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
+            self.device,
+            generator,
+            self.hardware,
+        )
+        if self.budget != before:
+            self._notes.append(f"memory ran out: frames were filled at {self.budget.pixels} pixels and enlarged")
+        return made
+
+    def _fill_at(
+        self, size: WorkingSize, partial: PartialFrames, prompt: str, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 h w f"] | None]:
+        """One frame at a size that the model takes; and the latents that it was made of, if it was shown latents."""
+        known, trust = size.shrink_mask(partial.known), size.shrink_values(partial.trust)
+        # Smooth colours in the hole: samplers that do not start from pure noise begin with them.
+        rgb = size.shrink_rgb(push_pull(partial.rgb.permute(0, 3, 1, 2), partial.known[:, None].float()).permute(0, 2, 3, 1))
+        height, width = size.padded
+        grid = (1, height // self._cell, width // self._cell)
+        # At another size than its latents were read for, when memory has run out, the frame is shown in pixels.
+        latents = partial.latents if partial.latents is not None and tuple(partial.latents.known.shape) == grid else None
+        wanted = ~known | ((trust < POOR_TRUST) & self.revising)
+        # The pipelines look a cell's mask up in one of its pixels.
+        cells = ~whole_cells(~wanted, self._cell)
+        if latents is not None:
+            cells |= latents.missing(self.revising)
+        options = {**self._options, "image": _picture(rgb[0])}
+        last = LastLatents(self._held_latents(rgb, known, trust, latents, generator) if self.revising else None)
+        if latents is not None:
+            options |= self._in_latents(latents, cells)
+        if self.revising or latents is not None:
+            options["callback_on_step_end"] = last
+        result = self.pipeline(
+            prompt=prompt,
+            mask_image=Image.fromarray(over_cells(cells, self._cell)[0].byte().numpy() * 255),
+            height=height,
+            width=width,
+            generator=generator,
+            output_type="np",
+            **options,
+        )
+        made = torch.from_numpy(np.asarray(result.images[0], dtype=np.float32))
+        return size.enlarge_rgb(made[None]), None if latents is None else last.latents.permute(0, 2, 3, 1).float().cpu()
+
+    def _in_latents(self, latents: LatentFrames, wanted: Bool[Tensor, "1 h w"]) -> dict[str, Tensor]:
+        """What the pipeline would encode: the picture, and the picture with a grey hole."""
+        known, grey = latents.features.permute(0, 3, 1, 2), self._grey_latents(latents)
+        return {
+            "image": torch.where(latents.known[:, None], known, grey),
+            "masked_image_latents": torch.where(wanted[:, None], grey, known),
+        }
+
+    @torch.no_grad()
+    def _held_latents(
+        self,
+        rgb: Float[Tensor, "1 h w 3"],
+        known: Bool[Tensor, "1 h w"],
+        trust: Float[Tensor, "1 h w"],
+        shown: LatentFrames | None,
+        generator: torch.Generator,
+    ) -> HeldLatents:
+        prepare_scheduler(self.pipeline.scheduler, self._options.get("num_inference_steps", 1000))
+        allowed = allowed_in_cells(allowed_noise(known, trust, self.settings.revise), self._cell, 1)
+        if shown is not None:
+            latents, allowed = shown.features.permute(0, 3, 1, 2), torch.where(shown.known, allowed, FREE)
+        else:
+            latents = self._encoded(rgb, generator)
+        return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed[None])
+
+    def latent_cameras(self, cameras: Cameras) -> Cameras:
+        """As ``LatentInpainter`` has it."""
+        return self._working_size_of(cameras.height, cameras.width, self.budget).cell_cameras(cameras, self._cell)
+
+    def latent_frames(self, frames: int) -> list[int]:
+        """As ``LatentInpainter`` has it."""
+        return list(range(frames))
+
+    def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
+        """As ``LatentInpainter`` has it."""
+        size = self._working_size_of(rgb.shape[0], rgb.shape[1], self.budget)
+        return self._encoded(size.shrink_rgb(rgb[None]), torch.Generator().manual_seed(0))[0].permute(1, 2, 0)
+
+    @torch.no_grad()
+    def _encoded(self, rgb: Float[Tensor, "1 h w 3"], generator: torch.Generator) -> Float[Tensor, "1 f h w"]:
+        """Latents as the sampler has them, in the pipeline's own way: some autoencoders overflow in half precision."""
+        picture = (2 * rgb.permute(0, 3, 1, 2) - 1).to(self.pipeline._execution_device, self.pipeline.vae.dtype)
+        return self.pipeline._encode_vae_image(picture, generator=generator).float().cpu()
+
+    def _grey_latents(self, like: LatentFrames) -> Float[Tensor, "1 f h w"]:
+        _, rows, columns = like.known.shape
+        if tuple(self._grey.shape[2:]) != (rows, columns):
+            grey = torch.full((1, rows * self._cell, columns * self._cell, 3), 0.5)
+            self._grey = self._encoded(grey, torch.Generator().manual_seed(0))
+        return self._grey
+
+    @property
+    def _cell(self) -> int:
+        """Pixels along a side of a latent cell."""
+        return getattr(self.pipeline, "vae_scale_factor", 8)
+
+    def _working_size(self, partial: PartialFrames, budget: Budget) -> WorkingSize:
+        height, width = partial.known.shape[1:]
+        return self._working_size_of(height, width, budget)
+
+    def _working_size_of(self, height: int, width: int, budget: Budget) -> WorkingSize:
+        multiple = max(SMALLEST_MULTIPLE, 2 * self._cell)
+        return WorkingSize.of(height, width, multiple, min_pixels=self.settings.min_pixels, max_pixels=budget.pixels)
+
+    def _known_options(self) -> dict[str, Any]:
+        """The settings that are given and that this pipeline takes; the unknown starts from all of the noise, where many
+        pipelines would start from a part, of colours that are only smeared there."""
+        asked = {
+            "strength": 1.0,
+            "num_inference_steps": self.settings.steps,
+            "guidance_scale": self.settings.guidance,
+            "negative_prompt": self.settings.negative_prompt or None,
+        }
+        taken = _parameters(type(self.pipeline))
+        return {name: value for name, value in asked.items() if value is not None and name in taken}
+
+
+def fills_pictures(pipeline_class: type) -> bool:
+    """Whether a diffusers pipeline takes a picture of any size and a mask, and needs nothing else that is to be seen."""
+    taken = _parameters(pipeline_class)
+    return {"image", "mask_image", "height", "width"} <= taken and "control_image" not in taken
+
+
+def can_revise(pipeline: Any) -> bool:
+    """Whether latents can be held between the steps: the pipeline asks after each, and has one latent per picture cell (not
+    packed into tokens, as Flux has them)."""
+    return (
+        "callback_on_step_end" in _parameters(type(pipeline))
+        and not hasattr(pipeline, "_pack_latents")
+        and hasattr(pipeline, "vae")
+        and hasattr(pipeline, "_encode_vae_image")
+    )
+
+
+def can_read_latents(pipeline: Any) -> bool:
+    """Whether pictures can be given as latents: of Stable Diffusion's kind, with four channels, and with the hole cut out."""
+    return (
+        can_revise(pipeline)
+        and "masked_image_latents" in _parameters(type(pipeline))
+        and pipeline.vae.config.latent_channels == 4
+    )
+
+
+def _parameters(pipeline_class: type) -> set[str]:
+    """Names of what a pipeline is called with; a class that is no pipeline has none."""
+    from diffusers import DiffusionPipeline
+
+    known = isinstance(pipeline_class, type) and issubclass(pipeline_class, DiffusionPipeline)
+    return set(inspect.signature(pipeline_class.__call__).parameters) if known else set()
+
+
+def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:
+    return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().numpy())

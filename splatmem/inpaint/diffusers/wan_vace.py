@@ -1,0 +1,290 @@
+"""Windows of video filled by Wan VACE ("VACE: All-in-One Video Creation and Editing", Jiang et al. 2025) through diffusers.
+
+What the pipeline needs and does not do itself happens here: sides that are multiples of 16, 4k + 1 frames, mid-grey in the
+hole, masks that hold for whole latent time groups, long windows in overlapping parts.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+
+from splatmem.config import HardwareConfig, InpainterConfig
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.push_pull import push_pull
+from splatmem.inpaint.diffusers.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.diffusers.sizes import WorkingSize, whole_cells
+from splatmem.inpaint.diffusers.time_groups import (
+    PartOfWindow,
+    checked_window,
+    grow_over_groups,
+    overlapping_parts,
+    padded_length,
+)
+from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
+from splatmem.models.check import offered_variant
+from splatmem.models.hardware import bound_autoencoder, place, release
+
+DEFAULT_WINDOW = 81  # frames that the models were trained on
+OVERLAP = 9  # frames that a part of a long window shares with the one before: the first and two latent groups
+GREY = 0.5
+MAX_PROMPT_TOKENS = 512
+
+
+class WanVACEInpainter:
+    """Runs a ``WanVACEPipeline``, of Wan 2.1 or, with two transformers, of Wan 2.2."""
+
+    continuous = True
+    reads_prompt = True
+
+    def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
+        self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
+        self.window_frames = checked_window(settings.window_frames or DEFAULT_WINDOW, pipeline.vae_scale_factor_temporal)
+        self.reference_views = settings.references
+        self.reads_latents = settings.conditioning == "latents"
+        self.budget = Budget(self.window_frames, settings.max_pixels)
+        self._notes: list[str] = []
+        self._embeddings: tuple[str, dict[str, Tensor]] | None = None
+        self._placed = False
+        self._grey = torch.zeros(0)
+        bound_autoencoder(pipeline, hardware)
+        pipeline.set_progress_bar_config(disable=True)
+
+    @staticmethod
+    def from_pretrained(
+        folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str, dtype: torch.dtype
+    ) -> WanVACEInpainter:
+        """Loads a saved pipeline; its autoencoder always computes in float32, as diffusers recommends for this model."""
+        from splatmem.inpaint.diffusers.vace_pipeline import MemoryVACEPipeline
+
+        pipeline = MemoryVACEPipeline.from_pretrained(
+            folder,
+            dtype={"default": dtype, "vae": torch.float32},
+            variant=offered_variant(folder, settings.variant),
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+        return WanVACEInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
+
+    def __call__(
+        self,
+        partial: PartialFrames,
+        *,
+        generator: torch.Generator,
+        prompt: str = "",
+        reference: ReferenceViews | None = None,
+    ) -> FilledFrames:
+        pictures = [] if reference is None else [_picture(rgb) for rgb in reference.rgb[: self.reference_views]]
+        embeddings = self._prompt_embeddings(prompt)
+        before = self.budget
+        (rgb, latents), self.budget = within_memory(
+            lambda budget: self._fill(partial, pictures, embeddings, generator, budget),
+            self.budget,
+            lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
+            self.device,
+            generator,
+            self.hardware,
+        )
+        if self.budget != before:
+            self._notes.append(_memory_note(self.budget))
+        return FilledFrames(keep_known(partial, rgb), None, latents, tuple(self._notes))
+
+    def _fill(
+        self,
+        partial: PartialFrames,
+        pictures: list[Image.Image],
+        embeddings: dict[str, Tensor],
+        generator: torch.Generator,
+        budget: Budget,
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"] | None]:
+        """The window in parts; each holds on to the last frames of the part before. With the latents that it was made of, if
+        it was shown latents."""
+        size = self._working_size(partial, budget)
+        known, rgb = size.shrink_mask(partial.known), size.shrink_rgb(torch.where(partial.known[..., None], partial.rgb, GREY))
+        trust = size.shrink_values(partial.trust)
+        made, sampled = torch.zeros(0, *rgb.shape[1:]), torch.zeros(0)
+        parts = overlapping_parts(len(partial), budget.frames, OVERLAP)
+        # What a part has made is not in the memory yet: the next one is shown it in pixels. So is a window at another size than
+        # that which its latents were read for, when memory has run out.
+        grid = self._latent_grid(len(partial), size)
+        latents = partial.latents if len(parts) == 1 else None
+        latents = None if latents is None or tuple(latents.known.shape) != grid else latents
+        for first, last in parts:
+            again = slice(first, len(made))
+            rgb[again] = torch.where(known[again, ..., None], rgb[again], made[first:])  # the known comes back as it is
+            known[again], trust[again] = True, 1.0
+            frames = PartOfWindow(rgb[first:last], known[first:last], trust[first:last], latents)
+            part, sampled = self._fill_part(frames, pictures, embeddings, generator)
+            made = torch.cat([made, part[len(made) - first :]])
+        return size.enlarge_rgb(made), None if latents is None else sampled
+
+    def _fill_part(
+        self,
+        part: PartOfWindow,
+        pictures: list[Image.Image],
+        embeddings: dict[str, Tensor],
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g h w f"]]:
+        """One run of the pipeline, on frames of a size that it takes; the frames and their latents."""
+        frames, group = len(part.rgb), self.pipeline.vae_scale_factor_temporal
+        part = part.lengthened(padded_length(frames, group))
+        # The pipeline's masks come out too short where there are more pictures than latents in time.
+        pictures = pictures[: (len(part.rgb) - 1) // group + 1]
+        revising = self.settings.revise > 0
+        wanted = part.wanted(revising, group, self.pipeline.vae_scale_factor_spatial)
+        # What is only poor keeps its colours under the mask: it is to be revised, not invented.
+        seen = part.known & ~grow_over_groups(~part.known, group)
+        video = torch.where(seen[..., None], part.rgb, GREY)
+        self.pipeline.conditioning = None if part.latents is None else self.conditioning(part.latents, wanted, seen)
+        last = LastLatents(self._held_latents(part, len(pictures), generator) if revising else None)
+        result = self.pipeline(
+            video=video.permute(0, 3, 1, 2)[None],
+            mask=wanted[None, :, None].float().expand(-1, -1, 3, -1, -1),
+            reference_images=pictures or None,
+            height=video.shape[1],
+            width=video.shape[2],
+            num_frames=len(video),
+            generator=generator,
+            output_type="pt",
+            **embeddings,
+            callback_on_step_end=last,
+            **self._sampling_options(),
+        )
+        latents = last.latents[0, :, len(pictures) :].permute(1, 2, 3, 0).float().cpu()
+        return result.frames[0][:frames].permute(0, 2, 3, 1).float().cpu(), latents
+
+    def _sampling_options(self) -> dict[str, Any]:
+        options = {"num_inference_steps": self.settings.steps, "guidance_scale": self.settings.guidance}
+        return {name: value for name, value in options.items() if value is not None}
+
+    @torch.no_grad()
+    def _held_latents(self, part: PartOfWindow, references: int, generator: torch.Generator) -> HeldLatents:
+        """What is known, in latents, and how much noise each of them may have; those of the references are left alone."""
+        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
+        prepare_scheduler(self.pipeline.scheduler, self._steps)
+        allowed = allowed_in_cells(allowed_noise(part.known, part.trust, self.settings.revise), cell, group)
+        if part.latents is not None:
+            latents = part.latents.features.permute(3, 0, 1, 2)[None]
+            allowed = torch.where(part.latents.known, allowed, FREE)
+        else:
+            # Smooth in the holes, not grey: a latent mixes the colours of its neighbourhood.
+            latents = self._encoded(push_pull(part.rgb.permute(0, 3, 1, 2), part.known[:, None].float()))
+        allowed = torch.cat([allowed.new_full((references, *allowed.shape[1:]), FREE), allowed])[None, None]
+        latents = torch.cat([latents.new_zeros(*latents.shape[:2], references, *latents.shape[3:]), latents], dim=2)
+        return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed)
+
+    def conditioning(
+        self, latents: LatentFrames, wanted: Bool[Tensor, "t h w"], seen: Bool[Tensor, "t h w"]
+    ) -> Float[Tensor, "1 c g h w"]:
+        """What the pipeline would encode of the window, out of the memory: known cells in the half that is kept, or, where all
+        of a cell is to be revised, in the half that is changed; grey elsewhere."""
+        cell, starts = (
+            self.pipeline.vae_scale_factor_spatial,
+            [0, *range(1, len(wanted), self.pipeline.vae_scale_factor_temporal)],
+        )
+        changed = whole_cells(wanted[starts], cell)
+        revised = changed & whole_cells(seen[starts], cell)
+        known = latents.features.permute(3, 0, 1, 2)[None]
+        grey = self._grey_latents((known.shape[2], known.shape[3], known.shape[4]))
+        halves = [torch.where(latents.known & where, known, grey) for where in (~changed, revised)]
+        return torch.cat(halves, dim=1)
+
+    def latent_cameras(self, cameras: Cameras) -> Cameras:
+        """As ``LatentInpainter`` has it."""
+        size = self._working_size_of(cameras.height, cameras.width, self.budget)
+        return size.cell_cameras(cameras[self.latent_frames(len(cameras))], self.pipeline.vae_scale_factor_spatial)
+
+    def latent_frames(self, frames: int) -> list[int]:
+        """As ``LatentInpainter`` has it: the middle of each time group, the window's padding included."""
+        group = self.pipeline.vae_scale_factor_temporal
+        starts = range(1, padded_length(frames, group), group)
+        return [0, *(min(start + (group - 1) // 2, frames - 1) for start in starts)]
+
+    def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
+        """As ``LatentInpainter`` has it."""
+        if not self._placed:  # the rest of the model is brought to the device later
+            self.pipeline.vae.to(self.device)
+        size = self._working_size_of(rgb.shape[0], rgb.shape[1], self.budget)
+        return self._encoded(size.shrink_rgb(rgb[None]).permute(0, 3, 1, 2))[0, :, 0].permute(1, 2, 0)
+
+    @torch.no_grad()
+    def _encoded(self, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "1 f g h w"]:
+        """The latents of a video, as the sampler has them."""
+        vae = self.pipeline.vae
+        device = self.pipeline._execution_device if self._placed else torch.device(self.device)
+        video = (2 * frames - 1).permute(1, 0, 2, 3)[None].to(device, vae.dtype)
+        latents = vae.encode(video).latent_dist.mode().float().cpu()
+        mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
+        return (latents - mean) / std
+
+    def _latent_grid(self, frames: int, size: WorkingSize) -> tuple[int, int, int]:
+        """Latents in time, down and across that a window has."""
+        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
+        return (padded_length(frames, group) - 1) // group + 1, size.padded[0] // cell, size.padded[1] // cell
+
+    def _grey_latents(self, shape: tuple[int, int, int]) -> Float[Tensor, "1 f g h w"]:
+        """The latents of a grey video; of a longer one the first are the same, so the longest is kept."""
+        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
+        if self._grey.ndim != 5 or tuple(self._grey.shape[3:]) != shape[1:] or self._grey.shape[2] < shape[0]:
+            self._grey = self._encoded(torch.full(((shape[0] - 1) * group + 1, 3, shape[1] * cell, shape[2] * cell), GREY))
+        return self._grey[:, :, : shape[0]]
+
+    @property
+    def _steps(self) -> int:
+        default = inspect.signature(type(self.pipeline).__call__).parameters["num_inference_steps"].default
+        return self.settings.steps or default
+
+    def _working_size(self, partial: PartialFrames, budget: Budget) -> WorkingSize:
+        height, width = partial.known.shape[1:]
+        return self._working_size_of(height, width, budget)
+
+    def _working_size_of(self, height: int, width: int, budget: Budget) -> WorkingSize:
+        transformer = self.pipeline.transformer or self.pipeline.transformer_2
+        multiple = self.pipeline.vae_scale_factor_spatial * transformer.config.patch_size[1]
+        return WorkingSize.of(height, width, multiple, min_pixels=self.settings.min_pixels, max_pixels=budget.pixels)
+
+    @torch.no_grad()
+    def _prompt_embeddings(self, prompt: str) -> dict[str, Tensor]:
+        """The prompt as the pipeline takes it, made once: the text encoder, the larger part of the small model, is let go
+        before the rest of the model is brought to the device."""
+        if self._embeddings is not None and self._embeddings[0] == prompt:
+            return self._embeddings[1]
+        if self._placed:
+            raise ValueError("this inpainter has let go of its text encoder: use one for each prompt")
+        if self.hardware.offload != "none" and self.device != "cpu":
+            place(self.pipeline, self.hardware, self.device)
+        else:
+            self.pipeline.text_encoder.to(self.device)
+        guided = (self.settings.guidance is None) or self.settings.guidance > 1
+        positive, negative = self.pipeline.encode_prompt(
+            prompt=prompt,
+            negative_prompt=self.settings.negative_prompt,
+            do_classifier_free_guidance=guided,
+            max_sequence_length=MAX_PROMPT_TOKENS,
+            device=torch.device(self.device),
+        )
+        embeddings = {"prompt_embeds": positive} | ({"negative_prompt_embeds": negative} if guided else {})
+        self.pipeline.text_encoder = None
+        release(self.device)
+        if self.hardware.offload == "none" or self.device == "cpu":
+            place(self.pipeline, self.hardware, self.device)
+        self._placed = True
+        self._embeddings = (prompt, embeddings)
+        return embeddings
+
+
+def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:
+    return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().numpy())
+
+
+def _memory_note(budget: Budget) -> str:
+    size = "" if budget.pixels is None else f" of at most {budget.pixels} pixels"
+    return f"memory ran out: windows were filled in parts of {budget.frames} frames{size}"

@@ -1,0 +1,1 @@
+"""The small RGB-D inpainting diffusion model that comes with the package."""

@@ -1,0 +1,1 @@
+"""Whole jobs: from options to a folder of results."""

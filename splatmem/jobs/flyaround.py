@@ -1,0 +1,150 @@
+"""The main job: a photo, posed pictures or words, and a path in; a film, a scene and a session out.
+
+Everything is made in a folder ``<out>.partial`` beside the one asked for, which takes its place when the last file is
+written. An interrupted run leaves the partial folder; ``resume`` goes on from its last finished window.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from splatmem.config import Config
+from splatmem.depth import DepthEstimator
+from splatmem.explore.loop import ExploreSettings, ExploreState
+from splatmem.explore.planner import Planner
+from splatmem.inpaint import VideoInpainter
+from splatmem.inpaint.protocol import Traits
+from splatmem.io.path_files import load_path
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
+from splatmem.io.source import Source, read_source
+from splatmem.jobs.options import FlyaroundOptions
+from splatmem.jobs.output_folder import claim, discard_empty, publish
+from splatmem.jobs.outputs import write_outputs
+from splatmem.jobs.run_state import Run, resume_run, save_run
+from splatmem.memory.film import film_memory
+from splatmem.memory.session import drop_previous_snapshot, has_session
+from splatmem.models.hardware import choose_device, explained_out_of_memory, watch_peak
+from splatmem.models.needs import require_models
+from splatmem.scene import MEMORY_FOLDER, Announce, Scene, silent
+from splatmem.timing import StageClock
+from splatmem.trajectory.names import PRESET_NAMES
+
+
+def flyaround(
+    options: FlyaroundOptions | None = None,
+    announce: Announce = silent,
+    started: float | None = None,
+    *,
+    photo: str | Path | None = None,
+    inpainter: VideoInpainter | None = None,
+    depth: DepthEstimator | None = None,
+    planner: Planner | None = None,
+    settings: ExploreSettings | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Makes a film, a scene and a report in a folder, and returns the report.
+
+    ``flyaround(photo="photo.jpg", out="out/demo", path="turn")`` is the same as giving ``FlyaroundOptions``.
+
+    Args:
+        options: what to make; or give its fields by name.
+        photo: another name for the field ``source``.
+        **fields: of ``FlyaroundOptions``.
+        announce: told of the progress.
+        started: when the user's waiting began, by ``time.perf_counter``; now, if not given.
+        inpainter, depth, planner: to be used instead of the preset's.
+        settings: how the unseen is made.
+
+    Raises:
+        ValueError: options or input that cannot be used; nothing is left behind.
+        OSError: files cannot be read or written.
+    """
+    started = time.perf_counter() if started is None else started
+    if options is None:
+        options = FlyaroundOptions(**({} if photo is None else {"source": photo}), **fields)
+    elif photo is not None or fields:
+        raise ValueError(f"give either options or their fields, got options and {', '.join(fields) or 'photo'}")
+    options.check()
+    require_readable_path(options)
+    device = choose_device(options.device)
+    watch_peak(device)
+    config = options.config()
+    parts: dict[str, Any] = {"inpainter": inpainter, "depth": depth, "planner": planner, "settings": settings}
+    with explained_out_of_memory(device, config.hardware):
+        return _make(options, config, device, parts, announce, started)
+
+
+def _make(
+    options: FlyaroundOptions, config: Config, device: str, parts: dict[str, Any], announce: Announce, started: float
+) -> dict[str, Any]:
+    source = None
+    if options.source is not None:
+        source = read_source(options.source, options.poses, *options.size, options.fov)
+    if parts["inpainter"] is None or parts["depth"] is None:
+        require_models(config, options.preset, options.overrides, first_frame=source is None)
+    clock = StageClock({"load": time.perf_counter() - started})
+    partial = claim(options.out, resume=options.resume, overwrite=options.overwrite)
+    session = partial / MEMORY_FOLDER
+    fingerprint = options.fingerprint(config)
+    try:
+        # A run that was killed before its first snapshot begins anew: that gives the same bytes.
+        run = resume_run(session, fingerprint, config, device, parts, clock, started) if has_session(session) else None
+        if run is None:
+            run = begin_run(source, options, device, parts, clock, started, announce)
+            save_run(session, run, fingerprint)
+        else:
+            announce("loading the models", 0.0)
+            with clock.stage("load"):
+                _ = run.scene.models.inpainter, run.scene.models.depth
+    except BaseException:
+        discard_empty(options.out)
+        raise
+
+    def after_window(state: ExploreState) -> None:
+        run.scene.remark(*state.notes)
+        save_run(session, run, fingerprint)
+
+    scene = run.scene
+    scene.explore(
+        run.film, state=run.state, generator=run.generator, announce=announce,
+        progress=run.coverage.append, after_window=after_window,
+    )  # fmt: skip
+    inpainter_name = Traits.of(scene.models.inpainter).name
+    scene.models.release()  # filming needs their memory
+    film = film_memory(scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce)
+    announce("writing the scene and the report", 0.0)
+    report = write_outputs(partial, run, film, options, inpainter_name, device)
+    drop_previous_snapshot(session)
+    publish(options.out)
+    return report
+
+
+def begin_run(
+    source: Source | None,
+    options: FlyaroundOptions,
+    device: str,
+    parts: dict[str, Any],
+    clock: StageClock,
+    started: float,
+    announce: Announce,
+) -> Run:
+    """The scene of what was given, and the path through it."""
+    scene = Scene.begin(
+        source or options.size, options.preset, options.seed, fov=options.fov, prompt=options.prompt,
+        overrides=options.overrides, low_vram=options.low_vram, device=device, clock=clock, announce=announce, **parts,
+    )  # fmt: skip
+    film = scene.trajectory(options.path, options.frames)
+    scene.remark(*film.notes)
+    generator = torch.Generator().manual_seed(options.seed)
+    return Run(scene, film, generator, ExploreState(), started)
+
+
+def require_readable_path(options: FlyaroundOptions) -> None:
+    """Raises ``ValueError`` for a path file that cannot be read, before any work."""
+    if options.path not in PRESET_NAMES:
+        width, height = options.size
+        load_path(Path(options.path), width=width, height=height, fov_x_degrees=DEFAULT_FOV_X_DEGREES, frames=options.frames)

@@ -1,0 +1,192 @@
+"""What each job takes: dataclasses that the command line turns into its options and its help. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from splatmem.config import Config, load_preset, preset_names
+from splatmem.jobs.option_types import (
+    Device,
+    FieldOfView,
+    OutputFolder,
+    Overrides,
+    PathName,
+    SceneFolder,
+    SceneSize,
+    Size,
+    check_film,
+    check_target,
+)
+from splatmem.trajectory.names import PRESET_NAMES
+
+Source = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|SCENE|VIDEO")]
+MAY_CHANGE = ("out", "preset", "overrides", "low_vram", "resume", "overwrite")  # when a run is resumed
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlyaroundOptions:
+    """A photo in (or posed pictures, or words): a film along a camera path, the scene as a Gaussian splat .ply, and a session
+    out. Two runs with equal options on one machine give the same film and scene, byte for byte."""
+
+    source: Source = None
+    """A photo that Pillow reads; or a folder with pictures and a transforms.json or a COLMAP model, whose world the path
+    then goes through; or a video, with --poses. Without one, --prompt makes the first frame."""
+    out: OutputFolder
+    """Folder for the results; it appears when all of it is there."""
+    prompt: str = ""
+    """What the scene shows, for models that read it; without a photo it makes the first frame."""
+    poses: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """A camera for each frame of a video: transforms.json, COLMAP or TUM."""
+    path: PathName = "turn"
+    """turn, orbit, arc, spiral, dolly, or a path file (transforms.json, COLMAP, TUM, keyframes)."""
+    frames: int = 96
+    """Length of the film. Path files with poses for every frame bring their own."""
+    size: Size = (512, 288)
+    """Of the film in pixels; even numbers. The photo's middle is cut to this shape."""
+    fps: float = 24.0
+    """Frames per second."""
+    fov: FieldOfView = None
+    """Horizontal field of view in degrees; auto reads it from the photo's EXIF data, asks a depth model that tells it, or
+    takes 60."""
+    seed: int = 0
+    """The same seed gives the same film on the same machine."""
+    preset: str = "embedded"
+    """Which models: the name of a file in configs/, without its ending."""
+    overrides: Overrides = ()
+    """Change what the preset says, such as inpainter.steps=20 or depth.model=FOLDER; may be given several times."""
+    device: Device = "auto"
+    """Where the models and the rasterizer run (with mps the rasterizer runs on the CPU)."""
+    low_vram: bool = False
+    """For a GPU with little memory: models wait in main memory and come layer by layer, pictures are coded in tiles."""
+    resume: bool = False
+    """Go on with an interrupted run; --low-vram and what else is a matter of memory may change."""
+    overwrite: bool = False
+    """Replace a finished run in the folder, or an interrupted one."""
+
+    def __post_init__(self) -> None:
+        paths_from_text(self, "source", "out", "poses")
+
+    def check(self) -> None:
+        """Raises ``ValueError`` or ``FileNotFoundError`` for what can be known to be wrong before any work."""
+        check_film(self.frames, self.size, self.fps)
+        check_path(self.path)
+        if self.resume and self.overwrite:
+            raise ValueError("--resume and --overwrite exclude each other")
+        if self.poses is not None and self.source is None:
+            raise ValueError("--poses are those of a video: give the video too")
+        if self.source is not None and not self.resume and not self.source.exists():
+            raise FileNotFoundError(f"there is no photo {self.source}{_nearest_file(self.source)}")
+        self.config()
+
+    def config(self) -> Config:
+        """The preset with what was changed of it.
+
+        Raises:
+            ValueError: see ``load_preset``; or there is nothing to begin with.
+        """
+        config = load_preset(self.preset, self.overrides)
+        if self.source is None and not self.prompt.strip() and not self.resume:
+            raise ValueError("nothing to begin with: give a photo, a folder of posed pictures, or --prompt with words")
+        if self.source is None and config.first_frame.model is None and not self.resume:
+            able = [name for name in preset_names() if load_preset(name).first_frame.model is not None]
+            raise ValueError(
+                f"the preset {self.preset} makes no pictures from words: give a photo, or --preset {' or '.join(able)}, or "
+                "--set first_frame.model=DIR_OR_ID"
+            )
+        return config.with_low_vram() if self.low_vram else config
+
+    def fingerprint(self, config: Config) -> dict[str, Any]:
+        """What must be the same when a run is resumed, as JSON values."""
+        values = {key: value for key, value in asdict(self).items() if key not in MAY_CHANGE}
+        return json.loads(json.dumps(values | config.result(), default=str))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions:
+    """Films a finished scene along another path; nothing is generated."""
+
+    scene: SceneFolder
+    """A folder made by flyaround."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.mp4")]
+    """The video to write."""
+    path: PathName = "turn"
+    """turn, orbit, arc, spiral, dolly, or a path file."""
+    frames: int = 96
+    """Length of the film. Path files with poses for every frame bring their own."""
+    size: SceneSize = None
+    """In pixels; the scene's own size if not given."""
+    fps: float = 24.0
+    """Frames per second."""
+    overwrite: bool = False
+    """Replace an existing file."""
+
+    def __post_init__(self) -> None:
+        paths_from_text(self, "scene", "out")
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for what can be known to be wrong before any work."""
+        check_target(self.out, ".mp4", self.overwrite)
+        check_film(self.frames, self.size, self.fps)
+        check_path(self.path)
+        check_scene(self.scene)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Writes a finished scene as a Gaussian splat .ply (3DGS convention)."""
+
+    scene: SceneFolder
+    """A folder made by flyaround."""
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.ply")]
+    """The file to write."""
+    compact: bool = False
+    """Leave out normals and zero coefficients: 17 properties instead of 62."""
+    overwrite: bool = False
+    """Replace an existing file."""
+
+    def __post_init__(self) -> None:
+        paths_from_text(self, "scene", "file")
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for what can be known to be wrong before any work."""
+        check_target(self.file, ".ply", self.overwrite)
+        check_scene(self.scene)
+
+
+def paths_from_text(options: Any, *names: str) -> None:
+    """Turns the fields of these names into ``Path`` where text was given."""
+    for name in names:
+        value = getattr(options, name)
+        if isinstance(value, str):
+            object.__setattr__(options, name, Path(value))
+
+
+def check_path(path: str) -> None:
+    """Raises ``ValueError`` for what is neither a preset's name nor a file that is there."""
+    if path in PRESET_NAMES or Path(path).expanduser().exists():
+        return
+    near = difflib.get_close_matches(path, PRESET_NAMES, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"unknown path {path!r}{hint}: neither a preset ({', '.join(PRESET_NAMES)}) nor a file that is there")
+
+
+def check_scene(scene: Path) -> None:
+    """Raises ``ValueError`` for what cannot be a scene's folder."""
+    if not scene.is_dir():
+        raise ValueError(f"{scene} is not a folder made by 'splatmem flyaround'{_nearest_file(scene)}")
+
+
+def _nearest_file(missing: Path) -> str:
+    """A hint at a file or folder beside a missing one whose name is nearly the same."""
+    try:
+        names = [entry.name for entry in missing.absolute().parent.iterdir()]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(missing.name, names, n=1, cutoff=0.75)
+    return f" (did you mean {missing.with_name(near[0])}?)" if near else ""

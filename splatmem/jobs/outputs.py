@@ -1,0 +1,86 @@
+"""The files that a run leaves beside its film and its session: scene, cameras, contact sheet, report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from splatmem.evaluate.bend import memory_bend
+from splatmem.geometry.sampling import evenly_spread
+from splatmem.io.ply import save_ply
+from splatmem.io.transforms_json import save_transforms_json
+from splatmem.jobs.options import FlyaroundOptions
+from splatmem.jobs.run_state import Run
+from splatmem.memory.film import FilmFigures, shown
+from splatmem.metrics import psnr
+from splatmem.models.hardware import peak_device_bytes
+from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
+from splatmem.report.html import report_page
+from splatmem.report.sheet import contact_sheet
+
+SHEET_FRAMES = 12
+
+
+def write_outputs(
+    folder: Path,
+    run: Run,
+    film: FilmFigures,
+    options: FlyaroundOptions,
+    inpainter_name: str,
+    device: str,
+) -> dict[str, Any]:
+    """Writes everything but the film and the session; returns the report."""
+    with run.scene.clock.stage("render"):
+        sheet = photo_sheet(run)
+    with run.scene.clock.stage("encode"):
+        sheet.save(folder / "contact_sheet.png")
+        save_ply(run.scene.memory.gaussians, folder / "scene.ply")
+        save_transforms_json(run.film.cameras, folder / "cameras.json")
+    with run.scene.clock.stage("read"):
+        retention, bend = run.scene.memory.retention_psnr(), memory_bend(run.scene.memory)
+        photo_psnr = psnr(run.scene.memory.film(run.scene.memory.views[0].camera)[0][0], run.scene.memory.first_photo)
+    stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
+    report = {
+        "source": options.prompt if options.source is None else options.source.resolve().name,
+        "prompt": options.prompt,
+        "given_pictures": run.scene.memory.num_given_views,
+        "path": options.path,
+        "frames": len(run.film.cameras),
+        "size": list(options.size),
+        "fov_x_degrees": round(run.scene.memory.views[0].fov_x_degrees, 3),
+        "seed": options.seed,
+        "preset": options.preset,
+        "inpainter": inpainter_name,
+        "device": device,
+        "versions": versions(),
+        "seconds": {"total": time.perf_counter() - run.started, **{name: run.scene.clock.seconds[name] for name in stages}},
+        "windows": len(run.state.windows),
+        "generated_frames": run.state.generated_frames,
+        "gaussians": len(run.scene.memory.gaussians),
+        "memory_bytes": run.scene.memory.nbytes,
+        "peak_rss_bytes": peak_memory_bytes(),
+        "peak_gpu_bytes": peak_device_bytes(device),
+        "photo_psnr": summary([photo_psnr])["min"],
+        "retention_psnr": summary(retention),
+        "bend": bend.report(),
+        "unknown_fraction": film.unknown_fraction,
+        "worst_frame": {"frame": film.worst_frame[0], "unknown_fraction": film.worst_frame[1]},
+        "border_depth_step": float(np.median(run.state.border_steps)) if run.state.border_steps else 0.0,
+        "notes": run.scene.notes,
+    }
+    page = report_page(report, sheet, run.film.cameras, run.state, run.coverage)
+    write_text(folder / "report.html", page)
+    write_json(report, folder / "report.json")
+    return report
+
+
+def photo_sheet(run: Run) -> Image.Image:
+    """The contact sheet: frames of the film, what was known of them before anything was made, and their depth."""
+    cameras = run.film.cameras[evenly_spread(len(run.film), SHEET_FRAMES)]
+    memory = run.scene.memory
+    before, after = memory.as_given().read(cameras), memory.read(cameras)
+    return contact_sheet(shown(after.rgb, after.known), before.rgb, before.known, after.depth)

@@ -1,0 +1,49 @@
+"""Keeps new Gaussians out of what earlier views have seen.
+
+Positions in free space are ruled out before pixels are lifted (``splatmem.memory.free_space``); what can still show in an
+earlier view are the rims of footprints: beside the edge of its picture, along the outlines of its things. How much of a view a
+Gaussian covers is the sum of its blending weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.contributions import contributions
+from splatmem.geometry.cameras import Cameras
+
+LEAK = 0.2  # pixels of known surface that one new Gaussian may cover in an earlier view ...
+LEAK_SHARE = 0.06  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
+SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
+
+
+def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Gaussians:
+    """``added`` with what leaks made smaller, or left out where that does not help.
+
+    Args:
+        old: the scene so far.
+        cameras: the views to protect.
+        known: what of them the scene so far shows.
+    """
+    for _ in range(SHRINKINGS):
+        leaking = _leaking(old, added, cameras, known)
+        if not leaking.any():
+            return added
+        # The thin axis stays: it says how finely the surface was sampled.
+        smaller = added.log_scales - math.log(2) * leaking[:, None] * added.log_scales.new_tensor([1.0, 1.0, 0.0])
+        added = replace(added, log_scales=smaller)
+    return added.select(~_leaking(old, added, cameras, known))
+
+
+def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:
+    """Added Gaussians that cover too much of some view."""
+    covered = contributions(Gaussians.cat([old, added]), cameras, known.float())[:, len(old) :]
+    depth = cameras.project(added.means)[1].clamp_min(1e-6)
+    radius = cameras.focal.mean(1)[:, None, None] * added.scales[None, :, :2] / depth[..., None]
+    alone = 2 * math.pi * radius.prod(-1)  # seen from the front: at most
+    return ((covered > LEAK) & (covered > LEAK_SHARE * alone)).any(0)

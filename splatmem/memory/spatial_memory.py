@@ -1,0 +1,332 @@
+"""The spatial memory: 3D Gaussians that are read into views and written from RGB-D frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.lift import LiftSettings, lift
+from splatmem.gaussians.refine import fit_features, refine
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.gravity import estimate_down
+from splatmem.geometry.world import World
+from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
+from splatmem.memory.leaks import trim_leaks
+from splatmem.memory.visibility import covering_colours, draw_known, draw_visibility
+from splatmem.metrics import psnr
+
+FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
+FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
+VIEWS_AT_ONCE = 4
+CELL_SPREAD = 0.62  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
+FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
+PROTECTED_VIEWS = 6  # earlier views that a write is held off from
+
+
+@dataclass(frozen=True)
+class MemoryReading:
+    """What ``v`` cameras see of the memory.
+
+    Attributes:
+        rgb: 0..1; meaningful where known, ``[v, h, w, 3]``.
+        depth: expected z-depth; ``inf`` on the far shell and where nothing is, ``[v, h, w]``.
+        alpha: accumulated opacity, ``[v, h, w]``.
+        known: covered by surfaces seen from their front, thin cracks closed, ``[v, h, w]``.
+        trust: 0..1; lower where the memory saw the surface from much farther away, ``[v, h, w]``.
+        features: what was written with ``write_features``, meaningful where known, ``[v, h, w, f]``; None if not asked for.
+    """
+
+    rgb: Float[Tensor, "v h w 3"]
+    depth: Float[Tensor, "v h w"]
+    alpha: Float[Tensor, "v h w"]
+    known: Bool[Tensor, "v h w"]
+    trust: Float[Tensor, "v h w"]
+    features: Float[Tensor, "v h w f"] | None = None
+
+
+@dataclass(frozen=True)
+class StoredView:
+    """A frame that was written.
+
+    Attributes:
+        camera: one camera.
+        rgb: the whole frame as it was written: what was known read as this then, ``[h, w, 3]``.
+        depth: z-depth after agreement, ``inf`` for sky, ``[h, w]``.
+        written: pixels that were unknown before, ``[h, w]``.
+        gaussians: range of the Gaussians that it added.
+    """
+
+    camera: Cameras
+    rgb: UInt8[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+    written: Bool[Tensor, "h w"]
+    gaussians: tuple[int, int]
+
+    @property
+    def fov_x_degrees(self) -> float:
+        return self.camera.fov_x_degrees
+
+    def at(self, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
+        """Colour (averaged) and depth (sampled) at another size."""
+        rgb = F.interpolate(self.rgb.permute(2, 0, 1)[None].float() / 255, size=(height, width), mode="area")
+        depth = F.interpolate(self.depth[None, None], size=(height, width), mode="nearest-exact")
+        return rgb[0].permute(1, 2, 0), depth[0, 0]
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What a write did: Gaussians added, and unknown pixels left out because they would hang in known free space."""
+
+    added: int
+    left_out: int
+
+
+@dataclass(repr=False)
+class SpatialMemory:
+    """Everything that is known of a scene.
+
+    The Gaussians lie on the device that draws them; views and readings are pictures, and lie in main memory.
+
+    Attributes:
+        gaussians: the scene.
+        views: the frames that were written, in order; the first is the photo.
+        num_given_views: how many of the views were given, not made: they lead.
+        feature_gaussians: Gaussians that carry features, one for each cell of a model's latent grid, or None; beside their
+            features they know the scene's colours at that density.
+        num_feature_views: how many of the views have theirs.
+        scale: median depth of the first view, the memory's unit of length; 1 before the first write.
+        metric: whether the world's unit is the metre, as far as the depth model can tell.
+        world: in which the given pictures' poses were told; the memory's own has its origin at the first camera.
+    """
+
+    gaussians: Gaussians = field(default_factory=Gaussians.empty)
+    views: list[StoredView] = field(default_factory=list)
+    scale: float = 1.0
+    num_given_views: int = 1
+    feature_gaussians: Gaussians | None = None
+    num_feature_views: int = 0
+    metric: bool = False
+    world: World = field(default_factory=World)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the Gaussians lie, and reading, writing and refining compute."""
+        return self.gaussians.means.device
+
+    def __repr__(self) -> str:
+        views = f"{len(self.views)} views, {self.num_given_views} of them given" if self.views else "no views yet"
+        return f"SpatialMemory of {len(self.gaussians):,} Gaussians, {views}, {self.nbytes / 1e6:.1f} MB"
+
+    def to(self, device: torch.device | str) -> SpatialMemory:
+        """The same memory, its Gaussians on another device."""
+        features = None if self.feature_gaussians is None else self.feature_gaussians.to(device)
+        return replace(self, gaussians=self.gaussians.to(device), feature_gaussians=features)
+
+    @torch.no_grad()
+    def read(self, cameras: Cameras, *, features: bool = False, at: tuple[int, int] | None = None) -> MemoryReading:
+        """Renders the memory into views and says what of them is known.
+
+        Args:
+            cameras: the views.
+            features: whether to draw what ``write_features`` has written instead of the full scene: features and coarse
+                colours; known is then what has features.
+            at: (width, height) to draw at, the cameras' own by default; a model's latent size, say.
+
+        Raises:
+            ValueError: features are asked for and none were written.
+        """
+        scene = self.gaussians
+        if features:
+            if self.feature_gaussians is None or self.feature_gaussians.features is None:
+                raise ValueError("the memory holds no features: write some with write_features first")
+            scene = self.feature_gaussians
+        cameras = cameras if at is None else cameras.resized(*at)
+        batches = [cameras[slice(i, i + VIEWS_AT_ONCE)] for i in range(0, len(cameras), VIEWS_AT_ONCE)]
+        parts = [self._read(scene, batch) for batch in batches]
+        if len(parts) == 1:
+            return parts[0]
+        names = [f.name for f in fields(MemoryReading) if f.name != "features" or features]
+        return MemoryReading(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
+
+    def _read(self, scene: Gaussians, cameras: Cameras) -> MemoryReading:
+        """A reading of Gaussians, with the features that they carry."""
+        drawn, seen = draw_visibility(scene, cameras.to(self.device))
+        known, features = seen.known, None
+        if scene.features is not None:
+            assert drawn.extra is not None
+            # A gap of a few cells is no crack: what is closed there has the features of cells beside it.
+            known = known & (drawn.alpha > FEATURES_ALPHA)
+            features = (drawn.extra / drawn.alpha.clamp_min(1e-3)[..., None]).cpu()
+        far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
+        return MemoryReading(
+            rgb=covering_colours(drawn.rgb, drawn.alpha).cpu(),
+            depth=torch.where(far, torch.inf, drawn.depth).cpu(),
+            alpha=drawn.alpha.cpu(),
+            known=known.cpu(),
+            trust=(seen.trust * known).cpu(),
+            features=features,
+        )
+
+    @torch.no_grad()
+    def film(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
+        """Colours (0..1) and what of them is known: a reading of no more than a film shows, at half its cost."""
+        rgb, known = draw_known(self.gaussians, cameras.to(self.device))
+        return rgb.cpu(), known.cpu()
+
+    def write(
+        self,
+        rgb: Float[Tensor, "h w 3"],
+        depth: Float[Tensor, "h w"],
+        camera: Cameras,
+        unknown: Bool[Tensor, "h w"],
+    ) -> WriteReport:
+        """Adds the unknown pixels of a frame; what is there already is not touched.
+
+        New surfaces must not hang in front of what earlier views saw: such pixels are moved back along their rays until
+        they no longer do, or left out. If anything fails, the memory is as it was.
+
+        Args:
+            rgb: the whole frame, 0..1.
+            depth: its z-depth, in agreement with the memory, ``inf`` for sky.
+            camera: one camera.
+            unknown: which pixels to write.
+
+        Raises:
+            ValueError: sizes do not fit, or the frame has no usable depth.
+        """
+        scale = self.scale if self.views else _median_depth(depth)
+        if self.views:
+            depth, allowed = push_out_of_free_space(depth, camera, unknown, self.free_space())
+        else:
+            allowed = torch.ones_like(unknown)
+        selected = unknown & allowed
+        added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
+        if self.views and len(added):
+            protected = self._views_that_see(added.means)
+            known = self.read(protected).known.to(self.device)
+            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), known)
+        count = len(self.gaussians)
+        view = StoredView(
+            camera=camera,
+            rgb=(rgb.clamp(0, 1) * 255).round().to(torch.uint8),
+            depth=depth.clone(),
+            written=selected,
+            gaussians=(count, count + len(added)),
+        )
+        joined = Gaussians.cat([self.gaussians, added.to(self.device)])
+        self.gaussians, self.views, self.scale = joined, [*self.views, view], scale
+        return WriteReport(len(added), int((unknown & ~allowed).sum()))
+
+    def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: Cameras) -> int:
+        """Gives the surfaces that a view shows features, one Gaussian for each cell that has none yet; returns how many.
+
+        They are kept in half precision, and fitted so that this camera reads back what it was given: cells overlap.
+
+        Args:
+            features: on a grid that covers the view, such as an autoencoder's latents of its picture.
+            camera: with the view's pose, one pixel for each cell of the grid.
+            view: at the pictures' size: what of it is known gets features.
+        """
+        cells = _sampled(self.read(view), view, camera)
+        missing = cells.known
+        if self.feature_gaussians is not None:
+            missing = missing & ~self.read(camera, features=True).known[0]
+        settings = LiftSettings(far_radius=FAR_SHELL * self.scale, largest_block=1, spread=CELL_SPREAD)
+        added = lift(cells.rgb, cells.depth, camera, missing, features=features.float(), settings=settings).to(self.device)
+        joined = added if self.feature_gaussians is None else Gaussians.cat([self.feature_gaussians, added])
+        self.feature_gaussians = fit_features(joined, len(added), features.to(self.device), missing.to(self.device), camera)
+        return len(added)
+
+    def _views_that_see(self, points: Float[Tensor, "p 3"]) -> Cameras:
+        """The first view, and of the others those in which most of the points would show, at half the size."""
+        first = self.views[0].camera
+        cameras = [view.camera for view in self.views]
+        size = (max(1, first.width // 2), max(1, first.height // 2))
+        small = Cameras.cat([camera.resized(*size) for camera in cameras])
+        pixels, depth = small.project(points)
+        inside = (depth > 0) & (pixels >= 0).all(-1) & (pixels[..., 0] < size[0]) & (pixels[..., 1] < size[1])
+        shown = inside.float().mean(1)
+        shown[0] = 2.0
+        chosen = [i for i in shown.argsort(descending=True)[:PROTECTED_VIEWS].tolist() if shown[i] > 0.01]
+        return small[chosen]
+
+    def refine(self, steps: int) -> None:
+        """Fits the Gaussians of the last write to its frame by gradient; all others are frozen."""
+        view = self.views[-1]
+        if steps > 0 and view.gaussians[1] > view.gaussians[0]:
+            target = (view.rgb.float() / 255).to(self.device)
+            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera.to(self.device), steps)
+
+    def as_given(self) -> SpatialMemory:
+        """The memory as it was before anything was made."""
+        given = self.views[: self.num_given_views]
+        gaussians = self.gaussians.select(slice(0, given[-1].gaussians[1]))
+        return replace(self, gaussians=gaussians, views=given, feature_gaussians=None, num_feature_views=0)
+
+    @property
+    def first_photo(self) -> Float[Tensor, "h w 3"]:
+        return self.views[0].rgb.float() / 255
+
+    def down(self) -> Float[Tensor, "3"]:
+        """Direction of gravity in the world, as the upright edges of the first view tell it."""
+        camera = self.views[0].camera
+        return estimate_down(self.first_photo, camera) @ camera.world_to_cam[0, :3, :3]
+
+    @property
+    def nbytes(self) -> int:
+        """Of the Gaussians and the stored views."""
+        views = sum(v.rgb.nbytes + v.depth.nbytes + v.written.nbytes for v in self.views)
+        return self.gaussians.nbytes + views + (0 if self.feature_gaussians is None else self.feature_gaussians.nbytes)
+
+    def free_space(self) -> FreeSpace:
+        """What the stored views saw to be empty."""
+        return FreeSpace.of([(view.camera, view.depth) for view in self.views])
+
+    def is_free(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
+        """Positions where a camera may be: in front of every surface of the views that look there, with a margin.
+        Outside of all views a position is free within the memory's scale of the nearest written camera."""
+        return self.free_space().contains(points, reach=self.scale)
+
+    def retention_psnr(self) -> list[float]:
+        """For each frame written after the first: what was known before its write, read now, against what it was then."""
+        values = []
+        for view in self.views[1:]:
+            before = ~view.written
+            if before.any():
+                values.append(psnr(self.film(view.camera)[0][0], view.rgb.float() / 255, before))
+        return values
+
+
+def _median_depth(depth: Float[Tensor, "h w"]) -> float:
+    finite = depth[torch.isfinite(depth) & (depth > 0)]
+    return float(finite.median()) if len(finite) else 1.0
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Cells of a coarse grid over a view: colour, depth, and whether all of a cell is known."""
+
+    rgb: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+    known: Bool[Tensor, "h w"]
+
+
+def _sampled(reading: MemoryReading, fine: Cameras, coarse: Cameras) -> _Cells:
+    """A reading at the middles of the coarse camera's pixels; what lies beside the fine picture is not known."""
+    step = fine.focal[0] / coarse.focal[0]  # fine pixels for each coarse one
+    columns, rows = (
+        ((torch.arange(count) + 0.5 - coarse.intrinsics[0, axis, 2]) * step[axis] + fine.intrinsics[0, axis, 2]).floor().long()
+        for axis, count in ((0, coarse.width), (1, coarse.height))
+    )
+    inside = ((rows >= 0) & (rows < fine.height))[:, None] & ((columns >= 0) & (columns < fine.width))[None]
+    rows, columns = rows.clamp(0, fine.height - 1)[:, None], columns.clamp(0, fine.width - 1)[None]
+    reach = [max(1, int(s) // 2) for s in step.flip(0).tolist()]
+    size = [2 * r + 1 for r in reach]
+    gaps = F.max_pool2d((~reading.known).float(), size, 1, reach)[0] > 0
+    rgb = F.avg_pool2d(reading.rgb.permute(0, 3, 1, 2), size, 1, reach, count_include_pad=False)[0].permute(1, 2, 0)
+    return _Cells(rgb[rows, columns], reading.depth[0][rows, columns], inside & ~gaps[rows, columns])

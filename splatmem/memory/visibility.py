@@ -1,0 +1,92 @@
+"""What counts as known in a reading of the memory, and how far it can be trusted.
+
+Two things tell beside the opacity: how much of a pixel comes from surfaces seen from behind, and how coarsely the surface that
+it shows was sampled.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.draw import Rendering, rasterize, rasterize_colours
+from splatmem.gaussians.lift import sampling_distance
+from splatmem.geometry.cameras import Cameras
+
+KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
+KNOWN_FRONT = 0.55  # share of it that must come from surfaces seen from their front
+CRACK_WIDTH = 3  # pixels; cracks up to this width are closed
+FULL_TRUST_MAGNIFICATION = 1.5  # one pixel of the view that saw it covers this many pixels here, along a side
+NO_TRUST_MAGNIFICATION = 6.0
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """``known`` and ``trust`` of ``v`` views, ``[v, h, w]``."""
+
+    known: Bool[Tensor, "v h w"]
+    trust: Float[Tensor, "v h w"]
+
+
+def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
+    """The colours of what covers each pixel (0..1), and what of it is known: all that a film needs, at half the cost."""
+    rgb, alpha, backfacing = rasterize_colours(gaussians, cameras)
+    return covering_colours(rgb, alpha), known_pixels(alpha, backfacing)
+
+
+def covering_colours(rgb: Float[Tensor, "v h w 3"], alpha: Float[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
+    """Of what covers the pixels, however much of them it covers, 0..1, from composited colours and opacity."""
+    return (rgb / alpha.clamp_min(1e-3)[..., None]).clamp_(0, 1)
+
+
+def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, Visibility]:
+    """Renders a scene and says what of it is known, and how far it is to be trusted; ``extra`` of the rendering holds the
+    Gaussians' features, if any."""
+    sampling, features = sampling_distance(gaussians)[:, None], gaussians.features
+    extra = sampling if features is None else torch.cat([sampling, features.float()], dim=-1)
+    drawn = rasterize(gaussians, cameras, extra=extra, backfacing=True)
+    assert drawn.extra is not None
+    assert drawn.backfacing_alpha is not None
+    distance = drawn.depth * cameras.pixel_rays().norm(dim=-1)
+    pixel = (distance / cameras.focal.mean(-1)[:, None, None]).clamp_min(1e-6)
+    most = 2 * NO_TRUST_MAGNIFICATION * drawn.alpha
+    magnification = torch.minimum(drawn.extra[..., 0] / pixel, most)
+    known = known_pixels(drawn.alpha, drawn.backfacing_alpha)
+    excess = (magnification / drawn.alpha.clamp_min(1e-4)).clamp_min(FULL_TRUST_MAGNIFICATION).log()
+    full, none = math.log(FULL_TRUST_MAGNIFICATION), math.log(NO_TRUST_MAGNIFICATION)
+    trust = (1 - (excess - full) / (none - full)).clamp(0, 1) * known
+    return replace(drawn, extra=None if features is None else drawn.extra[..., 1:]), Visibility(known, trust)
+
+
+def known_pixels(alpha: Float[Tensor, "v h w"], backfacing: Float[Tensor, "v h w"]) -> Bool[Tensor, "v h w"]:
+    """What is covered by surfaces seen from their front, thin cracks closed, from composited opacity and the part of it that
+    is seen from behind."""
+    opaque = alpha > KNOWN_ALPHA
+    behind = opaque & (backfacing >= (1 - KNOWN_FRONT) * alpha)
+    covered = opaque & ~behind
+    # A crack is a thin line of weak opacity; where a back shows, nothing is closed.
+    return (_close(covered, CRACK_WIDTH) & ~behind) | covered
+
+
+def _close(mask: Bool[Tensor, "v h w"], width: int) -> Bool[Tensor, "v h w"]:
+    """Morphological closing: fills gaps up to ``width`` pixels across."""
+    radius = width // 2
+    # Outside the picture counts as covered, so that the rim is not eaten.
+    return ~_grow(~_grow(mask, radius), radius)
+
+
+def _grow(mask: Bool[Tensor, "v h w"], radius: int) -> Bool[Tensor, "v h w"]:
+    """Dilation by a square of ``2 radius + 1`` pixels, one axis after the other."""
+    for axis in (1, 2):
+        grown, length = mask.clone(), mask.shape[axis]
+        for step in range(1, min(radius, length - 1) + 1):
+            near, far = (0, length - step), (step, length - step)
+            grown.narrow(axis, *far).logical_or_(mask.narrow(axis, *near))
+            grown.narrow(axis, *near).logical_or_(mask.narrow(axis, *far))
+        mask = grown
+    return mask

@@ -1,0 +1,1 @@
+"""Camera trajectories: presets, resampling, and what a user calls a path."""

@@ -1,0 +1,133 @@
+"""From what a user calls a path to the cameras of a film."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from splatmem.geometry.cameras import Cameras
+from splatmem.io.path_files import load_path
+from splatmem.memory import SpatialMemory
+from splatmem.trajectory.names import PRESET_NAMES
+from splatmem.trajectory.presets import make_path
+from splatmem.trajectory.trajectory import Trajectory
+
+
+class HasMemory(Protocol):
+    """Anything with a spatial memory, such as a ``Scene``."""
+
+    @property
+    def memory(self) -> SpatialMemory: ...
+
+
+def trajectory_from(
+    path: str | Path | Cameras | Trajectory,
+    scene: HasMemory | SpatialMemory,
+    frames: int = 96,
+    size: tuple[int, int] | None = None,
+) -> Trajectory:
+    """The trajectory that a user means by a preset's name, a path file, cameras, or a trajectory.
+
+    Args:
+        path: a name of ``PRESET_NAMES``; a file; or cameras in the world of the scene's memory.
+        scene: a scene, or its memory.
+        frames: number of cameras of a preset, and of a file of keyframes that does not say.
+        size: width and height of the pictures; the photo's by default.
+
+    Raises:
+        ValueError: no such preset or file, or the file is malformed.
+    """
+    if isinstance(path, Trajectory):
+        return path
+    if isinstance(path, Cameras):
+        return Trajectory(path)
+    if str(path) in PRESET_NAMES:
+        return preset_trajectory(str(path), scene, frames, size)
+    return file_trajectory(path, scene, frames, size)
+
+
+def preset_trajectory(
+    name: str, scene: HasMemory | SpatialMemory, frames: int, size: tuple[int, int] | None = None
+) -> Trajectory:
+    """The cameras of a preset, drawn in until they fit into free space.
+
+    It is laid by what was given, not by what was made since: asked for again, it is the same trajectory.
+
+    Raises:
+        ValueError: there is no such preset, or a number is out of range.
+    """
+    memory = memory_of(scene)
+    camera = first_camera(memory, size)
+    begun = memory.as_given()
+    space = begun.free_space()
+    made = make_path(
+        name,
+        frames,
+        scale=begun.scale,
+        subject_distance=subject_distance(begun, camera),
+        fov_x_degrees=camera.fov_x_degrees,
+        width=camera.width,
+        height=camera.height,
+        is_free=lambda positions: space.contains(positions, begun.scale) & space.keeps_distance(positions),
+        down=begun.down(),
+    )
+    return Trajectory(made.cameras, name=name, notes=(made.note,) if made.note else ())
+
+
+def file_trajectory(
+    file: str | Path, scene: HasMemory | SpatialMemory, frames: int, size: tuple[int, int] | None = None
+) -> Trajectory:
+    """The cameras of a path file, taken as given, in the world of what the scene was made from.
+
+    Raises:
+        ValueError: there is no such file, or it is malformed; the message names it.
+    """
+    require_path(str(file))
+    memory = memory_of(scene)
+    camera = first_camera(memory, size)
+    cameras = load_path(Path(file), width=camera.width, height=camera.height, fov_x_degrees=camera.fov_x_degrees, frames=frames)
+    cameras = memory.world.to_memory(cameras)
+    blocked = int((~memory.is_free(cameras.centers)).sum())
+    notes = [f"the path file was taken as given; it makes {len(cameras)} frames"]
+    if blocked:
+        notes.append(f"{blocked} of the {len(cameras)} cameras lie inside or behind what is seen to be solid")
+    return Trajectory(cameras, name=Path(file).name, notes=tuple(notes))
+
+
+def require_path(path: str) -> None:
+    """Raises ``ValueError`` for what is neither a preset's name nor a file that is there."""
+    if path in PRESET_NAMES or Path(path).expanduser().exists():
+        return
+    near = difflib.get_close_matches(path, PRESET_NAMES, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"unknown path {path!r}{hint}: neither one of {', '.join(PRESET_NAMES)} nor a file that is there")
+
+
+def memory_of(scene: HasMemory | SpatialMemory) -> SpatialMemory:
+    """The memory of a scene, or the memory itself.
+
+    Raises:
+        ValueError: it is empty, so that no camera can be placed in it.
+    """
+    memory = scene if isinstance(scene, SpatialMemory) else scene.memory
+    if not memory.views:
+        raise ValueError("the memory is empty: write a photo first, so that a trajectory has a place to begin")
+    return memory
+
+
+def first_camera(memory: SpatialMemory, size: tuple[int, int] | None) -> Cameras:
+    """The camera of the photo, for pictures of another size where one is given."""
+    camera = memory.views[0].camera
+    return camera if size is None else camera.resized(*size)
+
+
+def subject_distance(memory: SpatialMemory, camera: Cameras) -> float:
+    """Median depth of the middle of the first view."""
+    depth = memory.read(camera).depth[0]
+    height, width = depth.shape
+    middle = depth[height // 3 : 2 * height // 3 + 1, width // 3 : 2 * width // 3 + 1]
+    middle = middle[torch.isfinite(middle)]
+    return float(middle.median()) if len(middle) else memory.scale

@@ -1,0 +1,215 @@
+"""Camera paths: presets around the photo's camera, and smooth interpolation between keyframes.
+
+The world is the memory's: the photo was taken from the origin along +z, y points down, so "up" is -y. A preset begins at the
+photo's camera. On a closed path frame ``i`` of ``n`` is at phase ``i / n``: frame ``n`` would be frame 0 again, so that the
+film loops without a doubled frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.poses import look_at
+from splatmem.trajectory.names import PRESET_NAMES
+
+TURN_RADIUS = 0.04  # of the scene's scale: enough for parallax, little enough for any room
+ARC_DEGREES = 30.0  # how far the arc swings to either side
+SPIRAL_RADIUS = 0.12  # of the scene's scale
+SPIRAL_ROUNDS = 2
+DOLLY_LENGTH = 0.5  # of the way to the subject
+SMALLEST_SHRINK = 0.02
+SAMPLES = 192  # positions at which a whole path is tried, however few its frames
+
+FreeSpace = Callable[[Float[Tensor, "p 3"]], Bool[Tensor, " p"]]
+Curve = Callable[[Float[Tensor, " n"], float, float], Float[Tensor, "n 4 4"]]  # phase, scale, subject distance -> cam-to-world
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A family of paths.
+
+    Attributes:
+        curve: cam-to-world (float64) at phases 0..1, given the scene's scale and the subject's distance.
+        closed: whether phase 1 is phase 0.
+        extent: the word for its size in reports.
+        level: whether it keeps to the scene's horizon however the photo's camera was tilted, or follows that camera's own axes.
+    """
+
+    curve: Curve
+    closed: bool
+    extent: str
+    level: bool
+
+
+@dataclass(frozen=True)
+class PathResult:
+    """A path that fits into the scene.
+
+    Attributes:
+        cameras: one per frame; the first is the identity.
+        shrink: the factor by which the positions were drawn towards the first camera, 1 if they were not, 0 if there is no
+            room to move at all.
+        note: one sentence for the report where the path was drawn in, else empty.
+        closed: whether the frame after the last would be the first again.
+    """
+
+    cameras: Cameras
+    shrink: float
+    note: str
+    closed: bool
+
+
+def make_path(
+    name: str,
+    frames: int,
+    *,
+    scale: float,
+    subject_distance: float,
+    fov_x_degrees: float,
+    width: int,
+    height: int,
+    is_free: FreeSpace | None = None,
+    down: Float[Tensor, "3"] | None = None,
+) -> PathResult:
+    """The cameras of a preset, drawn in towards the first camera until all its positions are free.
+
+    Args:
+        name: one of ``PRESET_NAMES``.
+        frames: number of cameras, at least 2.
+        scale: of the scene: the photo's median depth.
+        subject_distance: depth of what stands in the photo's middle.
+        fov_x_degrees, width, height: of the cameras.
+        is_free: tells which positions lie in free space, with a margin; None: everywhere is free.
+        down: direction of gravity in the world; None: the first camera was held upright. Level paths turn about it, and the
+            camera keeps the tilt that it had at first.
+
+    Raises:
+        ValueError: unknown name, or numbers out of range.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"unknown path {name!r}: expected one of {', '.join(PRESET_NAMES)}")
+    if frames < 2:
+        raise ValueError(f"a path needs at least 2 frames, got {frames}")
+    for label, value in (("scale", scale), ("subject distance", subject_distance)):
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"the {label} of a path must be a positive number, got {value}")
+    preset = PRESETS[name]
+    steps = torch.arange(frames, dtype=torch.float64)
+    upright = _upright_axes(down) if preset.level else torch.eye(4, dtype=torch.float64)
+
+    def curve(phase: Tensor) -> Tensor:
+        # In upright axes the first camera is tilted; the level curve carries that tilt along.
+        level_distance = subject_distance * upright[2, 2].item()
+        return upright @ preset.curve(phase, scale, level_distance) @ upright.T
+
+    cam_to_world = curve(steps / (frames if preset.closed else frames - 1))
+    shrink = 1.0
+    if is_free is not None:
+        dense = curve(torch.linspace(0, 1, SAMPLES, dtype=torch.float64))
+        shrink = _largest_free_factor(torch.cat([cam_to_world[:, :3, 3], dense[:, :3, 3]]), is_free)
+    cam_to_world[:, :3, 3] *= shrink
+    cameras = Cameras.from_fov(cam_to_world, fov_x_degrees, width, height)
+    return PathResult(cameras, shrink, _note(name, preset.extent, shrink), preset.closed)
+
+
+def _upright_axes(down: Float[Tensor, "3"] | None) -> Float[Tensor, "4 4"]:
+    """Rotation from axes with gravity along y, and the first camera looking along z seen from above, to the world."""
+    axes = torch.eye(4, dtype=torch.float64)
+    if down is not None:
+        y = torch.nn.functional.normalize(down.double(), dim=0)
+        z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+        z = torch.nn.functional.normalize(z - y * y[2], dim=0)
+        axes[:3, :3] = torch.stack([torch.linalg.cross(y, z), y, z], dim=1)
+    return axes
+
+
+def _note(name: str, extent: str, shrink: float) -> str:
+    if shrink == 1.0:
+        return ""
+    if shrink == 0.0:
+        return f"{name} stays in one place: there is no free space around the first camera"
+    return f"{name} drawn in to {100 * shrink:.0f} % of its {extent}: part of it lay behind or too near to a surface"
+
+
+def _largest_free_factor(positions: Float[Tensor, "p 3"], is_free: FreeSpace) -> float:
+    """The largest factor in [0.02, 1] that brings all positions into free space, else 0.
+
+    Free space need not be convex, so factors are tried from the top on a geometric grid before the last step is bisected.
+    """
+
+    def fits(factor: float) -> bool:
+        return bool(is_free((positions * factor).float()).all())
+
+    factors = np.geomspace(1.0, SMALLEST_SHRINK, 25).tolist()
+    free = next((i for i, factor in enumerate(factors) if fits(factor)), None)
+    if free is None:
+        return 0.0
+    if free == 0:
+        return 1.0
+    low, high = factors[free], factors[free - 1]
+    for _ in range(6):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+# ---------------------------------------------------------------------------------------------------- presets
+
+
+def _turn(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """A full turn to the right on a small circle behind the first camera, looking outward, as a head turns."""
+    angle = 2 * torch.pi * phase
+    outward = torch.stack([angle.sin(), torch.zeros_like(angle), angle.cos()], dim=-1)
+    position = TURN_RADIUS * scale * (outward - torch.tensor([0.0, 0.0, 1.0]).to(outward))
+    return look_at(position, position + outward)
+
+
+def _orbit(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """A full circle around the subject, looking at it. Drawn in, it circles a nearer point and looks at that."""
+    return _around_subject(2 * torch.pi * phase, subject_distance)
+
+
+def _arc(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """Swings to one side, back, to the other side and back, looking at the subject."""
+    return _around_subject(math.radians(ARC_DEGREES) * (2 * torch.pi * phase).sin(), subject_distance)
+
+
+def _around_subject(angle: Tensor, distance: float) -> Tensor:
+    subject = torch.tensor([[0.0, 0.0, distance]]).to(angle)
+    outward = torch.stack([angle.sin(), torch.zeros_like(angle), -angle.cos()], dim=-1)
+    return look_at(subject + distance * outward, subject.expand(len(angle), 3))
+
+
+def _spiral(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """Two rounds that widen from the first camera, go forward, and narrow back to it, looking at the subject."""
+    radius = SPIRAL_RADIUS * min(scale, subject_distance) * (torch.pi * phase).sin().square()
+    angle = 2 * torch.pi * SPIRAL_ROUNDS * phase
+    position = torch.stack([radius * angle.sin(), 0.5 * radius * angle.cos(), radius], dim=-1)
+    return look_at(position, torch.tensor([[0.0, 0.0, subject_distance]]).to(phase).expand(len(phase), 3))
+
+
+def _dolly(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
+    """Straight ahead to half the subject's distance, starting and stopping gently."""
+    poses = torch.eye(4, dtype=phase.dtype).repeat(len(phase), 1, 1)
+    poses[:, 2, 3] = DOLLY_LENGTH * subject_distance * phase.square() * (3 - 2 * phase)
+    return poses
+
+
+PRESETS = {
+    "turn": Preset(_turn, closed=True, extent="radius", level=True),
+    "orbit": Preset(_orbit, closed=True, extent="radius", level=True),
+    "arc": Preset(_arc, closed=True, extent="width", level=True),
+    "spiral": Preset(_spiral, closed=True, extent="radius", level=False),
+    "dolly": Preset(_dolly, closed=False, extent="length", level=False),
+}
+
+
+# -------------------------------------------------------------------------------------------------- keyframes

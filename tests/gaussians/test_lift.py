@@ -1,0 +1,245 @@
+import math
+
+import pytest
+import torch
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.draw import rasterize
+from splatmem.gaussians.lift import LiftSettings, lift, sampling_distance, snap_depth_edges
+from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.geometry.rotations import quats_to_rotations
+
+WIDTH, HEIGHT = 64, 48
+CAMERA = identity_camera(60, WIDTH, HEIGHT)
+ALL = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+
+
+def noise(seed: int = 0) -> torch.Tensor:
+    return torch.rand(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def grey(value: float = 0.5) -> torch.Tensor:
+    return torch.full((HEIGHT, WIDTH, 3), value)
+
+
+def plane_depth(camera: Cameras, normal: torch.Tensor, distance: float) -> torch.Tensor:
+    """Z-depth of the plane ``normal . X = -distance`` in the camera's own coordinates; ``normal`` faces the camera."""
+    return -distance / (camera.pixel_rays()[0] @ normal)
+
+
+def tilted(degrees: float) -> torch.Tensor:
+    """The normal of a wall in front of the camera that is turned about the vertical."""
+    angle = math.radians(degrees)
+    return torch.tensor([math.sin(angle), 0.0, -math.cos(angle)])
+
+
+def somewhere(seed: int) -> Cameras:
+    generator = torch.Generator().manual_seed(seed)
+    pose = torch.eye(4)[None].clone()
+    pose[0, :3, :3] = quats_to_rotations(torch.randn(1, 4, generator=generator))[0]
+    pose[0, :3, 3] = torch.randn(3, generator=generator)
+    return Cameras.from_fov(pose, 60, WIDTH, HEIGHT)
+
+
+class TestPlaces:
+    @pytest.mark.parametrize(("seed", "degrees"), [(0, 0), (1, -30), (2, 15), (3, 30)])
+    def test_means_lie_on_the_surface(self, seed: int, degrees: float) -> None:
+        camera, normal = somewhere(seed), tilted(degrees)
+        gaussians = lift(noise(), plane_depth(camera, normal, 2.0), camera, ALL)
+        local = (gaussians.means - camera.centers[0]) @ camera.world_to_cam[0, :3, :3].T
+        assert (local @ normal + 2.0).abs().max() < 1e-3
+
+    @pytest.mark.parametrize("smooth", [False, True])
+    @pytest.mark.parametrize(("seed", "degrees"), [(0, 0), (1, -30), (2, 15), (3, 30)])
+    def test_normals_are_the_surface_s_and_face_the_camera(self, seed: int, degrees: float, smooth: bool) -> None:
+        camera, normal = somewhere(seed), tilted(degrees)
+        gaussians = lift(grey() if smooth else noise(), plane_depth(camera, normal, 2.0), camera, ALL)
+        toward = torch.nn.functional.normalize(camera.centers[0] - gaussians.means, dim=-1)
+        assert ((gaussians.normals * toward).sum(-1) > 0).all()
+        world_normal = normal @ camera.world_to_cam[0, :3, :3]
+        assert ((gaussians.normals @ world_normal) > 0.999).all()
+        assert (gaussians.log_scales.argmin(-1) == 2).all(), "the thin axis is local z"
+
+    def test_sky_lies_on_the_far_shell(self) -> None:
+        depth = torch.full((HEIGHT, WIDTH), 2.0)
+        depth[:20] = torch.inf
+        camera = somewhere(3)
+        gaussians = lift(noise(), depth, camera, ALL, settings=LiftSettings(far_radius=50.0))
+        distance = (gaussians.means - camera.centers[0]).norm(dim=-1)
+        far = distance > 10
+        torch.testing.assert_close(distance[far], torch.full_like(distance[far], 50.0), rtol=1e-3, atol=0)
+        assert int(far.sum()) == 20 * WIDTH
+        toward = (camera.centers[0] - gaussians.means) / distance[:, None]
+        assert ((gaussians.normals * toward).sum(-1)[far] > 0.999).all()
+
+    def test_sky_hides_nothing(self) -> None:
+        """Seen from a step behind, where the near surface is smaller in the picture, the sky does not cover it."""
+        depth = torch.full((HEIGHT, WIDTH), 2.0)
+        depth[:, :32] = torch.inf
+        rgb = torch.where(torch.isfinite(depth)[..., None], torch.tensor([0.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
+        gaussians = lift(rgb, depth, CAMERA, ALL)
+        behind = torch.eye(4)[None].clone()
+        behind[0, 2, 3] = -0.5
+        drawn = rasterize(gaussians, Cameras.from_fov(behind, 60, WIDTH, HEIGHT))
+        assert (drawn.rgb[0, 12:36, 36:54, 1] > 0.9).all()
+        assert (drawn.rgb[0, 12:36, 36:54, 0] < 0.05).all()
+
+    def test_only_selected_pixels_are_lifted(self) -> None:
+        selected = torch.zeros_like(ALL)
+        selected[10:30, 20:50] = True
+        gaussians = lift(noise(), torch.full((HEIGHT, WIDTH), 2.0), CAMERA, selected)
+        pixels, _ = CAMERA.project(gaussians.means)
+        column, row = pixels[0].floor().long().unbind(-1)
+        assert selected[row, column].all()
+        assert len(gaussians) == 20 * 30
+        assert len(lift(noise(), torch.full((HEIGHT, WIDTH), 2.0), CAMERA, torch.zeros_like(ALL))) == 0
+
+
+class TestFootprints:
+    @pytest.mark.parametrize("degrees", [0, 45, 65])
+    @pytest.mark.parametrize("picture", [grey(), noise()], ids=["smooth", "noisy"])
+    def test_cover_their_pixels(self, degrees: float, picture: torch.Tensor) -> None:
+        depth = plane_depth(CAMERA, tilted(degrees), 2.0)
+        visible = (depth > 0) & (depth < 40)
+        gaussians = lift(picture, torch.where(visible, depth, 1.0), CAMERA, visible)
+        alpha = rasterize(gaussians, CAMERA).alpha[0]
+        inner = -torch.nn.functional.max_pool2d(-visible.float()[None], 5, 1, 2)[0] > 0
+        inner[[0, -1]] = inner[:, [0, -1]] = False
+        assert inner.float().mean() > 0.4, "the plane must be in the picture for this to mean something"
+        assert alpha[inner].min() > 0.85
+
+    def test_reach_little_beyond_what_was_selected(self) -> None:
+        selected = torch.zeros_like(ALL)
+        selected[:, :32] = True
+        for picture in (grey(), noise()):
+            gaussians = lift(picture, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, selected)
+            alpha = rasterize(gaussians, CAMERA).alpha[0]
+            assert alpha[4:-4, 35:].max() < 0.12
+
+    def test_show_the_pixels_they_came_from(self) -> None:
+        """Stripes two pixels wide keep most of their contrast: the footprints do not blur."""
+        stripes = grey(0.1)
+        stripes[:, (torch.arange(WIDTH) // 2) % 2 == 0] = 0.9
+        drawn = rasterize(lift(stripes, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, ALL), CAMERA)
+        shown = drawn.rgb[0, 8:-8, 8:-8] / drawn.alpha[0, 8:-8, 8:-8, None]
+        bright = stripes[8:-8, 8:-8, 0] > 0.5
+        assert shown[bright].mean() - shown[~bright].mean() > 0.4
+
+    def test_sampling_distance_is_the_size_of_a_pixel_on_the_surface(self) -> None:
+        expected = 2.0 / CAMERA.focal[0, 0]
+        for picture in (grey(), noise()):
+            distance = sampling_distance(lift(picture, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, ALL))
+            torch.testing.assert_close(distance, expected.expand_as(distance), rtol=0.15, atol=0)
+
+
+class TestDepthEdges:
+    """A near square before a far wall, the edge smeared over a few pixels as depth models smear it."""
+
+    NEAR, FAR = 1.0, 3.0
+
+    def smeared(self, pixels: int) -> torch.Tensor:
+        """Near on the left, far on the right, with a ramp of ``pixels`` pixels between them."""
+        share = ((torch.arange(WIDTH) - 30.0) / (pixels + 1)).clamp(0, 1)
+        return (self.NEAR + share * (self.FAR - self.NEAR)).expand(HEIGHT, WIDTH).clone()
+
+    @pytest.mark.parametrize("pixels", [0, 1, 2, 3, 4])
+    def test_no_gaussian_bridges_an_edge(self, pixels: int) -> None:
+        gaussians = lift(noise(), self.smeared(pixels), CAMERA, ALL)
+        z = gaussians.means[:, 2]
+        between = (z > 1.1 * self.NEAR) & (z < 0.9 * self.FAR)
+        assert not between.any(), f"{int(between.sum())} Gaussians hang between the surfaces"
+        # Nor does one reach from its surface into the gap: the spread along the viewing direction is small.
+        spread = (gaussians.rotations[:, 2] * gaussians.scales).norm(dim=-1)
+        assert (spread < 0.1).all()
+
+    def test_the_gap_is_seen_from_the_side(self) -> None:
+        """A view that looks between the two surfaces finds nothing there."""
+        gaussians = lift(noise(), self.smeared(2), CAMERA, ALL)
+        pose = torch.eye(4)[None].clone()
+        # From the right, at a depth between the surfaces, looking left along the picture plane.
+        pose[0, :3, :3] = torch.tensor([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
+        pose[0, :3, 3] = torch.tensor([2.0, 0.0, 2.0])
+        alpha = rasterize(gaussians, Cameras.from_fov(pose, 30, WIDTH, HEIGHT)).alpha[0]
+        assert alpha[:, 24:40].max() < 0.3
+
+    def test_most_pixels_of_an_edge_find_a_side(self) -> None:
+        depth = self.smeared(3)
+        snapped, lost = snap_depth_edges(depth)
+        assert not lost.any()
+        assert ((snapped < 1.1 * self.NEAR) | (snapped > 0.9 * self.FAR)).all()
+
+    def test_sharp_edges_and_slopes_are_left_alone(self) -> None:
+        for depth in (self.smeared(0), plane_depth(CAMERA, tilted(50), 2.0).clamp(0.1, 50)):
+            snapped, lost = snap_depth_edges(depth)
+            assert not lost.any()
+            torch.testing.assert_close(snapped, depth)
+
+
+class TestCount:
+    def test_smooth_areas_take_fewer(self) -> None:
+        depth = torch.full((HEIGHT, WIDTH), 2.0)
+        half = noise()
+        half[:, :32] = 0.5
+        smooth, rough, mixed = (lift(picture, depth, CAMERA, ALL) for picture in (grey(), noise(), half))
+        assert len(rough) == HEIGHT * WIDTH
+        assert len(smooth) < 0.15 * HEIGHT * WIDTH
+        left = int((CAMERA.project(mixed.means)[0][0, :, 0] < 32).sum())
+        assert left < 0.35 * 32 * HEIGHT
+        assert len(mixed) - left > 0.95 * 32 * HEIGHT
+
+    def test_bends_and_edges_of_depth_are_kept_fine(self) -> None:
+        corner = torch.maximum(plane_depth(CAMERA, tilted(30), 2.0), plane_depth(CAMERA, tilted(-30), 2.0))
+        flat = lift(grey(), plane_depth(CAMERA, tilted(30), 2.0), CAMERA, ALL)
+        bent = lift(grey(), corner, CAMERA, ALL)
+        assert len(bent) > len(flat)
+        relative = (rasterize(bent, CAMERA).depth[0] / corner - 1).abs()
+        assert relative[4:-4, 24:40].max() < 0.03
+
+    def test_a_soft_gradient_may_be_shared_but_keeps_its_colours(self) -> None:
+        ramp = torch.linspace(0.2, 0.8, WIDTH)[None, :, None].expand(HEIGHT, WIDTH, 3).contiguous()
+        gaussians = lift(ramp, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, ALL)
+        assert len(gaussians) < 0.6 * HEIGHT * WIDTH
+        drawn = rasterize(gaussians, CAMERA)
+        shown = drawn.rgb[0] / drawn.alpha[0, ..., None]
+        assert (shown - ramp)[4:-4, 4:-4].abs().max() < 0.05
+
+    def test_largest_block_is_checked(self) -> None:
+        with pytest.raises(ValueError, match="largest_block must be 1, 2, 4, 8 or 16, got 3"):
+            lift(grey(), torch.ones(HEIGHT, WIDTH), CAMERA, ALL, settings=LiftSettings(largest_block=3))
+
+    def test_any_size_of_picture(self) -> None:
+        for width, height in ((8, 8), (9, 40), (17, 9), (33, 31)):
+            camera = identity_camera(60, width, height)
+            rgb, depth = torch.full((height, width, 3), 0.5), torch.full((height, width), 2.0)
+            gaussians = lift(rgb, depth, camera, torch.ones(height, width, dtype=torch.bool))
+            assert 1 <= len(gaussians) <= width * height
+            assert gaussians.means.isfinite().all()
+
+
+class TestRefused:
+    def lift(self, **changes) -> Gaussians:
+        arguments = {"rgb": grey(), "depth": torch.ones(HEIGHT, WIDTH), "camera": CAMERA, "selected": ALL} | changes
+        return lift(**arguments)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"camera": Cameras.cat([CAMERA, CAMERA])}, "one camera lifts one view, got 2"),
+            ({"rgb": torch.zeros(5, 5, 3)}, r"rgb must have the camera's size \(48, 64, 3\), got \(5, 5, 3\)"),
+            ({"depth": torch.ones(5, 5)}, "depth must have"),
+            ({"selected": ALL.float()}, "boolean"),
+            ({"depth": torch.zeros(HEIGHT, WIDTH)}, "3072 selected pixels have a depth that is not a positive number"),
+            ({"depth": torch.full((HEIGHT, WIDTH), torch.nan)}, "not a positive number"),
+            ({"rgb": grey(float("nan"))}, "not finite"),
+        ],
+    )
+    def test_with_a_reason(self, changes, message) -> None:
+        with pytest.raises(ValueError, match=message):
+            self.lift(**changes)
+
+    def test_pixels_that_are_not_selected_may_hold_anything(self) -> None:
+        selected, rgb, depth = ALL.clone(), noise(), torch.full((HEIGHT, WIDTH), 2.0)
+        selected[:, 50:] = False
+        rgb[:, 54:], depth[:, 54:] = torch.nan, torch.nan
+        gaussians = lift(rgb, depth, CAMERA, selected)
+        assert len(gaussians) > 0
+        assert all(getattr(gaussians, name).isfinite().all() for name in ("means", "quats", "log_scales", "sh"))

@@ -1,0 +1,141 @@
+import math
+
+import pytest
+import torch
+from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.memory.free_space import FreeSpace, push_out_of_free_space
+
+WIDTH, HEIGHT = 64, 48
+CAMERA = identity_camera(60, WIDTH, HEIGHT)
+WALL = 3.0
+
+
+def depth(value: float = WALL) -> torch.Tensor:
+    return torch.full((HEIGHT, WIDTH), value)
+
+
+def space(*values: torch.Tensor) -> FreeSpace:
+    return FreeSpace.of([(CAMERA, value) for value in values or (depth(),)])
+
+
+def points(*coordinates: tuple[float, float, float]) -> torch.Tensor:
+    return torch.tensor(coordinates)
+
+
+def from_the_side() -> Cameras:
+    """A camera two units to the right that looks left across the first camera's axis, level with z = 1.5."""
+    pose = torch.eye(4)[None].clone()
+    pose[0, :3, :3] = torch.tensor([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
+    pose[0, :3, 3] = torch.tensor([2.0, 0.0, 1.5])
+    return Cameras.from_fov(pose, 60, WIDTH, HEIGHT)
+
+
+class TestViolated:
+    def test_what_hangs_before_a_seen_surface(self) -> None:
+        tried = points((0, 0, 1.0), (0, 0, 2.8), (0.5, 0.2, 2.0), (0, 0, WALL), (0, 0, 5.0))
+        assert space().violated(tried).tolist() == [True, True, True, False, False]
+
+    def test_what_no_view_looked_at_is_not(self) -> None:
+        tried = points((5.0, 0, 1.0), (0, 4.0, 1.0), (0, 0, -1.0), (0, 0, 0))
+        assert not space().violated(tried).any()
+
+    def test_a_surface_s_own_noise_is_not(self) -> None:
+        assert not space().violated(points((0, 0, 0.985 * WALL))).any()
+        assert space().violated(points((0, 0, 0.95 * WALL))).all()
+
+    def test_every_view_counts(self) -> None:
+        side = from_the_side()
+        both = FreeSpace.of([(CAMERA, depth(1.0)), (side, depth(4.0))])
+        hidden = points((0, 0, 1.5))
+        assert not space(depth(1.0)).violated(hidden).any(), "it lies behind the first view's surface"
+        assert both.violated(hidden).all(), "but the second view looked through it"
+
+    def test_sky_is_free_without_end(self) -> None:
+        assert space(depth(torch.inf)).violated(points((0, 0, 50.0), (0, 0, 9000.0))).all()
+
+    def test_the_nearest_surface_of_a_cell_counts(self) -> None:
+        """A post before the wall, seen in a small picture: nothing beside it is carved away on its account."""
+        fine = identity_camera(60, 640, 480)
+        scene = torch.full((480, 640), WALL)
+        scene[:, 318:322] = 1.0
+        carved = FreeSpace.of([(fine, scene)])
+        beside = fine.unproject(torch.full((1, 480, 640), 1.5))[0, 240, [320, 322]]
+        assert not carved.violated(beside).any()
+        assert carved.violated(fine.unproject(torch.full((1, 480, 640), 1.5))[0, 240, [100, 500]]).all()
+
+
+class TestContains:
+    def test_positions_with_a_margin(self) -> None:
+        tried = points((0, 0, 1.0), (0, 0, 2.5), (0, 0, 2.8), (0, 0, 3.5))
+        assert space().contains(tried, margin=0.1, reach=1.0).tolist() == [True, True, False, False]
+
+    def test_unseen_positions_only_near_a_camera(self) -> None:
+        tried = points((0, 0, -0.5), (0, 0, -2.0), (0.9, 0, 0), (3.0, 0, 0))
+        assert space().contains(tried, margin=0.1, reach=1.0).tolist() == [True, False, True, False]
+
+    def test_one_view_s_wall_blocks_what_another_sees_as_free(self) -> None:
+        both = FreeSpace.of([(CAMERA, depth(1.0)), (from_the_side(), depth(4.0))])
+        assert not both.contains(points((0, 0, 1.5)), margin=0.1, reach=1.0).any()
+
+
+class TestPushOut:
+    everything = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+
+    def test_moves_back_along_the_ray_until_all_is_well(self) -> None:
+        pushed, allowed = push_out_of_free_space(depth(1.2), CAMERA, self.everything, space())
+        assert allowed.all()
+        assert not space().violated(CAMERA.unproject(pushed[None]).reshape(-1, 3)).any()
+        # Not farther than needed: one step of the search at most.
+        assert pushed.max() < 1.1 * WALL
+
+    def test_what_is_in_order_keeps_its_depth_bit_for_bit(self) -> None:
+        good = depth(WALL) + 0.2 * torch.rand(HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+        pushed, allowed = push_out_of_free_space(good, CAMERA, self.everything, space())
+        assert allowed.all()
+        assert torch.equal(pushed, good)
+
+    def test_pixels_without_a_place_are_left_out(self) -> None:
+        tiny = depth(0.2)  # four times as far is still before the wall
+        _, allowed = push_out_of_free_space(tiny, CAMERA, self.everything, space())
+        assert not allowed.any()
+
+    def test_only_the_selected_are_moved(self) -> None:
+        selected = self.everything.clone()
+        selected[:, :30] = False
+        pushed, allowed = push_out_of_free_space(depth(1.2), CAMERA, selected, space())
+        assert torch.equal(pushed[:, :30], depth(1.2)[:, :30])
+        assert (pushed[:, 30:] > 2.5).all()
+        assert allowed.all()
+
+    def test_sky_stays_sky(self) -> None:
+        pushed, allowed = push_out_of_free_space(depth(torch.inf), CAMERA, self.everything, space())
+        assert torch.isinf(pushed).all()
+        assert allowed.all()
+
+    def test_seen_from_another_side(self) -> None:
+        """A frame from the side may not fill the room between the first camera and its wall."""
+        side = from_the_side()
+        pushed, allowed = push_out_of_free_space(depth(1.6), side, self.everything, space())
+        placed = side.unproject(pushed[None])[0][allowed]
+        assert 0.2 < allowed.float().mean() <= 1
+        assert not space().violated(placed).any()
+
+
+@pytest.mark.parametrize("fov", [30.0, 90.0])
+def test_clearance_is_relative_depth(fov: float) -> None:
+    camera = identity_camera(fov, WIDTH, HEIGHT)
+    free = FreeSpace.of([(camera, depth(2.0))])
+    edge = 0.9 * math.tan(math.radians(fov / 2))
+    relative, inside = free.clearance(points((0, 0, 1.0), (edge, 0, 1.0), (1.2 * edge / 0.9, 0, 1.0), (0, 0, -1.0)))
+    assert inside.tolist() == [[True, True, False, False]]
+    torch.testing.assert_close(relative[0, :2], torch.tensor([0.5, 0.5]))
+
+
+def test_a_point_keeps_its_distance_from_all_that_a_view_saw() -> None:
+    camera = identity_camera(60, WIDTH, HEIGHT)
+    depth = torch.full((HEIGHT, WIDTH), 4.0)
+    depth[:, : WIDTH // 2] = 2.0  # a nearer wall on the left
+    space = FreeSpace.of([(camera, depth)])
+    points = torch.tensor([[0.0, 0, 0], [0, 0, 0.8], [-0.5, 0, 1.5], [0.9, 0, 2.5], [0.9, 0, 3.5]])
+    assert space.keeps_distance(points, 0.5).tolist() == [True, True, False, True, False]
+    assert space.keeps_distance(points, 0.2).tolist() == [True, True, True, True, True]
