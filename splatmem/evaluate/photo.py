@@ -11,7 +11,7 @@ from splatmem.evaluate.metrics import depth_abs_rel, depth_delta1
 from splatmem.evaluate.scenes import Scene
 from splatmem.memory import SpatialMemory
 
-LEAST_MEASURED = 0.5  # share of the photo with true depth from which its borders are compared: matching leaves them out
+LEAST_MEASURED = 0.5  # share of the photo with true depth from which its borders and lines are: matching leaves them out
 
 
 def photo_figures(memory: SpatialMemory, true_memory: SpatialMemory | None, scene: Scene) -> Figures:
@@ -19,7 +19,7 @@ def photo_figures(memory: SpatialMemory, true_memory: SpatialMemory | None, scen
 
     Args:
         memory: holds the photo and nothing else, its depth in the unit of the scene's cameras.
-        true_memory: the same with its true depth, where that is known: what it bends is the ruler's own error.
+        true_memory: the same with its true depth, where that is known (in most of the photo): what it bends is the ruler's own error.
     """
     depth, truth, measured = memory.views[0].depth, scene.photo_depth, scene.photo_measured
     bend = memory_bend(memory)
@@ -31,7 +31,7 @@ def photo_figures(memory: SpatialMemory, true_memory: SpatialMemory | None, scen
         "photo_bend": bend.mean,
         "photo_bent_share": bend.share_bent,
     }
-    if true_memory is not None:
+    if true_memory is not None and dense:
         straight = memory_bend(true_memory)
         values |= {"photo_bend_true_depth": straight.mean, "photo_bent_share_true_depth": straight.share_bent}
     else:
