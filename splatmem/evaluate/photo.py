@@ -19,7 +19,7 @@ def photo_figures(memory: SpatialMemory, true_memory: SpatialMemory | None, scen
 
     Args:
         memory: holds the photo and nothing else, its depth in the unit of the scene's cameras.
-        true_memory: the same with its true depth, where that is known (in most of the photo): what it bends is the ruler's own error.
+        true_memory: the same with its true depth, where that is known; what it bends is the ruler's own error.
     """
     depth, truth, measured = memory.views[0].depth, scene.photo_depth, scene.photo_measured
     bend = memory_bend(memory)
