@@ -53,6 +53,17 @@ def depth_delta1(depth: Float[Tensor, "*s h w"], truth: Float[Tensor, "*s h w"],
     return float(((ratio < DELTA1) & (ratio > 1 / DELTA1)).double().mean())
 
 
+def depth_abs_rel(depth: Float[Tensor, "*s h w"], truth: Float[Tensor, "*s h w"], where: Bool[Tensor, "*s h w"]) -> float:
+    """Mean over the pixels of ``where`` of the depth's relative error ``|d - t| / t``; a pixel without depth has the error 1.
+
+    ``nan`` where there is no pixel to compare.
+    """
+    if not where.any():
+        return math.nan
+    error = (depth[where] - truth[where]).abs() / truth[where]
+    return float(torch.where(torch.isfinite(error), error, 1.0).double().mean())
+
+
 def depth_abs_rel_median(
     depth: Float[Tensor, "*s h w"], truth: Float[Tensor, "*s h w"], where: Bool[Tensor, "*s h w"]
 ) -> float:

@@ -1,12 +1,17 @@
-"""Builds the scenes on which films are measured: turns in rooms and inside real panoramas that training never shows.
+"""Builds the scenes on which films are measured: rooms, real panoramas and places in the open that training never shows.
 
 Fetch the sources first with tools/fetch_scenes.py. Needs the extra `train` and EGL (Debian: libegl1, libgl1-mesa-dri).
 
     python tools/build_validation.py --data out/rooms-data --out out/validation
     splatmem evaluate out/validation/rooms/* out/validation/panoramas/* --out out/evaluation
+    splatmem evaluate out/validation/room_arc30/* out/validation/open_arc30/* --out out/aside
 
 rooms/ROOM have pictures and depth; the camera turns once around with a little parallax and comes back to where it began.
 panoramas/NAME have pictures only; the camera turns on the spot, and the pictures have about the panorama's own sharpness.
+room_PATH/ROOM have pictures and depth of rooms with things on a table (bottles, glasses, books, plants, lamps), open_PATH/PLACE
+of places in the open (ground, trees, houses, sky). The camera leaves its place: PATH is arc15 or arc30 (a swing to either side
+about the things by so many degrees), dolly (to them and back), half_orbit or orbit (where there is room). All of a place's
+paths begin with the same picture; on half_orbit and orbit the truth is seen from behind.
 """
 
 from __future__ import annotations
@@ -23,6 +28,8 @@ from numpy import ndarray
 from PIL import Image
 
 from render_rooms import describe, parse_size, render_room
+from rooms.around import PATHS
+from rooms.aside import Shot, open_shot, render_shot, room_shot
 from rooms.clips import export_scene, write_scene
 from rooms.furniture import Catalogue
 from rooms.panoramas import load_panorama, photograph
@@ -46,10 +53,18 @@ class Options:
     """Folder for the scenes."""
     rooms: int = 6
     """Number of rooms; one that offers no good path is replaced by the next."""
+    tables: int = 6
+    """Number of rooms with things on a table; one that has no table, or no way round it, is replaced by the next."""
+    places: int = 4
+    """Number of places in the open."""
+    paths: tuple[str, ...] = tuple(PATHS)
+    """Which of the paths that leave their place to render."""
     panoramas: int = len(INDOOR_PANORAMAS) - len(OUTDOORS)
     """Number of panoramas."""
     views: int = 49
     """Frames of each turn; the last is the first again."""
+    aside_views: int = 25
+    """Frames of each path that leaves its place."""
     room_size: str = "512x288"
     """Width x height of the rooms' pictures."""
     panorama_size: str = "128x72"
@@ -57,14 +72,19 @@ class Options:
     panorama_fov: float = 70.0
     """Horizontal field of view in degrees inside the panoramas."""
     seed: int = 90000
-    """Room i is made from seed + i alone; the turns inside panoramas begin at random angles."""
+    """Room i is made from seed + i alone, the tables from 1000 and the places from 2000 beyond; the turns inside panoramas
+    begin at random angles."""
 
 
 def main(options: Options) -> None:
-    if options.views < 4:
-        raise ValueError(f"--views expects 4 or more, got {options.views}")
+    for name in ("views", "aside_views"):
+        if getattr(options, name) < 4:
+            raise ValueError(f"--{name.replace('_', '-')} expects 4 or more, got {getattr(options, name)}")
+    unknown = [name for name in options.paths if name not in PATHS]
+    if unknown:
+        raise ValueError(f"--paths expects some of {' '.join(PATHS)}, got {' '.join(unknown)}")
     sources = Sources.open(options.data, "validation")
-    rows = [*build_rooms(options, sources), *build_panoramas(options)]
+    rows = [*build_rooms(options, sources), *build_aside(options, sources), *build_panoramas(options)]
     Image.fromarray(np.concatenate(rows)).save(options.out / "sheet.png")
 
 
@@ -85,6 +105,38 @@ def build_rooms(options: Options, sources: Sources) -> Iterator[UInt8[ndarray, "
         if built == options.rooms:
             return
     raise ValueError(f"only {built} of {options.rooms} rooms offered a good turn; try another --seed")
+
+
+def build_aside(options: Options, sources: Sources) -> Iterator[UInt8[ndarray, "h w 3"]]:
+    """Renders the scenes whose cameras leave their place; gives a strip of pictures of each path."""
+    width, height = parse_size(options.room_size, "--room-size")
+    renderer, catalogue = Renderer(width, height), Catalogue.of(sources)
+    textures = {path.stem: path for path in (options.data / "textures").glob("*.*")}
+
+    def room(seed: int) -> Shot | None:
+        return room_shot(seed, catalogue, sources, options.aside_views, width / height)
+
+    def place(seed: int) -> Shot | None:
+        return open_shot(seed, textures, options.aside_views)
+
+    for kind, make, count, seed in (
+        ("room", room, options.tables, options.seed + 1000),
+        ("open", place, options.places, options.seed + 2000),
+    ):
+        made = 0
+        for number in range(seed, seed + 8 * count):
+            if made == count:
+                break
+            shot = make(number)
+            if shot is None:
+                continue
+            made += 1
+            print(f"{kind} {number}: {shot.name}, {', '.join(shot.paths)}", flush=True)
+            for path, clip in render_shot(shot, renderer, options.paths):
+                export_scene(clip, options.out / f"{kind}_{path}" / f"{kind}{number:05d}")
+                yield strip(clip.rgb)
+        if made < count:
+            raise ValueError(f"only {made} of {count} scenes of the kind {kind} offered a way round; try another --seed")
 
 
 def build_panoramas(options: Options) -> Iterator[UInt8[ndarray, "h w 3"]]:

@@ -14,7 +14,7 @@ class Figure:
     """One of them.
 
     Attributes:
-        group: kept, made, loop or cost.
+        group: photo, kept, made, uncovered, loop or cost.
         name: in evaluate.json.
         label: in tables.
         better: which way; None where neither way is.
@@ -22,7 +22,7 @@ class Figure:
         meaning: one line for the report.
     """
 
-    group: Literal["kept", "made", "loop", "cost"]
+    group: Literal["photo", "kept", "made", "uncovered", "loop", "cost"]
     name: str
     label: str
     better: Literal["higher", "lower"] | None
@@ -32,6 +32,17 @@ class Figure:
 
 FIGURES = (
     Figure(
+        "photo", "photo_depth_abs_rel", "AbsRel", "lower", ".3f", "mean relative error of the photo's depth after one factor"
+    ),
+    Figure(
+        "photo", "photo_depth_delta1", "depth δ1", "higher", ".3f", "share of the photo whose depth is within a factor of 1.25"
+    ),
+    Figure("photo", "photo_border_f1", "border F1", "higher", ".3f", "borders of the photo's depth, within 1.5 pixels"),
+    Figure("photo", "photo_bend", "bend", "lower", ".4f", "how far straight lines bend from aside, as a share of their length"),
+    Figure("photo", "photo_bend_true_depth", "bend, true depth", "lower", ".4f", "the same from the photo's true depth"),
+    Figure("photo", "photo_bent_share", "bent", "lower", ".3f", "share of the straight lines that bend by more than 3 %"),
+    Figure("photo", "photo_bent_share_true_depth", "bent, true depth", "lower", ".3f", "the same from the photo's true depth"),
+    Figure(
         "kept", "kept_psnr", "PSNR", "higher", ".2f", "dB over what the first frame shows, photo's depth by the depth model"
     ),
     Figure("kept", "kept_psnr_true_depth", "PSNR, true depth", "higher", ".2f", "the same from the photo's true depth"),
@@ -39,11 +50,16 @@ FIGURES = (
     Figure("kept", "kept_ssim_true_depth", "SSIM, true depth", "higher", ".3f", "the same from the photo's true depth"),
     Figure("kept", "kept_depth_delta1", "depth δ1", "higher", ".3f", "share of it whose depth is within a factor of 1.25"),
     Figure("kept", "kept_depth_delta1_true_depth", "depth δ1, true depth", "higher", ".3f", "the same from the true depth"),
+    Figure("kept", "kept_depth_abs_rel", "AbsRel", "lower", ".3f", "mean relative error of its depth"),
+    Figure("kept", "kept_depth_abs_rel_true_depth", "AbsRel, true depth", "lower", ".3f", "the same from the true depth"),
     Figure("made", "made_feature_distance", "feature distance", "lower", ".3f", "unlikeness to the truth at the same place"),
     Figure("made", "made_distribution_distance", "distribution distance", "lower", ".3f", "unlikeness of the kinds of patches"),
     Figure("made", "made_depth_delta1", "depth δ1", "higher", ".3f", "share of it whose depth is within a factor of 1.25"),
     Figure("made", "made_depth_abs_rel_median", "depth error", "lower", ".3f", "median relative error of depth"),
     Figure("made", "made_psnr", "PSNR", "higher", ".2f", "dB against the truth, for orientation: what cannot be known counts"),
+    Figure("uncovered", "uncovered_psnr", "PSNR", "higher", ".2f", "dB over what the photo's things hid from it"),
+    Figure("uncovered", "uncovered_feature_distance", "feature distance", "lower", ".3f", "unlikeness to the truth there"),
+    Figure("uncovered", "uncovered_depth_delta1", "depth δ1", "higher", ".3f", "share of it within a factor of 1.25"),
     Figure("loop", "loop_psnr", "PSNR", "higher", ".2f", "dB of the last frame against the first, where the path returns"),
     Figure("loop", "retention_psnr", "retention", "higher", ".2f", "dB of what was known before each write, at the end"),
     Figure(
@@ -52,6 +68,17 @@ FIGURES = (
     Figure("loop", "unknown_fraction", "holes", "lower", ".4f", "share of the film that is smeared over, not known"),
     Figure(
         "loop", "floater_fraction", "floaters", "lower", ".4f", "share of the photo's surfaces with something made before them"
+    ),
+    Figure(
+        "loop", "before_truth", "before the truth", "lower", ".4f", "share of the film nearer than the true surfaces by 10 %"
+    ),
+    Figure(
+        "loop",
+        "before_truth_true_depth",
+        "before the truth, true depth",
+        "lower",
+        ".4f",
+        "the same from the photo's true depth",
     ),
     Figure("cost", "seconds", "seconds", "lower", ".1f", "from the photo to the film's frames, models loaded"),
     Figure("cost", "generated_frames", "generated", "lower", ".1f", "frames that went through the inpainter"),

@@ -23,10 +23,13 @@ class FirstView:
     Attributes:
         kept: surfaces that the first frame shows: a film must keep them, ``[v, h, w]``.
         made: surfaces outside the first picture or hidden in it: a film must make them up, ``[v, h, w]``.
+        uncovered: those of them that lie inside the first picture, behind what it shows: what a step aside uncovers,
+            ``[v, h, w]``.
     """
 
     kept: Bool[Tensor, "v h w"]
     made: Bool[Tensor, "v h w"]
+    uncovered: Bool[Tensor, "v h w"]
 
 
 def split_by_first_view(truth: Truth) -> FirstView:
@@ -37,13 +40,12 @@ def split_by_first_view(truth: Truth) -> FirstView:
     where that is measured around the spot too. Between the two limits of depth, and within a pixel of the first picture's rim,
     a pixel is neither kept nor made. The first frame itself is all kept.
     """
-    size = (truth.cameras.height, truth.cameras.width)
+    size, nothing = (truth.cameras.height, truth.cameras.width), torch.zeros_like(truth.measured)
     if truth.turns_on_the_spot:
         far = torch.ones_like(truth.depth)
-        return FirstView(_inside(truth, far)[0], _outside(truth, far, far))
+        return FirstView(_inside(truth, far)[0], _outside(truth, far, far), nothing)
     if not truth.measured.any():
-        nothing = torch.zeros_like(truth.measured)
-        return FirstView(nothing, nothing)
+        return FirstView(nothing, nothing, nothing)
     nearest_of_all = truth.depth[truth.measured].min()
     outside = _outside(truth, torch.where(truth.measured, truth.depth, nearest_of_all), truth.depth)
     inside, x, y, z = _inside(truth, torch.where(truth.measured, truth.depth, nearest_of_all))
@@ -58,9 +60,9 @@ def split_by_first_view(truth: Truth) -> FirstView:
     nearest, farthest = first.amin(0), first.amax(0)  # NaN, and so neither, where one of the four is not measured
     same = (z <= farthest * (1 + SAME_SURFACE)) & (z >= nearest * (1 - SAME_SURFACE))
     hidden = z > farthest * (1 + HIDDEN)
-    kept, made = truth.measured & inside & same, outside | (truth.measured & inside & hidden)
-    kept[0], made[0] = True, False  # the first frame sees itself whole, measured or not
-    return FirstView(kept, made)
+    kept, uncovered = truth.measured & inside & same, truth.measured & inside & hidden
+    kept[0], outside[0], uncovered[0] = True, False, False  # the first frame sees itself whole, measured or not
+    return FirstView(kept, outside | uncovered, uncovered)
 
 
 def _inside(truth: Truth, depth: Float[Tensor, "v h w"]) -> tuple[Bool[Tensor, "v h w"], Tensor, Tensor, Tensor]:

@@ -14,11 +14,12 @@ from splatmem.evaluate.features import Features, PatchFeatures, distribution_dis
 from splatmem.evaluate.figures import FIGURES, Figures
 from splatmem.evaluate.film import Film
 from splatmem.evaluate.first_view import FirstView, split_by_first_view
-from splatmem.evaluate.loop import closure_seam, floater_fraction, loop_psnr, retention_psnr
+from splatmem.evaluate.loop import IN_FRONT, closure_seam, floater_fraction, loop_psnr, retention_psnr
 from splatmem.evaluate.scenes import Scene, Truth
-from splatmem.metrics import depth_abs_rel_median, depth_delta1, psnr, ssim
+from splatmem.metrics import depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
 
 EQUAL_PSNR = 100.0  # stands for infinite: equal pictures
+LEAST_UNCOVERED = 0.001  # share of the film's pixels from which what a step aside uncovers is judged
 WORST_ABS_REL = 10.0  # stands for infinite: no depth at all
 
 
@@ -49,12 +50,14 @@ def measure(film: Film, true_depth_film: Film | None, yardstick: Yardstick) -> F
     rgb, depth = at_size(film, truth)
     kept, made = first_view.kept.clone(), first_view.made
     kept[0] = False
-    values = _kept(rgb, depth, truth, kept)
+    values = _kept(rgb, depth, truth, kept) | {"before_truth": before_truth(depth, truth)}
     if true_depth_film is not None:
-        again = _kept(*at_size(true_depth_film, truth), truth, kept)
+        again_rgb, again_depth = at_size(true_depth_film, truth)
+        again = _kept(again_rgb, again_depth, truth, kept) | {"before_truth": before_truth(again_depth, truth)}
         values |= {f"{name}_true_depth": value for name, value in again.items()}
     # Only what was made may count: the rest is taken from the truth, since features look beyond their cell.
     features = yardstick.describe(torch.where(made[..., None], rgb, truth.rgb))
+    values |= _uncovered(rgb, depth, yardstick)
     values |= {
         "made_feature_distance": feature_distance(features, yardstick.true_features, made),
         "made_distribution_distance": distribution_distance(features, yardstick.true_features, made),
@@ -90,7 +93,34 @@ def _kept(
         "kept_psnr": psnr(rgb, truth.rgb, kept),
         "kept_ssim": ssim(rgb, truth.rgb, kept),
         "kept_depth_delta1": depth_delta1(depth, truth.depth, kept & truth.measured),
+        "kept_depth_abs_rel": depth_abs_rel(depth, truth.depth, kept & truth.measured),
     }
+
+
+def _uncovered(rgb: Float[Tensor, "v h w 3"], depth: Float[Tensor, "v h w"], yardstick: Yardstick) -> dict[str, float]:
+    """What a step aside uncovers; nothing where that is too little to tell."""
+    truth, uncovered = yardstick.scene.truth, yardstick.first_view.uncovered
+    if float(uncovered.float().mean()) < LEAST_UNCOVERED:
+        return {}
+    features = yardstick.describe(torch.where(uncovered[..., None], rgb, truth.rgb))
+    return {
+        "uncovered_psnr": psnr(rgb, truth.rgb, uncovered),
+        "uncovered_feature_distance": feature_distance(features, yardstick.true_features, uncovered),
+        "uncovered_depth_delta1": depth_delta1(depth, truth.depth, uncovered & truth.measured),
+    }
+
+
+def before_truth(depth: Float[Tensor, "v h w"], truth: Truth) -> float:
+    """Share of the measured pixels after the first frame where a film shows something nearer than the true surface by 10 % or
+    more: what hangs in the air. The true surface is the nearest within a pixel, so that a border may miss by that.
+
+    ``nan`` where nothing is measured.
+    """
+    measured = truth.measured[1:]
+    if not measured.any():
+        return math.nan
+    nearest = -F.max_pool2d(-truth.depth[1:, None], 3, 1, 1)[:, 0]
+    return float((depth[1:] < IN_FRONT * nearest)[measured].double().mean())
 
 
 def _finite(name: str, value: float) -> float | None:

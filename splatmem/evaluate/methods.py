@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from splatmem.config import Config
-from splatmem.evaluate.film import Film, film_with_memory, film_without_memory
-from splatmem.evaluate.names import ABLATION, FILLERS, OURS
+from splatmem.evaluate.film import Film, film_of_photo, film_with_memory, film_without_memory
+from splatmem.evaluate.names import ABLATION, FILLERS, OURS, PHOTO
 from splatmem.inpaint import VideoInpainter, load_inpainter
 
 MakeFilm = Callable[..., Film]
@@ -14,7 +14,7 @@ MakeFilm = Callable[..., Film]
 
 def load_methods(
     names: Sequence[str], config: Config, device: str, own: Mapping[str, VideoInpainter] | None = None
-) -> dict[str, tuple[MakeFilm, VideoInpainter]]:
+) -> dict[str, tuple[MakeFilm, VideoInpainter | None]]:
     """For each method how its films are made and by which inpainter; the preset's is loaded once.
 
     Args:
@@ -26,13 +26,15 @@ def load_methods(
     Raises:
         ValueError: a library or a model that one of them needs is missing.
     """
-    loaded: dict[str, tuple[MakeFilm, VideoInpainter]] = {}
+    loaded: dict[str, tuple[MakeFilm, VideoInpainter | None]] = {}
     if OURS in names or ABLATION in names:
         model = load_inpainter(config.inpainter, device=device, hardware=config.hardware)
         loaded = {OURS: (film_with_memory, model), ABLATION: (film_without_memory, model)}
     for name in FILLERS:
         if name in names:
             loaded[name] = (film_with_memory, load_inpainter(name.replace("_", "-")))
+    if PHOTO in names:
+        loaded[PHOTO] = (film_of_photo, None)
     own = own or {}
     return {
         **{name: loaded[name] for name in names},

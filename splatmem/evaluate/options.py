@@ -10,7 +10,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from splatmem.config import load_preset
-from splatmem.evaluate.names import METHODS, parse_methods
+from splatmem.evaluate.names import ALL, parse_methods
 from splatmem.io.atomic import require_replaceable
 from splatmem.jobs.option_types import Device, OutputFolder, Overrides, SceneSize
 
@@ -23,7 +23,7 @@ Methods = Annotated[
         metavar="NAMES",
         instance_from_str=lambda words: parse_methods(words[0]),
         is_instance=lambda value: True,
-        str_from_instance=lambda value: ["all" if value == METHODS else ",".join(value)],
+        str_from_instance=lambda value: ["all" if value == ALL else ",".join(value)],
     ),
 ]
 
@@ -33,15 +33,17 @@ class EvaluationOptions:
     """Makes films of scenes from their first frame alone, by several methods, and measures them against the truth."""
 
     scenes: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders with transforms.json (nerfstudio's convention), images and, where known, 16-bit depth PNGs in millimetres."""
+    """Folders with transforms.json (nerfstudio's convention), images and, where known, 16-bit depth PNGs in millimetres; or
+    stereo pairs (*_left.png, *_right.png, stereodemo_calibration.json): their folder, or the left pictures."""
     out: OutputFolder
     """Folder for evaluate.json, report.html and sheets; it appears when all of it is there."""
     preset: str = "embedded"
     """Whose models are evaluated: the name of a file in configs/."""
     overrides: Overrides = ()
     """Change what the preset says; may be given several times."""
-    methods: Methods = METHODS
-    """all, or some of ours, telea, navier_stokes, push_pull, smear, patchmatch, no_memory, separated by commas."""
+    methods: Methods = ALL
+    """all, or some of ours, telea, navier_stokes, push_pull, smear, patchmatch, no_memory, separated by commas; or
+    photo_alone, which makes nothing and tells of depth in a fraction of the time."""
     frames: int | None = None
     """How many of a scene's frames to take, evenly spread; all by default."""
     size: SceneSize = None

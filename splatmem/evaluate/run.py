@@ -16,12 +16,14 @@ from splatmem.depth import DepthEstimator, load_depth_estimator
 from splatmem.evaluate.features import PatchFeatures
 from splatmem.evaluate.figures import Figures
 from splatmem.evaluate.film import Film, ScaledToTruth, TrueDepth, begin
+from splatmem.evaluate.inputs import each_scene, open_scene, scene_name
 from splatmem.evaluate.measure import Yardstick, at_size, measure
 from splatmem.evaluate.methods import MakeFilm, load_methods
 from splatmem.evaluate.names import OURS
 from splatmem.evaluate.options import KIND, RESULT, EvaluationOptions
+from splatmem.evaluate.photo import photo_figures
 from splatmem.evaluate.report import report_page
-from splatmem.evaluate.scenes import load_scene, spread
+from splatmem.evaluate.scenes import spread
 from splatmem.evaluate.sheet import comparison_sheet
 from splatmem.evaluate.statistics import Interval, differences, intervals, means
 from splatmem.explore.loop import ExploreSettings
@@ -77,9 +79,9 @@ def evaluate(
     device = choose_device(options.device)
     announce("reading the scenes", 0.0)
     describe = PatchFeatures.pretrained()
-    folders = _named(options.scenes)
+    folders = _named(each_scene(options.scenes))
     for folder in folders.values():
-        load_scene(folder, frames=options.frames, size=options.size)  # all of them before the first long run
+        open_scene(folder, frames=options.frames, size=options.size)  # all of them before the first long run
     announce("loading the models", 0.0)
     loaded = load_methods(options.methods, config, device, methods)
     settings = settings or ExploreSettings()
@@ -87,7 +89,7 @@ def evaluate(
     with staged_directory(options.out, KIND, overwrite=options.overwrite) as staged:
         results: dict[str, SceneResult] = {}
         for number, (name, folder) in enumerate(folders.items()):
-            scene = load_scene(folder, frames=options.frames, size=options.size)
+            scene = open_scene(folder, frames=options.frames, size=options.size)
 
             def progress(share: float, stage: str = f"{name} ({number + 1} of {len(folders)})") -> None:
                 announce(stage, share)
@@ -108,7 +110,7 @@ def evaluate(
 
 def evaluate_scene(
     yardstick: Yardstick,
-    methods: dict[str, tuple[MakeFilm, VideoInpainter]],
+    methods: dict[str, tuple[MakeFilm, VideoInpainter | None]],
     estimate_depth: DepthEstimator,
     seed: int,
     settings: ExploreSettings,
@@ -122,6 +124,7 @@ def evaluate_scene(
     scene = yardstick.scene
     begun = begin(scene, ScaledToTruth(estimate_depth, scene), settings)
     true_begun = begin(scene, TrueDepth(estimate_depth, scene), settings) if scene.photo_measured.any() else None
+    given = photo_figures(begun.memory, None if true_begun is None else true_begun.memory, scene)
     chosen = spread(len(scene.path), SHEET_FRAMES)
     truth, made = scene.truth.rgb[chosen], yardstick.first_view.made[chosen]
     pictures = {"truth": truth, "first frame saw": torch.where(made[..., None], torch.tensor(UNKNOWN_COLOUR), truth)}
@@ -134,7 +137,7 @@ def evaluate_scene(
         ]
         film, true_depth_film = films
         assert film is not None
-        figures[name] = measure(film, true_depth_film, yardstick)
+        figures[name] = measure(film, true_depth_film, yardstick) | given
         stages[name] = film.seconds
         pictures[name] = at_size(film, scene.truth)[0][chosen]
     facts = {
@@ -142,6 +145,7 @@ def evaluate_scene(
         "size": [scene.path.width, scene.path.height],
         "compared_size": [scene.truth.cameras.width, scene.truth.cameras.height],
         "kept_share": float(yardstick.first_view.kept[1:].float().mean()),
+        "uncovered_share": float(yardstick.first_view.uncovered[1:].float().mean()),
         "made_share": float(yardstick.first_view.made[1:].float().mean()),
     }
     return SceneResult(facts, figures, stages, pictures)
@@ -149,7 +153,7 @@ def evaluate_scene(
 
 def _named(folders: Sequence[Path]) -> dict[str, Path]:
     """Scenes by folder name; with the parent's where names repeat."""
-    names = [folder.resolve().name for folder in folders]
+    names = [scene_name(folder) for folder in folders]
     named = {}
     for name, folder in zip(names, folders, strict=True):
         key = name if names.count(name) == 1 else f"{folder.resolve().parent.name}/{name}"

@@ -58,7 +58,8 @@ class Scene:
         name: of its folder.
         photo: the first picture at the film's size, ``[H, W, 3]``: all that the film is made from.
         path: the cameras at the film's size; the first is the identity.
-        photo_depth, photo_measured: true depth of the photo, as in ``Truth``, ``[H, W]``.
+        photo_depth: true depth of the photo, ``inf`` where it is not known, ``[H, W]``.
+        photo_measured: pixels where it is sure enough to judge other depth by, ``[H, W]``.
         truth: at the film's size, or at the pictures' own where that is smaller: enlarged pictures are soft, and would
             reward soft films.
     """
@@ -97,7 +98,7 @@ def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int]
         raise ValueError(f"{folder.name}: a film's sides have at least {SMALLEST_SIDE} pixels, got {width}x{height}")
     cameras = transforms_cameras(content, pictures, (width, height), file)
     path = relative_to(cameras, cameras[0])
-    shown, unit = _compared_size(own, (width, height)), _depth_unit(content, file)
+    shown, unit = compared_size(own, (width, height)), _depth_unit(content, file)
     depth = torch.stack([_read_depth(d, p, unit, shown) for d, p in zip(depths, pictures, strict=True)])
     rgb = torch.stack([_picture(picture, *shown) for picture in pictures])
     photo_depth = _read_depth(depths[0], pictures[0], unit, (width, height))
@@ -136,7 +137,7 @@ def _depth_file(folder: Path, entry: dict[str, Any], where: str) -> Path | None:
     return folder / name
 
 
-def _compared_size(own: tuple[int, int], film: tuple[int, int]) -> tuple[int, int]:
+def compared_size(own: tuple[int, int], film: tuple[int, int]) -> tuple[int, int]:
     """The film's size, or that of the pictures' part which it shows, where that is smaller."""
     share = min(own[0] / film[0], own[1] / film[1])
     return film if share >= 1 else (max(1, round(share * film[0])), max(1, round(share * film[1])))
@@ -159,10 +160,15 @@ def _read_depth(file: Path | None, picture: Path, unit: float, size: tuple[int, 
         if not image.mode.startswith("I"):
             raise RefusedPicture(f"{file}: a depth map is a greyscale PNG of 16 bits (millimetres), got mode {image.mode}")
         steps = np.asarray(image).astype(np.float32)
-    height, width = steps.shape
-    require_shape(file, (width, height), picture_size(picture), picture)
+    require_shape(file, (steps.shape[1], steps.shape[0]), picture_size(picture), picture)
+    return resampled(np.where(steps > 0, steps * np.float32(unit), np.float32(np.inf)), size)
+
+
+def resampled(values: Float[np.ndarray, "H W"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
+    """The middle of a map at another (width, height), cut out as ``load_photo`` does; sampled at the nearest pixel."""
+    height, width = values.shape
     scale = min(width / size[0], height / size[1])
     column = (np.arange(size[0]) + 0.5) * scale + (width - scale * size[0]) / 2
     row = (np.arange(size[1]) + 0.5) * scale + (height - scale * size[1]) / 2
-    sampled = steps[row.astype(int).clip(0, height - 1)][:, column.astype(int).clip(0, width - 1)]
-    return torch.from_numpy(np.where(sampled > 0, sampled * np.float32(unit), np.float32(np.inf)))
+    sampled = values[row.astype(int).clip(0, height - 1)][:, column.astype(int).clip(0, width - 1)]
+    return torch.from_numpy(sampled.astype(np.float32))

@@ -11,8 +11,10 @@ from splatmem.evaluate.figures import FIGURES, Figure, Figures
 LEAST_SCENES = 6  # from which on a difference may be called sure
 
 TITLES = {
+    "photo": "photo: its depth",
     "kept": "kept: what the first frame shows",
     "made": "made: what it does not show",
+    "uncovered": "uncovered: what the photo's things hid",
     "loop": "loop: holding together",
     "cost": "cost",
 }

@@ -17,6 +17,7 @@ from splatmem.jobs.run_state import Run
 from splatmem.memory.film import FilmFigures, shown
 from splatmem.metrics import psnr
 from splatmem.models.hardware import peak_device_bytes
+from splatmem.report.bend import memory_bend
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
 from splatmem.report.html import report_page
 from splatmem.report.sheet import contact_sheet
@@ -40,7 +41,7 @@ def write_outputs(
         save_ply(run.scene.memory.gaussians, folder / "scene.ply")
         save_transforms_json(run.film.cameras, folder / "cameras.json")
     with run.scene.clock.stage("read"):
-        retention = run.scene.memory.retention_psnr()
+        retention, bend = run.scene.memory.retention_psnr(), memory_bend(run.scene.memory)
         first = run.scene.memory.views[0]
         photo_psnr = psnr(run.scene.memory.film(first.camera)[0][0], run.scene.memory.first_photo, first.written)
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
@@ -66,6 +67,7 @@ def write_outputs(
         "peak_gpu_bytes": peak_device_bytes(device),
         "photo_psnr": summary([photo_psnr])["min"],
         "retention_psnr": summary(retention),
+        "bend": bend.report(),
         "unknown_fraction": film.unknown_fraction,
         "worst_frame": {"frame": film.worst_frame[0], "unknown_fraction": film.worst_frame[1]},
         "border_depth_step": float(np.median(run.state.border_steps)) if run.state.border_steps else 0.0,

@@ -142,7 +142,7 @@ def preset_trajectory(
         name,
         frames,
         scale=begun.scale,
-        subject_distance=_subject_distance(begun, camera),
+        subject_distance=subject_distance(begun, camera),
         fov_x_degrees=camera.fov_x_degrees,
         width=camera.width,
         height=camera.height,
@@ -199,7 +199,7 @@ def first_camera(memory: SpatialMemory, size: tuple[int, int] | None) -> Cameras
     return camera if size is None else camera.resized(*size)
 
 
-def _subject_distance(memory: SpatialMemory, camera: Cameras) -> float:
+def subject_distance(memory: SpatialMemory, camera: Cameras) -> float:
     """Median depth of the middle of the first view."""
     depth = memory.read(camera).depth[0]
     height, width = depth.shape

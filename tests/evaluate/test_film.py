@@ -1,7 +1,7 @@
 import pytest
 import torch
 from splatmem.depth import DepthPrediction
-from splatmem.evaluate.film import ScaledToTruth, TrueDepth, begin, film_with_memory, film_without_memory
+from splatmem.evaluate.film import ScaledToTruth, TrueDepth, begin, film_of_photo, film_with_memory, film_without_memory
 from splatmem.evaluate.scenes import Scene, Truth
 from splatmem.explore.loop import ExploreSettings
 from splatmem.inpaint import FilledFrames, PartialFrames
@@ -72,7 +72,8 @@ def test_the_memory_takes_the_scale_of_the_cameras(scene):
 def test_true_depth_is_completed_by_the_estimate(scene):
     measured = scene.photo_measured.clone()
     measured[:, :40] = False
-    part = Scene(scene.name, scene.photo, scene.path, scene.photo_depth, measured, scene.truth)
+    known = torch.where(measured, scene.photo_depth, torch.inf)
+    part = Scene(scene.name, scene.photo, scene.path, known, measured, scene.truth)
     depth = TrueDepth(Estimate(3 * scene.photo_depth), part)(scene.photo[None]).depth[0]
     assert torch.equal(depth[measured], scene.photo_depth[measured])
     torch.testing.assert_close(depth, scene.photo_depth, rtol=1e-3, atol=0)
@@ -106,6 +107,15 @@ def test_without_memory_every_frame_is_made_from_the_last_ones_alone(scene, begu
     known = [given.known.flatten(1).float().mean(1) for given in inpainter.given]
     assert known[0][0] > 0.5
     assert 0.1 < known[-1][-1] < 0.7
+
+
+def test_the_photo_alone_makes_nothing(scene, begun, estimate):
+    film = film_of_photo(begun, scene.path, None, estimate, 0, SETTINGS)
+    assert film.generated_frames == 0
+    assert film.gaussians == len(begun.memory.gaussians)
+    assert film.known[0].float().mean() > 0.97
+    assert film.known[FRAMES // 2].float().mean() < 0.1
+    assert psnr(film.rgb[0], scene.photo) > 28
 
 
 def test_errors_add_up_without_memory_only(scene, begun, estimate):

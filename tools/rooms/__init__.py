@@ -17,4 +17,11 @@ matrices (x right, y up, looking down -z).
     renderer      off-screen rgb and depth
     trajectories  camera paths, and which of them are worth showing
     clips         files
+
+Validation scenes whose cameras leave their place:
+
+    around        paths about a subject
+    tabletop      things on tables
+    grounds       places in the open
+    aside         both, lit, with the paths that fit
 """

@@ -93,19 +93,19 @@ def grid_quad(
     if uv_per_metre is not None:
         offset = points - (corner if uv_origin is None else uv_origin)
         uvs = np.stack([offset @ (edge_u / length_u), offset @ (edge_v / length_v)], axis=-1) * uv_per_metre
-    positions = _cells_to_triangles(points)
+    positions = cells_to_triangles(points)
     normal = np.cross(edge_u, edge_v)
     normal = normal / np.linalg.norm(normal)
     return Mesh(
         material,
         positions.astype(np.float32),
-        _cells_to_triangles(uvs).astype(np.float32),
+        cells_to_triangles(uvs).astype(np.float32),
         np.broadcast_to(normal.astype(np.float32), positions.shape).copy(),
         shell,
     )
 
 
-def _cells_to_triangles(grid: Float[ndarray, "rows columns d"]) -> Float[ndarray, "t 3 d"]:
+def cells_to_triangles(grid: Float[ndarray, "rows columns d"]) -> Float[ndarray, "t 3 d"]:
     """Two triangles for each cell of a grid of corners."""
     corner, below, diagonal, right = grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]
     pairs = np.stack([np.stack([corner, below, diagonal], 2), np.stack([corner, diagonal, right], 2)], 2)
