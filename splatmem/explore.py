@@ -48,10 +48,10 @@ class ExploreSettings:
     """Generated frames per film frame at most; what is unknown then stays unknown."""
     max_video_share: float = 2.0
     """The same for video models, whose windows are runs of frames that overlap."""
-    photo_refine_steps: int = 60
-    """Gradient steps that fit the memory to the photo, or to each picture that was given."""
-    refine_steps: int = 12
-    """Gradient steps that fit each newly written frame."""
+    photo_refine_steps: int = 8
+    """Steps of conjugate gradients that fit the memory to the photo, or to each picture that was given."""
+    refine_steps: int = 6
+    """Steps of conjugate gradients that fit each newly written frame."""
     min_write_pixels: int = 16
     """A frame with fewer unknown pixels than this is not written."""
     min_video_write: float = 0.12

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
 from splatmem.cameras import Cameras
 from splatmem.io.video import VideoWriter
 from splatmem.memory import VIEWS_AT_ONCE, SpatialMemory
-from splatmem.pyramid import fill_gaps
 from splatmem.report.sheet import to_uint8
 from splatmem.timing import StageClock
 
@@ -62,7 +60,7 @@ def film_memory(
         for first in range(0, len(path), BATCH):
             with clock.stage("render"):
                 rgb, known = memory.film(path[slice(first, first + BATCH)])
-                frames = to_uint8(shown(rgb, known))
+                frames = to_uint8(rgb)
             shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
                 encoding.result()
@@ -77,8 +75,3 @@ def film_memory(
 def _write(video: VideoWriter, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> None:
     for frame in frames:
         video.write(frame)
-
-
-def shown(rgb: Float[Tensor, "v h w 3"], known: Bool[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
-    """Frames as they are shown: where nothing is known, the surroundings are smeared in."""
-    return rgb if known.all() else fill_gaps(rgb.permute(0, 3, 1, 2), known).permute(0, 2, 3, 1)

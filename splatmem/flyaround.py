@@ -21,7 +21,7 @@ from splatmem.config import Config, load_preset, preset_names
 from splatmem.depth import DepthEstimator, load_depth_estimator
 from splatmem.evaluate.metrics import psnr
 from splatmem.explore import ExploreSettings, ExploreState, explore
-from splatmem.film import FilmFigures, check_film, film_memory, shown
+from splatmem.film import FilmFigures, check_film, film_memory
 from splatmem.first_frame import make_first_frame
 from splatmem.inpaint import load_inpainter
 from splatmem.io.path_files import load_path
@@ -310,4 +310,4 @@ def photo_sheet(run: Run):
     index = [round(i * (len(run.path) - 1) / (SHEET_FRAMES - 1)) for i in range(min(SHEET_FRAMES, len(run.path)))]
     cameras = run.path[index]
     before, after = run.memory.as_given().read(cameras), run.memory.read(cameras)
-    return contact_sheet(shown(after.rgb, after.known), before.rgb, before.known, after.depth)
+    return contact_sheet(after.rgb, before.rgb, before.known, after.depth)

@@ -15,7 +15,7 @@ from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.agreement import agree
 from splatmem.evaluate.scenes import Scene
 from splatmem.explore import ExploreSettings, explore, imagine, references
-from splatmem.film import BATCH, shown
+from splatmem.film import BATCH
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blend import blend_colours
 from splatmem.memory import SpatialMemory
@@ -119,7 +119,7 @@ def film_with_memory(
     for first in range(0, len(path), BATCH):
         with clock.stage("render"):
             reading = memory.read(path[slice(first, first + BATCH)])
-            frames.append(shown(reading.rgb, reading.known))
+            frames.append(reading.rgb)
         depths.append(torch.where(reading.known, reading.depth, torch.inf))
         knowns.append(reading.known)
     return Film(
@@ -152,7 +152,7 @@ def film_without_memory(
     generator = torch.Generator().manual_seed(seed)
     with clock.stage("render"):
         reading = throw_away.read(path[0])
-    frames, depths = [shown(reading.rgb, reading.known)], [reading.depth]
+    frames, depths = [reading.rgb], [reading.depth]
     gaussians, size = len(throw_away.gaussians), throw_away.nbytes
     for first in range(1, len(path), inpainter.window_frames):
         cameras = path[slice(first, first + inpainter.window_frames)]
