@@ -26,7 +26,7 @@ from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.planner import GRID_WIDTH, PlanSettings, candidate_frames, plan_run, plan_window
 from splatmem.surface import surface_normals
 from splatmem.timing import StageClock
-from splatmem.visibility import KNOWN_ALPHA
+from splatmem.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.walk import Walk
 
 SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
@@ -273,11 +273,19 @@ def write_frame(
         agreed = agree(made, now.depth[0], known)
         depth = _before_backs(agreed.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
+    # What is known but hardly covered, the rims of what was written before, is written too: a little behind.
+    solid = known & (now.alpha[0] >= SOLID_ALPHA)
+    depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
     with clock.stage("write"):
-        memory.write(rgb, depth, camera, ~known)
+        memory.write(rgb, depth, camera, ~solid)
     with clock.stage("refine"):
         memory.refine(settings.refine_steps)
     return agreed.border_step
+
+
+def _farthest_beside(depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """The farthest depth of each pixel and its eight neighbours."""
+    return torch.nn.functional.max_pool2d(depth[None], 3, 1, 1)[0]
 
 
 def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tensor, "h w"]:

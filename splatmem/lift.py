@@ -33,11 +33,11 @@ class LiftSettings:
 
     far_radius: float = 100.0
     """Distance from the camera at which infinite depth is placed, in world units."""
-    spread: float = 0.72
-    """Standard deviation of a Gaussian on the surface, in units of the distance to its neighbours. With 0.72 the accumulated
+    spread: float = 0.74
+    """Standard deviation of a Gaussian on the surface, in units of the distance to its neighbours. With 0.74 the accumulated
     opacity of a surface is 0.99 or more however near a camera comes, without the help of a rasterizer's low-pass, which is
     nothing beside a magnified footprint. Less is sharper without refinement and shows cracks."""
-    block_spread: float = 0.8
+    block_spread: float = 1.0
     """The same for Gaussians that stand for blocks of pixels: smaller neighbours reach less far towards them."""
     max_stretch: float = 4.0
     """Longest footprint on surfaces seen at a grazing angle, relative to one seen from the front."""
@@ -48,7 +48,7 @@ class LiftSettings:
     """Pixels may share a Gaussian if their colours, in 0..1, change linearly over the picture up to this."""
     depth_tolerance: float = 0.01
     """Pixels may share a Gaussian if they lie on one plane up to this share of their depth."""
-    largest_block: int = 8
+    largest_block: int = 4
     """Most pixels along one side that share a Gaussian: 1, 2, 4, 8 or 16."""
     edge_slope: float = 0.015
     """Relative change of depth from pixel to pixel above which a narrow ramp counts as a smeared depth edge."""

@@ -17,7 +17,7 @@ from splatmem.gravity import estimate_down
 from splatmem.leaks import trim_leaks
 from splatmem.lift import LiftSettings, lift
 from splatmem.refine import fit_features, refine
-from splatmem.visibility import draw_known, draw_visibility, shown_colours
+from splatmem.visibility import SOLID_ALPHA, draw_known, draw_visibility, shown_colours
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -203,8 +203,9 @@ class SpatialMemory:
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
         if self.views and len(added):
             protected = self._views_that_see(added.means)
-            known = self.read(protected).known.to(self.device)
-            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), known)
+            seen = self.read(protected)
+            solid = (seen.known & (seen.alpha >= SOLID_ALPHA)).to(self.device)
+            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), solid)
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,

@@ -20,7 +20,7 @@ from splatmem.pyramid import fill_gaps
 from splatmem.render import Rendering, rasterize, rasterize_colours
 
 KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
-SOLID_ALPHA = 0.95  # what covers less lets so much of the gap behind it through that it says nothing of that gap's colours
+SOLID_ALPHA = 0.97  # what covers less lets so much of the gap behind it through that it says nothing of that gap's colours
 KNOWN_FRONT = 0.55  # share of it that must come from surfaces seen from their front
 CRACK_WIDTH = 3  # pixels; cracks up to this width are closed
 FULL_TRUST_MAGNIFICATION = 1.5  # one pixel of the view that saw it covers this many pixels here, along a side
