@@ -14,6 +14,7 @@ from splatmem.gaussians import Gaussians, rgb_to_sh
 from splatmem.render import rasterization, rasterize
 
 WEIGHT_FLOOR = 0.05  # of a Gaussian in the picture, in pixels: one that hardly shows is not fitted to what little of it does
+HELD = 0.03  # how much a colour that differs from the lifted one weighs, beside what it shows as in the picture
 FEATURE_ROUNDS = 4  # then a view reads its features back to a few percent; more makes other views worse
 
 
@@ -41,16 +42,17 @@ def refine(
     gradient = _handed_back(part, residual, camera)[first:last]
     scaled = gradient / shown
     direction, size = scaled, (gradient * scaled).sum()
-    colours = part.rgb[first:last]
+    colours = lifted = part.rgb[first:last]
     for _ in range(steps):
         if size <= 0:
             break
         change = torch.zeros_like(part.means)
         change[first:last] = direction
         drawn = counts * _composited(part, change, camera)[0]
-        length = size / drawn.square().sum().clamp_min(1e-20)
+        curvature = drawn.square().sum() + (HELD * shown * direction.square()).sum()
+        length = size / curvature.clamp_min(1e-20)
         colours, residual = colours + length * direction, residual - length * drawn
-        gradient = _handed_back(part, residual, camera)[first:last]
+        gradient = _handed_back(part, residual, camera)[first:last] - HELD * shown * (colours - lifted)
         scaled = gradient / shown
         previous, size = size, (gradient * scaled).sum()
         direction = scaled + size / previous * direction
