@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splatmem.cameras import Cameras
 from splatmem.footprints import shared_tiles
-from splatmem.gaussians import Gaussians, rgb_to_sh
+from splatmem.gaussians import SH_C0, Gaussians
 from splatmem.render import rasterization, rasterize
 
 WEIGHT_FLOOR = 0.05  # of a Gaussian in the picture, in pixels: one that hardly shows is not fitted to what little of it does
@@ -22,7 +22,7 @@ FEATURE_ROUNDS = 4  # then a view reads its features back to a few percent; more
 def refine(
     gaussians: Gaussians, chosen: tuple[int, int], target: Float[Tensor, "h w 3"], camera: Cameras, steps: int
 ) -> Gaussians:
-    """Fits the colours of the chosen range to one picture; what is known of places, sizes and sampling stays as it was seen.
+    """Fits the colours of the chosen range to one picture; places, sizes and with them the sampling distance do not change.
 
     A picture is linear in the colours: conjugate gradients on the normal equations (CGLS, Hestenes & Stiefel 1952), scaled by
     how much of each Gaussian shows. Few steps sharpen, many fit noise by colours that stand out in other views. Only the part
@@ -44,8 +44,6 @@ def refine(
     direction, size = scaled, (gradient * scaled).sum()
     colours = lifted = part.rgb[first:last]
     for _ in range(steps):
-        if size <= 0:
-            break
         change = torch.zeros_like(part.means)
         change[first:last] = direction
         drawn = counts * _composited(part, change, camera)[0]
@@ -55,9 +53,9 @@ def refine(
         gradient = _handed_back(part, residual, camera)[first:last] - HELD * shown * (colours - lifted)
         scaled = gradient / shown
         previous, size = size, (gradient * scaled).sum()
-        direction = scaled + size / previous * direction
+        direction = scaled + size / previous.clamp_min(1e-20) * direction
     sh = gaussians.sh.clone()
-    sh[chosen[0] : chosen[1], :1] = rgb_to_sh(colours.clamp(0, 1))
+    sh[chosen[0] : chosen[1], 0] += (colours.clamp(0, 1) - lifted) / SH_C0  # what does not show stays the same to the bit
     return replace(gaussians, sh=sh)
 
 
