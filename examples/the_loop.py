@@ -24,7 +24,7 @@ def main(photo: tyro.conf.Positional[str], film: tyro.conf.Positional[str], fram
     memory = sm.SpatialMemory(metric=True)
     depth = estimate_depth(rgb[None]).depth[0]
     memory.write(rgb, depth, camera, unknown=torch.ones_like(depth, dtype=torch.bool))
-    memory.refine(steps=60)
+    memory.refine(steps=8)
 
     turn = sm.Trajectory.preset("turn", memory, frames)
     while True:
@@ -40,7 +40,7 @@ def main(photo: tyro.conf.Positional[str], film: tyro.conf.Positional[str], fram
         filled = inpaint(partial, generator=generator).rgb[0]
         aligned = align(estimate_depth(filled[None]).depth[0], seen.depth[0], seen.known[0])
         memory.write(filled, aligned.depth, view, unknown=~seen.known[0])
-        memory.refine(steps=12)
+        memory.refine(steps=6)
         print(f"frame {index} filled: {100 * unknown.mean():.1f} % of the film was unknown")
 
     film_memory(memory, turn.cameras, film, 24.0, StageClock(), lambda stage, share: None)

@@ -19,7 +19,6 @@ from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import Traits, prepared
 from splatmem.memory import SpatialMemory
-from splatmem.memory.film import shown
 from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
@@ -138,7 +137,7 @@ def _filmed(memory: SpatialMemory, path: Cameras, begun: Begun, clock: StageCloc
     for first in range(0, len(path), VIEWS_AT_ONCE):
         with clock.stage("render"):
             reading = memory.read(path[slice(first, first + VIEWS_AT_ONCE)])
-            frames.append(shown(reading.rgb, reading.known))
+            frames.append(reading.rgb)
         depths.append(torch.where(reading.known, reading.depth, torch.inf))
         knowns.append(reading.known)
     return Film(
@@ -171,7 +170,7 @@ def film_without_memory(
     generator = torch.Generator().manual_seed(seed)
     with clock.stage("render"):
         reading = throw_away.read(path[0])
-    frames, depths = [shown(reading.rgb, reading.known)], [reading.depth]
+    frames, depths = [reading.rgb], [reading.depth]
     gaussians, size = len(throw_away.gaussians), throw_away.nbytes
     window_frames = Traits.of(inpainter).window_frames
     for first in range(1, len(path), window_frames):

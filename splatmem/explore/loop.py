@@ -22,7 +22,7 @@ from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoI
 from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known, prepared
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
-from splatmem.memory.visibility import KNOWN_ALPHA
+from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.pixels import from_uint8
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
@@ -47,10 +47,10 @@ class ExploreSettings:
     """The same for video models, whose windows are runs of frames that overlap."""
     min_generated_limit: int = 12
     """However short the film, this many frames may be generated (but not more than it has)."""
-    photo_refine_steps: int = 60
-    """Gradient steps that fit the memory to the photo, or to each picture that was given."""
-    refine_steps: int = 12
-    """Gradient steps that fit each newly written frame."""
+    photo_refine_steps: int = 8
+    """Steps of conjugate gradients that fit the memory to the photo, or to each picture that was given."""
+    refine_steps: int = 6
+    """Steps of conjugate gradients that fit each newly written frame."""
     min_write_pixels: int = 16
     """A frame with fewer unknown pixels than this is not written."""
     min_video_write: float = 0.12
@@ -260,11 +260,19 @@ def write_frame(
         aligned = align(made, now.depth[0], known)
         depth = _before_backs(aligned.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
+    # What is known but hardly covered, the rims of what was written before, is written too: a little behind.
+    solid = known & (now.alpha[0] >= SOLID_ALPHA)
+    depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
     with clock.stage("write"):
-        memory.write(rgb, depth, camera, ~known, usable)
+        memory.write(rgb, depth, camera, ~solid, usable)
     with clock.stage("refine"):
         memory.refine(settings.refine_steps)
     return aligned.border_step
+
+
+def _farthest_beside(depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """The farthest depth of each pixel and its eight neighbours."""
+    return torch.nn.functional.max_pool2d(depth[None], 3, 1, 1)[0]
 
 
 def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tensor, "h w"]:

@@ -21,9 +21,6 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.normals import surface_normals
 from splatmem.geometry.rotations import rotations_to_quats
 
-RASTERIZER_LOW_PASS = 0.3
-"""Variance in square pixels that the rasterizer adds to every projected Gaussian (its ``eps2d``)."""
-
 THICKNESS = 0.15
 """Standard deviation along the normal, in pixels of the lifting view on the surface. It does not depend on how many pixels a
 Gaussian stands for, so ``sampling_distance`` can be read back from the Gaussians."""
@@ -38,17 +35,22 @@ class LiftSettings:
 
     far_radius: float = 100.0
     """Distance from the camera at which infinite depth is placed, in world units."""
-    spread: float = 0.7
-    """Standard deviation of a Gaussian in its own view, in units of the distance to its neighbours, after the rasterizer's
-    low-pass. More closes gaps and blurs; less is sharper and shows cracks."""
+    spread: float = 0.74
+    """Standard deviation of a Gaussian on the surface, in units of the distance to its neighbours. With 0.74 the accumulated
+    opacity of a surface is 0.99 or more however near a camera comes, without the help of a rasterizer's low-pass, which is
+    nothing beside a magnified footprint. Less is sharper without refinement and shows cracks."""
+    block_spread: float = 1.0
+    """The same for Gaussians that stand for blocks of pixels: smaller neighbours reach less far towards them."""
     max_stretch: float = 4.0
     """Longest footprint on surfaces seen at a grazing angle, relative to one seen from the front."""
-    opacity: float = 0.97
-    color_tolerance: float = 0.03
-    """Pixels whose colours differ by less than this from their middle, in 0..1, may share a Gaussian."""
+    opacity: float = 0.99
+    """Rasterizers leave out the Gaussian that would take the light that passes below 1e-4 (gsplat, Kerbl et al. 2023): a more
+    opaque one would be left out while more than a hundredth passes, and show as a dark pixel."""
+    color_tolerance: float = 0.02
+    """Pixels may share a Gaussian if their colours, in 0..1, change linearly over the picture up to this."""
     depth_tolerance: float = 0.01
     """Pixels may share a Gaussian if they lie on one plane up to this share of their depth."""
-    largest_block: int = 8
+    largest_block: int = 4
     """Most pixels along one side that share a Gaussian: 1, 2, 4, 8 or 16."""
     edge_slope: float = 0.015
     """Relative change of depth from pixel to pixel above which a narrow ramp counts as a smeared depth edge."""
@@ -88,11 +90,12 @@ def lift(
     snapped = torch.where(sky, far_depth, snapped)
     normals = surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0]
     usable = selected & ~lost
-    parts = []
+    left, parts = usable, []
     for block in _block_sizes(settings.largest_block):
         taken = _mergeable(rgb, snapped, usable, block, settings)
+        taken = taken & left[::block, ::block][: taken.shape[0], : taken.shape[1]]
         parts.append(_splats(rgb, snapped, normals, features, taken, block, camera, settings))
-        usable = usable & ~_upsampled(taken, block, usable.shape)
+        left = left & ~_upsampled(taken, block, usable.shape)
     return Gaussians.cat(parts)
 
 
@@ -162,8 +165,8 @@ def _mergeable(
 ) -> Bool[Tensor, "rows columns"]:
     """Which blocks of ``block`` x ``block`` pixels may become one Gaussian.
 
-    The colour must be even and the depth planar over a window of twice the size, since a Gaussian reaches over its
-    neighbours; all pixels of the window inside the image must be usable.
+    Colour and inverse depth (that of a plane) must be linear in the image over a window of twice the size, since a Gaussian
+    reaches over its neighbours; all pixels of the window inside the image must be usable.
     """
     if block == 1:
         return usable
@@ -171,21 +174,23 @@ def _mergeable(
         return torch.zeros(usable.shape[0] // block, usable.shape[1] // block, dtype=torch.bool, device=rgb.device)
     pool: dict[str, Any] = {"kernel_size": 2 * block, "stride": block, "padding": block // 2}
     blocked = F.max_pool2d((~usable).to(rgb)[None, None], **pool)[0, 0] > 0
-    color = rgb.permute(2, 0, 1)[None]
-    contrast = (F.max_pool2d(color, **pool) + F.max_pool2d(-color, **pool))[0].amax(0)
-    # The inverse depth of a plane is linear in the image.
-    inverse, valid = 1.0 / depth, torch.ones_like(depth)
-    windows = [F.unfold(t[None, None], **pool)[0].unflatten(0, (2 * block, 2 * block)) for t in (inverse, valid)]
+    # Beside the image the windows hold zeros, which do not count.
+    values = torch.cat([1.0 / depth[None], rgb.permute(2, 0, 1), torch.ones_like(depth)[None]])
+    inverse, *colours, valid = F.unfold(values[None], **pool)[0].unflatten(0, (5, 2 * block, 2 * block))
     middle = slice(block // 2, block // 2 + block)
-    offset = torch.arange(2 * block, device=rgb.device) - (block - 0.5)
+    flat = _off_plane(inverse, valid, block) < settings.depth_tolerance * inverse[middle, middle].mean((0, 1))
+    smooth = torch.stack([_off_plane(colour, valid, block) for colour in colours]).amax(0) < settings.color_tolerance
+    return ~blocked & (flat & smooth).view(blocked.shape)
+
+
+def _off_plane(window: Float[Tensor, "s s n"], valid: Float[Tensor, "s s n"], block: int) -> Float[Tensor, " n"]:
+    """Largest deviation, where valid, from the linear function that fits the middle ``block`` x ``block`` of each window."""
+    middle = slice(block // 2, block // 2 + block)
+    offset = torch.arange(2 * block, device=window.device) - (block - 0.5)
     x, y = offset[None, :, None], offset[:, None, None]
-    inner = windows[0][middle, middle]
-    mean = inner.mean((0, 1))
-    unit = block * offset[middle].square().sum()
+    inner, unit = window[middle, middle], block * offset[middle].square().sum()
     slope_x, slope_y = (inner * x[:, middle]).sum((0, 1)) / unit, (inner * y[middle]).sum((0, 1)) / unit
-    residual = ((windows[0] - mean - slope_x * x - slope_y * y) * windows[1]).abs().amax((0, 1)) / mean
-    flat = residual.view(blocked.shape) < settings.depth_tolerance
-    return ~blocked & flat & (contrast < 2 * settings.color_tolerance)
+    return ((window - inner.mean((0, 1)) - slope_x * x - slope_y * y) * valid).abs().amax((0, 1))
 
 
 def _upsampled(blocks: Bool[Tensor, "rows columns"], block: int, shape: torch.Size) -> Bool[Tensor, "h w"]:
@@ -213,7 +218,7 @@ def _splats(
     to_world = camera.world_to_cam[0, :3, :3]  # row vectors times this matrix turn from the camera into the world
     rays = F.pad((pixel - principal) / focal, (0, 1), value=1.0) @ to_world
     rotations, spacing = _tangent_frames(z, rays, normal, to_world[:2] / focal[:, None], settings.max_stretch)
-    sigma = max((settings.spread * block) ** 2 - RASTERIZER_LOW_PASS, 0.01) ** 0.5
+    sigma = block * (settings.spread if block == 1 else settings.block_spread)
     scales = torch.cat([sigma * spacing, THICKNESS * spacing[:, :1]], dim=-1)
     return Gaussians(
         means=camera.centers[0] + z[:, None] * rays,

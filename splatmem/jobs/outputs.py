@@ -14,7 +14,7 @@ from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.run_state import Run
-from splatmem.memory.film import FilmFigures, shown
+from splatmem.memory.film import FilmFigures
 from splatmem.metrics import psnr
 from splatmem.models.hardware import peak_device_bytes
 from splatmem.report.bend import memory_bend
@@ -84,4 +84,4 @@ def photo_sheet(run: Run) -> Image.Image:
     cameras = run.film.cameras[evenly_spread(len(run.film), SHEET_FRAMES)]
     memory = run.scene.memory
     before, after = memory.as_given().read(cameras), memory.read(cameras)
-    return contact_sheet(shown(after.rgb, after.known), before.rgb, before.known, after.depth)
+    return contact_sheet(after.rgb, before.rgb, before.known, after.depth)

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.push_pull import fill_gaps
 from splatmem.io.video import VideoWriter
 from splatmem.memory import SpatialMemory
 from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
@@ -60,7 +58,7 @@ def film_memory(
         for first in range(0, len(path), VIEWS_AT_ONCE):
             with clock.stage("render"):
                 rgb, known = memory.film(path[slice(first, first + VIEWS_AT_ONCE)])
-                frames = to_uint8(shown(rgb, known))
+                frames = to_uint8(rgb)
             shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
                 encoding.result()
@@ -75,8 +73,3 @@ def film_memory(
 def _write(video: VideoWriter, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> None:
     for frame in frames:
         video.write(frame)
-
-
-def shown(rgb: Float[Tensor, "v h w 3"], known: Bool[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
-    """Frames as a film shows them, 0..1: unknown pixels take colours extended smoothly from the known ones."""
-    return rgb if known.all() else fill_gaps(rgb.permute(0, 3, 1, 2), known).permute(0, 2, 3, 1)

@@ -17,14 +17,14 @@ from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
-from splatmem.memory.visibility import covering_colours, draw_known, draw_visibility
+from splatmem.memory.visibility import SOLID_ALPHA, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import psnr
 from splatmem.pixels import from_uint8, to_png, to_uint8
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
 VIEWS_AT_ONCE = 4
-CELL_SPREAD = 0.62  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
+CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 6  # earlier views that a write is held off from
 
@@ -34,7 +34,7 @@ class MemoryReading:
     """What ``v`` cameras see of the memory.
 
     Attributes:
-        rgb: 0..1; meaningful where known, ``[v, h, w, 3]``.
+        rgb: 0..1, composited over colours smeared in from around the gaps; meaningful where known, ``[v, h, w, 3]``.
         depth: expected z-depth; ``inf`` on the far shell and where nothing is, ``[v, h, w]``.
         alpha: accumulated opacity, ``[v, h, w]``.
         known: covered by surfaces seen from their front, thin cracks closed, ``[v, h, w]``.
@@ -172,24 +172,26 @@ class SpatialMemory:
         """A reading of ``scene``, which is the whole scene or the Gaussians that carry features."""
         drawn, seen = draw_visibility(scene, cameras.to(self.device))
         known, features = seen.known, None
+        rgb = shown_colours(drawn.rgb, drawn.alpha, known)
         if scene.features is not None:
             assert drawn.extra is not None
             # A gap of a few cells is no crack: what is closed there has the features of cells beside it.
             known = known & (drawn.alpha > FEATURES_ALPHA)
-            features = (drawn.extra / drawn.alpha.clamp_min(1e-3)[..., None]).cpu()
+            rgb, features = (x / drawn.alpha.clamp_min(1e-3)[..., None] for x in (drawn.rgb, drawn.extra))
         far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
         return MemoryReading(
-            rgb=covering_colours(drawn.rgb, drawn.alpha).cpu(),
+            rgb=rgb.cpu(),
             depth=torch.where(far, torch.inf, drawn.depth).cpu(),
             alpha=drawn.alpha.cpu(),
             known=known.cpu(),
             trust=(seen.trust * known).cpu(),
-            features=features,
+            features=None if features is None else features.cpu(),
         )
 
     @torch.no_grad()
     def film(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
-        """Colours (0..1) and what of them is known: a reading of no more than a film shows, at half its cost."""
+        """Colours (0..1), gaps filled from around them, and what of them is known: a reading of no more than a film shows, at
+        half its cost."""
         rgb, known = draw_known(self.gaussians, cameras.to(self.device))
         return rgb.cpu(), known.cpu()
 
@@ -226,8 +228,9 @@ class SpatialMemory:
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
         if self.views and len(added):
             protected = self._views_that_see(added.means)
-            known = self.read(protected).known.to(self.device)
-            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), known)
+            seen = self.read(protected)
+            solid = (seen.known & (seen.alpha >= SOLID_ALPHA)).to(self.device)
+            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), solid)
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
@@ -273,7 +276,7 @@ class SpatialMemory:
         return small[chosen]
 
     def refine(self, steps: int) -> None:
-        """Fits the Gaussians of the last write to its frame by gradient; all others are frozen."""
+        """Fits the colours of the last write's Gaussians to its frame; all others, places and sizes are frozen."""
         view = self.views[-1]
         if steps > 0 and view.gaussians[1] > view.gaussians[0]:
             target = from_uint8(view.rgb).to(self.device)

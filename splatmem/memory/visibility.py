@@ -18,8 +18,10 @@ from splatmem.gaussians.draw import Rendering, rasterize, rasterize_colours
 from splatmem.gaussians.lift import sampling_distance
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import close_gaps
+from splatmem.geometry.push_pull import fill_gaps
 
 KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
+SOLID_ALPHA = 0.97  # what covers less lets so much of the gap behind it through that it says nothing of that gap's colours
 KNOWN_FRONT = 0.55  # share of it that must come from surfaces seen from their front
 CRACK_WIDTH = 3  # pixels; cracks up to this width are closed
 FULL_TRUST_MAGNIFICATION = 1.5  # one pixel of the view that saw it covers this many pixels here, along a side
@@ -35,14 +37,25 @@ class Visibility:
 
 
 def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
-    """The colours of what covers each pixel (0..1), and what of it is known: all that a film needs, at half the cost."""
+    """What views show (0..1), and what of it is known: all that a film needs, at half the cost."""
     rgb, alpha, backfacing = rasterize_colours(gaussians, cameras)
-    return covering_colours(rgb, alpha), known_pixels(alpha, backfacing)
+    known = known_pixels(alpha, backfacing)
+    return shown_colours(rgb, alpha, known), known
 
 
-def covering_colours(rgb: Float[Tensor, "v h w 3"], alpha: Float[Tensor, "v h w"]) -> Float[Tensor, "v h w 3"]:
-    """Colours (0..1) of what covers each pixel, from composited colours and opacity: they are divided by the opacity."""
-    return (rgb / alpha.clamp_min(1e-3)[..., None]).clamp_(0, 1)
+def shown_colours(
+    rgb: Float[Tensor, "v h w 3"], alpha: Float[Tensor, "v h w"], known: Bool[Tensor, "v h w"]
+) -> Float[Tensor, "v h w 3"]:
+    """Pictures as they are shown, 0..1: what is known, composited plainly over colours smeared in from around the gaps.
+
+    Args:
+        rgb: composited over black.
+        alpha: its accumulated opacity.
+        known: where that is of surfaces seen from their front; elsewhere the smeared colours are shown alone.
+    """
+    solid = known & (alpha >= SOLID_ALPHA)
+    behind = rgb if solid.all() else fill_gaps(rgb.permute(0, 3, 1, 2), solid).permute(0, 2, 3, 1)
+    return torch.where(known[..., None], rgb + (1 - alpha[..., None]) * behind, behind).clamp_(0, 1)
 
 
 def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, Visibility]:

@@ -5,6 +5,7 @@ import torch
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import LiftSettings, lift, sampling_distance, snap_depth_edges
+from splatmem.gaussians.refine import refine
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.geometry.rotations import quats_to_rotations
 
@@ -113,16 +114,36 @@ class TestFootprints:
         for picture in (grey(), noise()):
             gaussians = lift(picture, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, selected)
             alpha = rasterize(gaussians, CAMERA).alpha[0]
-            assert alpha[4:-4, 35:].max() < 0.12
+            assert alpha[4:-4, 36:].max() < 0.12
+
+    @pytest.mark.parametrize("magnification", [1, 2, 4, 8])
+    @pytest.mark.parametrize("degrees", [0, 45, 65])
+    @pytest.mark.parametrize("smooth", [False, True])
+    def test_let_nothing_through_however_near_a_camera_comes(self, magnification: int, degrees: float, smooth: bool) -> None:
+        """In a picture of noise beside a smooth one, so that Gaussians for one pixel and for blocks meet."""
+        picture = noise()
+        if smooth:
+            picture[:, 20:44] = 0.5
+        gaussians = lift(picture, plane_depth(CAMERA, tilted(degrees), 2.0).clamp(0.1, 100), CAMERA, ALL)
+        middle = CAMERA.resized(magnification * WIDTH, magnification * HEIGHT)
+        alpha = rasterize(gaussians, middle).alpha[0]
+        inner = alpha[alpha.shape[0] // 4 : -alpha.shape[0] // 4, alpha.shape[1] // 4 : -alpha.shape[1] // 4]
+        assert (inner >= 0.99).float().mean() > 0.98
+        assert inner.min() > 0.9
 
     def test_show_the_pixels_they_came_from(self) -> None:
-        """Stripes two pixels wide keep most of their contrast: the footprints do not blur."""
-        stripes = grey(0.1)
-        stripes[:, (torch.arange(WIDTH) // 2) % 2 == 0] = 0.9
-        drawn = rasterize(lift(stripes, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, ALL), CAMERA)
-        shown = drawn.rgb[0, 8:-8, 8:-8] / drawn.alpha[0, 8:-8, 8:-8, None]
+        """Stripes two pixels wide keep their contrast once colours are fitted: the footprints do not blur for good."""
+        stripes = grey(0.4)
+        stripes[:, (torch.arange(WIDTH) // 2) % 2 == 0] = 0.6
+        gaussians = lift(stripes, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, ALL)
+        fitted = refine(gaussians, (0, len(gaussians)), stripes, CAMERA, 8)
         bright = stripes[8:-8, 8:-8, 0] > 0.5
-        assert shown[bright].mean() - shown[~bright].mean() > 0.4
+        contrast = {}
+        for name, scene in (("lifted", gaussians), ("fitted", fitted)):
+            shown = rasterize(scene, CAMERA).rgb[0, 8:-8, 8:-8]
+            contrast[name] = (shown[bright].mean() - shown[~bright].mean()).item() / 0.2
+        assert contrast["lifted"] > 0.3
+        assert contrast["fitted"] > 0.85
 
     def test_sampling_distance_is_the_size_of_a_pixel_on_the_surface(self) -> None:
         expected = 2.0 / CAMERA.focal[0, 0]

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians import refine as module
+from splatmem.gaussians.container import refine as module
 from splatmem.gaussians.draw import rasterize
+from splatmem.gaussians.lift import sampling_distance
 from splatmem.gaussians.refine import refine
 from splatmem.gaussians.tiles import TILE, SharedTiles, shared_tiles
 from splatmem.geometry.cameras import Cameras
@@ -66,3 +67,29 @@ def test_what_does_not_show_is_left_as_it_is(written: SpatialMemory, room_turn: 
     assert len(tiles.gaussians) == view.gaussians[1] - view.gaussians[0]
     fitted = refine(written.gaussians, view.gaussians, torch.rand(behind.height, behind.width, 3), behind, steps=3)
     assert torch.equal(fitted.sh, written.gaussians.sh)
+
+
+def test_nothing_but_colours_changes_so_trust_stays(written: SpatialMemory, room_turn: Cameras) -> None:
+    """The sampling distance, from which trust follows, is what a camera saw: no fit may change it."""
+    view, near = written.views[-1], room_turn[1].resized(512, 288)
+    before, sampled = written.read(near), sampling_distance(written.gaussians)
+    written.refine(60)
+    after = written.read(near)
+    assert not torch.equal(after.rgb, before.rgb), "something must have been fitted for this to mean something"
+    assert 0.05 < before.trust[before.known].mean() < 0.95
+    assert torch.equal(after.trust, before.trust)
+    assert torch.equal(sampling_distance(written.gaussians), sampled)
+    assert view is written.views[-1]
+
+
+def test_more_steps_do_not_spoil_the_fit(written: SpatialMemory) -> None:
+    view = written.views[-1]
+    target = view.rgb.float() / 255
+    errors = []
+    for steps in (0, 2, 8, 40):
+        fitted = refine(written.gaussians, view.gaussians, target, view.camera, steps)
+        errors.append((rasterize(fitted, view.camera).rgb[0] - target)[view.written].square().mean().item())
+        colours = fitted.rgb[slice(*view.gaussians)]
+        assert -1e-6 <= colours.min() <= colours.max() <= 1 + 1e-6
+    assert errors[1] < 0.5 * errors[0]
+    assert max(errors[2:]) < 1.1 * errors[1]

@@ -3,7 +3,8 @@ import torch
 from splatmem.geometry.push_pull import fill_gaps, push_pull
 from splatmem.io.video import read_video
 from splatmem.memory import SpatialMemory
-from splatmem.memory.film import film_memory, shown
+from splatmem.memory.film import film_memory
+from splatmem.memory.visibility import shown_colours
 from splatmem.timing import StageClock
 
 FRAMES = 11  # more than one batch, and not a whole number of them
@@ -30,7 +31,7 @@ def test_every_camera_gives_one_frame_that_shows_the_memory(filmed, memory, room
     film = torch.from_numpy(read_video(filmed[0])).float() / 255
     assert film.shape == (FRAMES, 72, 128, 3)
     for index in (0, 3, FRAMES - 1):
-        expected = shown(*memory.film(room_turn[index]))[0]
+        expected = memory.film(room_turn[index])[0][0]
         assert (film[index] - expected).abs().mean() < 0.02, f"frame {index}"
 
 
@@ -63,19 +64,48 @@ def test_a_failure_leaves_no_file(memory, room_turn, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unknown_pixels_take_their_surroundings_colours() -> None:
-    rgb = torch.zeros(1, 40, 60, 3)
-    rgb[:, :, :20] = torch.tensor([0.8, 0.4, 0.2])
+def half_known(alpha: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A picture over black whose left third is one colour with full opacity, its neighbour column half as bright and of some
+    opacity, and the rest something that is not known."""
+    rgb = torch.full((1, 40, 60, 3), 0.9)
+    rgb[:, :, :20] = COLOUR
+    rgb[:, :, 20] = 0.5 * COLOUR
+    opacity = torch.ones(1, 40, 60)
+    opacity[:, :, 20] = alpha
     known = torch.zeros(1, 40, 60, dtype=torch.bool)
-    known[:, :, :20] = True
-    frames = shown(rgb, known)
-    assert torch.equal(frames[known], rgb[known])
-    torch.testing.assert_close(frames[~known], torch.tensor([0.8, 0.4, 0.2]).expand(int((~known).sum()), 3))
+    known[:, :, :21] = True
+    return rgb, opacity, known
+
+
+COLOUR = torch.tensor([0.8, 0.4, 0.2])
+
+
+def test_unknown_pixels_take_their_surroundings_colours() -> None:
+    rgb, alpha, known = half_known(0.5)
+    frames = shown_colours(rgb, alpha, known)
+    assert torch.equal(frames[:, :, :20], rgb[:, :, :20])
+    torch.testing.assert_close(frames[~known], COLOUR.expand(int((~known).sum()), 3))
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.7, 0.9])
+def test_what_is_covered_in_part_is_composited_over_its_surroundings(alpha: float) -> None:
+    rgb, opacity, known = half_known(alpha)
+    expected = 0.5 * COLOUR + (1 - alpha) * COLOUR  # not divided by alpha
+    torch.testing.assert_close(shown_colours(rgb, opacity, known)[0, :, 20], expected.expand(40, 3))
+
+
+def test_covered_pixels_are_composited_plainly() -> None:
+    rgb = torch.rand(2, 20, 30, 3, generator=torch.Generator().manual_seed(0))
+    full, known = torch.ones(2, 20, 30), torch.ones(2, 20, 30, dtype=torch.bool)
+    assert torch.equal(shown_colours(rgb, full, known), rgb)
+    difference = shown_colours(0.99 * rgb, 0.99 * full, known) - 0.99 * rgb
+    assert 0 <= difference.min() <= difference.max() <= 0.01
 
 
 def test_a_frame_of_which_nothing_is_known_is_black_and_not_nan() -> None:
     nothing = torch.zeros(1, 40, 60, dtype=torch.bool)
-    assert torch.equal(shown(torch.rand(1, 40, 60, 3), nothing), torch.zeros(1, 40, 60, 3))
+    shown = shown_colours(torch.rand(1, 40, 60, 3), torch.rand(1, 40, 60), nothing)
+    assert torch.equal(shown, torch.zeros(1, 40, 60, 3))
 
 
 @pytest.mark.parametrize("size", [(40, 60), (41, 59), (1, 7)])
