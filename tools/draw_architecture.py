@@ -7,6 +7,7 @@ and for type checkers too. With ``--counts`` nothing is drawn, and figures of th
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
@@ -51,7 +52,10 @@ def shape_of(package: str = PACKAGE) -> Shape:
     """The shape of an importable package, its own ``__init__`` and ``__main__`` left out."""
     graph = grimp.build_graph(package, cache_dir=None)
     parts = {module: module.split(".")[1] for module in graph.modules if module != package}
-    parts = {module: part for module, part in parts.items() if part != "__main__"}
+    # An editable installation may show grimp the folder around the package as a part of it.
+    folder = Path(str(importlib.util.find_spec(package).origin)).parent  # type: ignore[union-attr]
+    inside = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    parts = {module: part for module, part in parts.items() if part in inside - {"__main__", "__init__"}}
     pairs = [
         (module, imported)
         for module in parts
