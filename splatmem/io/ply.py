@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
+from splatmem.geometry.world import World
 from splatmem.io.atomic import atomic_path
 from splatmem.io.drawable import drawable
 from splatmem.io.ply_header import require_whole
@@ -25,13 +26,15 @@ REQUIRED = (
 )
 
 
-def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False) -> None:
+def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False, world: World | None = None) -> None:
     """Writes a binary little-endian .ply that splat viewers and importers open; ``features`` are not part of the format.
 
     Args:
         gaussians: what to write; rotations are normalised on the way.
         path: the file; it appears whole.
         compact: leave out the normals and the SH bands that the Gaussians do not have, which most readers can do without.
+        world: in which the cameras were given, if that is another than the Gaussians': the header's comment
+            ``world_from_scene`` says how they lie in it, 4x4 by rows.
 
     Raises:
         ValueError: a parameter is NaN or infinite.
@@ -47,7 +50,14 @@ def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False) -> N
     layout = np.dtype([(name, "<f4") for _, names in columns for name in names])
     table = values.numpy().view(layout)[:, 0] if len(values) else np.empty(0, layout)
     with atomic_path(path) as temporary:
-        PlyData([PlyElement.describe(table, "vertex")], text=False, byte_order="<").write(str(temporary))
+        vertices = PlyElement.describe(table, "vertex")
+        PlyData([vertices], text=False, byte_order="<", comments=_world_comments(world)).write(str(temporary))
+
+
+def _world_comments(world: World | None) -> list[str]:
+    if world is None or world.is_memory:
+        return []
+    return ["world_from_scene " + " ".join(repr(value) for value in world.world_from_memory.flatten().tolist())]
 
 
 def _columns(gaussians: Gaussians, compact: bool) -> list[tuple[Float[Tensor, "n c"], list[str]]]:

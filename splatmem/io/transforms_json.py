@@ -19,6 +19,7 @@ from torch import Tensor
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.conventions import cameras_to_opengl, world_to_cam_from_opengl
 from splatmem.geometry.poses import require_rigid
+from splatmem.geometry.world import World
 from splatmem.io.atomic import atomic_path
 from splatmem.io.distortion import Distortion, finite
 from splatmem.io.lenses import LARGEST_SIDE, Lens, lens_cameras
@@ -31,14 +32,22 @@ FISHEYE_MODELS = ("OPENCV_FISHEYE", "FISHEYE", "SIMPLE_FISHEYE", "SIMPLE_RADIAL_
 INDEX_NAMES = ("transforms.json", "transforms_train.json")  # NeRF's own scenes keep pictures for training apart
 
 
-def save_transforms_json(cameras: Cameras, path: str | Path, file_paths: Sequence[str] | None = None) -> None:
+def save_transforms_json(
+    cameras: Cameras, path: str | Path, file_paths: Sequence[str] | None = None, world: World | None = None
+) -> None:
     """Writes the cameras; equal intrinsics are written once, others per frame.
 
     Args:
-        cameras: the cameras.
+        cameras: the cameras, in the memory's world where ``world`` is given.
         path: the file; it appears whole.
         file_paths: the frames' images; nerfstudio wants them named, by default ``images/frame_00001.png`` and on.
+        world: in which the poses are written, in double precision; how the scene's own lies in it is written as
+            ``world_from_scene``.
     """
+    more: dict[str, Any] = {}
+    if world is not None and not world.is_memory:
+        cameras = world.from_memory(cameras)
+        more = {"world_from_scene": world.world_from_memory.tolist()}
     if file_paths is None:
         file_paths = [f"images/frame_{i + 1:05d}.png" for i in range(len(cameras))]
     if len(file_paths) != len(cameras):
@@ -53,7 +62,7 @@ def save_transforms_json(cameras: Cameras, path: str | Path, file_paths: Sequenc
     ]
     head = {"camera_model": "OPENCV", "w": cameras.width, "h": cameras.height, **(lenses[0] if shared and lenses else {})}
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({**head, "frames": frames}, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps({**head, **more, "frames": frames}, indent=2) + "\n", encoding="utf-8")
 
 
 def load_transforms_json(

@@ -16,6 +16,6 @@ def export(options: ExportOptions) -> int:
         OSError: the file cannot be written.
     """
     options.check()
-    gaussians = load_session(session_folder(options.scene))[0].gaussians
-    save_ply(gaussians, options.file, compact=options.compact)
-    return len(gaussians)
+    memory = load_session(session_folder(options.scene))[0]
+    save_ply(memory.gaussians, options.file, compact=options.compact, world=memory.world)
+    return len(memory.gaussians)

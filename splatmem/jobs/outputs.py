@@ -38,8 +38,8 @@ def write_outputs(
         sheet = photo_sheet(run)
     with run.scene.clock.stage("encode"):
         sheet.save(folder / "contact_sheet.png")
-        save_ply(run.scene.memory.gaussians, folder / "scene.ply")
-        save_transforms_json(run.film.cameras, folder / "cameras.json")
+        save_ply(run.scene.memory.gaussians, folder / "scene.ply", world=run.scene.memory.world)
+        save_transforms_json(run.film.cameras, folder / "cameras.json", world=run.scene.memory.world)
     with run.scene.clock.stage("read"):
         retention, bend = run.scene.memory.retention_psnr(), memory_bend(run.scene.memory)
         first = run.scene.memory.views[0]

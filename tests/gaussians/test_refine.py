@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.container import refine as module
+from splatmem.gaussians import refine as module
 from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import sampling_distance
 from splatmem.gaussians.refine import refine

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from splatmem.depth import DepthPrediction
+from splatmem.explore.beginnings import field_of_view
 from splatmem.geometry.cameras import Cameras, relative_to
-from splatmem.io.source import Source
 from splatmem.io.transforms_json import load_transforms_json, save_transforms_json
-from splatmem.jobs.flyaround import field_of_view
 from splatmem.memory.session import load_session
 
 from forked_commands import PHOTO, SMALL_RUN, ForkedCommands
@@ -91,8 +90,10 @@ class TellingDepth:
     ],
 )
 def test_field_of_view(given, photo, told, degrees, note) -> None:
-    source = Source("photo", torch.rand(1, 8, 8, 3), photo)
-    assert field_of_view(source, TellingDepth(told), given) == (degrees, [] if note is None else [note])
+    assert field_of_view(torch.rand(1, 8, 8, 3), given or photo, TellingDepth(told)) == (
+        degrees,
+        [] if note is None else [note],
+    )
 
 
 def test_a_prompt_is_part_of_what_a_resumed_run_must_repeat(splatmem: ForkedCommands, tmp_path: Path) -> None:

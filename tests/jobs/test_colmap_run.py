@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from plyfile import PlyData
 from splatmem.geometry.cameras import Cameras, relative_to
 from splatmem.io.colmap import save_colmap
 from splatmem.io.photo import load_photo
@@ -84,13 +85,23 @@ def test_the_pictures_are_kept(run: Path, project: Path, cameras: Cameras) -> No
 
 def test_the_film_shows_the_scene_along_the_path(run: Path, cameras: Cameras) -> None:
     made = load_transforms_json(run / "cameras.json")
-    expected = relative_to(in_colmaps_world(cameras), in_colmaps_world(cameras[[0]]))
-    torch.testing.assert_close(made.world_to_cam, expected.world_to_cam, atol=1e-4, rtol=0)
+    # The path came in COLMAP's world, and its poses come back as they were given.
+    torch.testing.assert_close(made.world_to_cam.double(), in_colmaps_world(cameras).world_to_cam.double(), atol=1e-5, rtol=0)
     film = torch.stack([torch.from_numpy(frame) for frame in read_video(run / "video.mp4")]).float() / 255
     truth = room().render(cameras).rgb
     assert film.shape == truth.shape
     for frame, true in zip(film, truth, strict=True):
         assert psnr(frame, true) > 26
+
+
+def test_scene_and_cameras_say_how_their_worlds_lie(run: Path, cameras: Cameras) -> None:
+    first = in_colmaps_world(cameras[[0]]).cam_to_world[0].double()
+    told = torch.tensor(json.loads((run / "cameras.json").read_text())["world_from_scene"], dtype=torch.float64)
+    torch.testing.assert_close(told, first, atol=1e-5, rtol=0)
+    (comment,) = PlyData.read(str(run / "scene.ply")).comments
+    assert comment == "world_from_scene " + " ".join(repr(value) for value in told.flatten().tolist())
+    memory, _ = load_session(run / "memory")
+    assert torch.equal(memory.world.world_from_memory, told)
 
 
 @pytest.mark.parametrize(

@@ -275,8 +275,8 @@ def test_models_are_loaded_once_and_let_go_when_others_need_the_room(
         return film_memory(*args)
 
     monkeypatch.setattr("splatmem.inpaint.diffusers.first_frame.load_model", watched("text-to-image", load_model))
-    monkeypatch.setattr("splatmem.jobs.flyaround.load_inpainter", watched("inpainter", load_inpainter))
-    monkeypatch.setattr("splatmem.jobs.flyaround.load_depth_estimator", watched("depth", load_depth_estimator))
+    monkeypatch.setattr("splatmem.explore.models.load_inpainter", watched("inpainter", load_inpainter))
+    monkeypatch.setattr("splatmem.explore.models.load_depth_estimator", watched("depth", load_depth_estimator))
     monkeypatch.setattr("splatmem.jobs.flyaround.film_memory", film)
     run(
         tmp_path / "out", path, f"inpainter.model={models['sd-inpaint']}", "inpainter.steps=1",
