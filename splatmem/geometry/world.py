@@ -16,34 +16,60 @@ def _identity() -> Float64[Tensor, "4 4"]:
     return torch.eye(4, dtype=torch.float64)
 
 
+UNIT_RANGE = (0.01, 100.0)  # distances from camera to camera that single precision and the rasterizer's near plane bear well
+
+
 @dataclass(frozen=True)
 class World:
     """How the world of given poses lies to that of a memory, whose origin is its first camera.
 
-    Poses in map coordinates lie millions of units from their origin, where single precision moves them by decimetres. So they
-    are brought to the first camera in double precision, and single precision is used from there on.
+    Poses in map coordinates lie millions of units from their origin, where single precision moves them by decimetres, and some
+    worlds have a unit in which a whole room is a thousandth. So poses are brought to the first camera, and where that is needed
+    to another unit, in double precision; single precision is used from there on.
 
     Attributes:
-        world_from_memory: rigid transform in double precision, ``[4, 4]``.
+        world_from_memory: similarity (rotation, one scale, translation) in double precision, ``[4, 4]``.
     """
 
     world_from_memory: Float64[Tensor, "4 4"] = field(default_factory=_identity)
 
     @staticmethod
     def of_first(cameras: Cameras) -> World:
-        """The world of cameras of which the first becomes the memory's origin."""
-        return World(rigid_inverse(cameras.world_to_cam[0].double()))
+        """The world of cameras of which the first becomes the memory's origin.
+
+        The unit stays unless the cameras are far too near to or far from each other in it; then it becomes the median distance
+        from a camera to the nearest other one.
+        """
+        world_from_memory = rigid_inverse(cameras.world_to_cam[0].double())
+        centers = rigid_inverse(cameras.world_to_cam.double())[:, :3, 3]
+        distances = torch.cdist(centers, centers)
+        apart = distances[distances > 1e-9 * distances.max().clamp_min(1e-30)]
+        if len(apart):
+            nearest = torch.where(distances > 0, distances, torch.inf).amin(1)
+            unit = float(nearest[nearest.isfinite()].median())
+            if not UNIT_RANGE[0] <= unit <= UNIT_RANGE[1]:
+                world_from_memory[:3, :3] *= unit
+        return World(world_from_memory)
 
     @property
     def is_memory(self) -> bool:
         """Whether both worlds are the same."""
         return bool(torch.equal(self.world_from_memory, _identity()))
 
+    @property
+    def unit(self) -> float:
+        """The memory's unit of length in the given world's."""
+        scale = float(torch.linalg.det(self.world_from_memory[:3, :3])) ** (1 / 3)
+        return 1.0 if abs(scale - 1) < 1e-9 else scale
+
     def to_memory(self, cameras: Cameras) -> Cameras:
         """Cameras of the given world in that of the memory, in single precision."""
-        return replace(cameras, world_to_cam=(cameras.world_to_cam.double() @ self.world_from_memory).float())
+        moved = cameras.world_to_cam.double() @ self.world_from_memory
+        moved[:, :3] /= self.unit
+        return replace(cameras, world_to_cam=moved.float())
 
     def from_memory(self, cameras: Cameras) -> Cameras:
         """Cameras of the memory's world in the given one, in double precision."""
-        memory_from_world = rigid_inverse(self.world_from_memory)
-        return replace(cameras, world_to_cam=cameras.world_to_cam.double() @ memory_from_world)
+        scaled = cameras.world_to_cam.double().clone()
+        scaled[:, :3] *= self.unit
+        return replace(cameras, world_to_cam=scaled @ torch.linalg.inv(self.world_from_memory))

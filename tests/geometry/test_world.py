@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import rigid_inverse
@@ -41,3 +42,18 @@ def test_the_memory_s_own_world_changes_no_bit() -> None:
     cameras = turn(5)
     assert World().is_memory
     assert torch.equal(World().to_memory(cameras).world_to_cam, cameras.world_to_cam)
+
+
+@pytest.mark.parametrize("factor", [2e-3, 1e-5, 1e4])
+def test_a_tiny_or_huge_unit_is_changed(factor: float) -> None:
+    """The same cameras in another unit lie in the memory's world as if they had a bearable one, and come back as given."""
+    near = turn(9)
+    poses = near.world_to_cam.double().clone()
+    poses[:, :3, 3] = 3 * torch.stack([torch.arange(9.0), torch.zeros(9), torch.zeros(9)], dim=-1) * factor
+    given = Cameras(poses, near.intrinsics, near.width, near.height)
+    world = World.of_first(given)
+    placed = world.to_memory(given)
+    steps = (placed.centers[1:] - placed.centers[:-1]).norm(dim=-1)
+    assert 0.01 <= steps.median() <= 100
+    back = world.from_memory(placed)
+    torch.testing.assert_close(back.world_to_cam[:, :3, 3], poses[:, :3, 3], atol=1e-5 * factor, rtol=1e-5)
