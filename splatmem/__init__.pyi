@@ -1,8 +1,7 @@
 from .depth import DepthPrediction as DepthPrediction
 from .depth import load_depth_estimator as load_depth_estimator
-from .evaluate.run import evaluate as evaluate
+from .evaluation.run import evaluate as evaluate
 from .explore.loop import ExploreSettings as ExploreSettings
-from .explore.loop import explore as explore
 from .explore.planner import Plan as Plan
 from .explore.planner import unknown_cells as unknown_cells
 from .gaussians import Gaussians as Gaussians
@@ -40,7 +39,6 @@ __all__ = [
     "SpatialMemory",
     "Trajectory",
     "evaluate",
-    "explore",
     "flyaround",
     "identity_camera",
     "load_depth_estimator",

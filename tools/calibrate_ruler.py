@@ -20,8 +20,8 @@ from jaxtyping import Float
 from kornia.filters import gaussian_blur2d
 from rich.console import Console
 from rich.table import Table
-from splatmem.evaluate.features import PatchFeatures, distribution_distance, feature_distance
-from splatmem.evaluate.scenes import load_scene
+from splatmem.evaluation.features import PatchFeatures, distribution_distance, feature_distance
+from splatmem.evaluation.scenes import load_scene
 from torch import Tensor
 
 SEEN = 4  # pictures at either end of a turn that the first one overlaps

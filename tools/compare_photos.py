@@ -13,7 +13,7 @@ from typing import Annotated
 
 import torch
 import tyro
-from splatmem.evaluate.sheet import comparison_sheet
+from splatmem.evaluation.sheet import comparison_sheet
 from splatmem.io.video import read_video
 from splatmem.jobs.flyaround import flyaround
 

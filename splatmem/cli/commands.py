@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from splatmem.evaluate.options import EvaluationOptions
+from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
 
@@ -106,9 +106,9 @@ def open_memory(scene: Path) -> SpatialMemory:
 
 
 def evaluate(options: EvaluationOptions, progress: RunProgress) -> None:
-    from splatmem.evaluate.run import PAGE
-    from splatmem.evaluate.run import evaluate as run
-    from splatmem.evaluate.table import tables
+    from splatmem.evaluation.run import PAGE
+    from splatmem.evaluation.run import evaluate as run
+    from splatmem.evaluation.table import tables
 
     report = run(options, progress)
     summaries = {name: (group, len(group["scenes"])) for name, group in report["groups"].items()}

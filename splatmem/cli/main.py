@@ -18,7 +18,8 @@ from rich.markup import escape
 
 from splatmem.cli import commands, model_commands
 from splatmem.cli.options import Command, Doctor, Models
-from splatmem.evaluate.options import EvaluationOptions
+from splatmem.evaluation.options import EvaluationOptions
+from splatmem.jobs.option_types import OptionError
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
 from splatmem.report.progress import RunProgress
 
@@ -38,13 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"splatmem {importlib.metadata.version('splatmem')}")
         sys.exit(0)
     _suggest_command(arguments)
-    command: Any = tyro.cli(
-        Command,  # type: ignore[arg-type]
-        prog="splatmem",
-        description="A photo and a camera path in; a film in which nothing vanishes, and the scene itself, out.",
-        args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
-    )
+    command = _parsed(arguments)
     # A termination request ends like Ctrl-C: the last finished window is on disk, and the run can be resumed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.showwarning = _show_warning
@@ -64,6 +59,21 @@ def _suggest_command(arguments: list[str]) -> None:
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     if not word.startswith("-") and word not in COMMANDS and near:
         _print(f"[bold red]error:[/] there is no command {escape(word)!r}: did you mean {near[0]!r}? See splatmem --help")
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _parsed(arguments: list[str]) -> Any:
+    """The command's options; exits with 2 and a sentence where they cannot be used."""
+    try:
+        return tyro.cli(
+            Command,  # type: ignore[arg-type]
+            prog="splatmem",
+            description="A photo and a camera path in; a film in which nothing vanishes, and the scene itself, out.",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
+        )
+    except OptionError as error:
+        _print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(EXIT_BAD_INPUT)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from splatmem.evaluate.options import EvaluationOptions
+from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.option_types import Overrides, PresetName
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 

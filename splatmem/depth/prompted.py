@@ -19,7 +19,7 @@ class PromptedDepth:
 
     def __init__(self, model: HuggingFaceDepth, base: DepthEstimator) -> None:
         self.model, self.base, self.name = model, base, model.name
-        self.estimates_fov = base.estimates_fov
+        self.estimates_fov = getattr(base, "estimates_fov", False)
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         base = self.base(images, fov_x_degrees=fov_x_degrees)

@@ -25,11 +25,11 @@ class DepthPrediction:
 
 
 class DepthEstimator(Protocol):
-    """Estimates z-depth of pictures, each on its own."""
+    """Estimates z-depth of pictures, each on its own. Any callable with this signature is one.
 
-    name: str
-    estimates_fov: bool
-    """Whether its predictions hold a field of view."""
+    It may have two attributes: ``name``, for reports (the class's by default), and ``estimates_fov``, whether its predictions
+    hold a field of view (no by default).
+    """
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         """Depth at the pictures' size.
@@ -39,6 +39,11 @@ class DepthEstimator(Protocol):
             fov_x_degrees: of the pictures, for models that use it.
         """
         ...
+
+
+def estimator_name(estimator: DepthEstimator) -> str:
+    """The estimator's name for reports."""
+    return str(getattr(estimator, "name", getattr(estimator, "__name__", type(estimator).__name__)))
 
 
 @runtime_checkable

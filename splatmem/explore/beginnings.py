@@ -11,6 +11,7 @@ from torch import Tensor
 
 from splatmem.depth import DepthEstimator
 from splatmem.depth.parallax import depth_from_parallax
+from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.explore.planner import GRID_WIDTH
@@ -81,7 +82,7 @@ def begin_posed_memory(
     memory.world = world
     notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
-    min_pixels = max(settings.min_write_pixels, int(settings.plan.min_unknown * cameras.width * cameras.height))
+    min_pixels = settings.min_write_pixels
     waiting, differences = list(range(1, len(rgb))), []
     known, written = torch.zeros(len(rgb)), 0
     while waiting:
@@ -161,6 +162,6 @@ def field_of_view(
         return given, []
     told = estimate_depth(rgb).fov_x_degrees if getattr(estimate_depth, "estimates_fov", False) else None
     if told is not None:
-        name = getattr(estimate_depth, "name", "the depth model")
+        name = estimator_name(estimate_depth)
         return told, [f"the picture does not say its field of view: {name} tells {told:.1f} degrees"]
     return DEFAULT_FOV_X_DEGREES, [f"the picture does not say its field of view: {DEFAULT_FOV_X_DEGREES:g} degrees are assumed"]

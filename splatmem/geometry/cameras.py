@@ -141,7 +141,7 @@ class Cameras:
         same_poses = torch.equal(self.world_to_cam, other.world_to_cam)
         return same_size and same_poses and torch.equal(self.intrinsics, other.intrinsics)
 
-    def __getitem__(self, index: SupportsIndex | slice | Sequence[int] | np.ndarray | Tensor) -> Cameras:
+    def __getitem__(self, index: SupportsIndex | slice | Sequence[SupportsIndex] | np.ndarray | Tensor) -> Cameras:
         """The chosen cameras, by a slice, by several integers or by a mask; one integer of any type gives a batch of one.
 
         Negative integers count from the end; ``IndexError`` if there is no such camera.
@@ -154,7 +154,7 @@ class Cameras:
         elif isinstance(index, SupportsIndex):
             chosen = [as_index(index)]
         else:
-            chosen = list(index)
+            chosen = [as_index(i) for i in index]
         return replace(self, world_to_cam=self.world_to_cam[chosen], intrinsics=self.intrinsics[chosen])
 
     def to(self, device: torch.device | str) -> Cameras:

@@ -151,7 +151,7 @@ def _turned_size(size: tuple[int, int], matrix: tuple[int, int, int, int]) -> tu
     return (size[1], size[0]) if abs(matrix[1]) > abs(matrix[0]) else size
 
 
-def _upright(picture: UInt8[np.ndarray, "h w 3"], matrix: tuple[int, int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
+def _upright(picture: UInt8[np.ndarray, "h w 3"], matrix: tuple[int, int, int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """The picture after the quarter turn or mirroring that comes nearest to a display matrix."""
     a, b, c, d = matrix
     if abs(b) > abs(a):

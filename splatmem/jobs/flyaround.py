@@ -35,6 +35,7 @@ from splatmem.scene import MEMORY_FOLDER, Announce, Scene, silent
 from splatmem.timing import StageClock
 from splatmem.trajectory.names import PRESET_NAMES
 
+PATH_FIELDS = ("source", "out", "poses")
 PROMISED = (
     "video.mp4", "contact_sheet.png", "scene.ply", "cameras.json", "report.html", REPORT, f"{MEMORY_FOLDER}/{INDEX}",
 )  # fmt: skip
@@ -72,7 +73,9 @@ def flyaround(
     """
     started = time.perf_counter() if started is None else started
     if options is None:
-        options = FlyaroundOptions(**({} if photo is None else {"source": photo}), **fields)
+        fields |= {} if photo is None else {"source": photo}
+        paths: dict[str, Any] = {name: Path(fields[name]) for name in PATH_FIELDS if fields.get(name) is not None}
+        options = FlyaroundOptions(**{**fields, **paths})
     elif photo is not None or fields:
         raise ValueError(f"give either options or their fields, got options and {', '.join(fields) or 'photo'}")
     options.check()

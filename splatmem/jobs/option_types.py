@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,11 +44,23 @@ def parse_fov(text: str) -> float | None:
     return degrees
 
 
-def _one_word(parse: Any, spell: Any, metavar: str) -> PrimitiveConstructorSpec[Any]:
+class OptionError(Exception):
+    """An option on the command line that cannot be used. No ``ValueError``: tyro would break its sentence into a box."""
+
+
+def one_word(parse: Callable[[str], Any], spell: Callable[[Any], str], metavar: str) -> PrimitiveConstructorSpec[Any]:
+    """How tyro reads an option of one word, and how it spells a default."""
+
+    def parsed(words: list[str]) -> Any:
+        try:
+            return parse(words[0])
+        except ValueError as error:
+            raise OptionError(str(error)) from error
+
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
-        instance_from_str=lambda words: parse(words[0]),
+        instance_from_str=parsed,
         is_instance=lambda value: True,
         str_from_instance=lambda value: [spell(value)],
     )
@@ -57,12 +70,12 @@ def _spell_size(size: tuple[int, int] | None) -> str:
     return "as the scene" if size is None else f"{size[0]}x{size[1]}"
 
 
-Size = Annotated[tuple[int, int], _one_word(parse_size, _spell_size, "WIDTHxHEIGHT")]
+Size = Annotated[tuple[int, int], one_word(parse_size, _spell_size, "WIDTHxHEIGHT")]
 """Width and height in pixels; ``512x288`` on the command line."""
-SceneSize = Annotated[tuple[int, int] | None, _one_word(parse_size, _spell_size, "WIDTHxHEIGHT")]
+SceneSize = Annotated[tuple[int, int] | None, one_word(parse_size, _spell_size, "WIDTHxHEIGHT")]
 """The same; None takes the scene's own size."""
 FieldOfView = Annotated[
-    float | None, _one_word(parse_fov, lambda value: "auto" if value is None else f"{value:g}", "auto|DEGREES")
+    float | None, one_word(parse_fov, lambda value: "auto" if value is None else f"{value:g}", "auto|DEGREES")
 ]
 """Horizontal, in degrees; None, or ``auto`` on the command line, finds it out."""
 SceneFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]

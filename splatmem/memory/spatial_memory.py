@@ -14,6 +14,7 @@ from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
+from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
@@ -218,6 +219,9 @@ class SpatialMemory:
         Raises:
             ValueError: sizes do not fit, or the frame has no usable depth.
         """
+        if usable is not None and not usable.all():
+            # Neighbours of what may not be used are fitted to the picture as it is stored: its colours must not get in.
+            rgb = fill_gaps(rgb.permute(2, 0, 1)[None], usable[None])[0].permute(1, 2, 0)
         scale = self.scale if self.views else _median_depth(depth)
         if self.views:
             depth, allowed = push_out_of_free_space(depth, camera, unknown, self.free_space())

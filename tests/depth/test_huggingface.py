@@ -190,6 +190,7 @@ def test_without_anything_known_disparity_is_completed_as_it_is_estimated() -> N
     torch.testing.assert_close(estimator.complete(picture, torch.zeros(1, 40, 60), nothing).depth, estimator(picture).depth)
 
 
+@pytest.mark.breaks_annotations
 @pytest.mark.parametrize("shape", [(4, 5, 3), (1, 3, 4, 5), (0, 4, 5, 3)])
 def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     estimator = estimator_that_sees("glpn", predicted_depth=torch.ones(1, 4, 5))

@@ -71,7 +71,7 @@ def test_pictures_meet_in_one_world_in_the_unit_of_their_cameras(metric: bool) -
     relative = (reading.depth / (unit * truth.depth) - 1).abs()[reading.known]
     assert relative.median() < 0.02
     assert relative.quantile(0.9) < 0.05
-    assert psnr(reading.rgb, truth.rgb, reading.known) > 27
+    assert psnr(reading.rgb, truth.rgb, reading.known) > 26
 
 
 def test_pictures_are_written_in_the_order_of_what_is_known_of_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def test_what_has_features_is_not_written_again(
 ) -> None:
     rgb, depth = room_frames
     assert memory.feature_gaussians is not None
-    before = memory.feature_gaussians.clone()
+    before = copy.deepcopy(memory.feature_gaussians)
     assert memory.write_features(field(cells[0])[0], cells[0], views[0]) == 0
     memory.write(rgb[2], depth[2], views[2], ~memory.read(views[2]).known[0])
     added = memory.write_features(field(cells[2])[0], cells[2], views[2])

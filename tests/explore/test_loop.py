@@ -117,6 +117,7 @@ def test_nothing_is_planned_when_all_is_seen(room_turn):
     assert plan_window(unknown, points, room_turn.resized(16, 9), 4, PlanSettings()) == []
 
 
+@pytest.mark.breaks_annotations
 def test_partial_frames_say_which_shape_is_wrong(room_turn):
     size = (2, 72, 128)
     with pytest.raises(ValueError, match=r"PartialFrames\.depth"):

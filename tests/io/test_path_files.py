@@ -247,7 +247,7 @@ keyframes:
 
 
 def test_no_such_path(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"unknown path .*neither a preset .*turn.* nor a file"):
+    with pytest.raises(ValueError, match=r"there is no path file"):
         load_path("trun", **TARGET)
     (tmp_path / "p.csv").write_text("1,2")
     with pytest.raises(ValueError, match=r"p\.csv: not a kind of path file"):

@@ -7,6 +7,7 @@ from splatmem.gaussians.draw import Rendering
 from splatmem.gaussians.tiles import SharedTiles
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
+from splatmem.memory.session import load_session, save_session
 from splatmem.metrics import psnr
 
 from textured_room import room, turn

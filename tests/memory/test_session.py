@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -163,7 +164,7 @@ class TestGrowing:
         store, memory = SessionStore(folder), SpatialMemory()
         for _ in range(5):
             store.save(grow(memory))
-        memory.gaussians = memory.gaussians.clone()
+        memory.gaussians = copy.deepcopy(memory.gaussians)
         getattr(memory.gaussians, name)[7 * view + 3] += 1e-3
         store.save(memory)
         assert same(load_session(folder)[0], memory)

@@ -1,3 +1,4 @@
+import copy
 import itertools
 import math
 
@@ -51,11 +52,11 @@ class TestFrontAndBack:
 
     def test_a_front_before_a_back_is_known_and_the_other_way_round_not(self) -> None:
         front = wall()
-        turned = front.clone()
+        turned = copy.deepcopy(front)
         turned.quats = torch.stack([-turned.quats[:, 1], turned.quats[:, 0], turned.quats[:, 3], -turned.quats[:, 2]], -1)
         torch.testing.assert_close(turned.normals, -front.normals)
         for near, far, known in ((front, turned, True), (turned, front, False)):
-            behind = far.clone()
+            behind = copy.deepcopy(far)
             behind.means = behind.means * 1.5
             visible = seen(Gaussians.cat([near, behind]), CAMERA)[1]
             assert middle(visible.known).all() == known

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from splatmem.evaluate.scenes import load_scene
+from splatmem.evaluation.scenes import load_scene
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 

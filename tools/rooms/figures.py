@@ -1,4 +1,4 @@
-"""Capsule figures: hands with arms, heads, whole people, animals of ellipsoids. Metres; a figure faces +z and stands on y = 0."""
+"""Figures of capsules: hands with arms, heads, people, animals of ellipsoids. Metres; a figure faces +z and stands on y = 0."""
 
 from __future__ import annotations
 

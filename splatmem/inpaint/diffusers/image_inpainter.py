@@ -102,7 +102,7 @@ class ImageInpainter:
 
     def _fill(
         self, partial: PartialFrames, prompt: str, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 h w f"] | None]:
+    ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 H W f"] | None]:
         before = self.budget
         made, self.budget = within_memory(
             lambda budget: self._fill_at(self._working_size(partial, budget), partial, prompt, generator),
@@ -118,7 +118,7 @@ class ImageInpainter:
 
     def _fill_at(
         self, size: WorkingSize, partial: PartialFrames, prompt: str, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 h w f"] | None]:
+    ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 H W f"] | None]:
         """One frame at a size that the model takes; and the latents that it was made of, if it was shown latents."""
         known, trust = size.shrink_mask(partial.known), size.shrink_values(partial.trust)
         # Smooth colours in the hole: samplers that do not start from pure noise begin with them.

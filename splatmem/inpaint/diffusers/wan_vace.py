@@ -187,7 +187,7 @@ class WanVACEInpainter:
 
     def conditioning(
         self, latents: LatentFrames, wanted: Bool[Tensor, "t h w"], seen: Bool[Tensor, "t h w"]
-    ) -> Float[Tensor, "1 c g h w"]:
+    ) -> Float[Tensor, "1 c g H W"]:
         """The conditioning that the pipeline would encode from the window's pixels, from the memory's latents instead.
 
         Known cells are in the half that is kept, or, if all of a cell is to be revised, in the half that is changed; all else

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from splatmem.evaluate.features import PatchFeatures
-from splatmem.evaluate.figures import FIGURES
-from splatmem.evaluate.film import Film
-from splatmem.evaluate.loop import closure_seam, floater_fraction, loop_psnr
-from splatmem.evaluate.measure import Yardstick, at_size, measure
-from splatmem.evaluate.scenes import Scene, Truth
+from splatmem.evaluation.features import PatchFeatures
+from splatmem.evaluation.figures import FIGURES
+from splatmem.evaluation.film import Film
+from splatmem.evaluation.loop import closure_seam, floater_fraction, loop_psnr
+from splatmem.evaluation.measure import Yardstick, at_size, measure
+from splatmem.evaluation.scenes import Scene, Truth
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 
@@ -151,6 +151,7 @@ def test_a_larger_film_is_reduced(perfect, yardstick):
         perfect,
         rgb=perfect.rgb.repeat_interleave(2, 1).repeat_interleave(2, 2),
         depth=perfect.depth.repeat_interleave(2, 1).repeat_interleave(2, 2),
+        known=perfect.known.repeat_interleave(2, 1).repeat_interleave(2, 2),
     )
     rgb, depth = at_size(large, yardstick.scene.truth)
     torch.testing.assert_close(rgb, perfect.rgb)
@@ -160,7 +161,8 @@ def test_a_larger_film_is_reduced(perfect, yardstick):
 def test_an_open_path_has_no_loop(yardstick, perfect):
     truth, seen = yardstick.scene.truth, yardstick.first_view
     half = slice(0, 4)
-    opened = replace(truth, cameras=truth.cameras[half], rgb=truth.rgb[half])
+    cut = {name: getattr(truth, name)[half] for name in ("cameras", "rgb", "depth", "measured")}
+    opened = replace(truth, **cut)
     open_view = replace(seen, kept=seen.kept[half], made=seen.made[half])
     value = loop_psnr(perfect.rgb[half], opened, open_view)
     assert value != value

@@ -6,8 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from splatmem.evaluate.figures import FIGURES, Figure
-from splatmem.evaluate.table import TITLES, best, verdict
+from splatmem.evaluation.figures import FIGURES, Figure
+from splatmem.evaluation.table import TITLES, best, verdict
 from splatmem.report.html import new_figure, picture_uri, svg_uri
 from splatmem.report.pages import page
 

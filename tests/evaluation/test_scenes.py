@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from splatmem.evaluate.scenes import load_scene, spread
+from splatmem.evaluation.scenes import load_scene, spread
 
 from scene_folders import closed_turn, write_scene
 from textured_room import room

@@ -5,7 +5,7 @@ import pytest
 import torch
 from kornia.filters import gaussian_blur2d
 from splatmem.depth.embedded.efficientnet import EfficientNetLite0
-from splatmem.evaluate.features import PatchFeatures, distribution_distance, feature_distance
+from splatmem.evaluation.features import PatchFeatures, distribution_distance, feature_distance
 
 WIDTH, HEIGHT = 128, 64
 

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 from splatmem.cli.main import main
-from splatmem.evaluate.figures import FIGURES
-from splatmem.evaluate.names import ALL, METHODS, parse_methods
-from splatmem.evaluate.options import EvaluationOptions
-from splatmem.evaluate.run import evaluate
-from splatmem.evaluate.table import tables, verdict
+from splatmem.evaluation.figures import FIGURES
+from splatmem.evaluation.names import ALL, METHODS, parse_methods
+from splatmem.evaluation.options import EvaluationOptions
+from splatmem.evaluation.run import evaluate
+from splatmem.evaluation.table import tables, verdict
 from splatmem.explore.loop import ExploreSettings
 
 from scene_folders import there_and_back, write_scene

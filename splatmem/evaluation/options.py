@@ -7,24 +7,17 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tyro.constructors import PrimitiveConstructorSpec
 
 from splatmem.config import load_preset
-from splatmem.evaluate.names import ALL, parse_methods
+from splatmem.evaluation.names import ALL, parse_methods
 from splatmem.io.atomic import require_replaceable
-from splatmem.jobs.option_types import Device, OutputFolder, Overrides, SceneSize
+from splatmem.jobs.option_types import Device, OutputFolder, Overrides, SceneSize, one_word
 
 KIND = "evaluation"  # for the mark of the folder
 RESULT = "evaluate.json"
 Methods = Annotated[
     tuple[str, ...],
-    PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="NAMES",
-        instance_from_str=lambda words: parse_methods(words[0]),
-        is_instance=lambda value: True,
-        str_from_instance=lambda value: ["all" if value == ALL else ",".join(value)],
-    ),
+    one_word(parse_methods, lambda value: "all" if value == ALL else ",".join(value), "NAMES"),
 ]
 
 

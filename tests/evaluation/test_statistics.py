@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from splatmem.evaluate.figures import FIGURES
-from splatmem.evaluate.statistics import bootstrap, differences, means
+from splatmem.evaluation.figures import FIGURES
+from splatmem.evaluation.statistics import bootstrap, differences, means
 
 
 def figures(**values):

@@ -1,8 +1,8 @@
 import pytest
 import torch
 from splatmem.depth import DepthPrediction
-from splatmem.evaluate.film import ScaledToTruth, TrueDepth, begin, film_of_photo, film_with_memory, film_without_memory
-from splatmem.evaluate.scenes import Scene, Truth
+from splatmem.evaluation.film import ScaledToTruth, TrueDepth, begin, film_of_photo, film_with_memory, film_without_memory
+from splatmem.evaluation.scenes import Scene, Truth
 from splatmem.explore.loop import ExploreSettings
 from splatmem.inpaint import FilledFrames, PartialFrames
 from splatmem.inpaint.protocol import keep_known

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.alignment import align
-from splatmem.evaluate.scenes import Scene
+from splatmem.evaluation.scenes import Scene
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings, explore, references
 from splatmem.geometry.cameras import Cameras

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from splatmem.evaluate.first_view import split_by_first_view
-from splatmem.evaluate.scenes import Truth
+from splatmem.evaluation.first_view import split_by_first_view
+from splatmem.evaluation.scenes import Truth
 from splatmem.geometry.cameras import Cameras
 
 from textured_room import turn

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from splatmem.evaluate.borders import border_f1
-from splatmem.evaluate.figures import Figures
-from splatmem.evaluate.scenes import Scene
+from splatmem.evaluation.borders import border_f1
+from splatmem.evaluation.figures import Figures
+from splatmem.evaluation.scenes import Scene
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import depth_abs_rel, depth_delta1
 from splatmem.report.bend import memory_bend

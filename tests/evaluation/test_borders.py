@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from splatmem.evaluate.borders import border_f1, borders
-from splatmem.evaluate.photo import photo_figures
-from splatmem.evaluate.scenes import Scene, Truth
+from splatmem.evaluation.borders import border_f1, borders
+from splatmem.evaluation.photo import photo_figures
+from splatmem.evaluation.scenes import Scene, Truth
 from splatmem.memory import SpatialMemory
 
 from textured_room import turn

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.evaluate.scenes import Truth
+from splatmem.evaluation.scenes import Truth
 
 RIM = 1.0  # pixels by which a point must lie outside the first picture to count as surely not in it
 ROUNDING = 0.01  # pixels by which a reprojected point may miss the centre of an outermost pixel

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from splatmem.evaluate.first_view import split_by_first_view
-from splatmem.evaluate.inputs import each_scene, open_scene, scene_name
-from splatmem.evaluate.scenes import load_scene
-from splatmem.evaluate.stereo import load_pair
+from splatmem.evaluation.first_view import split_by_first_view
+from splatmem.evaluation.inputs import each_scene, open_scene, scene_name
+from splatmem.evaluation.scenes import load_scene
+from splatmem.evaluation.stereo import load_pair
 
 WIDTH, HEIGHT, FOCAL, BASELINE = 480, 120, 200.0, 0.1
 NEAR, FAR = 24, 8  # pixels of disparity of a board and of the wall behind it

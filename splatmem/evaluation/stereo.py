@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 
-from splatmem.evaluate.scenes import Scene, Truth, compared_size, resampled
+from splatmem.evaluation.scenes import Scene, Truth, compared_size, resampled
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.photo import load_photo
 from splatmem.io.posed import picture_size, require_shape

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from splatmem.evaluate.scenes import Scene, load_scene
-from splatmem.evaluate.stereo import LEFT, load_pair, pairs_in
+from splatmem.evaluation.scenes import Scene, load_scene
+from splatmem.evaluation.stereo import LEFT, load_pair, pairs_in
 
 
 def each_scene(given: Sequence[Path]) -> list[Path]:

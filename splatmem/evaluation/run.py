@@ -13,19 +13,20 @@ from torch import Tensor
 
 from splatmem.config import load_preset
 from splatmem.depth import DepthEstimator, load_depth_estimator
-from splatmem.evaluate.features import PatchFeatures
-from splatmem.evaluate.figures import Figures
-from splatmem.evaluate.film import Film, ScaledToTruth, TrueDepth, begin
-from splatmem.evaluate.inputs import each_scene, open_scene, scene_name
-from splatmem.evaluate.measure import Yardstick, at_size, measure
-from splatmem.evaluate.methods import MakeFilm, load_methods
-from splatmem.evaluate.names import OURS
-from splatmem.evaluate.options import KIND, RESULT, EvaluationOptions
-from splatmem.evaluate.photo import photo_figures
-from splatmem.evaluate.report import report_page
-from splatmem.evaluate.scenes import spread
-from splatmem.evaluate.sheet import comparison_sheet
-from splatmem.evaluate.statistics import Interval, differences, intervals, means
+from splatmem.depth.protocol import estimator_name
+from splatmem.evaluation.features import PatchFeatures
+from splatmem.evaluation.figures import Figures
+from splatmem.evaluation.film import Film, ScaledToTruth, TrueDepth, begin
+from splatmem.evaluation.inputs import each_scene, open_scene, scene_name
+from splatmem.evaluation.measure import Yardstick, at_size, measure
+from splatmem.evaluation.methods import MakeFilm, load_methods
+from splatmem.evaluation.names import OURS
+from splatmem.evaluation.options import KIND, RESULT, EvaluationOptions
+from splatmem.evaluation.photo import photo_figures
+from splatmem.evaluation.report import report_page
+from splatmem.evaluation.scenes import spread
+from splatmem.evaluation.sheet import comparison_sheet
+from splatmem.evaluation.statistics import Interval, differences, intervals, means
 from splatmem.explore.loop import ExploreSettings
 from splatmem.inpaint import VideoInpainter
 from splatmem.io.atomic import staged_directory
@@ -56,24 +57,34 @@ class SceneResult:
 
 
 def evaluate(
-    options: EvaluationOptions,
+    options: EvaluationOptions | Sequence[str | Path],
     announce: Announce = silent,
     *,
     methods: Mapping[str, VideoInpainter] | None = None,
     settings: ExploreSettings | None = None,
+    **fields: Any,
 ) -> dict[str, Any]:
-    """Makes ``options.out`` and returns what its evaluate.json holds.
+    """Films scenes by several methods, writes a folder about it, and returns what its evaluate.json holds.
+
+    ``evaluate(scenes, compare=("ours",), methods={"mine": my_inpainter})`` compares one's own inpainter with the product.
 
     Args:
-        options: what to compare, and on what.
+        options: what to compare, and on what; or the scenes alone.
         announce: told of the progress: the stage, such as a scene's name, and the share of it that is done, 0..1.
         methods: a user's own inpainters by name, compared beside the others in the same loop.
         settings: how the unseen is made.
+        **fields: of ``EvaluationOptions``, where scenes alone are given: ``out`` (out/evaluation by default), ``frames`` and so
+            on; ``compare`` names the methods beside one's own, all by default.
 
     Raises:
         ValueError: options, scenes or models that cannot be used; nothing is left behind.
         OSError: files cannot be read or written.
     """
+    if not isinstance(options, EvaluationOptions):
+        if "compare" in fields:
+            fields["methods"] = tuple(fields.pop("compare"))
+        out = Path(fields.pop("out", "out/evaluation"))
+        options = EvaluationOptions(scenes=tuple(Path(scene) for scene in options), out=out, **fields)
     options.check()
     config = load_preset(options.preset, options.overrides)
     device = choose_device(options.device)
@@ -98,7 +109,7 @@ def evaluate(
             yardstick = Yardstick.of(scene, describe)
             results[name] = evaluate_scene(yardstick, loaded, estimate_depth, options.seed, settings, progress)
         announce("writing the report", 0.0)
-        report = _report(results, folders, list(loaded), options, estimate_depth.name)
+        report = _report(results, folders, list(loaded), options, estimator_name(estimate_depth))
         sheets = {name: comparison_sheet(result.pictures) for name, result in results.items()}
         (staged / SHEETS).mkdir()
         for name, sheet in sheets.items():

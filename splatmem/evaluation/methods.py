@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from splatmem.config import Config
-from splatmem.evaluate.film import Film, film_of_photo, film_with_memory, film_without_memory
-from splatmem.evaluate.names import ABLATION, FILLERS, OURS, PHOTO
+from splatmem.evaluation.film import Film, film_of_photo, film_with_memory, film_without_memory
+from splatmem.evaluation.names import ABLATION, FILLERS, OURS, PHOTO
 from splatmem.inpaint import VideoInpainter, load_inpainter
 
 MakeFilm = Callable[..., Film]

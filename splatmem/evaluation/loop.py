@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.evaluate.film import Film
-from splatmem.evaluate.first_view import FirstView
-from splatmem.evaluate.scenes import Truth
+from splatmem.evaluation.film import Film
+from splatmem.evaluation.first_view import FirstView
+from splatmem.evaluation.scenes import Truth
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import psnr
 
 BACK = 120.0  # degrees away from the first view from which a write belongs to the back of a turn
-BESIDE = 2  # pixels from a border at which the ordinary contrast is taken
+REACH = 2  # pixels to either side of a border within which a join may show: splats overlap
+BESIDE = 6  # pixels from a border at which the ordinary contrast is taken
 IN_FRONT = 0.9  # depth relative to the photo's surface from which something hangs in front of it
 
 
@@ -41,8 +43,8 @@ def closure_seam(memory: SpatialMemory) -> float:
     """How far the joins at the back of a turn stand out: mean contrast across them beyond that just beside them, 0..1.
 
     A join is the border of what a frame wrote that looks more than 120 degrees away from the first; there a turn closes.
-    Pairs of neighbouring pixels across it are compared with the pairs two pixels to either side. About 0 where no seam can be
-    seen; ``nan`` where nothing was written at the back.
+    The largest step between neighbouring pixels within two pixels of it is compared with those around six pixels to either side.
+    About 0 where no seam can be seen; ``nan`` where nothing was written at the back.
     """
     first = memory.views[0].camera.forward[0]
     across, beside = [], []
@@ -52,7 +54,7 @@ def closure_seam(memory: SpatialMemory) -> float:
             continue
         rgb = memory.film(view.camera)[0][0]
         for axis in (0, 1):
-            step = rgb.diff(dim=axis).abs().mean(-1)
+            step = _largest_near(rgb.diff(dim=axis).abs().mean(-1), axis)
             border = view.written.diff(dim=axis)
             inner = slice(BESIDE, border.shape[axis] - BESIDE)
             index = [slice(None), slice(None)]
@@ -65,6 +67,13 @@ def closure_seam(memory: SpatialMemory) -> float:
                 beside.append(step[tuple(index)][calm])
     joined, ordinary = (torch.cat(parts) if parts else torch.zeros(0) for parts in (across, beside))
     return float(joined.mean() - ordinary.mean()) if len(joined) and len(ordinary) else math.nan
+
+
+def _largest_near(steps: Float[Tensor, "h w"], axis: int) -> Float[Tensor, "h w"]:
+    """The largest of the steps up to ``REACH`` pixels away along an axis."""
+    size = [1, 1]
+    size[axis] = 2 * REACH + 1
+    return F.max_pool2d(steps[None], size, stride=1, padding=[side // 2 for side in size])[0]
 
 
 def floater_fraction(film: Film, path: Cameras) -> float:

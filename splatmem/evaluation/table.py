@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from splatmem.evaluate.figures import FIGURES, Figure, Figures
+from splatmem.evaluation.figures import FIGURES, Figure, Figures
 
 LEAST_SCENES = 6  # from which on a difference may be called sure
 

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.evaluate.features import Features, PatchFeatures, distribution_distance, feature_distance
-from splatmem.evaluate.figures import FIGURES, Figures
-from splatmem.evaluate.film import Film
-from splatmem.evaluate.first_view import FirstView, split_by_first_view
-from splatmem.evaluate.loop import IN_FRONT, closure_seam, floater_fraction, loop_psnr, retention_psnr
-from splatmem.evaluate.scenes import Scene, Truth
+from splatmem.evaluation.features import Features, PatchFeatures, distribution_distance, feature_distance
+from splatmem.evaluation.figures import FIGURES, Figures
+from splatmem.evaluation.film import Film
+from splatmem.evaluation.first_view import FirstView, split_by_first_view
+from splatmem.evaluation.loop import IN_FRONT, closure_seam, floater_fraction, loop_psnr, retention_psnr
+from splatmem.evaluation.scenes import Scene, Truth
 from splatmem.metrics import depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
 
 EQUAL_PSNR = 100.0  # stands for infinite: equal pictures

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splatmem.evaluate.figures import FIGURES, Figures
+from splatmem.evaluation.figures import FIGURES, Figures
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
