@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,17 +22,24 @@ class SmallDepthConfig(PretrainedConfig):
         pyramid_channels: width of the decoder.
         structure_side: shorter side in pixels at which the picture's overall structure is estimated: the one of the training.
         detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
+        upsampling: how maps of half the picture's size are enlarged: ``bilinear``, or ``convex``, which can make a step of one pixel.
     """
 
     model_type = "splatmem_small_depth"
 
     def __init__(
-        self, pyramid_channels: int = 64, structure_side: int = 144, detail_share: float = 1 / 12, **kwargs: Any
+        self,
+        pyramid_channels: int = 64,
+        structure_side: int = 144,
+        detail_share: float = 1 / 12,
+        upsampling: Literal["bilinear", "convex"] = "bilinear",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pyramid_channels = pyramid_channels
         self.structure_side = structure_side
         self.detail_share = detail_share
+        self.upsampling = upsampling
 
 
 @dataclass
@@ -63,6 +70,7 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             nn.ReLU(),
             nn.Conv2d(32, 2, 3, padding=1),
         )
+        self.enlarge = ConvexUpsampling(32) if config.upsampling == "convex" else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -81,8 +89,12 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         size = features[0].shape[-2:]
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         image = F.interpolate(pixel_values, size=size, mode="area")
-        x = self.head(torch.cat([x, self.lateral[0](features[0]), image], dim=1))
-        x = F.interpolate(x, size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
+        x = torch.cat([x, self.lateral[0](features[0]), image], dim=1)
+        if self.enlarge is None:
+            x = F.interpolate(self.head(x), size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
+        else:
+            hidden = self.head[:-1](x)
+            x = self.enlarge(self.head[-1](hidden), hidden, pixel_values)
         return x[:, 0], x[:, 1]
 
     def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
@@ -104,6 +116,51 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             log_depth = log_depth - _low_pass(log_depth - structure[:, 0], radius)
             sky_logits = 0.5 * (sky_logits + structure[:, 1])
         return SmallDepthOutput(predicted_depth=log_depth.clamp(-6, 8).exp(), sky_logits=sky_logits)
+
+
+class ConvexUpsampling(nn.Module):
+    """Doubles the size of maps: each new pixel is a weighted mean of nine old ones (Teed & Deng 2020, RAFT).
+
+    The weights are learnt from features and from the picture at full size, so that a step of depth can lie where the picture
+    has it, one pixel wide. They begin as those of bilinear interpolation.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weights = nn.Sequential(
+            nn.Conv2d(channels + 12, 48, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(48, 36, 3, padding=1),
+        )
+        last = self.weights[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.normal_(last.weight, std=1e-3)
+        with torch.no_grad():
+            last.bias.copy_(_bilinear_logits().flatten())
+
+    def forward(
+        self, maps: Float[Tensor, "b c h/2 w/2"], features: Float[Tensor, "b f h/2 w/2"], picture: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b c h w"]:
+        """``maps`` at the picture's size; an odd side is cropped."""
+        count, channels, height, width = maps.shape
+        full = F.pad(picture, (0, 2 * width - picture.shape[-1], 0, 2 * height - picture.shape[-2]), mode="replicate")
+        logits = self.weights(torch.cat([features, F.pixel_unshuffle(full, 2)], dim=1))
+        weights = logits.reshape(count, 9, 4, height, width).softmax(dim=1)
+        neighbours = F.unfold(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3).reshape(count, channels, 9, height, width)
+        fine = torch.einsum("bcnhw,bnshw->bcshw", neighbours, weights).reshape(count, channels * 4, height, width)
+        return F.pixel_shuffle(fine, 2)[..., : picture.shape[-2], : picture.shape[-1]]
+
+
+def _bilinear_logits() -> Float[Tensor, "9 4"]:
+    """Logs of the weights of bilinear interpolation: neighbours of a 3x3 window by the four new pixels; nearly none elsewhere."""
+    weights = torch.full((3, 3, 2, 2), 1e-3)
+    for y in range(2):
+        for x in range(2):
+            for dy, wy in ((1, 0.75), (2 * y, 0.25)):
+                for dx, wx in ((1, 0.75), (2 * x, 0.25)):
+                    weights[dy, dx, y, x] = wy * wx
+    return weights.log().reshape(9, 4)
 
 
 def _low_pass(maps: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
