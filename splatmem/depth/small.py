@@ -76,10 +76,10 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own initialisation is kept."""
 
-    def log_depth_and_sky(
+    def half_size_maps(
         self, pixel_values: Float[Tensor, "b 3 h w"]
-    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
-        """Log z-depth and sky logits at the input's size."""
+    ) -> tuple[Float[Tensor, "b 2 h/2 w/2"], Float[Tensor, "b 32 h/2 w/2"]]:
+        """Log z-depth and sky logits at half the input's size, rounded up, and the features that they come from."""
         features = self.encoder(pixel_values)
         x = self.lateral[4](features[4]) + self.context(features[4].mean((2, 3)))[:, :, None, None]
         x = self.refine[3](x)
@@ -89,13 +89,19 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         size = features[0].shape[-2:]
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         image = F.interpolate(pixel_values, size=size, mode="area")
-        x = torch.cat([x, self.lateral[0](features[0]), image], dim=1)
+        hidden = self.head[:-1](torch.cat([x, self.lateral[0](features[0]), image], dim=1))
+        return self.head[-1](hidden), hidden
+
+    def log_depth_and_sky(
+        self, pixel_values: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
+        """Log z-depth and sky logits at the input's size."""
+        maps, hidden = self.half_size_maps(pixel_values)
         if self.enlarge is None:
-            x = F.interpolate(self.head(x), size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
+            maps = F.interpolate(maps, size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
         else:
-            hidden = self.head[:-1](x)
-            x = self.enlarge(self.head[-1](hidden), hidden, pixel_values)
-        return x[:, 0], x[:, 1]
+            maps = self.enlarge(maps, hidden, pixel_values)
+        return maps[:, 0], maps[:, 1]
 
     def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
         """Depth at the input's size, estimated at two sizes where the input is larger than those of the training.

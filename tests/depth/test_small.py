@@ -11,7 +11,7 @@ from PIL import Image
 from splatmem import assets
 from splatmem.depth import EMBEDDED_FOLDER, load_depth_estimator
 from splatmem.depth.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
-from splatmem.depth.small import SmallDepthConfig, SmallDepthForDepthEstimation
+from splatmem.depth.small import ConvexUpsampling, SmallDepthConfig, SmallDepthForDepthEstimation
 from transformers import AutoModelForDepthEstimation
 
 
@@ -41,6 +41,44 @@ def test_gradients_reach_every_weight(model: SmallDepthForDepthEstimation) -> No
     (log_depth.mean() + sky.mean()).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
     model.zero_grad(set_to_none=True)
+
+
+def with_convex_upsampling(model: SmallDepthForDepthEstimation) -> SmallDepthForDepthEstimation:
+    convex = SmallDepthForDepthEstimation(SmallDepthConfig(pyramid_channels=8, upsampling="convex")).eval()
+    missing, unexpected = convex.load_state_dict(model.state_dict(), strict=False)
+    assert not unexpected
+    assert all(name.startswith("enlarge.") for name in missing)
+    return convex
+
+
+@pytest.mark.parametrize("size", [(64, 96), (33, 71)])
+def test_convex_upsampling_begins_as_bilinear(model: SmallDepthForDepthEstimation, size: tuple[int, int]) -> None:
+    x = torch.rand(1, 3, *size) * 2 - 1
+    with torch.no_grad():
+        plain, convex = model.log_depth_and_sky(x)[0], with_convex_upsampling(model).log_depth_and_sky(x)[0]
+    assert convex.shape == plain.shape == (1, *size)
+    inner = (slice(None), slice(2, -2), slice(2, -2))
+    assert (convex - plain)[inner].abs().max() < 0.03 * (plain.max() - plain.min() + 1)
+
+
+def test_convex_upsampling_can_make_a_step_of_one_pixel() -> None:
+    """Trained on one picture, its output has the picture's edge at the pixel where it is; bilinear has a ramp."""
+    torch.manual_seed(0)
+    layer = ConvexUpsampling(4)
+    picture = torch.full((1, 3, 16, 24), -0.5)
+    picture[..., 11:] = 0.5
+    truth = torch.where(picture[:, :1] > 0, 1.0, 0.0)
+    maps = torch.where(torch.arange(12) > 5, 1.0, 0.0).expand(1, 1, 8, 12)
+    features = torch.zeros(1, 4, 8, 12)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.03)
+    for _ in range(60):
+        loss = (layer(maps, features, picture) - truth).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        row = layer(maps, features, picture)[0, 0, 8]
+    assert row[11] - row[10] > 0.8
 
 
 def test_half_precision_folder_round_trip(model: SmallDepthForDepthEstimation, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from rooms.near_things import railing
 from rooms.shapes import ball, box, capsule, patch, placed, revolved, rotation_about
 from rooms.things import FLOOR_THINGS, Textures, cycle, patterned
 
-RADIUS = 90.0
-"""Metres from the middle to the end of the ground."""
+RADIUS, HILLS_RADIUS = 260.0, 90.0
+"""Metres from the middle to the end of the ground, and to the farthest hills."""
 SKY_SHAPE = (256, 512)
 
 
@@ -133,7 +133,8 @@ def _ground(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> l
     angles = np.linspace(0, 2 * np.pi, 73)
     x, z = radii[:, None] * np.sin(angles), radii[:, None] * np.cos(angles)
     points = np.stack([x, terrain(x, z), z], axis=-1)
-    green, soil = (rng.uniform(0.2, 0.45), rng.uniform(0.35, 0.6), 0.2), (0.5, 0.43, 0.34)
+    green = colorsys.hsv_to_rgb(rng.uniform(0.15, 0.3), rng.uniform(0.2, 0.55), rng.uniform(0.35, 0.65))
+    soil = (0.5, 0.43, 0.34)
     paved = rng.random() < 0.5
     grass = Material(green if rng.random() < 0.7 else soil)
     surface = patterned(rng, textures, 1.0) if paved else grass
@@ -141,7 +142,7 @@ def _ground(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> l
     metres = ground.positions[..., [0, 2]] * rng.uniform(0.3, 0.8)
     meshes = [Mesh(surface, ground.positions, metres.astype(np.float32), ground.normals, shell=True)]
     if rng.random() < 0.6:
-        width, along = rng.uniform(1.0, 6.0), np.linspace(-RADIUS, RADIUS, 121)
+        width, along = rng.uniform(1.0, 6.0), np.linspace(-HILLS_RADIUS, HILLS_RADIUS, 121)
         across = np.linspace(-0.5, 0.5, 7)[:, None] * width + rng.uniform(-3, 3) + 2.5 * np.sin(along / rng.uniform(8, 40))[None]
         turn = rotation_about_y(rng.uniform(0, 360))
         flat = np.stack([across, np.zeros_like(across), np.broadcast_to(along, across.shape)], axis=-1) @ turn.T
@@ -213,7 +214,7 @@ def _tree(rng: np.random.Generator) -> list[Mesh]:
                 meshes.append(capsule(bark, 0.4 * start + 0.6 * end, twig, 0.1 * thick, 0.03 * thick, 5))
             continue
         for _ in range(3):
-            green = Material(colorsys.hsv_to_rgb(hue + rng.normal(0, 0.015), rng.uniform(0.45, 0.8), rng.uniform(0.22, 0.6)))
+            green = Material(colorsys.hsv_to_rgb(hue + rng.normal(0, 0.015), rng.uniform(0.25, 0.65), rng.uniform(0.22, 0.55)))
             size = rng.uniform(0.05, 0.14) * height
             clump = ball(green, end + rng.normal(0, 0.06 * height, 3), (size, size * 0.8, size), 12)
             meshes.append(_rough(rng, clump, 0.3 * size))
@@ -306,14 +307,14 @@ def _fence(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> li
 
 
 def _hills(rng: np.random.Generator) -> list[Mesh]:
-    """A ring of hills at the end of the ground."""
+    """A ring of hills far away."""
     angles = np.linspace(0, 2 * np.pi, 97)
     profile = gaussian_filter(rng.random(96), 3, mode="wrap")
     heights = np.append(profile, profile[0])
     heights = (heights - heights.min()) / np.ptp(heights) * rng.uniform(4, 22)
     rows = []
     for t in np.linspace(0, 1, 6):
-        radius = RADIUS * (0.75 + 0.25 * t)
+        radius = HILLS_RADIUS * (0.75 + 0.25 * t)
         rows.append(np.stack([radius * np.sin(angles), -2 + heights * t, radius * np.cos(angles)], axis=-1))
     return [patch(Material(colorsys.hsv_to_rgb(rng.uniform(0.2, 0.6), rng.uniform(0.1, 0.45), rng.uniform(0.3, 0.6))), np.stack(rows)[:, ::-1])]
 
