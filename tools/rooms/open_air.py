@@ -138,7 +138,7 @@ def _ground(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> l
     paved = rng.random() < 0.5
     grass = Material(green if rng.random() < 0.7 else soil)
     surface = patterned(rng, textures, 1.0) if paved else grass
-    ground = patch(surface, points)
+    ground = patch(surface, points[:, ::-1])
     metres = ground.positions[..., [0, 2]] * rng.uniform(0.3, 0.8)
     meshes = [Mesh(surface, ground.positions, metres.astype(np.float32), ground.normals, shell=True)]
     if rng.random() < 0.6:
