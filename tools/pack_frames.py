@@ -41,7 +41,9 @@ class Options:
 def main(options: Options) -> None:
     folders = FrameFolders(options.frames, options.views)
     folders.read()
-    parts = [(kind, rgb, depth) for f in (folders.training, folders.held_out) for kind, p in f.by_kind.items() for rgb, depth in p]
+    parts = [
+        (kind, rgb, depth) for f in (folders.training, folders.held_out) for kind, p in f.by_kind.items() for rgb, depth in p
+    ]
     frames = [(kind, rgb[i], depth[i]) for kind, rgb, depth in parts for i in range(len(rgb))]
     if not frames:
         raise ValueError(f"{', '.join(map(str, options.frames))}: no frames; render some with tools/render_frames.py")

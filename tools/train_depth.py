@@ -5,7 +5,8 @@ python tools/train_depth.py --out runs/depth --export assets/models/depth-small
 
 On a GPU, from one file that tools/pack_frames.py wrote, with everything unfrozen:
 
-python tools/train_depth.py --pack frames.zip --out runs/depth --device cuda --minutes 8 --batch 48 --workers 14 --frozen-blocks 0
+python tools/train_depth.py --pack frames.zip --out runs/depth --device cuda --minutes 8 --batch 48 --workers 14 \
+    --frozen-blocks 0 --bfloat16 --start assets/models/depth-small
 """
 
 from __future__ import annotations
@@ -167,10 +168,8 @@ def train(options: Options) -> None:
         step, spent = state["step"], state["spent"]
     rng = np.random.default_rng([options.seed, step])
     looks = ((WHOLE, options.batch), (DETAIL, max(1, options.batch // 2)))
-    sources = [
-        iter(DataLoader(Stream(frames, look, size, (options.seed, step, index)), batch_size=None, num_workers=options.workers // 2))
-        for index, (look, size) in enumerate(looks)
-    ]
+    streams = [Stream(frames, look, size, (options.seed, step, index)) for index, (look, size) in enumerate(looks)]
+    sources = [iter(DataLoader(stream, batch_size=None, num_workers=options.workers // 2)) for stream in streams]
     print(f"{len(frames)} frames, {len(held_out)} held out", flush=True)
     started = last_save = time.monotonic()
     losses: list[float] = []

@@ -22,7 +22,7 @@ class SmallDepthConfig(PretrainedConfig):
         pyramid_channels: width of the decoder.
         structure_side: shorter side in pixels at which the picture's overall structure is estimated: the one of the training.
         detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
-        upsampling: how maps of half the picture's size are enlarged: ``bilinear``, or ``convex``, which can make a step of one pixel.
+        upsampling: how maps of half the size are enlarged: ``bilinear``, or ``convex``, which can make steps of one pixel.
     """
 
     model_type = "splatmem_small_depth"
@@ -159,7 +159,7 @@ class ConvexUpsampling(nn.Module):
 
 
 def _bilinear_logits() -> Float[Tensor, "9 4"]:
-    """Logs of the weights of bilinear interpolation: neighbours of a 3x3 window by the four new pixels; nearly none elsewhere."""
+    """Logs of the weights of bilinear interpolation: neighbours of a 3x3 window by the four new pixels; others nearly 0."""
     weights = torch.full((3, 3, 2, 2), 1e-3)
     for y in range(2):
         for x in range(2):

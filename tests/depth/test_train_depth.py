@@ -12,14 +12,15 @@ import pytest
 import torch
 from splatmem.depth import load_depth_estimator
 
-TOOL = Path(__file__).parents[2] / "tools" / "train_depth.py"
-sys.path.insert(0, str(TOOL.parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
 import depth_frames
 import pack_frames
 from depth_crops import Look, batch, cropped, damaged
 from depth_frames import FrameFolders, Frames, decode_depth, encode_depth, unpack
 from depth_loss import beside_steps, depth_loss
+
+TOOL = Path(__file__).parents[2] / "tools" / "train_depth.py"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,6 @@ class TestLoss:
         predicted[:, :10] = 9.0
         assert depth_loss(predicted, sky_logits, depth).item() < 1e-5
         assert depth_loss(predicted, -sky_logits, depth).item() > 1
-
 
     def test_an_error_beside_a_step_costs_more(self) -> None:
         depth = torch.full((1, 24, 32), 4.0)

@@ -143,7 +143,9 @@ def _ground(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> l
     meshes = [Mesh(surface, ground.positions, metres.astype(np.float32), ground.normals, shell=True)]
     if rng.random() < 0.6:
         width, along = rng.uniform(1.0, 6.0), np.linspace(-HILLS_RADIUS, HILLS_RADIUS, 121)
-        across = np.linspace(-0.5, 0.5, 7)[:, None] * width + rng.uniform(-3, 3) + 2.5 * np.sin(along / rng.uniform(8, 40))[None]
+        across = (
+            np.linspace(-0.5, 0.5, 7)[:, None] * width + rng.uniform(-3, 3) + 2.5 * np.sin(along / rng.uniform(8, 40))[None]
+        )
         turn = rotation_about_y(rng.uniform(0, 360))
         flat = np.stack([across, np.zeros_like(across), np.broadcast_to(along, across.shape)], axis=-1) @ turn.T
         flat[..., 1] = terrain(flat[..., 0], flat[..., 2]) + 0.03
@@ -164,14 +166,21 @@ def _house(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     if rng.random() < 0.75:
         peak, eaves = rng.uniform(0.3, 0.7) * depth, 0.4
         for side in (-1, 1):
-            low = np.array([[-width / 2 - eaves, height - 0.1, side * (depth / 2 + eaves)], [width / 2 + eaves, height - 0.1, side * (depth / 2 + eaves)]])
+            low = np.array(
+                [
+                    [-width / 2 - eaves, height - 0.1, side * (depth / 2 + eaves)],
+                    [width / 2 + eaves, height - 0.1, side * (depth / 2 + eaves)],
+                ]
+            )
             high = np.array([[-width / 2 - eaves, height + peak, 0.0], [width / 2 + eaves, height + peak, 0.0]])
             rows = [low + t * (high - low) for t in np.linspace(0, 1, 5)]
             slope = patch(roof, np.stack(rows if side > 0 else [row[::-1] for row in rows]))
             meshes.append(slope)
         for side in (-1, 1):
             x = side * width / 2
-            gable = np.array([[[x, height, -depth / 2], [x, height, depth / 2]], [[x, height + peak, 0.0], [x, height + peak, 1e-3]]])
+            gable = np.array(
+                [[[x, height, -depth / 2], [x, height, depth / 2]], [[x, height + peak, 0.0], [x, height + peak, 1e-3]]]
+            )
             meshes.append(patch(wall, gable if side < 0 else gable[:, ::-1]))
     glass, frame = Material((0.12, 0.14, 0.18)), Material((0.85, 0.85, 0.82))
     across = int(width // rng.uniform(2.0, 3.2))
@@ -202,7 +211,7 @@ def _tree(rng: np.random.Generator) -> list[Mesh]:
             radius = (1.1 - level) * 0.3 * height
             profile = np.array([(radius, 0.0), (radius * 0.45, 0.09 * height), (0.02, 0.22 * height)])
             green = Material(colorsys.hsv_to_rgb(hue, 0.6, rng.uniform(0.2, 0.4)))
-            meshes.append(_rough(rng, revolved(green, profile + [0, level * height * 0.85], 16), 0.12 * radius))
+            meshes.append(_rough(rng, revolved(green, profile + np.array([0, level * height * 0.85]), 16), 0.12 * radius))
         return meshes
     for _ in range(int(rng.integers(5, 11))):
         start = top * rng.uniform(0.45, 1.0)
@@ -233,7 +242,16 @@ def _bush(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     green = Material(colorsys.hsv_to_rgb(rng.uniform(0.18, 0.36), 0.6, rng.uniform(0.2, 0.55)))
     size = rng.uniform(0.25, 0.9)
     return [
-        _rough(rng, ball(green, rng.normal(0, 0.5 * size, 3) * [1, 0, 1] + [0, 0.5 * size, 0], [size, 0.8 * size, size], 14), 0.35 * size)
+        _rough(
+            rng,
+            ball(
+                green,
+                rng.normal(0, 0.5 * size, 3) * np.array([1, 0, 1]) + np.array([0, 0.5 * size, 0]),
+                [size, 0.8 * size, size],
+                14,
+            ),
+            0.35 * size,
+        )
         for _ in range(int(rng.integers(1, 4)))
     ]
 
@@ -301,7 +319,9 @@ def _fence(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> li
     for index in range(-5, 5):
         start = np.array([index * 2.0, 0.0, distance]) @ rotation_about(1, turn).T
         start[1] = terrain.at(start[0], start[2])
-        panel = [box(material, (1.0, height / 2, 0), (2.0, height, 0.2), cells=3)] if solid else railing(rng, material, 2.0, height)
+        panel = (
+            [box(material, (1.0, height / 2, 0), (2.0, height, 0.2), cells=3)] if solid else railing(rng, material, 2.0, height)
+        )
         meshes += placed(panel, rotation_about(1, turn), start)
     return meshes
 
@@ -316,7 +336,12 @@ def _hills(rng: np.random.Generator) -> list[Mesh]:
     for t in np.linspace(0, 1, 6):
         radius = HILLS_RADIUS * (0.75 + 0.25 * t)
         rows.append(np.stack([radius * np.sin(angles), -2 + heights * t, radius * np.cos(angles)], axis=-1))
-    return [patch(Material(colorsys.hsv_to_rgb(rng.uniform(0.2, 0.6), rng.uniform(0.1, 0.45), rng.uniform(0.3, 0.6))), np.stack(rows)[:, ::-1])]
+    return [
+        patch(
+            Material(colorsys.hsv_to_rgb(rng.uniform(0.2, 0.6), rng.uniform(0.1, 0.45), rng.uniform(0.3, 0.6))),
+            np.stack(rows)[:, ::-1],
+        )
+    ]
 
 
 def _hands_before(rng: np.random.Generator, pose: Float[ndarray, "4 4"]) -> list[Mesh]:
@@ -337,7 +362,7 @@ def _sky(rng: np.random.Generator, overcast: bool, to_sun: Float[ndarray, "3"]) 
     blend = np.clip(np.sin(np.maximum(elevation, 0)), 0, 1) ** rng.uniform(0.4, 0.9)
     sky = np.broadcast_to(horizon + blend * (zenith - horizon), (rows, columns, 3)).copy()
     noise = sum(
-        gaussian_filter(rng.normal(size=(rows, columns)), (s * 0.6, s * 1.6), mode=("nearest", "wrap")) * s ** 1.3
+        gaussian_filter(rng.normal(size=(rows, columns)), (s * 0.6, s * 1.6), mode=("nearest", "wrap")) * s**1.3
         for s in (2, 5, 12, 30)
     )
     noise = (noise - noise.mean()) / noise.std()
@@ -350,7 +375,11 @@ def _sky(rng: np.random.Generator, overcast: bool, to_sun: Float[ndarray, "3"]) 
     if not overcast:
         azimuth = (np.arange(columns) + 0.5) / columns * 2 * np.pi - np.pi
         direction = np.stack(
-            [np.sin(azimuth) * np.cos(elevation[..., 0]), np.sin(elevation[..., 0]) + 0 * azimuth, -np.cos(azimuth) * np.cos(elevation[..., 0])],
+            [
+                np.sin(azimuth) * np.cos(elevation[..., 0]),
+                np.sin(elevation[..., 0]) + 0 * azimuth,
+                -np.cos(azimuth) * np.cos(elevation[..., 0]),
+            ],
             axis=-1,
         )
         sky = sky + 0.8 * np.clip(direction @ to_sun, 0, 1)[..., None] ** rng.uniform(20, 300)

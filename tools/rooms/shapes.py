@@ -48,7 +48,7 @@ def revolved(material: Material, profile: Float[ndarray, "n 2"], segments: int =
 
 
 def _seam_closed(mesh: Mesh) -> Mesh:
-    """Normals of a revolved surface are exact from one-sided differences but at the seam; those of the radius are used there."""
+    """A revolved surface whose normals, which one-sided differences spoil at the seam, follow the radius."""
     radial = mesh.positions * np.array([1.0, 0.0, 1.0], np.float32)
     length = np.linalg.norm(radial, axis=-1, keepdims=True)
     sideways = np.linalg.norm(mesh.normals[..., [0, 2]], axis=-1, keepdims=True)

@@ -66,12 +66,14 @@ def random_stairwell(
         meshes.append(quad(wall, (-x, low, near), (0, 0, far - near), (0, high - low, 0)))
         meshes.append(capsule(rail, (x - 0.06, 0.9, 0.2), (x - 0.06, 0.9 + bottom, end), 0.025))
     if rng.random() < 0.6:
-        door = box(patterned(rng, textures, 0.5), (rng.uniform(-0.2, 0.2) * width, low + 1.0, far + 0.03), (0.8, 2.0, 0.06), cells=4)
+        door = box(
+            patterned(rng, textures, 0.5), (rng.uniform(-0.2, 0.2) * width, low + 1.0, far + 0.03), (0.8, 2.0, 0.06), cells=4
+        )
         meshes.append(door)
     lamps = [np.array([0.0, high - 0.4, near * 0.5]), np.array([0.0, high - 0.6, 0.6 * far])]
     for lamp in lamps:
-        meshes.append(ball(coloured(rng), lamp + [0.0, 0.15, 0.0], [rng.uniform(0.06, 0.14)] * 3))
-        meshes.append(capsule(coloured(rng), lamp + [0.0, 0.15, 0.0], (lamp[0], high, lamp[2]), 0.006))
+        meshes.append(ball(coloured(rng), lamp + np.array([0.0, 0.15, 0.0]), [rng.uniform(0.06, 0.14)] * 3))
+        meshes.append(capsule(coloured(rng), lamp + np.array([0.0, 0.15, 0.0]), (lamp[0], high, lamp[2]), 0.006))
     return meshes, lamps, [_camera(rng, x, landing, run, rise, steps, end, hall) for _ in range(count)]
 
 

@@ -34,7 +34,9 @@ def bottle(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     if rng.random() < 0.7:
         low, high = 0.15 * height, rng.uniform(0.35, 0.48) * height
         label = patterned(rng, textures, 0.8)
-        meshes.append(revolved(label, np.array([(radius * 1.012, low), (radius * 1.012, high)]), 20, uv_scale=rng.uniform(1, 3)))
+        meshes.append(
+            revolved(label, np.array([(radius * 1.012, low), (radius * 1.012, high)]), 20, uv_scale=rng.uniform(1, 3))
+        )
     top = height - 0.004
     meshes.append(revolved(coloured(rng), np.array([(neck * 1.15, top), (neck * 1.15, top + 0.02), (0, top + 0.02)])))
     return meshes
@@ -83,14 +85,19 @@ def vase_with_plant(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     """A pot with stems and leaves."""
     height, radius = rng.uniform(0.06, 0.25), rng.uniform(0.035, 0.1)
     sides = radius * rng.uniform(0.5, 1.1, 4)
-    profile = [(0, 0), *zip(sides, np.linspace(0.0, height, 4), strict=True), (sides[-1] * 0.8, 0.97 * height), (0, 0.9 * height)]
+    profile = [
+        (0, 0),
+        *zip(sides, np.linspace(0.0, height, 4), strict=True),
+        (sides[-1] * 0.8, 0.97 * height),
+        (0, 0.9 * height),
+    ]
     meshes = [revolved(patterned(rng, textures, 0.4), np.array(profile), 18)]
     green = Material((rng.uniform(0.1, 0.4), rng.uniform(0.3, 0.65), rng.uniform(0.08, 0.3)))
     reach, count = rng.uniform(0.1, 0.5), int(rng.integers(4, 16))
     for _ in range(count):
         out, around = rng.uniform(0.05, 1.0), rng.uniform(0, 2 * np.pi)
-        middle = np.array([0.3 * np.sin(around) * out, 0.75, 0.3 * np.cos(around) * out]) * reach + [0, height, 0]
-        tip = np.array([np.sin(around) * out, rng.uniform(0.4, 1.2), np.cos(around) * out]) * reach + [0, height, 0]
+        middle = np.array([0.3 * np.sin(around) * out, 0.75, 0.3 * np.cos(around) * out]) * reach + np.array([0, height, 0])
+        tip = np.array([np.sin(around) * out, rng.uniform(0.4, 1.2), np.cos(around) * out]) * reach + np.array([0, height, 0])
         meshes += limb(green, np.array([0.0, 0.9 * height, 0.0]), middle, tip, radii=(0.004, 0.003, 0.002))
         leaf = rng.uniform(0.15, 0.4) * reach
         blade = ball(green, (0, 0, 0), (leaf * rng.uniform(0.15, 0.45), leaf * 0.5, 0.003), 8)
@@ -104,7 +111,12 @@ def lamp(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     height, shade = rng.uniform(0.2, 0.5), rng.uniform(0.05, 0.14)
     colour, light = coloured(rng), Material((0.95, 0.92, 0.85))
     lower, upper = shade, shade * rng.uniform(0.3, 1.0)
-    profile = [(lower, height), (upper, height + rng.uniform(0.08, 0.2)), (upper - 0.003, height + 0.08), (lower - 0.003, height)]
+    profile = [
+        (lower, height),
+        (upper, height + rng.uniform(0.08, 0.2)),
+        (upper - 0.003, height + 0.08),
+        (lower - 0.003, height),
+    ]
     return [
         revolved(colour, np.array([(0, 0), (shade * 0.7, 0), (shade * 0.7, 0.012), (0.01, 0.02)]), 18),
         capsule(colour, (0, 0.01, 0), (0, height + 0.06, 0), rng.uniform(0.003, 0.012)),
@@ -134,7 +146,10 @@ def controller(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     """A handle with a ring or with two grips and buttons: game controllers, handlebars, remotes."""
     colour, other = coloured(rng), coloured(rng)
     if rng.random() < 0.5:
-        meshes = [capsule(colour, (0, 0.02, 0), (0, 0.12, 0.02), 0.018, 0.022), ball(other, (0, 0.13, 0.03), (0.028, 0.02, 0.028))]
+        meshes = [
+            capsule(colour, (0, 0.02, 0), (0, 0.12, 0.02), 0.018, 0.022),
+            ball(other, (0, 0.13, 0.03), (0.028, 0.02, 0.028)),
+        ]
         hoop = ring(colour, rng.uniform(0.04, 0.06), 0.007)
         return meshes + placed([hoop], rotation_about(0, rng.uniform(0, 1.5)), np.array([0, 0.15, 0.03]))
     meshes = [box(colour, (0, 0.045, 0), (0.1, 0.05, 0.035))]
@@ -176,11 +191,18 @@ def cycle(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     bar = front + np.array([0, wheel + rng.uniform(0.2, 0.45), -0.12])
     seat = rear + np.array([0, wheel + rng.uniform(0.1, 0.4), 0.12])
     crank = 0.5 * (rear + front) + np.array([0, -0.2 * wheel, 0])
-    for a, b in ((front, bar), (bar * 0.8 + front * 0.2, crank), (rear, crank), (crank, seat), (seat, bar * 0.8 + front * 0.2), (rear, seat)):
+    for a, b in (
+        (front, bar),
+        (bar * 0.8 + front * 0.2, crank),
+        (rear, crank),
+        (crank, seat),
+        (seat, bar * 0.8 + front * 0.2),
+        (rear, seat),
+    ):
         meshes.append(capsule(colour, a, b, tube, segments=8))
     half = rng.uniform(0.17, 0.32)
-    meshes.append(capsule(dark, bar - [half, 0, 0], bar + [half, 0, 0], 0.013))
-    meshes.append(ball(dark, seat + [0, 0.03, 0], (0.07, 0.03, 0.12)))
+    meshes.append(capsule(dark, bar - np.array([half, 0, 0]), bar + np.array([half, 0, 0]), 0.013))
+    meshes.append(ball(dark, seat + np.array([0, 0.03, 0]), (0.07, 0.03, 0.12)))
     return meshes
 
 
@@ -189,7 +211,19 @@ def soft_animal(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
 
 
 Maker = Callable[[np.random.Generator, Textures], list[Mesh]]
-TABLE_THINGS: tuple[Maker, ...] = (bottle, bottle, cup, cup, books, carton, vase_with_plant, lamp, round_thing, rods, controller)
+TABLE_THINGS: tuple[Maker, ...] = (
+    bottle,
+    bottle,
+    cup,
+    cup,
+    books,
+    carton,
+    vase_with_plant,
+    lamp,
+    round_thing,
+    rods,
+    controller,
+)
 FLOOR_THINGS: tuple[Maker, ...] = (soft_animal, soft_animal, blocks, blocks, cycle, carton, round_thing, vase_with_plant)
 HELD_THINGS: tuple[Maker, ...] = (controller, controller, cup, bottle, books, carton, round_thing, rods, blocks, soft_animal)
 
