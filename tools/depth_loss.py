@@ -18,7 +18,7 @@ EDGE_STEP = 0.1
 def depth_loss(log_depth: Float[Tensor, "b h w"], sky_logits: Float[Tensor, "b h w"], depth: Float[Tensor, "b h w"]) -> Tensor:
     """Scale-invariant log error (Eigen et al. 2014), multi-scale gradients (MegaDepth, Li & Snavely 2018), and sky.
 
-    Pixels beside steps of depth count ``1 + EDGE_WEIGHT`` times.
+    Pixels beside steps of depth count ``1 + EDGE_WEIGHT`` times, in the error and in the gradients.
     """
     sky = depth <= 0
     there = (~sky).float()
@@ -29,9 +29,9 @@ def depth_loss(log_depth: Float[Tensor, "b h w"], sky_logits: Float[Tensor, "b h
     residual = (error - shift[:, None, None]) * there
     loss = ((residual.abs() * weight).sum((1, 2)) / weight.sum((1, 2)).clamp_min(1) + 0.1 * shift.abs()).mean()
     for stride in (1, 2, 4, 8):
-        part, valid = residual[:, ::stride, ::stride], there[:, ::stride, ::stride]
+        part, counted = residual[:, ::stride, ::stride], weight[:, ::stride, ::stride]
         for axis in (1, 2):
-            both = valid.narrow(axis, 1, valid.shape[axis] - 1) * valid.narrow(axis, 0, valid.shape[axis] - 1)
+            both = (counted.narrow(axis, 1, counted.shape[axis] - 1) * counted.narrow(axis, 0, counted.shape[axis] - 1)).sqrt()
             loss = loss + GRADIENT_WEIGHT * (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp_min(1)
     return loss + 0.1 * F.binary_cross_entropy_with_logits(sky_logits, sky.float())
 
