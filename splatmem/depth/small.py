@@ -14,6 +14,9 @@ from transformers.modeling_outputs import DepthEstimatorOutput
 
 from splatmem.depth.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
 
+STEP = 0.1
+"""A difference of log depth within a few pixels that is taken for a step from one surface to another."""
+
 
 class SmallDepthConfig(PretrainedConfig):
     """Width of the decoder, and how a picture is seen at two sizes.
@@ -23,6 +26,7 @@ class SmallDepthConfig(PretrainedConfig):
         structure_side: shorter side in pixels at which the picture's overall structure is estimated: the one of the training.
         detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
         upsampling: how maps of half the size are enlarged: ``bilinear``, or ``convex``, which can make steps of one pixel.
+        sharpening: pixels from which a soft step of depth is gathered into one sharp step; 0 leaves it soft.
     """
 
     model_type = "splatmem_small_depth"
@@ -33,6 +37,7 @@ class SmallDepthConfig(PretrainedConfig):
         structure_side: int = 144,
         detail_share: float = 1 / 12,
         upsampling: Literal["bilinear", "convex"] = "bilinear",
+        sharpening: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -40,6 +45,7 @@ class SmallDepthConfig(PretrainedConfig):
         self.structure_side = structure_side
         self.detail_share = detail_share
         self.upsampling = upsampling
+        self.sharpening = sharpening
 
 
 @dataclass
@@ -121,7 +127,21 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             radius = max(1, round(self.config.detail_share * min(height, width)))
             log_depth = log_depth - _low_pass(log_depth - structure[:, 0], radius)
             sky_logits = 0.5 * (sky_logits + structure[:, 1])
+        if self.config.sharpening:
+            log_depth = _sharpened(log_depth, self.config.sharpening)
         return SmallDepthOutput(predicted_depth=log_depth.clamp(-6, 8).exp(), sky_logits=sky_logits)
+
+
+def _sharpened(log_depth: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
+    """On steps of depth each pixel takes the nearest or the farthest depth around it, whichever is less far from its own.
+
+    Toggle mapping (Kramer & Bruckner 1975). Depth between two surfaces belongs to neither: seen from aside it hangs in the air.
+    """
+    side = 2 * radius + 1
+    padded = F.pad(log_depth[:, None], (radius,) * 4, mode="replicate")
+    farthest, nearest = F.max_pool2d(padded, side, 1)[:, 0], -F.max_pool2d(-padded, side, 1)[:, 0]
+    chosen = torch.where(log_depth - nearest < farthest - log_depth, nearest, farthest)
+    return torch.where(farthest - nearest > STEP, chosen, log_depth)
 
 
 class ConvexUpsampling(nn.Module):

@@ -81,6 +81,30 @@ def test_convex_upsampling_can_make_a_step_of_one_pixel() -> None:
     assert row[11] - row[10] > 0.8
 
 
+class TestSharpening:
+    class Ramp(SmallDepthForDepthEstimation):
+        """A step of log depth that is spread over five pixels, on a slope."""
+
+        def log_depth_and_sky(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            count, _, height, width = pixel_values.shape
+            column = torch.arange(width).float()
+            row = 0.002 * column + ((column - 20) / 5).clamp(0, 1)
+            return row.expand(count, height, width).clone(), torch.zeros(count, height, width)
+
+    def depth(self, radius: int) -> torch.Tensor:
+        model = self.Ramp(SmallDepthConfig(pyramid_channels=8, sharpening=radius))
+        return model(torch.zeros(1, 3, 40, 60)).predicted_depth[0, 20].log()
+
+    def test_a_soft_step_becomes_a_sharp_one_in_its_middle(self) -> None:
+        soft, sharp = self.depth(0), self.depth(2)
+        assert soft.diff().max() < 0.21
+        assert sharp.diff().max() > 0.6
+        assert sharp.diff().argmax().item() in (21, 22, 23)
+
+    def test_slopes_stay_as_they_are(self) -> None:
+        torch.testing.assert_close(self.depth(2)[30:], self.depth(0)[30:])
+
+
 def test_half_precision_folder_round_trip(model: SmallDepthForDepthEstimation, tmp_path: Path) -> None:
     clone = SmallDepthForDepthEstimation(model.config)
     clone.load_state_dict(model.state_dict())
