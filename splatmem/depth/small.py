@@ -25,6 +25,7 @@ class SmallDepthConfig(PretrainedConfig):
         pyramid_channels: width of the decoder.
         structure_side: shorter side in pixels at which the picture's overall structure is estimated: the one of the training.
         detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
+        mirrored: whether the structure is the mean of what the picture and its mirror image give.
         upsampling: how maps of half the size are enlarged: ``bilinear``, or ``convex``, which can make steps of one pixel.
         sharpening: pixels from which a soft step of depth is gathered into one sharp step; 0 leaves it soft.
     """
@@ -36,6 +37,7 @@ class SmallDepthConfig(PretrainedConfig):
         pyramid_channels: int = 64,
         structure_side: int = 144,
         detail_share: float = 1 / 12,
+        mirrored: bool = False,
         upsampling: Literal["bilinear", "convex"] = "bilinear",
         sharpening: int = 0,
         **kwargs: Any,
@@ -44,6 +46,7 @@ class SmallDepthConfig(PretrainedConfig):
         self.pyramid_channels = pyramid_channels
         self.structure_side = structure_side
         self.detail_share = detail_share
+        self.mirrored = mirrored
         self.upsampling = upsampling
         self.sharpening = sharpening
 
@@ -123,6 +126,9 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             reduced = (round(height / reduction), round(width / reduction))
             small = F.interpolate(pixel_values, size=reduced, mode="bilinear", antialias=True, align_corners=False)
             structure = torch.stack(self.log_depth_and_sky(small), dim=1)
+            if self.config.mirrored:
+                mirrored = torch.stack(self.log_depth_and_sky(small.flip(-1)), dim=1)
+                structure = 0.5 * (structure + mirrored.flip(-1))
             structure = F.interpolate(structure, size=(height, width), mode="bilinear", align_corners=False)
             radius = max(1, round(self.config.detail_share * min(height, width)))
             log_depth = log_depth - _low_pass(log_depth - structure[:, 0], radius)

@@ -157,6 +157,20 @@ class TestTwoSizes:
         torch.testing.assert_close(stripe, torch.ones(1, 288), atol=1e-3, rtol=0)
         torch.testing.assert_close(depth.mean(), torch.tensor(1.0), atol=1e-4, rtol=0)
 
+    def test_what_favours_one_side_is_evened_out_by_the_mirror_image(self) -> None:
+        class Slanted(SmallDepthForDepthEstimation):
+            def log_depth_and_sky(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                count, _, height, width = pixel_values.shape
+                return torch.linspace(0, 1, width).expand(count, height, width), torch.zeros(count, height, width)
+
+        picture = torch.zeros(1, 3, 288, 512)
+        plain, even = (
+            Slanted(SmallDepthConfig(pyramid_channels=8, mirrored=mirrored))(picture).predicted_depth.log()[0, 144, 60:-60]
+            for mirrored in (False, True)
+        )
+        assert plain[-1] - plain[0] > 0.7
+        assert (even[-1] - even[0]).abs() < 0.05
+
     @pytest.mark.parametrize("size", [(144, 256), (160, 120)])
     def test_small_is_seen_once(self, size: tuple[int, int]) -> None:
         depth = self.Stub(SmallDepthConfig(pyramid_channels=8))(torch.zeros(1, 3, *size)).predicted_depth.log()
