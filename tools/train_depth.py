@@ -34,7 +34,7 @@ from depth_loss import depth_loss
 SAVE_SECONDS = 240
 PIECE_BYTES = 16_000_000
 SHIPPED = {"mirrored": True, "sharpening": 1, "detail_share": 0.125}
-"""How an exported model looks at pictures; chosen on the eight stereo pairs that tools/measure_stereo.py names for that."""
+"""How an exported model looks at pictures; chosen on validation rooms and the stereo pairs that tools/measure_stereo.py names."""
 
 
 @dataclass
@@ -68,6 +68,8 @@ class Options:
     seed: int = 0
     export: Path | None = None
     """Write the averaged weights as a transformers folder and stop."""
+    keep: float = 0.0
+    """Share of --start in the exported weights: what was known before is forgotten less (WiSE-FT, Wortsman et al. 2022)."""
     pieces: bool = False
     """Also write the exported weights as pieces of at most 16 MB, to be put together by ``cat``."""
 
@@ -238,13 +240,26 @@ def set_unit_variances(layers: nn.Sequential) -> None:
             norm.running_var.fill_(1 - norm.eps)
 
 
+def kept(weights: dict[str, Tensor], options: Options) -> dict[str, Tensor]:
+    """Weights between those of the training and those that it began with; what is new in this model stays as it is."""
+    if options.keep == 0:
+        return weights
+    if options.start is None:
+        raise ValueError(f"--keep {options.keep} needs --start: the model that the training began with")
+    before = SmallDepthForDepthEstimation.from_pretrained(options.start, dtype=torch.float32).state_dict()
+    return {
+        name: value.lerp(before[name], options.keep) if name in before and value.is_floating_point() else value
+        for name, value in weights.items()
+    }
+
+
 def export(options: Options, folder: Path) -> None:
     from transformers import DPTImageProcessorPil
 
     state = torch.load(options.out / "checkpoint.pt", weights_only=True, map_location="cpu")
     model = new_model(options.upsampling)
     model.config.update(SHIPPED)
-    model.load_state_dict(state["average"])
+    model.load_state_dict(kept(state["average"], options))
     for refinement in model.refine:
         set_unit_variances(refinement)
     model.half()

@@ -157,6 +157,21 @@ class TestFrames:
         assert out.stat().st_size <= 30_000
 
 
+def test_kept_weights_lie_between_before_and_after(tool: ModuleType, tmp_path: Path) -> None:
+    before = tool.new_model("bilinear")
+    before.save_pretrained(tmp_path)
+    after = {
+        name: value + 1 if value.is_floating_point() else value for name, value in tool.new_model("convex").state_dict().items()
+    }
+    mixed = tool.kept(after, tool.Options(start=tmp_path, keep=0.25))
+    name = "head.0.weight"
+    torch.testing.assert_close(mixed[name], 0.75 * after[name] + 0.25 * before.state_dict()[name])
+    assert mixed["enlarge.weights.0.weight"] is after["enlarge.weights.0.weight"]
+    assert tool.kept(after, tool.Options()) is after
+    with pytest.raises(ValueError, match="--start"):
+        tool.kept(after, tool.Options(keep=0.5))
+
+
 def test_unit_variances_change_nothing_and_fit_half_precision(tool: ModuleType) -> None:
     torch.manual_seed(0)
     layers = torch.nn.Sequential(
