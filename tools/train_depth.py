@@ -34,7 +34,7 @@ from depth_loss import depth_loss
 SAVE_SECONDS = 240
 PIECE_BYTES = 16_000_000
 SHIPPED = {"mirrored": True, "sharpening": 1, "detail_share": 0.125}
-"""How an exported model looks at pictures; chosen on validation rooms and the stereo pairs that tools/measure_stereo.py names."""
+"""How an exported model looks at pictures; chosen on validation rooms and on eight of tools/measure_stereo.py's pairs."""
 
 
 @dataclass
