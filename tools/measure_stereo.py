@@ -4,15 +4,17 @@
     python tools/measure_stereo.py --pairs stereo/stereodemo/datasets/oak-d --scenes out/validation/rooms/*
     python tools/measure_stereo.py --pairs stereo/stereodemo/datasets/oak-d --models embedded FOLDER --all
 
-PyPI's stereodemo (MIT) holds twelve rectified pairs of homes: grey, 640x480. Without ``--all`` only the eight on which weights
-may be chosen are measured; the other four are for the final report.
+PyPI's stereodemo (MIT) holds twelve rectified pairs of homes: grey, 640x480. Without ``--all`` only the eight on which
+weights may be chosen are measured; the other four are for the final report.
 
-For each pair, after the best factor (the median of the ratios): mean relative error; share of pixels within a factor of 1.25; and
-PSNR of the second view, for which each left pixel is looked up in the right picture at the place that the estimate predicts.
+For each pair, after the best factor (the median of the ratios): mean relative error; share of pixels within a factor of 1.25;
+and PSNR of the second view, for which each left pixel is looked up in the right picture at the place that the estimate
+predicts.
 The truth is semi-global matching where left and right agree, on textured pixels nearer than 8 m.
 
-For scenes with depth: the same two figures of depth, and the border F1 (Koch et al. 2018 measure the same edges by distances):
-edges are steps of depth by more than ``EDGE_RATIO`` between neighbours; one is found if the other map has one within 1.5 pixels.
+For scenes with depth: the same two figures of depth, and the border F1:
+edges are steps of depth by more than ``EDGE_RATIO`` between neighbours, and one is found if the other map has one within
+1.5 pixels.
 """
 
 from __future__ import annotations

@@ -1,51 +1,66 @@
-"""Trains the embedded depth model on the frames of rendered clips; resumes from its last checkpoint.
+"""Trains the embedded depth model on rendered frames; resumes from its last checkpoint.
 
-python tools/train_depth.py --clips clips --out runs/depth --seconds 3600 --encoder efficientnet_lite0.pth
+python tools/train_depth.py --frames frames clips --out runs/depth --minutes 60 --start assets/models/depth-small
 python tools/train_depth.py --out runs/depth --export assets/models/depth-small
+
+On a GPU, from one file that tools/pack_frames.py wrote, with everything unfrozen:
+
+python tools/train_depth.py --pack frames.zip --out runs/depth --device cuda --minutes 8 --batch 48 --workers 14 \
+    --frozen-blocks 0 --bfloat16 --start assets/models/depth-small
 """
 
 from __future__ import annotations
 
 import copy
-import io
 import math
 import sys
 import time
-import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import tyro
-from PIL import Image
 from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-HELD_OUT_ROOMS = 24
-WHOLE = (144, 216)  # height and width at which a picture's structure is learnt: most of the picture, reduced
-DETAIL = (192, 288)  # and its detail: a part of the picture at about its own size
-WHOLE_SHARE, DETAIL_SHARE = (0.65, 1.0), (0.6, 0.9)  # of the picture's height
-FROZEN_BLOCKS = 5  # of the encoder: its generic first layers, where most of the time would go
-MIN_DEPTH, MAX_DEPTH = 0.1, 60.0
-GRADIENT_WEIGHT = 0.4
+from depth_crops import DETAIL, WHOLE, Look, batches
+from depth_frames import HELD_OUT_SCENES, FrameFolders, Frames, unpack
+from depth_loss import depth_loss
+
+SAVE_SECONDS = 240
+PIECE_BYTES = 16_000_000
+SHIPPED = {"mirrored": True, "sharpening": 1, "detail_share": 0.125}
+"""How an exported model looks at pictures; chosen on validation rooms and on eight of tools/measure_stereo.py's pairs."""
 
 
 @dataclass
 class Options:
-    clips: Path = Path("clips")
-    """Folder of clip .npz files; the first rooms are held out."""
+    frames: tuple[Path, ...] = (Path("frames"),)
+    """Folders of .npz files by tools/render_frames.py and tools/render_rooms.py; they may still be growing. The first scenes of
+    each kind are held out."""
+    pack: Path | None = None
+    """A file by tools/pack_frames.py instead."""
     out: Path = Path("runs/depth")
-    seconds: float = 3600
-    """Time budget, over all resumed runs; the learning rate falls as a cosine over its last half."""
+    minutes: float = 60
+    """Time budget, over all resumed runs; the learning rate falls as a cosine over its last 60 %."""
     batch: int = 8
-    learning_rate: float = 1e-3
+    """Whole pictures in a step; parts of pictures come in batches of half of it, in turn."""
+    learning_rate: float = 6e-4
     threads: int = 1
-    views: int = 4
-    """Views taken from each clip."""
+    device: str = "cpu"
+    workers: int = 0
+    """Processes that prepare batches; 0 prepares them in between."""
+    views: int = 16
+    """Most frames taken from each file."""
     bfloat16: bool = False
-    """Convolutions in bfloat16: faster where the processor has instructions for it."""
+    """Convolutions in bfloat16: faster on GPUs and where the processor has instructions for it."""
+    frozen_blocks: int = 5
+    """The encoder's first blocks keep their weights: they are generic, and most of the time would go there."""
+    upsampling: Literal["bilinear", "convex"] = "convex"
     encoder: Path | None = None
     """ImageNet weights of EfficientNet-Lite0 (.pth) to start from."""
     start: Path | None = None
@@ -53,112 +68,74 @@ class Options:
     seed: int = 0
     export: Path | None = None
     """Write the averaged weights as a transformers folder and stop."""
+    keep: float = 0.0
+    """Share of --start in the exported weights: what was known before is forgotten less (WiSE-FT, Wortsman et al. 2022)."""
+    pieces: bool = False
+    """Also write the exported weights as pieces of at most 16 MB, to be put together by ``cat``."""
 
 
-def load_frames(options: Options) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Training and held-out frames: rgb uint8 ``[n, h, w, 3]`` and depth in millimetres ``[n, h, w]``, 0 = sky."""
-    files = sorted(options.clips.glob("*.npz"))
-    rooms = sorted({f.stem.split("_")[0] for f in files})
-    held_out = set(rooms[:HELD_OUT_ROOMS])
-    parts: dict[bool, list[tuple[np.ndarray, np.ndarray]]] = {True: [], False: []}
-    for file in files:
-        try:
-            with np.load(file) as clip:
-                count = len(clip["rgb"])
-                index = [round(i * count / options.views) for i in range(options.views)]
-                frames = clip["rgb"][index], clip["depth_mm"][index]
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            print(f"skipped {file.name}: {error}")
-            continue
-        parts[file.stem.split("_")[0] in held_out].append(frames)
-
-    if not (parts[False] and parts[True]):
+def load_frames(options: Options) -> tuple[Frames, Frames, FrameFolders | None]:
+    """Training and held-out frames, and the folders if they may still grow."""
+    if options.pack is not None:
+        training, held_out = unpack(options.pack)
+        folders = None
+    else:
+        folders = FrameFolders(options.frames, options.views)
+        folders.read()
+        training, held_out = folders.training, folders.held_out
+    if not (len(training) and len(held_out)):
+        names = ", ".join(str(folder) for folder in options.frames) if folders else str(options.pack)
         raise ValueError(
-            f"{options.clips}: expected clips of more than {HELD_OUT_ROOMS} rooms, of which so many are held out, "
-            f"got {len(rooms)}: render more with tools/render_rooms.py"
+            f"{names}: expected frames of more than {HELD_OUT_SCENES} scenes of one kind, of which so many are held out, got "
+            f"{len(training)} frames to train on and {len(held_out)} held out: render more with tools/render_frames.py"
         )
-
-    def stacked(chosen: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Tensor]:
-        rgb, depth = (np.concatenate(arrays) for arrays in zip(*chosen, strict=True))
-        return {"rgb": torch.from_numpy(rgb), "depth": torch.from_numpy(depth.astype(np.int32))}
-
-    return stacked(parts[False]), stacked(parts[True])
+    return training, held_out, folders
 
 
-def augmented_batch(
-    frames: dict[str, Tensor], size: int, rng: np.random.Generator, crop: tuple[int, int], share: tuple[float, float]
-) -> tuple[Tensor, Tensor]:
-    """Random crops, mirrored, with photographic damage: rgb -1..1 ``[b, 3, h, w]``, depth in metres with 0 = sky.
+class Stream(IterableDataset):
+    """Batches of one look, endless; every worker has its own random numbers."""
 
-    Args:
-        crop: height and width that the crops are brought to.
-        share: smallest and largest height of a crop before, relative to the picture's.
-    """
-    pictures, depths = [], []
-    for index in rng.integers(len(frames["rgb"]), size=size):
-        rgb, depth = frames["rgb"][index], frames["depth"][index].float() / 1000
-        height, width = depth.shape
-        crop_height = int(height * rng.uniform(*share))
-        crop_width = min(width, int(crop_height * rng.uniform(1.2, 1.78)))
-        top, left = rng.integers(height - crop_height + 1), rng.integers(width - crop_width + 1)
-        window = (slice(top, top + crop_height), slice(left, left + crop_width))
-        picture = Image.fromarray(rgb[window].numpy()).resize(crop[::-1], Image.Resampling.BICUBIC)
-        if rng.random() < 0.4:
-            buffer = io.BytesIO()
-            picture.save(buffer, "JPEG", quality=int(rng.integers(30, 90)))
-            picture = Image.open(buffer, formats=("JPEG",))
-        pictures.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
-        depths.append(F.interpolate(depth[window][None, None], size=crop, mode="nearest")[0, 0])
-    x, depth = torch.stack(pictures), torch.stack(depths)
-    if rng.random() < 0.5:
-        x, depth = x.flip(-1), depth.flip(-1)
-    x = x ** torch.from_numpy(rng.uniform(0.6, 1.6, (size, 1, 1, 1)).astype(np.float32))
-    x = x * torch.from_numpy(rng.uniform(0.7, 1.25, (size, 3, 1, 1)).astype(np.float32))
-    grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * torch.from_numpy(rng.uniform(0.2, 1.6, (size, 1, 1, 1)).astype(np.float32))
-    if rng.random() < 0.3:
-        x = F.avg_pool2d(x, 3, 1, 1)
-    x = x + torch.randn_like(x) * float(rng.uniform(0, 0.04))
-    return x.clamp(0, 1) * 2 - 1, depth
+    def __init__(self, frames: Frames, look: Look, size: int, seed: tuple[int, ...]) -> None:
+        self.frames, self.look, self.size, self.seed = frames, look, size, seed
 
-
-def depth_loss(log_depth: Tensor, sky_logits: Tensor, depth: Tensor) -> Tensor:
-    """Scale-invariant log error (Eigen et al. 2014), multi-scale gradients (MegaDepth, Li & Snavely 2018), and sky."""
-    sky = depth <= 0
-    weight = (~sky).float()
-    error = (log_depth - depth.clamp(MIN_DEPTH, MAX_DEPTH).log()) * weight
-    count = weight.sum((1, 2)).clamp_min(1)
-    shift = error.sum((1, 2)) / count
-    residual = (error - shift[:, None, None]) * weight
-    loss = (residual.abs().sum((1, 2)) / count + 0.1 * shift.abs()).mean()
-    for stride in (1, 2, 4, 8):
-        part, valid = residual[:, ::stride, ::stride], weight[:, ::stride, ::stride]
-        for axis in (1, 2):
-            both = valid.narrow(axis, 1, valid.shape[axis] - 1) * valid.narrow(axis, 0, valid.shape[axis] - 1)
-            loss = loss + GRADIENT_WEIGHT * (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp_min(1)
-    return loss + 0.1 * F.binary_cross_entropy_with_logits(sky_logits, sky.float())
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        worker = get_worker_info()
+        torch.manual_seed(sum(self.seed) + (worker.id if worker else 0))
+        return batches(self.frames, self.look, self.size, np.random.default_rng([*self.seed, worker.id if worker else 0]))
 
 
 @torch.no_grad()
-def validate(model: SmallDepthForDepthEstimation, frames: dict[str, Tensor], limit: int = 96) -> dict[str, float]:
-    """AbsRel and delta1 after the best scale, on held-out frames."""
-    errors, hits = [], []
-    every = max(1, len(frames["rgb"]) // limit)
-    for rgb, depth in zip(frames["rgb"][::every], frames["depth"][::every].float() / 1000, strict=True):
-        x = rgb.permute(2, 0, 1)[None].float() / 127.5 - 1
-        predicted = model(x).predicted_depth[0].log()
-        near = depth > 0
-        ratio = predicted[near] - depth[near].log()
-        ratio = (ratio - ratio.median()).exp()
-        errors.append((ratio - 1).abs().mean().item())
-        hits.append(torch.maximum(ratio, 1 / ratio).lt(1.25).float().mean().item())
-    return {"abs_rel": round(float(np.mean(errors)), 4), "delta1": round(float(np.mean(hits)), 4)}
+def validate(model: SmallDepthForDepthEstimation, frames: Frames, limit: int = 24) -> dict[str, tuple[float, float]]:
+    """AbsRel and delta1 after the best scale on up to ``limit`` held-out frames of each kind."""
+    device = next(model.parameters()).device
+    results = {}
+    for kind, parts in sorted(frames.by_kind.items()):
+        pairs = [(rgb[i], depth_mm[i]) for rgb, depth_mm in parts for i in range(len(rgb))]
+        errors, hits = [], []
+        for rgb, depth_mm in pairs[:: max(1, len(pairs) // limit)]:
+            x = torch.from_numpy(rgb).permute(2, 0, 1)[None].float().to(device) / 127.5 - 1
+            predicted = model(x).predicted_depth[0].log().cpu()
+            depth = torch.from_numpy(depth_mm.astype(np.float32)) / 1000
+            near = depth > 0
+            ratio = predicted[near] - depth[near].log()
+            ratio = (ratio - ratio.median()).exp()
+            errors.append((ratio - 1).abs().mean().item())
+            hits.append(torch.maximum(ratio, 1 / ratio).lt(1.25).float().mean().item())
+        results[kind] = (round(float(np.mean(errors)), 4), round(float(np.mean(hits)), 4))
+    return results
 
 
-def new_model(encoder: Path | None, start: Path | None = None) -> SmallDepthForDepthEstimation:
+def new_model(
+    upsampling: str = "convex", encoder: Path | None = None, start: Path | None = None
+) -> SmallDepthForDepthEstimation:
+    """A model with random weights, or those of an encoder, or those of a whole model, whose way to enlarge may differ."""
     if start is not None:
-        return SmallDepthForDepthEstimation.from_pretrained(start, dtype=torch.float32)
-    model = SmallDepthForDepthEstimation(SmallDepthConfig())
+        old = SmallDepthForDepthEstimation.from_pretrained(start, dtype=torch.float32)
+        config = SmallDepthConfig(**{**old.config.to_dict(), "upsampling": upsampling, "dtype": None})
+        model = SmallDepthForDepthEstimation(config)
+        model.load_state_dict(old.state_dict(), strict=False)
+        return model
+    model = SmallDepthForDepthEstimation(SmallDepthConfig(upsampling=upsampling))
     if encoder is not None:
         weights = torch.load(encoder, weights_only=True, map_location="cpu")
         missing, _ = model.encoder.load_state_dict(weights, strict=False)
@@ -172,11 +149,14 @@ def train(options: Options) -> None:
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.pt"
-    frames, held_out = load_frames(options)
-    model = new_model(options.encoder, options.start).to(memory_format=torch.channels_last).train()
+    frames, held_out, folders = load_frames(options)
+    device = torch.device(options.device)
+    model = new_model(options.upsampling, options.encoder, options.start)
+    model = model.to(device, memory_format=torch.channels_last).train()
     average = copy.deepcopy(model).requires_grad_(False).eval()
-    for block in (model.encoder._conv_stem, model.encoder._bn0, *model.encoder._blocks[:FROZEN_BLOCKS]):
-        block.requires_grad_(False)
+    if options.frozen_blocks:
+        for block in (model.encoder._conv_stem, model.encoder._bn0, *model.encoder._blocks[: options.frozen_blocks]):
+            block.requires_grad_(False)
     encoder = [p for p in model.encoder.parameters() if p.requires_grad]
     rest = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
     groups = [{"params": encoder, "peak": 0.25 * options.learning_rate}, {"params": rest, "peak": options.learning_rate}]
@@ -185,26 +165,33 @@ def train(options: Options) -> None:
     model.encoder.eval()
     step, spent = 0, 0.0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
     rng = np.random.default_rng([options.seed, step])
-    print(f"{len(frames['rgb'])} frames, {len(held_out['rgb'])} held out", flush=True)
+    looks = ((WHOLE, options.batch), (DETAIL, max(1, options.batch // 2)))
+    streams = [Stream(frames, look, size, (options.seed, step, index)) for index, (look, size) in enumerate(looks)]
+    sources = [iter(DataLoader(stream, batch_size=None, num_workers=options.workers // 2)) for stream in streams]
+    print(f"{len(frames)} frames, {len(held_out)} held out", flush=True)
     started = last_save = time.monotonic()
     losses: list[float] = []
-    while (elapsed := spent + time.monotonic() - started) < options.seconds:
-        progress = elapsed / options.seconds
-        fall = 1.0 if progress < 0.5 else 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - 0.5) / 0.5))
+    budget = 60 * options.minutes
+    while (elapsed := spent + time.monotonic() - started) < budget:
+        progress = elapsed / budget
+        fall = 1.0 if progress < 0.4 else 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - 0.4) / 0.6))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * min(1.0, (step + 1) / 100) * fall
-        if step % 2:
-            x, depth = augmented_batch(frames, max(1, options.batch // 2), rng, DETAIL, DETAIL_SHARE)
-        else:
-            x, depth = augmented_batch(frames, options.batch, rng, WHOLE, WHOLE_SHARE)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.bfloat16):
-            log_depth, sky_logits = model.log_depth_and_sky(x.contiguous(memory_format=torch.channels_last))
+        x, depth = (part.to(device, non_blocking=True) for part in next(sources[step % 2]))
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=options.bfloat16):
+            x = x.contiguous(memory_format=torch.channels_last)
+            if step % 2:
+                log_depth, sky_logits = model.log_depth_and_sky(x)
+            else:
+                # What is finer than a reduced picture's half size is never used: a quarter of the pixels will do.
+                log_depth, sky_logits = model.half_size_maps(x)[0].unbind(1)
+                depth = depth[:, int(rng.integers(2)) :: 2, int(rng.integers(2)) :: 2]
         loss = depth_loss(log_depth.float(), sky_logits.float(), depth)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -220,12 +207,14 @@ def train(options: Options) -> None:
         if step % 50 == 0:
             print(f"step {step} {elapsed:.0f}s loss {np.mean(losses):.4f}", flush=True)
             losses.clear()
-        if time.monotonic() - last_save > 240:
+        if time.monotonic() - last_save > SAVE_SECONDS:
             save(checkpoint, model, average, optimizer, step, spent + time.monotonic() - started)
-            print(f"step {step} held out {validate(average, held_out)}", flush=True)
+            if folders is not None and not options.workers:
+                folders.read()
+            print(f"step {step}, {len(frames)} frames, held out {validate(average, held_out, limit=8)}", flush=True)
             last_save = time.monotonic()
     save(checkpoint, model, average, optimizer, step, spent + time.monotonic() - started)
-    print(f"step {step} held out {validate(average, held_out, limit=400)}", flush=True)
+    print(f"step {step} held out {validate(average, held_out, limit=40)}", flush=True)
 
 
 def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, step: int, spent: float) -> None:
@@ -251,12 +240,26 @@ def set_unit_variances(layers: nn.Sequential) -> None:
             norm.running_var.fill_(1 - norm.eps)
 
 
+def kept(weights: dict[str, Tensor], options: Options) -> dict[str, Tensor]:
+    """Weights between those of the training and those that it began with; what is new in this model stays as it is."""
+    if options.keep == 0:
+        return weights
+    if options.start is None:
+        raise ValueError(f"--keep {options.keep} needs --start: the model that the training began with")
+    before = SmallDepthForDepthEstimation.from_pretrained(options.start, dtype=torch.float32).state_dict()
+    return {
+        name: value.lerp(before[name], options.keep) if name in before and value.is_floating_point() else value
+        for name, value in weights.items()
+    }
+
+
 def export(options: Options, folder: Path) -> None:
     from transformers import DPTImageProcessorPil
 
-    state = torch.load(options.out / "checkpoint.pt", weights_only=True)
-    model = new_model(None)
-    model.load_state_dict(state["average"])
+    state = torch.load(options.out / "checkpoint.pt", weights_only=True, map_location="cpu")
+    model = new_model(options.upsampling)
+    model.config.update(SHIPPED)
+    model.load_state_dict(kept(state["average"], options))
     for refinement in model.refine:
         set_unit_variances(refinement)
     model.half()
@@ -270,6 +273,10 @@ def export(options: Options, folder: Path) -> None:
     )  # fmt: skip
     processor.save_pretrained(folder)
     print(f"step {state['step']} written to {folder}")
+    if options.pieces:
+        content = (folder / "model.safetensors").read_bytes()
+        for index, begin in enumerate(range(0, len(content), PIECE_BYTES)):
+            (folder / f"model.safetensors.{index:02d}").write_bytes(content[begin : begin + PIECE_BYTES])
 
 
 def main(options: Options) -> None:

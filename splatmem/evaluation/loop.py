@@ -43,8 +43,8 @@ def closure_seam(memory: SpatialMemory) -> float:
     """How far the joins at the back of a turn stand out: mean contrast across them beyond that just beside them, 0..1.
 
     A join is the border of what a frame wrote that looks more than 120 degrees away from the first; there a turn closes.
-    The largest step between neighbouring pixels within two pixels of it is compared with those around six pixels to either side.
-    About 0 where no seam can be seen; ``nan`` where nothing was written at the back.
+    The largest step between neighbouring pixels within two pixels of it is compared with those around six pixels to either
+    side. About 0 where no seam can be seen; ``nan`` where nothing was written at the back.
     """
     first = memory.views[0].camera.forward[0]
     across, beside = [], []

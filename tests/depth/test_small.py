@@ -11,7 +11,7 @@ from PIL import Image
 from splatmem import assets
 from splatmem.depth import EMBEDDED_DEPTH_FOLDER, load_depth_estimator
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
-from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
+from splatmem.depth.embedded.network import ConvexUpsampling, SmallDepthConfig, SmallDepthForDepthEstimation
 from transformers import AutoModelForDepthEstimation
 
 
@@ -41,6 +41,68 @@ def test_gradients_reach_every_weight(model: SmallDepthForDepthEstimation) -> No
     (log_depth.mean() + sky.mean()).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
     model.zero_grad(set_to_none=True)
+
+
+def with_convex_upsampling(model: SmallDepthForDepthEstimation) -> SmallDepthForDepthEstimation:
+    convex = SmallDepthForDepthEstimation(SmallDepthConfig(pyramid_channels=8, upsampling="convex")).eval()
+    missing, unexpected = convex.load_state_dict(model.state_dict(), strict=False)
+    assert not unexpected
+    assert all(name.startswith("enlarge.") for name in missing)
+    return convex
+
+
+@pytest.mark.parametrize("size", [(64, 96), (33, 71)])
+def test_convex_upsampling_begins_as_bilinear(model: SmallDepthForDepthEstimation, size: tuple[int, int]) -> None:
+    x = torch.rand(1, 3, *size) * 2 - 1
+    with torch.no_grad():
+        plain, convex = model.log_depth_and_sky(x)[0], with_convex_upsampling(model).log_depth_and_sky(x)[0]
+    assert convex.shape == plain.shape == (1, *size)
+    inner = (slice(None), slice(2, -2), slice(2, -2))
+    assert (convex - plain)[inner].abs().max() < 0.03 * (plain.max() - plain.min() + 1)
+
+
+def test_convex_upsampling_can_make_a_step_of_one_pixel() -> None:
+    """Trained on one picture, its output has the picture's edge at the pixel where it is; bilinear has a ramp."""
+    torch.manual_seed(0)
+    layer = ConvexUpsampling(4)
+    picture = torch.full((1, 3, 16, 24), -0.5)
+    picture[..., 11:] = 0.5
+    truth = torch.where(picture[:, :1] > 0, 1.0, 0.0)
+    maps = torch.where(torch.arange(12) > 5, 1.0, 0.0).expand(1, 1, 8, 12)
+    features = torch.zeros(1, 4, 8, 12)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.03)
+    for _ in range(60):
+        loss = (layer(maps, features, picture) - truth).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        row = layer(maps, features, picture)[0, 0, 8]
+    assert row[11] - row[10] > 0.8
+
+
+class TestSharpening:
+    class Ramp(SmallDepthForDepthEstimation):
+        """A step of log depth that is spread over five pixels, on a slope."""
+
+        def log_depth_and_sky(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            count, _, height, width = pixel_values.shape
+            column = torch.arange(width).float()
+            row = 0.002 * column + ((column - 20) / 5).clamp(0, 1)
+            return row.expand(count, height, width).clone(), torch.zeros(count, height, width)
+
+    def depth(self, radius: int) -> torch.Tensor:
+        model = self.Ramp(SmallDepthConfig(pyramid_channels=8, sharpening=radius))
+        return model(torch.zeros(1, 3, 40, 60)).predicted_depth[0, 20].log()
+
+    def test_a_soft_step_becomes_a_sharp_one_in_its_middle(self) -> None:
+        soft, sharp = self.depth(0), self.depth(2)
+        assert soft.diff().max() < 0.21
+        assert sharp.diff().max() > 0.6
+        assert sharp.diff().argmax().item() in (21, 22, 23)
+
+    def test_slopes_stay_as_they_are(self) -> None:
+        torch.testing.assert_close(self.depth(2)[30:], self.depth(0)[30:])
 
 
 def test_half_precision_folder_round_trip(model: SmallDepthForDepthEstimation, tmp_path: Path) -> None:
@@ -91,6 +153,20 @@ class TestTwoSizes:
         stripe = depth[..., 256] - depth[..., 254]
         torch.testing.assert_close(stripe, torch.ones(1, 288), atol=1e-3, rtol=0)
         torch.testing.assert_close(depth.mean(), torch.tensor(1.0), atol=1e-4, rtol=0)
+
+    def test_what_favours_one_side_is_evened_out_by_the_mirror_image(self) -> None:
+        class Slanted(SmallDepthForDepthEstimation):
+            def log_depth_and_sky(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                count, _, height, width = pixel_values.shape
+                return torch.linspace(0, 1, width).expand(count, height, width), torch.zeros(count, height, width)
+
+        picture = torch.zeros(1, 3, 288, 512)
+        plain, even = (
+            Slanted(SmallDepthConfig(pyramid_channels=8, mirrored=mirrored))(picture).predicted_depth.log()[0, 144, 60:-60]
+            for mirrored in (False, True)
+        )
+        assert plain[-1] - plain[0] > 0.7
+        assert (even[-1] - even[0]).abs() < 0.05
 
     @pytest.mark.parametrize("size", [(144, 256), (160, 120)])
     def test_small_is_seen_once(self, size: tuple[int, int]) -> None:

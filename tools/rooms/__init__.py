@@ -15,6 +15,13 @@ matrices (x right, y up, looking down -z).
     tracing       ray queries against a room
     lighting      irradiance baked at the vertices
     renderer      off-screen rgb and depth
+    shapes        round and boxy solids
+    figures       capsule figures: hands, people, animals
+    things        what stands on tables and floors or is held
+    near_things   what stands or is held right before a camera
+    stairs        stairwells
+    open_air      places under the open sky
+    glow          light on what is set into a lit room, and outdoors
     trajectories  camera paths, and which of them are worth showing
     clips         files
 

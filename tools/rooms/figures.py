@@ -1,4 +1,4 @@
-"""Figures of capsules: hands with arms, heads, people, animals of ellipsoids. Metres; a figure faces +z and stands on y = 0."""
+"""Capsule figures: hands with arms, heads, whole people, animals. Metres; a figure faces +z and stands on y = 0."""
 
 from __future__ import annotations
 
@@ -132,9 +132,9 @@ def person(rng: np.random.Generator, looks: Looks, sitting: bool = False) -> lis
     neck = chest + np.array([0.0, 0.12, 0.01])
     meshes = [
         ball(looks.trousers, hip, (0.17, 0.13, 0.12)),
-        capsule(looks.shirt, hip + [0, 0.08, 0], chest, 0.125, 0.15),
-        capsule(looks.shirt, chest + [-0.13, 0.04, 0], chest + [0.13, 0.04, 0], 0.075),
-        capsule(looks.skin, neck, neck + [0, 0.09, 0.01], 0.052),
+        capsule(looks.shirt, hip + np.array([0, 0.08, 0]), chest, 0.125, 0.15),
+        capsule(looks.shirt, chest + np.array([-0.13, 0.04, 0]), chest + np.array([0.13, 0.04, 0]), 0.075),
+        capsule(looks.skin, neck, neck + np.array([0, 0.09, 0.01]), 0.052),
     ]
     turn = rotation_about_y(float(rng.normal(0, 30))) @ rotation_about(0, rng.normal(0.05, 0.15))
     meshes += placed(head(rng, looks), turn, neck + np.array([0.0, 0.07, 0.0]))
@@ -151,7 +151,7 @@ def person(rng: np.random.Generator, looks: Looks, sitting: bool = False) -> lis
         knee = joint + (np.array([side * 0.05, 0.0, 0.42]) if sitting else 0.43 * _direction(side * 0.05, stride))
         foot = knee + 0.43 * _direction(0.0, 0.0 if sitting else min(stride, 0.0) - 0.05)
         meshes += limb(looks.trousers, joint, knee, foot, radii=(0.085, 0.06, 0.045))
-        meshes.append(box(Material((0.12, 0.1, 0.1)), foot + [0, -0.03, 0.07], (0.09, 0.08, 0.26)))
+        meshes.append(box(Material((0.12, 0.1, 0.1)), foot + np.array([0, -0.03, 0.07]), (0.09, 0.08, 0.26)))
     lowest = min(float(mesh.positions[..., 1].min()) for mesh in meshes)
     return placed(meshes, np.eye(3), np.array([0.0, -scale * lowest, 0.0]), scale)
 
@@ -171,14 +171,19 @@ def animal(rng: np.random.Generator, material: Material, other: Material) -> lis
         ball(material, (0.0, height, 0.0), (girth, girth, length), 18),
         capsule(material, (0.0, height + 0.3 * girth, 0.7 * length), skull, 0.7 * girth, 0.7 * size),
         ball(material, skull, (size, size, size * 1.1), 16),
-        ball(other, skull + [0.0, -0.3 * size, size], (0.6 * size, 0.5 * size, rng.uniform(0.5, 1.2) * size)),
+        ball(other, skull + np.array([0.0, -0.3 * size, size]), (0.6 * size, 0.5 * size, rng.uniform(0.5, 1.2) * size)),
         capsule(other, (0, height, -length), (0, height + rng.uniform(-0.1, 0.2), -length - rng.uniform(0, 0.2)), 0.02, 0.015),
     ]
     for side in (-1, 1):
         ear = skull + np.array([side * 0.9 * size, rng.uniform(0.2, 0.9) * size, 0.0])
         meshes.append(ball(other, ear, (0.35 * size, rng.uniform(0.4, 1.2) * size, 0.2 * size), 10))
         meshes.append(
-            ball(Material((0.05, 0.05, 0.05)), skull + [side * 0.4 * size, 0.3 * size, 0.9 * size], [0.12 * size] * 3, 8)
+            ball(
+                Material((0.05, 0.05, 0.05)),
+                skull + np.array([side * 0.4 * size, 0.3 * size, 0.9 * size]),
+                [0.12 * size] * 3,
+                8,
+            )
         )
         for end in (-0.75, 0.75):
             hip = np.array([side * 0.6 * girth, height - 0.3 * girth, end * length])

@@ -117,9 +117,9 @@ def face(rng: np.random.Generator, view: View, textures: Textures, catalogue: Ca
         foot = view.ahead(aside, distance) + np.array([0.0, 0.12 + rng.normal(0.0, 0.12) * distance - top, 0.0])
         meshes += placed(figure, rotation_about_y(view.heading + aside + 180 + rng.normal(0, 25)), foot)
         if rng.random() < 0.4 and distance < 0.8:
-            shoulder = foot + [0, top - 0.33, 0] + 0.19 * rotation_about_y(view.heading) @ [rng.choice([-1, 1]), 0, 0]
+            shoulder = foot + np.array([0, top - 0.33, 0]) + 0.19 * rotation_about_y(view.heading) @ [rng.choice([-1, 1]), 0, 0]
             near = view.eye + 0.12 * view.cam_to_world[:3, 0] * rng.choice([-1, 1]) - 0.12 * view.cam_to_world[:3, 1]
-            elbow = 0.5 * (shoulder + near) - [0, 0.1, 0]
+            elbow = 0.5 * (shoulder + near) - np.array([0, 0.1, 0])
             meshes += limb(looks.skin, shoulder, elbow, near, radii=(0.055, 0.042, 0.03))
     if rng.random() < 0.15:  # a head alone, quite close
         closeup = placed(head(rng, Looks.random(rng)), rotation_about(1, rng.normal(0, 0.5)), np.array([0.0, -0.12, 0.0]))
@@ -146,7 +146,7 @@ def set_table(rng: np.random.Generator, view: View, textures: Textures, catalogu
     top = view.eye[1] - rng.uniform(0.12, 0.6)
     near, depth, width = rng.uniform(0.0, 0.35), rng.uniform(0.5, 1.2), rng.uniform(0.7, 2.2)
     turn = rotation_about_y(view.heading + rng.normal(0, 15))
-    centre = view.ahead(0.0, near + depth / 2) * [1, 0, 1] + [0, top, 0]
+    centre = view.ahead(0.0, near + depth / 2) * np.array([1, 0, 1]) + np.array([0, top, 0])
     board = box(patterned(rng, textures, 0.75), (0, -0.015, 0), (width, 0.03, depth), cells=10)
     meshes = [board]
     if rng.random() < 0.2:  # a round one
@@ -229,7 +229,7 @@ def balustrade(rng: np.random.Generator, view: View, textures: Textures, catalog
     """A railing, a cot or a fence across the view, or a row of rods and hanging lamps."""
     material = patterned(rng, textures, 0.3)
     height, length = rng.uniform(0.6, 1.1), rng.uniform(0.8, 3.0)
-    start = view.ahead(rng.uniform(-0.5, 0.5) * view.fov_x_degrees, rng.uniform(0.4, 2.2)) * [1, 0, 1]
+    start = view.ahead(rng.uniform(-0.5, 0.5) * view.fov_x_degrees, rng.uniform(0.4, 2.2)) * np.array([1, 0, 1])
     turn = rotation_about_y(rng.uniform(0, 360))
     meshes = placed(railing(rng, material, length, height), turn, start)
     if rng.random() < 0.5:
@@ -239,8 +239,10 @@ def balustrade(rng: np.random.Generator, view: View, textures: Textures, catalog
         meshes += placed(placed(side, rotation_about(1, -np.pi / 2), np.zeros(3)), turn, start)
         meshes += placed(placed(side, rotation_about(1, -np.pi / 2), np.array([length, 0, 0])), turn, start)
     for _ in range(int(rng.integers(0, 3))):
-        top = view.ahead(rng.uniform(-0.45, 0.45) * view.fov_x_degrees, rng.uniform(0.6, 3.0)) * [1, 0, 1] + [0, 2.6, 0]
-        low = top - [0, rng.uniform(0.4, 1.0), 0]
+        top = view.ahead(rng.uniform(-0.45, 0.45) * view.fov_x_degrees, rng.uniform(0.6, 3.0)) * np.array([1, 0, 1]) + np.array(
+            [0, 2.6, 0]
+        )
+        low = top - np.array([0, rng.uniform(0.4, 1.0), 0])
         meshes += [capsule(coloured(rng), top, low, 0.005), ball(coloured(rng), low, [rng.uniform(0.05, 0.2)] * 3)]
     return meshes
 

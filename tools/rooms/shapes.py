@@ -31,10 +31,11 @@ def patch(material: Material, points: Float[ndarray, "r c 3"], uv_scale: float =
     corner_normals = cells_to_triangles(normals)
     # At a pole the grid has no normal of its own: the face's does.
     weak = np.linalg.norm(corner_normals, axis=-1, keepdims=True) < 0.5
-    corner_normals = np.where(weak, flat[:, None], corner_normals)
+    corner_normals = np.where(weak, -flat[:, None], corner_normals)
     uvs = cells_to_triangles(np.stack([u, v], axis=-1))
-    arrays = (positions[solid], uvs[solid], corner_normals[solid])
-    return Mesh(material, *(array.astype(np.float32) for array in arrays))
+    # The cells' corners run the other way round: turned, a triangle's own normal agrees with those of its corners.
+    arrays = (array[solid][:, ::-1].astype(np.float32) for array in (positions, uvs, corner_normals))
+    return Mesh(material, *arrays)
 
 
 def revolved(material: Material, profile: Float[ndarray, "n 2"], segments: int = 14, uv_scale: float = 1.0) -> Mesh:
@@ -47,7 +48,7 @@ def revolved(material: Material, profile: Float[ndarray, "n 2"], segments: int =
 
 
 def _seam_closed(mesh: Mesh) -> Mesh:
-    """The mesh of a revolved surface with the normals of its radius at the seam, where one-sided differences are wrong."""
+    """A revolved surface whose normals, which one-sided differences spoil at the seam, follow the radius."""
     radial = mesh.positions * np.array([1.0, 0.0, 1.0], np.float32)
     length = np.linalg.norm(radial, axis=-1, keepdims=True)
     sideways = np.linalg.norm(mesh.normals[..., [0, 2]], axis=-1, keepdims=True)

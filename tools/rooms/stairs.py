@@ -72,8 +72,8 @@ def random_stairwell(
         meshes.append(door)
     lamps = [np.array([0.0, high - 0.4, near * 0.5]), np.array([0.0, high - 0.6, 0.6 * far])]
     for lamp in lamps:
-        meshes.append(ball(coloured(rng), lamp + [0.0, 0.15, 0.0], [rng.uniform(0.06, 0.14)] * 3))
-        meshes.append(capsule(coloured(rng), lamp + [0.0, 0.15, 0.0], (lamp[0], high, lamp[2]), 0.006))
+        meshes.append(ball(coloured(rng), lamp + np.array([0.0, 0.15, 0.0]), [rng.uniform(0.06, 0.14)] * 3))
+        meshes.append(capsule(coloured(rng), lamp + np.array([0.0, 0.15, 0.0]), (lamp[0], high, lamp[2]), 0.006))
     return meshes, lamps, [_camera(rng, x, landing, run, rise, steps, end, hall) for _ in range(count)]
 
 

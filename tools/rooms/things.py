@@ -96,8 +96,8 @@ def vase_with_plant(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     reach, count = rng.uniform(0.1, 0.5), int(rng.integers(4, 16))
     for _ in range(count):
         out, around = rng.uniform(0.05, 1.0), rng.uniform(0, 2 * np.pi)
-        middle = np.array([0.3 * np.sin(around) * out, 0.75, 0.3 * np.cos(around) * out]) * reach + [0, height, 0]
-        tip = np.array([np.sin(around) * out, rng.uniform(0.4, 1.2), np.cos(around) * out]) * reach + [0, height, 0]
+        middle = np.array([0.3 * np.sin(around) * out, 0.75, 0.3 * np.cos(around) * out]) * reach + np.array([0, height, 0])
+        tip = np.array([np.sin(around) * out, rng.uniform(0.4, 1.2), np.cos(around) * out]) * reach + np.array([0, height, 0])
         meshes += limb(green, np.array([0.0, 0.9 * height, 0.0]), middle, tip, radii=(0.004, 0.003, 0.002))
         leaf = rng.uniform(0.15, 0.4) * reach
         blade = ball(green, (0, 0, 0), (leaf * rng.uniform(0.15, 0.45), leaf * 0.5, 0.003), 8)
@@ -201,8 +201,8 @@ def cycle(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     ):
         meshes.append(capsule(colour, a, b, tube, segments=8))
     half = rng.uniform(0.17, 0.32)
-    meshes.append(capsule(dark, bar - [half, 0, 0], bar + [half, 0, 0], 0.013))
-    meshes.append(ball(dark, seat + [0, 0.03, 0], (0.07, 0.03, 0.12)))
+    meshes.append(capsule(dark, bar - np.array([half, 0, 0]), bar + np.array([half, 0, 0]), 0.013))
+    meshes.append(ball(dark, seat + np.array([0, 0.03, 0]), (0.07, 0.03, 0.12)))
     return meshes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,9 @@ from transformers.modeling_outputs import DepthEstimatorOutput
 
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
 
+STEP = 0.1
+"""A difference of log depth within a few pixels that is taken for a step from one surface to another."""
+
 
 class SmallDepthConfig(PretrainedConfig):
     """Width of the decoder, and how a picture is seen at two sizes.
@@ -22,17 +25,30 @@ class SmallDepthConfig(PretrainedConfig):
         pyramid_channels: width of the decoder.
         structure_side: shorter side in pixels at which the picture's overall structure is estimated: the one of the training.
         detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
+        mirrored: whether the structure is the mean of what the picture and its mirror image give.
+        upsampling: how maps of half the size are enlarged: ``bilinear``, or ``convex``, which can make steps of one pixel.
+        sharpening: pixels from which a soft step of depth is gathered into one sharp step; 0 leaves it soft.
     """
 
     model_type = "splatmem_small_depth"
 
     def __init__(
-        self, pyramid_channels: int = 64, structure_side: int = 144, detail_share: float = 1 / 12, **kwargs: Any
+        self,
+        pyramid_channels: int = 64,
+        structure_side: int = 144,
+        detail_share: float = 1 / 12,
+        mirrored: bool = False,
+        upsampling: Literal["bilinear", "convex"] = "bilinear",
+        sharpening: int = 0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pyramid_channels = pyramid_channels
         self.structure_side = structure_side
         self.detail_share = detail_share
+        self.mirrored = mirrored
+        self.upsampling = upsampling
+        self.sharpening = sharpening
 
 
 @dataclass
@@ -63,15 +79,16 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             nn.ReLU(),
             nn.Conv2d(32, 2, 3, padding=1),
         )
+        self.enlarge = ConvexUpsampling(32) if config.upsampling == "convex" else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own initialisation is kept."""
 
-    def log_depth_and_sky(
+    def half_size_maps(
         self, pixel_values: Float[Tensor, "b 3 h w"]
-    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
-        """Log z-depth and sky logits at the input's size."""
+    ) -> tuple[Float[Tensor, "b 2 h/2 w/2"], Float[Tensor, "b 32 h/2 w/2"]]:
+        """Log z-depth and sky logits at half the input's size, rounded up, and the features that they come from."""
         features = self.encoder(pixel_values)
         x = self.lateral[4](features[4]) + self.context(features[4].mean((2, 3)))[:, :, None, None]
         x = self.refine[3](x)
@@ -81,9 +98,19 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         size = features[0].shape[-2:]
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         image = F.interpolate(pixel_values, size=size, mode="area")
-        x = self.head(torch.cat([x, self.lateral[0](features[0]), image], dim=1))
-        x = F.interpolate(x, size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
-        return x[:, 0], x[:, 1]
+        hidden = self.head[:-1](torch.cat([x, self.lateral[0](features[0]), image], dim=1))
+        return self.head[-1](hidden), hidden
+
+    def log_depth_and_sky(
+        self, pixel_values: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
+        """Log z-depth and sky logits at the input's size."""
+        maps, hidden = self.half_size_maps(pixel_values)
+        if self.enlarge is None:
+            maps = F.interpolate(maps, size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
+        else:
+            maps = self.enlarge(maps, hidden, pixel_values)
+        return maps[:, 0], maps[:, 1]
 
     def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
         """Depth at the input's size, estimated at two sizes where the input is larger than those of the training.
@@ -100,11 +127,73 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             reduced = (round(height / reduction), round(width / reduction))
             small = F.interpolate(pixel_values, size=reduced, mode="bilinear", antialias=True, align_corners=False)
             structure = torch.stack(self.log_depth_and_sky(small), dim=1)
+            if self.config.mirrored:
+                mirrored = torch.stack(self.log_depth_and_sky(small.flip(-1)), dim=1)
+                structure = 0.5 * (structure + mirrored.flip(-1))
             structure = F.interpolate(structure, size=(height, width), mode="bilinear", align_corners=False)
             radius = max(1, round(self.config.detail_share * min(height, width)))
             log_depth = log_depth - _low_pass(log_depth - structure[:, 0], radius)
             sky_logits = 0.5 * (sky_logits + structure[:, 1])
+        if self.config.sharpening:
+            log_depth = _sharpened(log_depth, self.config.sharpening)
         return SmallDepthOutput(predicted_depth=log_depth.clamp(-6, 8).exp(), sky_logits=sky_logits)
+
+
+def _sharpened(log_depth: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
+    """On steps of depth each pixel takes the nearest or the farthest depth around it, whichever is less far from its own.
+
+    Toggle mapping (Kramer & Bruckner 1975). Depth between two surfaces belongs to neither: seen from aside it hangs in the air.
+    """
+    side = 2 * radius + 1
+    padded = F.pad(log_depth[:, None], (radius,) * 4, mode="replicate")
+    farthest, nearest = F.max_pool2d(padded, side, 1)[:, 0], -F.max_pool2d(-padded, side, 1)[:, 0]
+    chosen = torch.where(log_depth - nearest < farthest - log_depth, nearest, farthest)
+    return torch.where(farthest - nearest > STEP, chosen, log_depth)
+
+
+class ConvexUpsampling(nn.Module):
+    """Doubles the size of maps: each new pixel is a weighted mean of nine old ones (Teed & Deng 2020, RAFT).
+
+    The weights are learnt from features and from the picture at full size, so that a step of depth can lie where the picture
+    has it, one pixel wide. They begin as those of bilinear interpolation.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weights = nn.Sequential(
+            nn.Conv2d(channels + 12, 48, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(48, 36, 3, padding=1),
+        )
+        last = self.weights[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.normal_(last.weight, std=1e-3)
+        with torch.no_grad():
+            last.bias.copy_(_bilinear_logits().flatten())
+
+    def forward(
+        self, maps: Float[Tensor, "b c h/2 w/2"], features: Float[Tensor, "b f h/2 w/2"], picture: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b c h w"]:
+        """``maps`` at the picture's size; an odd side is cropped."""
+        count, channels, height, width = maps.shape
+        full = F.pad(picture, (0, 2 * width - picture.shape[-1], 0, 2 * height - picture.shape[-2]), mode="replicate")
+        logits = self.weights(torch.cat([features, F.pixel_unshuffle(full, 2)], dim=1))
+        weights = logits.reshape(count, 9, 4, height, width).softmax(dim=1)
+        neighbours = F.unfold(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3).reshape(count, channels, 9, height, width)
+        fine = torch.einsum("bcnhw,bnshw->bcshw", neighbours, weights).reshape(count, channels * 4, height, width)
+        return F.pixel_shuffle(fine, 2)[..., : picture.shape[-2], : picture.shape[-1]]
+
+
+def _bilinear_logits() -> Float[Tensor, "9 4"]:
+    """Logs of the weights of bilinear interpolation: neighbours of a 3x3 window by the four new pixels; others nearly 0."""
+    weights = torch.full((3, 3, 2, 2), 1e-3)
+    for y in range(2):
+        for x in range(2):
+            for dy, wy in ((1, 0.75), (2 * y, 0.25)):
+                for dx, wx in ((1, 0.75), (2 * x, 0.25)):
+                    weights[dy, dx, y, x] = wy * wx
+    return weights.log().reshape(9, 4)
 
 
 def _low_pass(maps: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
