@@ -47,7 +47,7 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt tools/system_packages.sh
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt "scikit-build-core>=0.10" "nanobind>=2.4" cmake ninja
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation --editable ".[dev,evaluate,inspect-cpu]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation --editable ".[dev,evaluate,inspect-cpu,heif]"
 	touch $(STAMP)
 
 clean:

@@ -82,7 +82,7 @@ def cropped(
     if rng.random() < 0.4:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=int(rng.integers(30, 92)))
-        picture = Image.open(buffer)
+        picture = Image.open(buffer, formats=["JPEG"])
     rows = top + ((np.arange(crop[0]) + 0.5) * crop_height / crop[0]).astype(int)
     columns = left + ((np.arange(crop[1]) + 0.5) * crop_width / crop[1]).astype(int)
     return np.array(picture), depth_mm[rows[:, None], columns]

@@ -96,8 +96,8 @@ def unpack(path: Path) -> tuple[Frames, Frames]:
     training, held_out = Frames(), Frames()
     with zipfile.ZipFile(path) as archive:
         for index, kind in enumerate(json.loads(archive.read("kinds.json"))):
-            rgb = np.array(Image.open(io.BytesIO(archive.read(f"{index:06d}.jpg"))))
-            depth_mm = decode_depth(np.asarray(Image.open(io.BytesIO(archive.read(f"{index:06d}.png")))))
+            rgb = np.array(Image.open(io.BytesIO(archive.read(f"{index:06d}.jpg")), formats=["JPEG"]))
+            depth_mm = decode_depth(np.asarray(Image.open(io.BytesIO(archive.read(f"{index:06d}.png")), formats=["PNG"])))
             (held_out if index % 25 == 0 else training).add(kind, rgb[None], depth_mm[None])
     return training, held_out
 

@@ -87,7 +87,7 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
 
     def half_size_maps(
         self, pixel_values: Float[Tensor, "b 3 h w"]
-    ) -> tuple[Float[Tensor, "b 2 h/2 w/2"], Float[Tensor, "b 32 h/2 w/2"]]:
+    ) -> tuple[Float[Tensor, "b 2 H W"], Float[Tensor, "b 32 H W"]]:
         """Log z-depth and sky logits at half the input's size, rounded up, and the features that they come from."""
         features = self.encoder(pixel_values)
         x = self.lateral[4](features[4]) + self.context(features[4].mean((2, 3)))[:, :, None, None]
@@ -173,7 +173,7 @@ class ConvexUpsampling(nn.Module):
             last.bias.copy_(_bilinear_logits().flatten())
 
     def forward(
-        self, maps: Float[Tensor, "b c h/2 w/2"], features: Float[Tensor, "b f h/2 w/2"], picture: Float[Tensor, "b 3 h w"]
+        self, maps: Float[Tensor, "b c H W"], features: Float[Tensor, "b f H W"], picture: Float[Tensor, "b 3 h w"]
     ) -> Float[Tensor, "b c h w"]:
         """``maps`` at the picture's size; an odd side is cropped."""
         count, channels, height, width = maps.shape
