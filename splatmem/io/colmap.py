@@ -18,8 +18,8 @@ from splatmem.geometry.poses import rigid_from
 from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.io.atomic import atomic_path
 from splatmem.io.colmap_binary import read_binary_cameras, read_binary_images
-from splatmem.io.colmap_records import ImageRecord, lens_of
-from splatmem.io.lenses import Lens, lens_cameras
+from splatmem.io.colmap_records import ImageRecord, intrinsics_of
+from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.text import data_lines, numbers, whole_number
 
 IMAGE_FIELDS = "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
@@ -70,7 +70,7 @@ class ColmapModel:
 
     file: Path
     images: list[ImageRecord]
-    lenses: list[Lens] | None
+    lenses: list[Intrinsics] | None
 
     @property
     def names(self) -> list[str]:
@@ -82,8 +82,8 @@ class ColmapModel:
         if lenses is None:
             if fov_x_degrees is None or width is None or height is None:
                 _refuse_cameras_missing(self.file)
-            lenses = [Lens.from_fov(fov_x_degrees, width, height)] * len(self.images)
-        return lens_cameras(self.world_to_cam(), lenses, width, height, str(self.file))
+            lenses = [Intrinsics.from_fov(fov_x_degrees, width, height)] * len(self.images)
+        return intrinsics_to_cameras(self.world_to_cam(), lenses, width, height, str(self.file))
 
     def world_to_cam(self) -> Float[Tensor, "n 4 4"]:
         """In float64."""
@@ -199,14 +199,14 @@ def _are_features(line: str) -> bool:
         return False
 
 
-def _text_cameras(file: Path) -> dict[int, Lens]:
+def _text_cameras(file: Path) -> dict[int, Intrinsics]:
     lenses = {}
     for where, line in data_lines(file):
         fields = line.split()
         if len(fields) < 4:
             raise ValueError(f"{where}: expected CAMERA_ID MODEL WIDTH HEIGHT PARAMS, got {line[:80]!r}")
         width, height, *parameters = numbers(fields[2:], where)
-        lenses[_id(fields[0], where)] = lens_of(fields[1], int(width), int(height), parameters, where)
+        lenses[_id(fields[0], where)] = intrinsics_of(fields[1], int(width), int(height), parameters, where)
     return lenses
 
 

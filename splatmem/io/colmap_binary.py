@@ -7,8 +7,8 @@ import mmap
 import struct
 from pathlib import Path
 
-from splatmem.io.colmap_records import CAMERA_MODELS, ImageRecord, lens_of
-from splatmem.io.lenses import Lens
+from splatmem.io.colmap_records import CAMERA_MODELS, ImageRecord, intrinsics_of
+from splatmem.io.intrinsics import Intrinsics
 
 POINT_BYTES = 24  # of a feature in an image: x and y, and the id of its 3D point
 LONGEST_NAME = 4096
@@ -36,7 +36,7 @@ def read_binary_images(file: Path) -> list[ImageRecord]:
     return images
 
 
-def read_binary_cameras(file: Path) -> dict[int, Lens]:
+def read_binary_cameras(file: Path) -> dict[int, Intrinsics]:
     """The intrinsics by the cameras' ids.
 
     Raises:
@@ -51,7 +51,7 @@ def read_binary_cameras(file: Path) -> dict[int, Lens]:
         if not 0 <= number < len(CAMERA_MODELS):
             raise ValueError(f"{file}: {where}: camera model number {number} is not known")
         model, parameters = CAMERA_MODELS[number]
-        lenses[camera] = lens_of(model, width, height, reader.numbers(f"<{parameters}d", where), f"{file}: {where}")
+        lenses[camera] = intrinsics_of(model, width, height, reader.numbers(f"<{parameters}d", where), f"{file}: {where}")
     reader.end()
     return lenses
 

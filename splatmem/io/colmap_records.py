@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from splatmem.io.distortion import Distortion, finite
-from splatmem.io.lenses import Lens
+from splatmem.io.intrinsics import Intrinsics
 from splatmem.io.text import unit_quat
 
 # Name and number of parameters of each camera model, at the place of its number in binary files.
@@ -67,7 +67,7 @@ class ImageRecord:
         return ImageRecord((*unit_quat(pose[:4], where), *pose[4:]), camera, name)
 
 
-def lens_of(model: str, width: int, height: int, parameters: Sequence[float], where: str) -> Lens:
+def intrinsics_of(model: str, width: int, height: int, parameters: Sequence[float], where: str) -> Intrinsics:
     """The intrinsics of a camera, with its distortion.
 
     Raises:
@@ -86,6 +86,8 @@ def lens_of(model: str, width: int, height: int, parameters: Sequence[float], wh
     if not finite(coefficients):
         raise ValueError(f"{where}: camera model {model}: expected coefficients of distortion below 1e6, got {coefficients}")
     distortion = Distortion.of(fisheye, coefficients)
-    lens = Lens(parameters[0], parameters[focals - 1], parameters[focals], parameters[focals + 1], width, height, distortion)
+    lens = Intrinsics(
+        parameters[0], parameters[focals - 1], parameters[focals], parameters[focals + 1], width, height, distortion
+    )
     lens.check(where)
     return lens

@@ -1,4 +1,4 @@
-"""Lens distortion, taken out of pictures through OpenCV: what is left is the pinhole with the same focal lengths.
+"""Intrinsics distortion, taken out of pictures through OpenCV: what is left is the pinhole with the same focal lengths.
 
 Models: OpenCV's rational one (``calib3d``: radial k1..k6 and tangential p1, p2), of which COLMAP's SIMPLE_RADIAL, RADIAL,
 OPENCV and FULL_OPENCV are parts, and its fisheye one (Kannala & Brandt 2006: k1..k4), of which the *_FISHEYE models are parts.

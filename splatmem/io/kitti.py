@@ -11,7 +11,7 @@ import torch
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import require_rigid, rigid_inverse
-from splatmem.io.lenses import Lens, lens_cameras
+from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.text import data_lines, numbers
 
 NUMBERS = 12
@@ -39,5 +39,5 @@ def load_kitti(path: Path, *, width: int, height: int, fov_x_degrees: float) -> 
             raise ValueError(f"{where}: expected {NUMBERS} numbers, a 3x4 matrix, got {line[:80]!r}")
         rows.append([*numbers(fields, where), 0.0, 0.0, 0.0, 1.0])
     poses = require_rigid(torch.tensor(rows, dtype=torch.float64).view(-1, 4, 4), str(path))
-    lens = Lens.from_fov(fov_x_degrees, width, height)
-    return lens_cameras(rigid_inverse(poses), [lens] * len(poses), width, height, str(path))
+    lens = Intrinsics.from_fov(fov_x_degrees, width, height)
+    return intrinsics_to_cameras(rigid_inverse(poses), [lens] * len(poses), width, height, str(path))

@@ -12,7 +12,7 @@ import torch
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import require_rigid, rigid_inverse
-from splatmem.io.lenses import LARGEST_SIDE, Lens, lens_cameras
+from splatmem.io.intrinsics import LARGEST_SIDE, Intrinsics, intrinsics_to_cameras
 
 WORLD_TO_CAM = ("w2c", "w2cs", "world_to_cam", "viewmats", "extrinsics")
 CAM_TO_WORLD = ("c2w", "c2ws", "cam_to_world")
@@ -41,10 +41,10 @@ def load_npz(path: Path, *, width: int, height: int, fov_x_degrees: float) -> Ca
     world_to_cam = poses if outwards is not None else rigid_inverse(poses)
     intrinsics = _first(arrays, INTRINSICS)
     if intrinsics is None:
-        lenses = [Lens.from_fov(fov_x_degrees, width, height)] * len(poses)
+        lenses = [Intrinsics.from_fov(fov_x_degrees, width, height)] * len(poses)
     else:
         lenses = _lenses(intrinsics, len(poses), [_first(arrays, WIDTH), _first(arrays, HEIGHT)], path)
-    return lens_cameras(world_to_cam, lenses, width, height, str(path))
+    return intrinsics_to_cameras(world_to_cam, lenses, width, height, str(path))
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -100,7 +100,7 @@ def _poses(given: np.ndarray, path: Path) -> torch.Tensor:
     return require_rigid(torch.from_numpy(poses), str(path))
 
 
-def _lenses(given: np.ndarray, count: int, size: list[np.ndarray | None], path: Path) -> list[Lens]:
+def _lenses(given: np.ndarray, count: int, size: list[np.ndarray | None], path: Path) -> list[Intrinsics]:
     squeezed = given[0] if given.ndim == 4 and len(given) == 1 else given
     if squeezed.ndim >= 2 and squeezed.shape[-2:] == (3, 3):
         rows = squeezed[..., [0, 1, 0, 1], [0, 1, 2, 2]]
@@ -120,7 +120,7 @@ def _lenses(given: np.ndarray, count: int, size: list[np.ndarray | None], path: 
             raise ValueError(
                 f"{path}: expected intrinsics in pixels with the principal point in the picture, got {[fx, fy, cx, cy]}"
             )
-        lens = Lens(fx, fy, cx, cy, round(width), round(height))
+        lens = Intrinsics(fx, fy, cx, cy, round(width), round(height))
         lens.check(str(path))
         lenses.append(lens)
     return lenses

@@ -29,8 +29,8 @@ from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_v
 from splatmem.geometry.poses import look_at, rigid_from, rigid_inverse
 from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.io.colmap import find_colmap, load_colmap, read_colmap
+from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.kitti import is_kitti, load_kitti
-from splatmem.io.lenses import Lens, lens_cameras
 from splatmem.io.npz_cameras import load_npz
 from splatmem.io.text import data_lines, is_number, shortened, unit_quat
 from splatmem.io.transforms_json import find_index, load_transforms_json, parse_json, parse_transforms
@@ -150,8 +150,8 @@ def parse_keyframes(content: Any, source: str, width: int, height: int, fov_x_de
     cam_to_world = interpolate_keyframes(poses, frames, closed)
     # The spline may overshoot its knots.
     widths = interpolate_values(torch.tensor(fovs).double()[:, None], frames, closed)[:, 0].clamp(*FOV_RANGE)
-    lenses = [Lens.from_fov(fov, width, height) for fov in widths.tolist()]
-    return lens_cameras(rigid_inverse(cam_to_world), lenses, width, height, source)
+    lenses = [Intrinsics.from_fov(fov, width, height) for fov in widths.tolist()]
+    return intrinsics_to_cameras(rigid_inverse(cam_to_world), lenses, width, height, source)
 
 
 def _pose(keyframe: Any, where: str) -> Float[Tensor, "1 4 4"]:

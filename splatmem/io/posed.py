@@ -19,7 +19,7 @@ from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.colmap import ColmapModel, choose_colmap, read_colmap
-from splatmem.io.lenses import Lens, lens_cameras
+from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.path_files import load_path, stated_size
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, photo_of
 from splatmem.io.picture_files import find_picture
@@ -138,7 +138,7 @@ def transforms_cameras(
     poses, lenses = parse_views(index, str(file), width=size[0], height=size[1], fov_x_degrees=fov_x_degrees)
     if any(lens.distortion is not None for lens in lenses):
         raise ValueError(f"{file}: the lens has distortion, and these pictures count as they are: undistort them first")
-    return lens_cameras(poses, lenses, *size, str(file))
+    return intrinsics_to_cameras(poses, lenses, *size, str(file))
 
 
 def transforms_picture(folder: Path, entry: dict[str, Any], where: str) -> Path:
@@ -206,7 +206,11 @@ def _load_colmap(
     chosen = _chosen(found, missing, most, notes)
     views = []
     for index, file in chosen:
-        lens = Lens.from_fov(cameras[index].fov_x_degrees, *picture_size(file)) if model.lenses is None else model.lenses[index]
+        lens = (
+            Intrinsics.from_fov(cameras[index].fov_x_degrees, *picture_size(file))
+            if model.lenses is None
+            else model.lenses[index]
+        )
         views.append(PosedView(file, lens, None, model.file))
     indices = [index for index, _ in chosen]
     if model.lenses is None:  # the field of view is that of the film, not of the pictures
@@ -243,7 +247,7 @@ def _posed(
     width: int,
     height: int,
 ) -> PosedPictures:
-    cameras = lens_cameras(world_to_cam, [view.lens for view in views], width, height, str(views[0].source))
+    cameras = intrinsics_to_cameras(world_to_cam, [view.lens for view in views], width, height, str(views[0].source))
     rgb, usable = read_views(views, width, height)
     if usable is not None:
         notes.append(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from splatmem.geometry.push_pull import push_pull
 from splatmem.io.distortion import Undistortion
-from splatmem.io.lenses import Lens
+from splatmem.io.intrinsics import Intrinsics
 from splatmem.io.photo import photo_of
 from splatmem.io.pictures import picture_size, read_mask, read_picture
 
@@ -33,7 +33,7 @@ class PosedView:
     """
 
     file: Path
-    lens: Lens
+    lens: Intrinsics
     mask: Path | None
     source: Path
 
@@ -48,7 +48,7 @@ def read_views(
     Raises:
         ValueError: a picture or a mask cannot be read, is of another shape than its lens, or its distortion cannot be undone.
     """
-    maps: dict[tuple[Lens, tuple[int, int]], Undistortion] = {}
+    maps: dict[tuple[Intrinsics, tuple[int, int]], Undistortion] = {}
     colours, usable = [], []
     for view in views:
         rgb, used = _read(view, width, height, maps)
@@ -64,7 +64,7 @@ def read_views(
 
 
 def _read(
-    view: PosedView, width: int, height: int, maps: dict[tuple[Lens, tuple[int, int]], Undistortion]
+    view: PosedView, width: int, height: int, maps: dict[tuple[Intrinsics, tuple[int, int]], Undistortion]
 ) -> tuple[Float[Tensor, "h w 3"], Bool[Tensor, "h w"] | None]:
     picture = read_picture(view.file, upright=False).image
     require_shape(view.file, picture.size, (view.lens.width, view.lens.height), view.source)

@@ -1,7 +1,7 @@
 """nerfstudio's transforms.json: OpenGL cam-to-world matrices with intrinsics per file or per frame.
 
 Format: https://docs.nerf.studio/quickstart/data_conventions.html, and instant-ngp's and NeRF's relatives of it. An
-``applied_transform`` is not undone: the matrices count as they stand. Lens distortion is read as OpenCV's.
+``applied_transform`` is not undone: the matrices count as they stand. Intrinsics distortion is read as OpenCV's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from splatmem.geometry.poses import require_rigid
 from splatmem.geometry.world import World
 from splatmem.io.atomic import atomic_path
 from splatmem.io.distortion import Distortion, finite
-from splatmem.io.lenses import LARGEST_SIDE, Lens, lens_cameras
+from splatmem.io.intrinsics import LARGEST_SIDE, Intrinsics, intrinsics_to_cameras
 from splatmem.io.text import is_number, shortened
 
 DISTORTION = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")  # in OpenCV's order
@@ -101,12 +101,12 @@ def parse_transforms(
 ) -> Cameras:
     """Cameras from the parsed file; see ``load_transforms_json``."""
     poses, lenses = parse_views(content, source, width=width, height=height, fov_x_degrees=fov_x_degrees)
-    return lens_cameras(poses, lenses, width, height, source)
+    return intrinsics_to_cameras(poses, lenses, width, height, source)
 
 
 def parse_views(
     content: Any, source: str, *, width: int | None, height: int | None, fov_x_degrees: float | None
-) -> tuple[Float[Tensor, "n 4 4"], list[Lens]]:
+) -> tuple[Float[Tensor, "n 4 4"], list[Intrinsics]]:
     """World-to-cam transforms (OpenCV axes, float64) and lenses of the frames; see ``load_transforms_json``."""
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames:
@@ -137,7 +137,7 @@ def opengl_matrix(rows: Any, where: str) -> list[list[float]]:
     return [*matrix, [0.0, 0.0, 0.0, 1.0]] if len(rows) == 3 else matrix
 
 
-def _lens(stated: dict[str, Any], where: str, width: int | None, height: int | None, fov_x_degrees: float | None) -> Lens:
+def _lens(stated: dict[str, Any], where: str, width: int | None, height: int | None, fov_x_degrees: float | None) -> Intrinsics:
     model, fisheye = stated.get("camera_model", "OPENCV"), stated.get("is_fisheye", False)
     if model not in PINHOLE_MODELS + FISHEYE_MODELS:
         known = ", ".join(PINHOLE_MODELS + FISHEYE_MODELS)
@@ -162,11 +162,11 @@ def _lens(stated: dict[str, Any], where: str, width: int | None, height: int | N
     if focal_x is None:
         if fov_x_degrees is None:
             raise ValueError(f"{where}: expected 'fl_x' or 'camera_angle_x'")
-        focal_x = Lens.from_fov(fov_x_degrees, int(w), int(h)).fx
+        focal_x = Intrinsics.from_fov(fov_x_degrees, int(w), int(h)).fx
     focal_y = _focal(numbers, "y", h, where) or focal_x
     distortion = Distortion.of(fisheye, coefficients)
     center = float(numbers.get("cx", w / 2)), float(numbers.get("cy", h / 2))
-    lens = Lens(focal_x, focal_y, *center, int(w), int(h), distortion)
+    lens = Intrinsics(focal_x, focal_y, *center, int(w), int(h), distortion)
     lens.check(where)
     return lens
 

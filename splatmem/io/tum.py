@@ -14,7 +14,7 @@ from splatmem.geometry.conventions import cameras_to_tum
 from splatmem.geometry.poses import rigid_from, rigid_inverse
 from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.io.atomic import atomic_path
-from splatmem.io.lenses import Lens, lens_cameras
+from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.text import data_lines, numbers, unit_quat
 
 FIELDS = "timestamp tx ty tz qx qy qz qw"
@@ -51,8 +51,8 @@ def load_tum(path: str | Path, *, width: int, height: int, fov_x_degrees: float)
         raise ValueError(f"{path}: expected lines of {FIELDS}, the file holds none")
     poses = torch.tensor(sorted(rows, key=lambda row: row[0]), dtype=torch.float64)
     cam_to_world = rigid_from(quats_to_rotations(poses[:, 4:].roll(1, dims=-1)), poses[:, 1:4])
-    lens = Lens.from_fov(fov_x_degrees, width, height)
-    return lens_cameras(rigid_inverse(cam_to_world), [lens] * len(poses), width, height, str(path))
+    lens = Intrinsics.from_fov(fov_x_degrees, width, height)
+    return intrinsics_to_cameras(rigid_inverse(cam_to_world), [lens] * len(poses), width, height, str(path))
 
 
 def _is_header(line: str) -> bool:

@@ -14,7 +14,7 @@ import torch
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.conventions import world_to_cam_from_opengl
 from splatmem.geometry.poses import require_rigid, rigid_inverse
-from splatmem.io.lenses import LARGEST_SIDE, Lens, lens_cameras
+from splatmem.io.intrinsics import LARGEST_SIDE, Intrinsics, intrinsics_to_cameras
 from splatmem.io.text import is_number, shortened
 from splatmem.io.transforms_json import opengl_matrix
 
@@ -52,15 +52,15 @@ def parse_viewer_path(content: dict[str, Any], source: str, width: int, height: 
         poses.append(_matrix(entry.get("camera_to_world"), where))
         fov = entry.get("fov", content.get("default_fov"))
         if fov is None:
-            lenses.append(Lens.from_fov(fov_x_degrees, w, h))
+            lenses.append(Intrinsics.from_fov(fov_x_degrees, w, h))
             continue
         if not is_number(fov) or not 0.1 <= fov <= 175:
             raise ValueError(f"{where}: 'fov' must be a vertical field of view of 0.1 to 175 degrees, got {shortened(fov)}")
         focal = 0.5 * h / math.tan(math.radians(0.5 * fov))
-        lenses.append(Lens(focal, focal, w / 2, h / 2, w, h))
+        lenses.append(Intrinsics(focal, focal, w / 2, h / 2, w, h))
         lenses[-1].check(where)
     rigid = require_rigid(torch.tensor(poses, dtype=torch.float64), source)
-    return lens_cameras(world_to_cam_from_opengl(rigid), lenses, width, height, source)
+    return intrinsics_to_cameras(world_to_cam_from_opengl(rigid), lenses, width, height, source)
 
 
 def _matrix(values: Any, where: str) -> list[list[float]]:
@@ -93,10 +93,10 @@ def parse_inria_cameras(content: list[Any], source: str, width: int, height: int
         if not all(is_number(number) and number > 0 for number in numbers) or max(numbers[2:]) > LARGEST_SIDE:  # type: ignore
             raise ValueError(f"{where}: expected 'fx', 'fy', 'width' and 'height' in pixels, got {shortened(numbers)}")
         fx, fy, w, h = numbers
-        lenses.append(Lens(float(fx), float(fy), w / 2, h / 2, int(w), int(h)))  # type: ignore[operator,arg-type]
+        lenses.append(Intrinsics(float(fx), float(fy), w / 2, h / 2, int(w), int(h)))  # type: ignore[operator,arg-type]
         lenses[-1].check(where)
     rigid = require_rigid(torch.tensor(poses, dtype=torch.float64), source)
-    return lens_cameras(rigid_inverse(rigid), lenses, width, height, source)
+    return intrinsics_to_cameras(rigid_inverse(rigid), lenses, width, height, source)
 
 
 def _is_vector(row: Any) -> bool:

@@ -19,11 +19,11 @@ from splatmem.io.tum import load_tum, save_tum
 TARGET = {"width": 64, "height": 36, "fov_x_degrees": 60.0}
 
 
-def random_cameras(n: int = 4, seed: int = 0, same_lens: bool = True) -> Cameras:
+def random_cameras(n: int = 4, seed: int = 0, same_intrinsics: bool = True) -> Cameras:
     generator = torch.Generator().manual_seed(seed)
     rotations = quats_to_rotations(torch.randn(n, 4, generator=generator))
     cameras = Cameras.from_fov(rigid_from(rotations, torch.randn(n, 3, generator=generator)), 60.0, 64, 36)
-    if not same_lens:
+    if not same_intrinsics:
         cameras.intrinsics[:, 0, 0] += torch.rand(n, generator=generator)
         cameras.intrinsics[:, 1, 2] += torch.rand(n, generator=generator)
     return cameras
@@ -37,9 +37,9 @@ def assert_same(a: Cameras, b: Cameras) -> None:
 
 @settings(max_examples=15)
 @given(st.integers(2, 12), st.integers(0, 10**6), st.booleans())
-def test_round_trips(tmp_path_factory: pytest.TempPathFactory, count: int, seed: int, same_lens: bool) -> None:
+def test_round_trips(tmp_path_factory: pytest.TempPathFactory, count: int, seed: int, same_intrinsics: bool) -> None:
     folder = tmp_path_factory.mktemp("paths")
-    cameras = random_cameras(count, seed, same_lens)
+    cameras = random_cameras(count, seed, same_intrinsics)
     save_transforms_json(cameras, folder / "transforms.json")
     assert_same(load_transforms_json(folder / "transforms.json"), cameras)
     assert_same(load_path(folder / "transforms.json", **TARGET), cameras)

@@ -20,7 +20,7 @@ FAR_ORIGIN = 1e-3  # extent of a path, relative to its distance from the origin,
 
 
 @dataclass(frozen=True)
-class Lens:
+class Intrinsics:
     """Intrinsics of one frame in pixels of its own image size, and its distortion, of which cameras know nothing."""
 
     fx: float
@@ -32,10 +32,10 @@ class Lens:
     distortion: Distortion | None = None
 
     @staticmethod
-    def from_fov(fov_x_degrees: float, width: int, height: int) -> Lens:
+    def from_fov(fov_x_degrees: float, width: int, height: int) -> Intrinsics:
         """Square pixels and a centred principal point."""
         focal = 0.5 * width / math.tan(math.radians(0.5 * fov_x_degrees))
-        return Lens(focal, focal, width / 2, height / 2, width, height)
+        return Intrinsics(focal, focal, width / 2, height / 2, width, height)
 
     def check(self, source: str) -> None:
         """Raises ``ValueError``, naming ``source``, if the numbers are no pinhole."""
@@ -48,14 +48,14 @@ class Lens:
         if longer > LARGEST_SIDE or off > FARTHEST_CENTER or not within:
             raise ValueError(f"{source}: expected focal lengths and a principal point that a lens can have, got {self}")
 
-    def at(self, width: int, height: int) -> Lens:
+    def at(self, width: int, height: int) -> Intrinsics:
         """The same lens at another size of the picture."""
         x, y = width / self.width, height / self.height
-        return Lens(self.fx * x, self.fy * y, self.cx * x, self.cy * y, width, height, self.distortion)
+        return Intrinsics(self.fx * x, self.fy * y, self.cx * x, self.cy * y, width, height, self.distortion)
 
 
-def lens_cameras(
-    world_to_cam: Float[Tensor, "n 4 4"], lenses: list[Lens], width: int | None, height: int | None, source: str
+def intrinsics_to_cameras(
+    world_to_cam: Float[Tensor, "n 4 4"], lenses: list[Intrinsics], width: int | None, height: int | None, source: str
 ) -> Cameras:
     """Cameras at ``width x height`` (None: the files' own, which must be one): scaled to cover it and centre-cropped.
 
