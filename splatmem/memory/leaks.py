@@ -17,8 +17,8 @@ from splatmem.gaussians import Gaussians
 from splatmem.gaussians.contributions import contributions
 from splatmem.geometry.cameras import Cameras
 
-LEAK = 0.2  # pixels of known surface that one new Gaussian may cover in an earlier view ...
-LEAK_SHARE = 0.06  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
+LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
+LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
 SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
 
 

@@ -233,8 +233,10 @@ class SpatialMemory:
         if self.views and len(added):
             protected = self._views_that_see(added.means)
             seen = self.read(protected)
-            solid = (seen.known & (seen.alpha >= SOLID_ALPHA)).to(self.device)
-            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), solid)
+            # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
+            kept = seen.known & (seen.alpha >= SOLID_ALPHA)
+            kept[0] = seen.known[0]
+            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), kept.to(self.device))
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
