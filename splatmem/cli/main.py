@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     # A termination request ends like Ctrl-C: the last finished window is on disk, and the run can be resumed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.showwarning = _show_warning
+    _check(command)
     try:
         sys.exit(run(command))
     except KeyboardInterrupt:
@@ -77,13 +78,23 @@ def _parsed(arguments: list[str]) -> Any:
         sys.exit(EXIT_BAD_INPUT)
 
 
+def _check(command: Any) -> None:
+    """Exits with 2 and a sentence for options that cannot be used, before anything large is imported."""
+    if isinstance(command, Doctor | Models):
+        return
+    try:
+        command.check()
+    except (ValueError, OSError) as error:
+        _print(f"[bold red]error:[/] {escape(_one_line(error))}")
+        sys.exit(EXIT_BAD_INPUT)
+
+
 def run(command: Any) -> int:
     """Carries out a parsed command; returns the exit status."""
     if isinstance(command, Doctor):
         return commands.doctor(Console())
     if isinstance(command, Models):
         return model_commands.run(command.action, Console())
-    command.check()  # before anything large is imported: a mistyped name is answered at once
     _import_for_good("torch")
     with RunProgress(console) as progress:
         if isinstance(command, FlyaroundOptions):

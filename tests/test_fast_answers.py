@@ -1,0 +1,40 @@
+"""Mistyped words are answered before anything large is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from splatmem import assets
+
+PHOTO = str(assets.path("photos/interior_table.jpg"))
+LARGE = ("torch", "numpy", "scipy", "diffusers", "transformers", "cv2")
+COMMAND = """
+import sys
+from splatmem.cli.main import main
+try:
+    main({arguments!r})
+except SystemExit as stop:
+    print("status", stop.code, *(name for name in {large!r} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["flyround", PHOTO, "--out", "x"], "did you mean 'flyaround'"),
+        (["flyaround", "nothere.jpg", "--out", "x"], "there is no photo nothere.jpg"),
+        (["flyaround", PHOTO, "--out", "x", "--size", "512"], "a size is WIDTHxHEIGHT"),
+        (["flyaround", PHOTO, "--out", "x", "--preset", "embeded"], "did you mean 'embedded'"),
+        (["flyaround", PHOTO, "--out", "x", "--path", "trun"], "did you mean 'turn'"),
+        (["flyaround", PHOTO, "--out", "x", "--sede", "1"], "--seed"),
+        (["render", "nowhere", "--out", "x.mp4"], "is not a folder made by"),
+        (["export", "nowhere", "x.ply"], "is not a folder made by"),
+    ],
+)
+def test_nothing_large_is_imported(arguments: list[str], said: str) -> None:
+    code = COMMAND.format(arguments=arguments, large=LARGE)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["status", "2"], ended.stderr
+    assert said in ended.stderr
