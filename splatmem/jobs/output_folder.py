@@ -36,7 +36,9 @@ def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
     """
     out = out.resolve()
     partial = partial_folder(out)
-    if resume and is_ours(partial, KIND):
+    if resume and partial.is_dir() and not partial.is_symlink() and may_be_removed(partial, KIND):
+        # Bare, if the run was killed before it could mark its folder.
+        make_marked(partial, KIND)
         remove_leftovers(partial)
         return partial
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
