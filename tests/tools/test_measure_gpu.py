@@ -8,25 +8,36 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-sys.path.insert(0, str(TOOLS))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from splatmem.inpaint.diffusers.budget import Budget
+from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter, _memory_note
+from splatmem.inpaint.protocol import FilledFrames
 
 from gpu_bench import architectures, embedded, film, parity, windows
-from gpu_bench.context import GIB, Context
+from gpu_bench.context import Context
 from gpu_bench.results import Results, Row
-
 from gsplat_on_cpu import kernels_in_torch
 from pretend_device import pretended
 
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "measure_gpu.py"
 WINDOWS: dict[str, Callable[[Context], None]] = {
     "wan": windows.wan_small, "wan in groups": windows.wan_small_low_vram, "wan, large": windows.wan_large,
     "sdxl": windows.sdxl, "sdxl in groups": windows.sdxl_low_vram, "flux": windows.flux,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pretended device computes at once."""
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
 
 
 def rows_of(stage: Callable[[Context], None], device: str, folder: Path) -> list[Row]:
@@ -40,12 +51,12 @@ def check_windows(rows: list[Row]) -> None:
     assert timed
     for row in timed:
         assert row["finite"]
-        assert row["steps run"] == windows.STEPS < row["steps of the preset"] == 30
+        assert 2 <= row["steps run"] < row["steps of the preset"] == 30
         assert min(row["step, s"], row["encode, s"], row["decode, s"]) > 0
         assert row["window, s (computed)"] > 30 * row["step, s"] + row["decode, s"]
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("name", ["wan", "sdxl", "flux"])
 def test_windows_on_the_cpu(name: str, tmp_path: Path) -> None:
     check_windows(rows_of(WINDOWS[name], "cpu", tmp_path))
 
@@ -59,14 +70,15 @@ def test_windows_on_a_pretended_device(name: str, tmp_path: Path) -> None:
     assert all(row["peak, GiB"] > 0 for row in rows if "frames" in row)
 
 
-def test_a_window_that_shrank_is_not_taken_for_the_one_asked_for(tmp_path: Path) -> None:
-    with pretended("cuda") as device:
-        rows = rows_of(windows.wan_small, "cuda", tmp_path)
-        peaks = [row["peak, GiB"] * GIB for row in rows if "frames" in row]
-        assert peaks[0] < peaks[1]
-        device.memory = sum(peaks) / 2
-        with pytest.raises(RuntimeError, match="memory ran out"):
-            rows_of(windows.wan_small, "cuda", tmp_path)
+def test_a_window_that_shrank_is_not_taken_for_the_one_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill = WanVACEInpainter.__call__
+
+    def shrunk(*args: Any, **options: Any) -> FilledFrames:
+        return replace(fill(*args, **options), notes=(_memory_note(Budget(17, None)),))
+
+    monkeypatch.setattr(WanVACEInpainter, "__call__", shrunk)
+    with pretended("cuda"), pytest.raises(RuntimeError, match="memory ran out"):
+        rows_of(windows.wan_small, "cuda", tmp_path)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -136,7 +148,7 @@ def test_the_real_models_have_their_published_size(build: Callable, billions: fl
 
 
 def test_a_failed_stage_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
-    command = [sys.executable, str(TOOLS / "measure_gpu.py"), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
     run = subprocess.run([*command, "--stages", "film", "depth"], capture_output=True, text=True)
     assert run.returncode == 1, run.stderr
     results = Results.load(tmp_path / "results.json")
@@ -151,7 +163,7 @@ def test_a_failed_stage_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
 
 
 def test_a_stage_out_of_time_is_ended(tmp_path: Path) -> None:
-    command = [sys.executable, str(TOOLS / "measure_gpu.py"), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
     run = subprocess.run(
         [*command, "--seconds-per-stage", "0.2", "--stages", "depth", "parity"], capture_output=True, text=True
     )

@@ -67,11 +67,13 @@ TINY_UNET = SDXL_UNET | {
     "projection_class_embeddings_input_dim": 32,
 }  # fmt: skip
 FLUX_FILL = {
-    "patch_size": 1, "in_channels": 384, "out_channels": 64, "num_layers": 19, "num_single_layers": 38, "attention_head_dim": 128,
+    "patch_size": 1, "in_channels": 384, "out_channels": 64, "num_layers": 19, "num_single_layers": 38,
+    "attention_head_dim": 128,
     "num_attention_heads": 24, "joint_attention_dim": 4096, "pooled_projection_dim": 768, "guidance_embeds": True,
 }  # fmt: skip
 TINY_FLUX = FLUX_FILL | {
-    "num_layers": 1, "num_single_layers": 1, "attention_head_dim": 8, "num_attention_heads": 2, "joint_attention_dim": TINY_TEXT,
+    "num_layers": 1, "num_single_layers": 1, "attention_head_dim": 8, "num_attention_heads": 2,
+    "joint_attention_dim": TINY_TEXT,
     "pooled_projection_dim": TINY_TEXT, "axes_dims_rope": (2, 2, 4),
 }  # fmt: skip
 FLUX_VAE = {

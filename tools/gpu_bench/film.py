@@ -49,7 +49,8 @@ def run(context: Context) -> None:
         pairs = _pairs(memory, path[slice(0, 1)])
         moved = BYTES_PER_GAUSSIAN * len(memory.gaussians) + BYTES_PER_PAIR * (pairs or 0) + BYTES_PER_PIXEL * width * height
         context.record({
-            "size": f"{width}x{height}", "frames": frames, "drawn, frames/s": 1 / drawn, "brought to the host, frames/s": 1 / brought,
+            "size": f"{width}x{height}", "frames": frames, "drawn, frames/s": 1 / drawn,
+            "brought to the host, frames/s": 1 / brought,
             "filmed and encoded, frames/s": 1 / filmed, "pairs of the first view": pairs, "MB to move per frame": moved / 1e6,
             "bound, frames/s": bandwidth / moved, "drawn, share of the bound": moved / bandwidth / drawn,
             "peak, GiB": peak_gib(context.device),

@@ -95,7 +95,8 @@ def _against_the_oracle(
     (image, alpha), gradients = errors[context.device]
     (on_cpu, _), cpu_gradients = errors["cpu"]
     return {
-        "image, mean": image[0], "image, largest": image[1], "alpha, largest": alpha[1], "worst gradient": max(gradients.values()),
+        "image, mean": image[0], "image, largest": image[1], "alpha, largest": alpha[1],
+        "worst gradient": max(gradients.values()),
         "gradients": gradients, "CPU image, mean": on_cpu[0], "CPU worst gradient": max(cpu_gradients.values()),
     }  # fmt: skip
 
