@@ -20,6 +20,7 @@ from splatmem.render.autograd import CameraTensors, SceneTensors, Survey, ViewSe
 from splatmem.render.backfacing import backfacing_share
 from splatmem.render.projected import Meta
 from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
+from splatmem.render.through_gsplat import draw_with_gsplat
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 ALPHA_FLOOR = 1e-10  # of the division that turns accumulated into expected depth, as in gsplat
@@ -123,15 +124,20 @@ def rasterization(
         ImportError: if the kernels were not built.
     """
     own = {"median_depth": median_depth, "backfacing_alpha": backfacing, "contributions": contributions is not False}
+    scene = SceneTensors(means, quats, scales, opacities)
+    cameras = CameraTensors(viewmats, Ks, backgrounds)
     if means.is_cuda:
-        import gsplat
-
         for name in (name for name, asked in own.items() if asked):
             raise NotImplementedError(f"gsplat has no {name}; move the tensors to the CPU")
-        return gsplat.rasterization(
-            means, quats, scales, opacities, colors, viewmats, Ks, width, height, near_plane, far_plane, radius_clip,
-            eps2d, sh_degree, packed, tile_size, backgrounds, render_mode, sparse_grad, absgrad, rasterize_mode,
-            channel_chunk, distributed, camera_model, segmented, **unsupported,
+        given = replace(scene, colors=colors) if sh_degree is None else replace(scene, harmonics=colors)
+        _one_of("render_mode", render_mode, get_args(RenderMode))
+        _check_shapes(given, cameras, ViewSettings(width, height, sh_degree=sh_degree or 0))
+        return draw_with_gsplat(
+            means, quats, scales, opacities, colors, viewmats, Ks, width, height,
+            backgrounds=backgrounds, render_mode=render_mode, sh_degree=sh_degree, near_plane=near_plane, far_plane=far_plane,
+            radius_clip=radius_clip, eps2d=eps2d, packed=packed, tile_size=tile_size, sparse_grad=sparse_grad, absgrad=absgrad,
+            rasterize_mode=rasterize_mode, channel_chunk=channel_chunk, distributed=distributed, camera_model=camera_model,
+            segmented=segmented, **unsupported,
         )  # fmt: skip
     _refuse_options(sparse_grad=sparse_grad, distributed=distributed, **unsupported)
     _one_of("rasterize_mode", rasterize_mode, ("classic", "antialiased"))
@@ -139,14 +145,12 @@ def rasterization(
     settings = ViewSettings(
         width, height, near_plane, far_plane, radius_clip, eps2d, rasterize_mode == "antialiased", camera_model == "ortho"
     )
-    scene = SceneTensors(means, quats, scales, opacities)
     if sh_degree is None:
         scene = replace(scene, colors=colors)
     else:
         if not 0 <= sh_degree <= MAX_DEGREE:
             raise NotImplementedError(f"sh_degree must lie in 0..{MAX_DEGREE}, got {sh_degree}")
         scene, settings = replace(scene, harmonics=colors), replace(settings, sh_degree=sh_degree)
-    cameras = CameraTensors(viewmats, Ks, backgrounds)
     layout = "packed" if packed else "dense"
     settings = replace(settings, with_backfacing=backfacing)
     image, alpha, meta = _draw(

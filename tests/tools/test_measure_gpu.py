@@ -119,6 +119,24 @@ def test_parity_that_is_broken_fails(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert any(not row["agrees"] for row in rows)
 
 
+def test_a_comparison_that_fails_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = parity.rasterization
+
+    def refusing(*args, **options):
+        assert options.get("render_mode") != "RGB", "no colours"
+        return drawn(*args, **options)
+
+    monkeypatch.setattr(parity, "rasterization", refusing)
+    rows: list[Row] = []
+    with pytest.raises(RuntimeError, match="RGB"):
+        parity.run(Context("cpu", True, tmp_path, rows.append, math.inf))
+    assert len(rows) == 8
+    failed = [row["case"] for row in rows if "error" in row]
+    assert failed[0] == "RGB"
+    assert len(failed) < 3
+    assert all("no colours" in row["error"] for row in rows if "error" in row)
+
+
 def test_the_job_and_its_film(tmp_path: Path) -> None:
     job, seconds = rows_of(embedded.run, "cpu", tmp_path)
     assert job["gaussians"] > 1000
@@ -128,6 +146,12 @@ def test_the_job_and_its_film(tmp_path: Path) -> None:
     assert scene["bandwidth, GB/s"] > 0
     assert picture["drawn, frames/s"] > 0
     assert picture["bound, frames/s"] == pytest.approx(scene["bandwidth, GB/s"] * 1e3 / picture["MB to move per frame"])
+
+
+def test_a_film_without_a_job(tmp_path: Path) -> None:
+    scene, picture = rows_of(film.run, "cpu", tmp_path)
+    assert scene["gaussians"] > 500
+    assert picture["drawn, frames/s"] > 0
 
 
 @pytest.mark.parametrize(
@@ -148,12 +172,13 @@ def test_the_real_models_have_their_published_size(build: Callable, billions: fl
 
 
 def test_a_failed_stage_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
+    (tmp_path / "work" / "demo-cpu" / "memory").mkdir(parents=True)  # a memory that cannot be read
     command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
     run = subprocess.run([*command, "--stages", "film", "depth"], capture_output=True, text=True)
     assert run.returncode == 1, run.stderr
     results = Results.load(tmp_path / "results.json")
     assert (results.status("film"), results.status("depth")) == ("failed", "done"), run.stderr
-    assert "run the stage embedded first" in results.content["stages"]["film"]["error"]
+    assert "demo-cpu" in results.content["stages"]["film"]["error"]
     table = (tmp_path / "results.md").read_text()
     assert "| Depth Anything V2 metric tiny | 64x48 | 4 |" in table
 
