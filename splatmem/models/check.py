@@ -7,8 +7,9 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from splatmem.models.parts import has_weights, vocabulary_problem
+
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-WEIGHTLESS = ("Scheduler", "Tokenizer", "TokenizerFast", "Processor", "ProcessorPil", "ProcessorFast", "Extractor")
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
@@ -39,8 +40,9 @@ def _component_problems(folder: Path, entry: Any) -> list[str]:
         return []
     if not folder.is_dir() or not any(folder.iterdir()):
         return [f"{folder} is missing: the pipeline's {folder.name} ({entry[1]})"]
-    if entry[1].endswith(WEIGHTLESS):
-        return []
+    if not has_weights(folder, *entry):
+        lacking = vocabulary_problem(folder, *entry)
+        return [lacking] if lacking else []
     if not (folder / "config.json").is_file():
         return [f"{folder / 'config.json'} is missing"]
     return _weight_problems(folder)
