@@ -182,4 +182,5 @@ def _out_of_time(number: int, frame: FrameType | None) -> Any:
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line: see docs/gpu.md
     sys.exit(main(tyro.cli(Options)))

@@ -184,7 +184,11 @@ def test_a_failed_stage_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
 
     run = subprocess.run([*command, "--stages", "prepare"], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert set(json.loads((tmp_path / "results.json").read_text())["stages"]) == {"film", "depth", "prepare"}
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert set(content["stages"]) == {"film", "depth", "prepare"}
+    assert all(stage["load"] >= 0 for stage in content["stages"].values())
+    assert content["machine"]["threads"].endswith("passive where they wait")
+    assert "processes." in table
 
 
 def test_a_stage_out_of_time_is_ended(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,4 +83,15 @@ def machine(device: str) -> dict[str, str]:
 
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     versions = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
-    return {"device": name, **versions}
+    waiting = os.environ.get("OMP_WAIT_POLICY", "active")
+    threads = f"{torch.get_num_threads()} of {os.cpu_count()} cores, {waiting} where they wait"
+    return {"device": name, "driver": _driver() if device == "cuda" else "none", **versions, "threads": threads}
+
+
+def _driver() -> str:
+    """Version of NVIDIA's driver, as its tool tells it."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "unknown"

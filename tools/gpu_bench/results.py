@@ -34,7 +34,9 @@ class Results:
         os.replace(beside, self.file)
 
     def begin(self, stage: str) -> None:
-        self.content["stages"][stage] = {"status": "running", "seconds": 0.0, "error": "", "rows": [], "began": time.time()}
+        self.content["stages"][stage] = {
+            "status": "running", "seconds": 0.0, "error": "", "rows": [], "began": time.time(), "load": os.getloadavg()[0],
+        }  # fmt: skip
         self.save()
 
     def add(self, stage: str, row: Row) -> None:
@@ -55,6 +57,7 @@ class Results:
         lines += [f"- {key}: {value}" for key, value in self.content["machine"].items()]
         for name, stage in self.content["stages"].items():
             lines += ["", f"## {name}: {stage['status']}, {stage.get('seconds', 0)} s"]
+            lines += [f"\nLoad of the machine before: {stage['load']:.1f} processes."] if "load" in stage else []
             if stage.get("error"):
                 lines += ["", "```", stage["error"].strip()[-1500:], "```"]
             lines += ["", *_rows_as_table(stage["rows"])] if stage["rows"] else []
