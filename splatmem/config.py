@@ -20,6 +20,16 @@ MEMORY_BUDGET_FIELDS = ("inpainter.window_frames", "inpainter.max_pixels", "firs
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """A low-rank change of a model's weights (Hu et al. 2021, "LoRA")."""
+
+    source: str = ""
+    """A local file, or one of the hub as ``owner/name/file.safetensors``."""
+    weight: float = 1.0
+    """How much of it is added."""
+
+
+@dataclass(frozen=True)
 class InpainterConfig:
     model: str = "embedded"
     """``embedded``, a classical filler (``telea``, ``navier-stokes``, ``push-pull``), or a local folder or hub id of a
@@ -44,6 +54,9 @@ class InpainterConfig:
     conditioning: Literal["pixels", "latents"] = "pixels"
     """How a model is shown what is known of a window: ``pixels`` are rendered and encoded, window by window; ``latents``
     are encoded once for every written frame, kept in the memory and read from there: much faster, and approximate."""
+    loras: tuple[LoraConfig, ...] = ()
+    """Added to the weights of a video model when it is loaded. Those that were distilled for few steps go with ``guidance: 1``
+    and 4 to 8 ``steps``."""
     revise: float = 0.5
     """Noise, as a share of all noise, from which the sampler starts where the memory is known but not trusted at all;
     between that and full trust in proportion. 0: what is known is kept by the mask alone."""
@@ -165,6 +178,10 @@ def overlay(base: Any, values: Any, where: str) -> Any:
             raise ValueError(f"{where}: unknown key {key!r}{_nearest(str(key), _known_keys(type(base)))}")
         if dataclasses.is_dataclass(getattr(base, key)):
             value = overlay(getattr(base, key), value, f"{where}: {key}")
+        elif get_origin(types_of[key]) is tuple:
+            if not isinstance(value, list):
+                raise ValueError(f"{where}: {key} must be a list, got {value!r}")
+            value = tuple(overlay(get_args(types_of[key])[0](), item, f"{where}: {key}") for item in value)
         elif not _fits(value, types_of[key]):
             raise ValueError(f"{where}: {key} must be {_spelled(types_of[key])}, got {value!r}")
         changes[key] = value

@@ -1,6 +1,7 @@
 """gsplat on tensors of a pretended CUDA device (``pretend_device``).
 
-Either its own Python runs, with all that it checks and arranges, and plain torch stands for the compiled functions below it; or, for whole runs, the package's kernels draw what gsplat is called for, under gsplat's own signature.
+Either its own Python runs, with all that it checks and arranges, and plain torch stands for its compiled functions; or, for
+whole runs, the package's kernels draw what gsplat is called for, under gsplat's own signature.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class _Kernels:
 
     def project_packed(self, means: Tensor, *arguments: Any) -> tuple:
         assert means.shape[-2] > 0, "the kernel divides by the number of Gaussians"
-        *before, sparse_grad, calc_compensations, camera_model, opacities = arguments
+        *before, _, calc_compensations, camera_model, opacities = arguments
         radii, *values = self.project(means, *before, calc_compensations, camera_model, opacities)
         views = radii.flatten(0, -3)
         images, ids = (views > 0).all(-1).nonzero(as_tuple=True)
@@ -90,8 +91,8 @@ class _Kernels:
         else:
             parts = [[kind[self.image_ids == view].cpu() for kind in kinds] for view in views]
         drawn = [
-            composite(Projected(torch.isfinite(depths)[None], m[None], depths[None], c[None], o[None]), 0, colours, width, height)
-            for m, depths, c, o, colours in parts
+            composite(Projected(torch.isfinite(z)[None], m[None], z[None], c[None], o[None]), 0, colours, width, height)
+            for m, z, c, o, colours in parts
         ]
         image, alpha = (torch.stack(list(values)).unflatten(0, dims) for values in zip(*drawn, strict=True))
         if backgrounds is not None:

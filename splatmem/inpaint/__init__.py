@@ -65,6 +65,8 @@ def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConf
 
         return EmbeddedInpainter.from_pretrained(folder, device=device, steps=settings.steps)
     dtype = weights_dtype(hardware, device)
+    if settings.loras and class_name != "WanVACEPipeline":
+        raise ValueError(f"inpainter.loras can be added to a WanVACEPipeline alone, not to a {class_name}")
     if class_name == "WanVACEPipeline":
         from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 

@@ -32,6 +32,36 @@ def model_folder(source: str, what: str, *, variant: str | None = None) -> Path:
     )
 
 
+def model_file(source: str, what: str) -> Path:
+    """One file of weights: a local file as given, or where the hub's cache holds it. Nothing is downloaded.
+
+    Args:
+        source: the file, or ``owner/name/file.safetensors`` on the hub.
+        what: the file's part, for messages.
+
+    Raises:
+        ValueError: it is not there, or not safetensors; the message says how to fetch it.
+    """
+    if not source.endswith(".safetensors"):
+        raise ValueError(f"the {what} must be a safetensors file, got {source!r}")
+    local = Path(source).expanduser()
+    if local.is_file():
+        return local
+    owner, _, rest = source.partition("/")
+    name, _, file = rest.partition("/")
+    if not (owner and name and file) or source.startswith((".", "~", "/")):
+        raise ValueError(f"there is no file {source}: for the {what} give a local file, or owner/name/file.safetensors")
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(f"{owner}/{name}", file)
+    if isinstance(cached, str):
+        return Path(cached)
+    raise ValueError(
+        f"the {what} {source} is not in the cache. With a network, run: hf download {owner}/{name} {file}; without, give a "
+        "local file."
+    )
+
+
 def looks_like_hub_id(source: str) -> bool:
     """Whether a model's source has the form ``owner/name``."""
     parts = source.split("/")

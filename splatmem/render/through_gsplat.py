@@ -54,9 +54,7 @@ def _before(
     return torch.cat([drawn + (1 - alpha) * backgrounds[..., None, None, :], depth], dim=-1)
 
 
-def _nothing(
-    means: Tensor, viewmats: Tensor, width: int, height: int, channels: int
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
+def _nothing(means: Tensor, viewmats: Tensor, width: int, height: int, channels: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """The drawing of no Gaussians."""
     size = (*viewmats.shape[:-2], height, width)
     ids = torch.empty(0, dtype=torch.long, device=means.device)

@@ -8,11 +8,11 @@ from typing import Any
 import gsplat
 import pytest
 import torch
+from oracle import random_cameras, random_scene
 from splatmem.render.rasterization import rasterization
 from torch import Tensor
 
 from gsplat_on_cpu import kernels_in_torch
-from oracle import random_cameras, random_scene
 from pretend_device import pretended
 
 SIZE = (21, 17)
@@ -130,12 +130,11 @@ def test_colours_in_half_precision(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("backgrounds", (3,)), ("backgrounds", (2, 4)), ("colors", (39, 3)), ("Ks", (1, 3, 3)), ("quats", (40, 3))]
+    ("name", "shape"),
+    [("backgrounds", (3,)), ("backgrounds", (2, 4)), ("colors", (39, 3)), ("Ks", (1, 3, 3)), ("quats", (40, 3))],
 )
 @pytest.mark.breaks_annotations
 def test_what_does_not_fit_is_told(name: str, shape: tuple[int, ...]) -> None:
     given = {key: tensor.to("cuda") for key, tensor in inputs().items()} | {name: torch.ones(shape, device="cuda")}
     with pytest.raises(ValueError, match=name):
         rasterization(**given, width=SIZE[0], height=SIZE[1])
-
-

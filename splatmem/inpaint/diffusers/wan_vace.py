@@ -20,6 +20,7 @@ from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.diffusers.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.lora import add_loras
 from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
 from splatmem.inpaint.diffusers.sizes import WorkingSize, whole_cells
 from splatmem.inpaint.diffusers.time_groups import (
@@ -73,6 +74,7 @@ class WanVACEInpainter:
             use_safetensors=True,
             trust_remote_code=False,
         )
+        add_loras(pipeline, settings.loras)
         return WanVACEInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
 
     def __call__(
