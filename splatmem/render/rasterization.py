@@ -20,9 +20,8 @@ from splatmem.render.autograd import CameraTensors, SceneTensors, Survey, ViewSe
 from splatmem.render.backfacing import backfacing_share
 from splatmem.render.projected import Meta
 from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
-from splatmem.render.through_gsplat import draw_with_gsplat
+from splatmem.render.through_gsplat import RenderMode, draw_with_gsplat
 
-RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 ALPHA_FLOOR = 1e-10  # of the division that turns accumulated into expected depth, as in gsplat
 ABSGRAD_CHANNELS = 16  # the kernels composite that many at once, and absolute values of parts do not add up to those of the sum
 COLOR_TYPES = (torch.float32, torch.float16, torch.bfloat16)

@@ -6,11 +6,13 @@ or of colours without channels, divides by the number of Gaussians, and its kern
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 
 
 def draw_with_gsplat(
@@ -25,7 +27,7 @@ def draw_with_gsplat(
     height: int,
     *,
     backgrounds: Float[Tensor, "*b c d"] | None,
-    render_mode: str,
+    render_mode: RenderMode,
     sh_degree: int | None,
     **options: Any,
 ) -> tuple[Float[Tensor, "*b c h w x"], Float[Tensor, "*b c h w 1"], dict[str, Any]]:
