@@ -7,7 +7,7 @@ shell around the camera.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,6 +29,13 @@ SNAP_REACH = 4
 """A pixel on a depth edge may be snapped to a surface this many pixels away; farther ones are left out."""
 
 
+DARK = 0.05
+"""Contrast is measured relative to the darker colour and this, in 0..1."""
+
+COVERING_SPREAD = 0.7
+"""Gaussians with less spread than this let visibly much through between them where a camera comes near."""
+
+
 @dataclass(frozen=True)
 class LiftSettings:
     """How pixels become Gaussians."""
@@ -39,8 +46,21 @@ class LiftSettings:
     """Standard deviation of a Gaussian on the surface, in units of the distance to its neighbours. With 0.74 the accumulated
     opacity of a surface is 0.99 or more however near a camera comes, without the help of a rasterizer's low-pass, which is
     nothing beside a magnified footprint. Less is sharper without refinement and shows cracks."""
+    detail_spread: float = 0.2
+    """The same where the picture changes by ``strong_contrast`` from pixel to pixel: colours in 0 and above cannot make up for
+    what wide footprints blur there. What such narrow Gaussians let through is covered by an underlay."""
+    faint_contrast: float = 0.06
+    """Change of colour from pixel to pixel, in 0..1, up to which Gaussians are as wide as ``spread`` says."""
+    strong_contrast: float = 0.4
+    """Change of colour from pixel to pixel from which they are as narrow as ``detail_spread``; linear between the two."""
     block_spread: float = 1.0
     """The same for Gaussians that stand for blocks of pixels: smaller neighbours reach less far towards them."""
+    underlay_block: int = 4
+    """Pixels along a side that share a Gaussian of the underlay, at most: 2, 4, 8 or 16; 0 for none."""
+    underlay_tolerance: float = 0.03
+    """Pixels may share a Gaussian of the underlay if they lie on one plane up to this share of their depth."""
+    underlay_spread: float = 0.74
+    """The same for the underlay, in units of the distance between its Gaussians."""
     max_stretch: float = 4.0
     """Longest footprint on surfaces seen at a grazing angle, relative to one seen from the front."""
     opacity: float = 0.99
@@ -90,12 +110,18 @@ def lift(
     snapped = torch.where(sky, far_depth, snapped)
     normals = surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0]
     usable = selected & ~lost
-    left, parts = usable, []
+    detail = _detail_spreads(rgb, settings)
+    left, singles, parts = usable, usable, []
     for block in _block_sizes(settings.largest_block):
         taken = _mergeable(rgb, snapped, usable, block, settings)
         taken = taken & left[::block, ::block][: taken.shape[0], : taken.shape[1]]
-        parts.append(_splats(rgb, snapped, normals, features, taken, block, camera, settings))
+        spreads = detail if block == 1 else torch.full(taken.shape, settings.block_spread).to(rgb)
+        parts.append(_splats(rgb, snapped, normals, features, taken, block, spreads, camera, settings))
         left = left & ~_upsampled(taken, block, usable.shape)
+        singles = left if block > 1 else singles
+    if settings.underlay_block:
+        narrow = singles & (detail < COVERING_SPREAD)
+        parts += _underlay(rgb, snapped, normals, features, usable, narrow, camera, settings)
     return Gaussians.cat(parts)
 
 
@@ -183,6 +209,50 @@ def _mergeable(
     return ~blocked & (flat & smooth).view(blocked.shape)
 
 
+def _detail_spreads(rgb: Float[Tensor, "h w 3"], settings: LiftSettings) -> Float[Tensor, "h w"]:
+    """Spread of each pixel's Gaussian: narrow where the picture changes much within two pixels of it."""
+    colour = F.pad(rgb.permute(2, 0, 1)[None], (1, 1, 1, 1), mode="replicate")
+    low, high = -F.max_pool2d(-colour, 3, 1), F.max_pool2d(colour, 3, 1)
+    contrast = _maximum((0.5 * (high - low) / (low + DARK))[0].amax(0), 3)
+    share = ((contrast - settings.faint_contrast) / (settings.strong_contrast - settings.faint_contrast)).clamp(0, 1)
+    return torch.lerp(torch.full_like(share, settings.spread), torch.full_like(share, settings.detail_spread), share)
+
+
+def _underlay(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    normals: Float[Tensor, "h w 3"],
+    features: Float[Tensor, "h w f"] | None,
+    usable: Bool[Tensor, "h w"],
+    narrow: Bool[Tensor, "h w"],
+    camera: Cameras,
+    settings: LiftSettings,
+) -> list[Gaussians]:
+    """Wide Gaussians a little behind narrow ones, which cover what those let through, well inside connected surfaces."""
+    parts = []
+    for block in _block_sizes(settings.underlay_block):
+        flat = _mergeable(rgb, depth, usable, block, replace(settings, color_tolerance=torch.inf, depth_tolerance=settings.underlay_tolerance))
+        # Wide footprints must not reach over the outline of a surface: they would show beside it.
+        flat = flat & ~_any_in_blocks(_before_an_edge(depth, block, settings.edge_slope), block, flat.shape)
+        taken = flat & _any_in_blocks(narrow, block, flat.shape)
+        farthest = F.max_pool2d(depth[None, None], 2 * block + 1, 1, block)[0, 0]
+        behind = farthest if block > 1 else torch.minimum(farthest, depth * (1 + settings.depth_tolerance))
+        spreads = torch.full(taken.shape, settings.underlay_spread).to(rgb)
+        parts.append(_splats(rgb, behind, normals, features, taken, block, spreads, camera, settings))
+        narrow = narrow & ~_upsampled(taken, block, narrow.shape)
+    return parts
+
+
+def _before_an_edge(depth: Float[Tensor, "h w"], reach: int, edge_slope: float) -> Bool[Tensor, "h w"]:
+    """Pixels with something clearly farther away within ``reach`` pixels."""
+    return _maximum(depth, 2 * reach + 1) > depth * (1 + (reach + 1) * edge_slope)
+
+
+def _any_in_blocks(mask: Bool[Tensor, "h w"], block: int, shape: torch.Size) -> Bool[Tensor, "rows columns"]:
+    found = F.max_pool2d(mask.float()[None, None], block)[0, 0] > 0
+    return found[: shape[0], : shape[1]]
+
+
 def _off_plane(window: Float[Tensor, "s s n"], valid: Float[Tensor, "s s n"], block: int) -> Float[Tensor, " n"]:
     """Largest deviation, where valid, from the linear function that fits the middle ``block`` x ``block`` of each window."""
     middle = slice(block // 2, block // 2 + block)
@@ -205,10 +275,11 @@ def _splats(
     features: Float[Tensor, "h w f"] | None,
     taken: Bool[Tensor, "rows columns"],
     block: int,
+    spreads: Float[Tensor, "rows columns"],
     camera: Cameras,
     settings: LiftSettings,
 ) -> Gaussians:
-    """One Gaussian for each taken block, from the block's mean colour, inverse depth and normal."""
+    """One Gaussian for each taken block, with its spread and the block's mean colour, inverse depth and normal."""
     row, column = torch.nonzero(taken, as_tuple=True)
     color = _block_means(rgb, block, row, column)
     z = 1.0 / _block_means(1.0 / depth[..., None], block, row, column)[:, 0]
@@ -218,8 +289,7 @@ def _splats(
     to_world = camera.world_to_cam[0, :3, :3]  # row vectors times this matrix turn from the camera into the world
     rays = F.pad((pixel - principal) / focal, (0, 1), value=1.0) @ to_world
     rotations, spacing = _tangent_frames(z, rays, normal, to_world[:2] / focal[:, None], settings.max_stretch)
-    sigma = block * (settings.spread if block == 1 else settings.block_spread)
-    scales = torch.cat([sigma * spacing, THICKNESS * spacing[:, :1]], dim=-1)
+    scales = torch.cat([block * spreads[row, column, None] * spacing, THICKNESS * spacing[:, :1]], dim=-1)
     return Gaussians(
         means=camera.centers[0] + z[:, None] * rays,
         quats=rotations_to_quats(rotations),
