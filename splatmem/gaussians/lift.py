@@ -59,8 +59,10 @@ class LiftSettings:
     """Pixels along a side that share a Gaussian of the underlay, at most: 2, 4, 8 or 16; 0 for none."""
     underlay_tolerance: float = 0.03
     """Pixels may share a Gaussian of the underlay if they lie on one plane up to this share of their depth."""
-    underlay_spread: float = 0.74
+    underlay_spread: float = 0.77
     """The same for the underlay, in units of the distance between its Gaussians."""
+    outline_spread: float = 0.58
+    """The same for the underlay along outlines of what lies in front, so that it does not show beside them."""
     max_stretch: float = 4.0
     """Longest footprint on surfaces seen at a grazing angle, relative to one seen from the front."""
     opacity: float = 0.99
@@ -233,11 +235,11 @@ def _underlay(
     for block in _block_sizes(settings.underlay_block):
         flat = _mergeable(rgb, depth, usable, block, replace(settings, color_tolerance=torch.inf, depth_tolerance=settings.underlay_tolerance))
         # Wide footprints must not reach over the outline of a surface: they would show beside it.
-        flat = flat & ~_any_in_blocks(_before_an_edge(depth, block, settings.edge_slope), block, flat.shape)
-        taken = flat & _any_in_blocks(narrow, block, flat.shape)
+        outline = _any_in_blocks(_before_an_edge(depth, block, settings.edge_slope), block, flat.shape)
+        taken = flat & _any_in_blocks(narrow, block, flat.shape) & ((block <= 2) | ~outline)
         farthest = F.max_pool2d(depth[None, None], 2 * block + 1, 1, block)[0, 0]
         behind = farthest if block > 1 else torch.minimum(farthest, depth * (1 + settings.depth_tolerance))
-        spreads = torch.full(taken.shape, settings.underlay_spread).to(rgb)
+        spreads = torch.where(outline, settings.outline_spread, settings.underlay_spread).to(rgb)
         parts.append(_splats(rgb, behind, normals, features, taken, block, spreads, camera, settings))
         narrow = narrow & ~_upsampled(taken, block, narrow.shape)
     return parts
