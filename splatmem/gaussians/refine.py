@@ -29,8 +29,9 @@ def refine(
     """Fits the colours of the chosen range to one picture; places, sizes and with them the sampling distance do not change.
 
     A picture is linear in the colours: conjugate gradients on the normal equations (CGLS, Hestenes & Stiefel 1952), scaled by
-    how much of each Gaussian shows. Few steps sharpen, many fit noise by colours that stand out in other views. Only the part
-    of the picture in which the chosen show is drawn: the rest cannot change.
+    how much of each Gaussian shows. Colours are bounded, as what is drawn of them is: after half of the steps, those that left
+    the bounds are put on them, and the other half fits the rest to what that changed. Only the part of the picture in which the
+    chosen show is drawn: the rest cannot change.
 
     Args:
         chosen: first and one past the last Gaussian that may change.
@@ -44,24 +45,26 @@ def refine(
     shown = _handed_back(part, counts.expand_as(target), camera)[first:last].clamp_min(WEIGHT_FLOOR)
     held = HELD * _footprints(part.select(slice(first, last)), camera)[:, None]
     colours = lifted = part.rgb[first:last]
-    free = torch.ones_like(lifted)
     for count in (steps - steps // 2, steps // 2):
         all_colours = part.rgb.index_copy(0, torch.arange(first, last, device=lifted.device), colours)
         residual = counts * (alpha * target - _composited(part, all_colours, camera)[0])
-        direction, size = torch.zeros_like(colours), torch.ones(())
-        for step in range(count):
-            gradient = free * (_handed_back(part, residual, camera)[first:last] - held * (colours - lifted))
-            scaled = gradient / shown
-            previous, size = size, (gradient * scaled).sum()
-            direction = scaled + (size / previous.clamp_min(1e-20) if step else 0.0) * direction
+        gradient = _handed_back(part, residual, camera)[first:last] - held * (colours - lifted)
+        # A colour that would leave its bounds stays on them, and the others make up for it.
+        free = ~(((colours <= 0) & (gradient < 0)) | ((colours >= BRIGHTEST) & (gradient > 0)))
+        gradient = free * gradient
+        direction = scaled = gradient / shown
+        size = (gradient * scaled).sum()
+        for _ in range(count):
             change = torch.zeros_like(part.means)
             change[first:last] = direction
             drawn = counts * _composited(part, change, camera)[0]
             curvature = drawn.square().sum() + (held * direction.square()).sum()
             length = size / curvature.clamp_min(1e-20)
             colours, residual = colours + length * direction, residual - length * drawn
-        # A colour that wants to be darker than black stays black, and the others make up for it.
-        free = ((colours > 0) & (colours < BRIGHTEST)).to(colours)
+            gradient = free * (_handed_back(part, residual, camera)[first:last] - held * (colours - lifted))
+            scaled = gradient / shown
+            previous, size = size, (gradient * scaled).sum()
+            direction = scaled + size / previous.clamp_min(1e-20) * direction
         colours = colours.clamp(0, BRIGHTEST)
     sh = gaussians.sh.clone()
     sh[chosen[0] : chosen[1], 0] += (colours - lifted) / SH_C0  # what does not show stays the same to the bit

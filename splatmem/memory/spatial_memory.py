@@ -264,7 +264,8 @@ class SpatialMemory:
         missing = cells.known
         if self.feature_gaussians is not None:
             missing = missing & ~self.read(camera, features=True).known[0]
-        settings = LiftSettings(far_radius=FAR_SHELL * self.scale, largest_block=1, spread=CELL_SPREAD, detail_spread=CELL_SPREAD, underlay_block=0)
+        far, spread = FAR_SHELL * self.scale, CELL_SPREAD
+        settings = LiftSettings(far_radius=far, largest_block=1, spread=spread, detail_spread=spread, underlay_block=0)
         added = lift(cells.rgb, cells.depth, camera, missing, features=features.float(), settings=settings).to(self.device)
         joined = added if self.feature_gaussians is None else Gaussians.cat([self.feature_gaussians, added])
         self.feature_gaussians = fit_features(joined, len(added), features.to(self.device), missing.to(self.device), camera)
