@@ -61,6 +61,9 @@ def _shifted(image: Tensor, down: int, right: int) -> Tensor:
     return moved
 
 
-def before_an_edge(depth: Float[Tensor, "h w"], reach: int, edge_slope: float) -> Bool[Tensor, "h w"]:
-    """Pixels with something clearly farther away within ``reach`` pixels."""
-    return maximum(depth, 2 * reach + 1) > depth * (1 + (reach + 1) * edge_slope)
+def before_an_edge(depth: Float[Tensor, "h w"], reach: int, edge_slope: float = EDGE_SLOPE) -> Bool[Tensor, "h w"]:
+    """Pixels with something clearly farther away within ``reach`` pixels than a surface that goes on as it is would be."""
+    log_depth = depth.log()
+    farther = maximum(log_depth, 2 * reach + 1) - log_depth
+    nearer = log_depth + maximum(-log_depth, 2 * reach + 1)
+    return farther - nearer > (reach + 1) * edge_slope

@@ -30,6 +30,12 @@ Gaussian stands for, so ``sampling_distance`` can be read back from the Gaussian
 DARK = 0.05
 """Contrast is a share of the darker colour plus this, in 0..1: in black, noise is no contrast."""
 
+UNDERLAY_REACH = 2.5
+"""An underlay lies as far behind as its surface recedes over this many of its blocks: that is as far as its footprints reach."""
+
+UNDERLAY_GAP = 0.5
+"""And this many pixels farther, where the surface does not recede."""
+
 COVERING_SPREAD = 0.7
 """Gaussians with less spread than this let visibly much through between them where a camera comes near."""
 
@@ -184,10 +190,11 @@ def _underlay(
 ) -> list[Gaussians]:
     """Wide Gaussians a little behind narrow ones, which cover what those let through.
 
-    They lie as far back as the farthest pixel that their footprint reaches, so that the view that is lifted shows them last.
+    They lie behind all that their footprints reach on their own surface, so that the view that is lifted shows them last.
     Along the outline of what lies in front they are small: wide ones would show beside it.
     """
     flatness = replace(settings, color_tolerance=torch.inf, depth_tolerance=settings.underlay_tolerance)
+    pixel = float(1 / camera.focal.mean())
     parts = []
     for block in _block_sizes(settings.underlay_block):
         flat = _mergeable(rgb, depth, usable, block, flatness)
@@ -195,11 +202,12 @@ def _underlay(
         taken = flat & _any_in_blocks(narrow, block, flat.shape)
         if block > 2:
             taken = taken & ~outline
-        farthest = F.max_pool2d(depth[None, None], 2 * block + 1, 1, block)[0, 0]
-        if block == 1:  # beside a depth edge the farthest is another surface
-            farthest = torch.minimum(farthest, depth * (1 + settings.depth_tolerance))
+        slope = F.max_pool2d(depth[None, None], 2 * block + 1, 1, block)[0, 0] / depth - 1
+        if block <= 2:  # beside a depth edge the farthest is another surface
+            slope = slope.clamp_max(block * settings.edge_slope)
+        behind = depth * (1 + UNDERLAY_REACH * slope + UNDERLAY_GAP * pixel)
         spreads = torch.where(outline, settings.outline_spread, settings.underlay_spread).to(rgb)
-        parts.append(_splats(rgb, farthest, normals, features, taken, block, spreads, camera, settings))
+        parts.append(_splats(rgb, behind, normals, features, taken, block, spreads, camera, settings))
         narrow = narrow & ~_upsampled(taken, block, narrow.shape)
     return parts
 
