@@ -31,7 +31,7 @@ DARK = 0.05
 """Contrast is a share of the darker colour plus this, in 0..1: in black, noise is no contrast."""
 
 UNDERLAY_REACH = 2.5
-"""An underlay lies as far behind as its surface recedes over this many of its blocks: that is as far as its footprints reach."""
+"""An underlay lies as far behind as its surface recedes over this many of its blocks: as far as its footprints reach."""
 
 UNDERLAY_GAP = 0.5
 """And this many pixels farther, where the surface does not recede."""
@@ -136,9 +136,9 @@ def sampling_distance(gaussians: Gaussians) -> Float[Tensor, " n"]:
     return gaussians.log_scales[:, 2].exp() / THICKNESS
 
 
-def _block_sizes(largest: int) -> list[int]:
+def _block_sizes(largest: int, name: str = "largest_block") -> list[int]:
     if largest not in (1, 2, 4, 8, 16):
-        raise ValueError(f"largest_block must be 1, 2, 4, 8 or 16, got {largest}")
+        raise ValueError(f"{name} must be 1, 2, 4, 8 or 16, got {largest}")
     return [size for size in (16, 8, 4, 2, 1) if size <= largest]
 
 
@@ -196,7 +196,9 @@ def _underlay(
     flatness = replace(settings, color_tolerance=torch.inf, depth_tolerance=settings.underlay_tolerance)
     pixel = float(1 / camera.focal.mean())
     parts = []
-    for block in _block_sizes(settings.underlay_block):
+    for block in _block_sizes(settings.underlay_block, "underlay_block"):
+        if min(usable.shape) < block:
+            continue
         flat = _mergeable(rgb, depth, usable, block, flatness)
         outline = _any_in_blocks(before_an_edge(depth, block, settings.edge_slope), block, flat.shape)
         taken = flat & _any_in_blocks(narrow, block, flat.shape)
