@@ -184,7 +184,7 @@ def two_sided_memory(jump: float) -> SpatialMemory:
 
 
 def test_a_seam_is_measured_by_its_step():
-    assert abs(closure_seam(two_sided_memory(0.0))) < 0.01
+    assert abs(closure_seam(two_sided_memory(0.0))) < 0.03
     # The splats' width spreads a step over some three pixels.
     assert 0.04 < closure_seam(two_sided_memory(0.25)) < 0.25
     assert closure_seam(two_sided_memory(0.25).as_given()) != closure_seam(two_sided_memory(0.25))
