@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForDepthEstimation, PretrainedConf
 from transformers.modeling_outputs import DepthEstimatorOutput
 
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
+from splatmem.depth.embedded.token_stream import TokenMaps, TokenStream, grid_of
 
 STEP = 0.1
 """A difference of log depth within a few pixels that is taken for a step from one surface to another."""
@@ -27,6 +28,9 @@ class SmallDepthConfig(PretrainedConfig):
         detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
         mirrored: whether the structure is the mean of what the picture and its mirror image give.
         upsampling: how maps of half the size are enlarged: ``bilinear``, or ``convex``, which can make steps of one pixel.
+        transformer: width and depth of a vision transformer that sees the picture beside the convolutions; none if absent.
+        tokens: about so many tokens the transformer divides a picture into.
+        labels: number of classes that the transformer's stream tells apart; 0 for none.
         sharpening: pixels from which a soft step of depth is gathered into one sharp step; 0 leaves it soft.
     """
 
@@ -40,6 +44,9 @@ class SmallDepthConfig(PretrainedConfig):
         mirrored: bool = False,
         upsampling: Literal["bilinear", "convex"] = "bilinear",
         sharpening: int = 0,
+        transformer: tuple[int, int] | None = None,
+        tokens: int = 600,
+        labels: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -49,13 +56,18 @@ class SmallDepthConfig(PretrainedConfig):
         self.mirrored = mirrored
         self.upsampling = upsampling
         self.sharpening = sharpening
+        self.transformer = transformer
+        self.tokens = tokens
+        self.labels = labels
 
 
 @dataclass
 class SmallDepthOutput(DepthEstimatorOutput):
-    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: logits of sky, ``[b, h, w]``."""
+    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: logits of sky, ``[b, h, w]``;
+    ``label_logits``: a logit for each class, ``[b, k, H, W]`` at the size of the tokens' grid times two, or None."""
 
     sky_logits: Tensor | None = None
+    label_logits: Tensor | None = None
 
 
 class SmallDepthForDepthEstimation(PreTrainedModel):
@@ -80,13 +92,23 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             nn.Conv2d(32, 2, 3, padding=1),
         )
         self.enlarge = ConvexUpsampling(32) if config.upsampling == "convex" else None
+        self.stream: TokenStream | None = None
+        if config.transformer is not None:
+            self.stream = TokenStream(*config.transformer, channels=width, labels=config.labels)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own initialisation is kept."""
 
+    def token_maps(self, pixel_values: Float[Tensor, "b 3 h w"], tokens: int | None = None) -> TokenMaps | None:
+        """What the transformer adds, from about ``tokens`` tokens; None where there is no transformer."""
+        if self.stream is None:
+            return None
+        height, width = pixel_values.shape[-2:]
+        return self.stream(pixel_values, grid_of(height, width, tokens or self.config.tokens))
+
     def half_size_maps(
-        self, pixel_values: Float[Tensor, "b 3 h w"]
+        self, pixel_values: Float[Tensor, "b 3 h w"], added: TokenMaps | None = None
     ) -> tuple[Float[Tensor, "b 2 H W"], Float[Tensor, "b 32 H W"]]:
         """Log z-depth and sky logits at half the input's size, rounded up, and the features that they come from."""
         features = self.encoder(pixel_values)
@@ -94,7 +116,10 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         x = self.refine[3](x)
         for level in (3, 2, 1):
             x = F.interpolate(x, size=features[level].shape[-2:], mode="bilinear", align_corners=False)
-            x = self.refine[level - 1](x + self.lateral[level](features[level]))
+            x = x + self.lateral[level](features[level])
+            if added is not None:
+                x = x + F.interpolate(added.levels[level - 1], size=x.shape[-2:], mode="bilinear", align_corners=False)
+            x = self.refine[level - 1](x)
         size = features[0].shape[-2:]
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         image = F.interpolate(pixel_values, size=size, mode="area")
@@ -102,10 +127,10 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         return self.head[-1](hidden), hidden
 
     def log_depth_and_sky(
-        self, pixel_values: Float[Tensor, "b 3 h w"]
+        self, pixel_values: Float[Tensor, "b 3 h w"], added: TokenMaps | None = None
     ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
         """Log z-depth and sky logits at the input's size."""
-        maps, hidden = self.half_size_maps(pixel_values)
+        maps, hidden = self.half_size_maps(pixel_values, added)
         if self.enlarge is None:
             maps = F.interpolate(maps, size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
         else:
@@ -120,15 +145,17 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             only what is finer than ``detail_share`` from the large one (the idea of Miangoleh et al. 2021, with a plain
             low-pass instead of a network).
         """
-        log_depth, sky_logits = self.log_depth_and_sky(pixel_values)
+        added = self.token_maps(pixel_values)
+        log_depth, sky_logits = self.log_depth_and_sky(pixel_values, added)
         height, width = pixel_values.shape[-2:]
         reduction = min(height, width) / self.config.structure_side
         if reduction > 1.25:
             reduced = (round(height / reduction), round(width / reduction))
             small = F.interpolate(pixel_values, size=reduced, mode="bilinear", antialias=True, align_corners=False)
-            structure = torch.stack(self.log_depth_and_sky(small), dim=1)
+            structure = torch.stack(self.log_depth_and_sky(small, added), dim=1)
             if self.config.mirrored:
-                mirrored = torch.stack(self.log_depth_and_sky(small.flip(-1)), dim=1)
+                mirror = small.flip(-1)
+                mirrored = torch.stack(self.log_depth_and_sky(mirror, self.token_maps(mirror)), dim=1)
                 structure = 0.5 * (structure + mirrored.flip(-1))
             structure = F.interpolate(structure, size=(height, width), mode="bilinear", align_corners=False)
             radius = max(1, round(self.config.detail_share * min(height, width)))
@@ -136,7 +163,8 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             sky_logits = 0.5 * (sky_logits + structure[:, 1])
         if self.config.sharpening:
             log_depth = _sharpened(log_depth, self.config.sharpening)
-        return SmallDepthOutput(predicted_depth=log_depth.clamp(-6, 8).exp(), sky_logits=sky_logits)
+        depth = log_depth.clamp(-6, 8).exp()
+        return SmallDepthOutput(predicted_depth=depth, sky_logits=sky_logits, label_logits=None if added is None else added.label_logits)
 
 
 def _sharpened(log_depth: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
