@@ -53,6 +53,8 @@ MOST_SKY_BELOW = 0.05
 """Share of the lowest row of a level's frame: beyond it the camera looks into an abyss."""
 DARKEST = 0.004
 """Mean linear light of a level's frame at exposure 1."""
+MOST_BLACK = 0.15
+"""Share of a level's frame that may show nothing."""
 
 
 @dataclass
@@ -251,7 +253,10 @@ def frames_of_level(rng: np.random.Generator, level: Level, renderer: Renderer, 
             exposure = exposure_for(rng, trial)
             if exposure is None:
                 continue
-            yield renderer.render(batches, backdrop, pose, fov, exposure)
+            frame = renderer.render(batches, backdrop, pose, fov, exposure)
+            if (frame.rgb.max(-1) < 8).mean() > MOST_BLACK:
+                continue
+            yield frame
             found += 1
             if found == count:
                 return

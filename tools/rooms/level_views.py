@@ -19,7 +19,7 @@ CLEARANCE = 0.3
 HOPS = 3
 FARTHEST_HOP = 12.0
 FARTHEST_FALL = 6.0
-LEAST_SPREAD = 0.3
+LEAST_SPREAD = 0.4
 """Standard deviation of log distance over the probe rays."""
 DOWN = np.array([[0.0, -1.0, 0.0]])
 
@@ -43,7 +43,7 @@ def random_view(rng: np.random.Generator, tracer: Tracer, starts: Float[ndarray,
     pose[:3, :3] = turn @ rotation_about(2, rng.normal(0.0, 0.05))
     pose[:3, 3] = eye
     distances = np.clip(tracer.distances(eye, probe_rays(pose, fov, aspect)), 1e-3, 100.0)
-    if distances.min() < 0.35 or np.median(distances) < 1.2 or np.log(distances).std() < LEAST_SPREAD:
+    if distances.min() < 0.35 or np.median(distances) < 1.5 or np.log(distances).std() < LEAST_SPREAD:
         return None
     return LevelView(pose, fov)
 

@@ -41,7 +41,8 @@ POLYGON, PATCH, TRIANGLES = 1, 2, 3
 PATCH_CELLS = 5
 OVERBRIGHT = 2.0
 """Light of 255 means twice what a surface of full colour can show."""
-SOIL = re.compile("grass|dirt|sand|mud|terrain|ground|snow|desert")
+DARKEST = 0.02
+SOIL = re.compile("grass|dirt|sand(?!stone)|mud|terrain|ground|snow|desert")
 START_CLASSES = ("info_player", "team_", "item_", "weapon_", "ammo_", "holdable_")
 HELD_OUT = (
     "aggressor", "am_spacecont", "am_thornish", "blitzkrieg3", "ce1m7", "ctf_inyard", "czest1tourney", "dm6ish", "hydronex2",
@@ -139,6 +140,9 @@ def load_level(file: Path) -> Level:
     pixels = np.frombuffer(lumps[LIGHT_MAPS], np.uint8).reshape(-1, LIGHT_MAP_SIZE, LIGHT_MAP_SIZE, 3)
     entities = read_entities(lumps[ENTITIES].decode("latin1"))
     shifts = _shifts(entities, np.frombuffer(lumps[MODELS], MODEL), len(faces))
+    # What has no light of its own in the file would be black.
+    ambient = float(pixels.mean()) / 255 if len(pixels) else 0.3
+    vertices[(vertices[:, 10:13] < DARKEST).all(1), 10:13] = ambient
     groups: defaultdict[tuple[str, int, bool], list[ndarray]] = defaultdict(list)
     for face, shift in zip(faces, shifts, strict=True):
         own = vertices[face["vertex"] : face["vertex"] + face["vertices"]]
@@ -150,7 +154,8 @@ def load_level(file: Path) -> Level:
             continue
         triangles = triangles.copy()
         triangles[..., :3] += shift
-        light_map = int(face["light_map"]) if 0 <= face["light_map"] < len(pixels) else -1
+        has_map = 0 <= face["light_map"] < len(pixels) and np.ptp(own[:, 5:7], axis=0).max() > 0
+        light_map = int(face["light_map"]) if has_map else -1
         groups[names[face["texture"]], light_map, bool(face["type"] == POLYGON)].append(triangles)
     surfaces: list[Surface] = []
     for (name, light_map, flat), parts in groups.items():
@@ -208,10 +213,8 @@ def face_labels(up: Float[ndarray, "t"], name: str, role: str, flat: bool) -> UI
         return np.full(len(up), SKY, np.uint8)
     if role != "solid" or not flat:
         return np.full(len(up), UNKNOWN, np.uint8)
-    if SOIL.search(name):
-        return np.where(up > 0.5, GROUND, UNKNOWN).astype(np.uint8)
-    labels = np.select([up > 0.8, up < -0.8, np.abs(up) < 0.25], [FLOOR, CEILING, WALL], UNKNOWN)
-    return labels.astype(np.uint8)
+    floor = GROUND if SOIL.search(name) else FLOOR
+    return np.select([up > 0.8, up < -0.8, np.abs(up) < 0.25], [floor, CEILING, WALL], UNKNOWN).astype(np.uint8)
 
 
 def read_entities(text: str) -> list[dict[str, str]]:
