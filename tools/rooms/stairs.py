@@ -46,6 +46,8 @@ def random_stairwell(
     meshes += [
         quad(tread, (-x, 0, near), (2 * x, 0, 0), (0, 0, -near)),
         quad(tread, (-x, low, end), (2 * x, 0, 0), (0, 0, far - end)),
+        # The landing's own edge: nothing may show below it.
+        *labelled([quad(tread, (-x, 0, 0), (2 * x, 0, 0), (0, -rise, 0))], FLOOR),
         quad(wall, (x, 0, near), (-2 * x, 0, 0), (0, high, 0)),
         quad(other, (-x, low, far), (2 * x, 0, 0), (0, high - low, 0)),
         quad(wall, (x, low, far), (0, 0, near - far), (0, high - low, 0)),
