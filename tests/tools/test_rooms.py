@@ -19,7 +19,7 @@ from rooms.clips import Clip, depth_to_millimetres, export_scene, read_clip, wri
 from rooms.furniture import Catalogue, Item, load_item, read_catalogue, role_of
 from rooms.layout import FloorPlan, Rectangle, rectangular_walls
 from rooms.meshes import Material, Mesh, face_normals, grid_quad, rotation_about_y
-from rooms.renderer import resolve_depth
+from rooms.renderer import resolve_depth, resolve_labels
 from rooms.shell import Opening, wall_meshes
 from rooms.sources import Sources
 from rooms.trajectories import ViewStatistics, is_worth_showing, look_at, orbit, pan360, random_trajectory
@@ -303,6 +303,8 @@ def test_resolved_depth_is_exact_on_a_plane_and_crisp_at_edges() -> None:
     np.testing.assert_allclose(resolve_depth(samples), 1.0 / (0.3 + 0.01 * centres[None] + 0.005 * centres[:, None]), rtol=1e-6)
     edge = np.array([[[[1.0, 1.0], [3.0, 3.0]], [[1.0, 3.0], [3.0, 3.0]], [[0.0, 0.0], [0.0, 2.0]]]])
     np.testing.assert_allclose(resolve_depth(edge), [[1.0, 3.0, 0.0]])
+    labels = np.array([[[[1, 1], [2, 2]], [[3, 4], [4, 4]], [[6, 6], [6, 5]]]], np.uint8)
+    np.testing.assert_array_equal(resolve_labels(labels, edge, resolve_depth(edge)), [[1, 4, 6]])
 
 
 def make_clip() -> Clip:
