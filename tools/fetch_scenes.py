@@ -9,9 +9,9 @@ and the project's extra `train`. A step that is already done is skipped.
 from __future__ import annotations
 
 import base64
-import gzip
 import io
 import json
+import lzma
 import os
 import re
 import shutil
@@ -158,7 +158,7 @@ def fetch_levels(folder: Path) -> None:
             if re.fullmatch(r"maps/[^/]+\.bsp", name):
                 level = without_unneeded(_content(files, name), name)
                 surfaces.update(texture_names(level, name))
-                (folder / f"{name}.gz").write_bytes(gzip.compress(level, mtime=0))
+                (folder / f"{name}.xz").write_bytes(lzma.compress(level))
         materials = {name: resolve(name, shaders, files) for name in sorted(surfaces)}
         kept = {}
         for picture in sorted({picture for _, picture in materials.values() if picture}):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 import sys
 from pathlib import Path
 
@@ -85,14 +85,14 @@ def made_level(name_of_floor: str = "textures/floor") -> bytes:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "maps").mkdir()
     for name in ("made", HELD_OUT[0]):
-        (tmp_path / f"maps/{name}.bsp.gz").write_bytes(gzip.compress(without_unneeded(made_level(), "made")))
+        (tmp_path / f"maps/{name}.bsp.xz").write_bytes(lzma.compress(without_unneeded(made_level(), "made")))
     materials = {"textures/floor": ("solid", None), "textures/wall": ("solid", None), "textures/sky": ("sky", None)}
     (tmp_path / "materials.json").write_text(json.dumps(materials))
     return tmp_path
 
 
 def test_a_level_is_read_in_metres_with_y_up_and_its_labels(folder: Path) -> None:
-    level = load_level(folder / "maps/made.bsp.gz")
+    level = load_level(folder / "maps/made.bsp.xz")
     by_label = {surface.mesh.label: surface for surface in level.surfaces}
     assert set(by_label) == {FLOOR, WALL, SKY}
     assert np.abs(by_label[FLOOR].mesh.positions[..., 1]).max() == 0
@@ -104,8 +104,8 @@ def test_a_level_is_read_in_metres_with_y_up_and_its_labels(folder: Path) -> Non
 
 
 def test_the_split_is_by_name(folder: Path) -> None:
-    assert [file.name for file in level_files(folder, held_out=False)] == ["made.bsp.gz"]
-    assert [file.name for file in level_files(folder, held_out=True)] == [f"{HELD_OUT[0]}.bsp.gz"]
+    assert [file.name for file in level_files(folder, held_out=False)] == ["made.bsp.xz"]
+    assert [file.name for file in level_files(folder, held_out=True)] == [f"{HELD_OUT[0]}.bsp.xz"]
     with pytest.raises(ValueError, match="fetch_scenes"):
         level_files(folder / "maps", held_out=False)
 
@@ -175,7 +175,7 @@ def test_cameras_stand_on_the_floor(folder: Path) -> None:
     from rooms.level_views import EYE_HEIGHTS, random_view
     from rooms.tracing import Tracer
 
-    level = load_level(folder / "maps/made.bsp.gz")
+    level = load_level(folder / "maps/made.bsp.xz")
     tracer = Tracer([surface.mesh for surface in level.surfaces])
     rng = np.random.default_rng(0)
     views = [view for view in (random_view(rng, tracer, level.starts, 4 / 3) for _ in range(200)) if view is not None]

@@ -1,13 +1,13 @@
 """Levels of games made with the Quake 3 engine (.bsp, version 46), with the light that their makers have baked.
 
-Folder: ``materials.json`` (surface name to role and picture), the pictures, and ``maps/*.bsp.gz`` without the parts that
+Folder: ``materials.json`` (surface name to role and picture), the pictures, and ``maps/*.bsp.xz`` without the parts that
 are not needed to draw them. World as for rooms: metres, y up.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 import re
 import struct
 from collections import defaultdict
@@ -82,9 +82,9 @@ def level_files(folder: Path, held_out: bool) -> list[Path]:
     Raises:
         ValueError: there are none.
     """
-    files = [file for file in sorted((folder / "maps").glob("*.bsp.gz")) if (level_name(file) in HELD_OUT) == held_out]
+    files = [file for file in sorted((folder / "maps").glob("*.bsp.xz")) if (level_name(file) in HELD_OUT) == held_out]
     if not files or not (folder / "materials.json").is_file():
-        raise ValueError(f"{folder}: expected materials.json and maps/*.bsp.gz; run tools/fetch_scenes.py --levels")
+        raise ValueError(f"{folder}: expected materials.json and maps/*.bsp.xz; run tools/fetch_scenes.py --levels")
     return files
 
 
@@ -131,7 +131,11 @@ def load_level(file: Path) -> Level:
     Raises:
         ValueError: the file is damaged.
     """
-    lumps = read_lumps(gzip.decompress(file.read_bytes()), str(file))
+    try:
+        data = lzma.decompress(file.read_bytes())
+    except lzma.LZMAError as error:
+        raise ValueError(f"{file}: {error}") from error
+    lumps = read_lumps(data, str(file))
     folder = file.parents[1]
     materials: dict[str, tuple[str, str | None]] = json.loads((folder / "materials.json").read_text())
     names = [_text(name) for name in np.frombuffer(lumps[TEXTURES], TEXTURE)["name"]]
