@@ -41,7 +41,7 @@ def damaged(x: Float[Tensor, "b 3 h w"], rng: np.random.Generator) -> Float[Tens
     if rng.random() < 0.2:
         small = F.interpolate(x, scale_factor=float(rng.uniform(0.4, 0.8)), mode="bilinear", antialias=True)
         x = F.interpolate(small, size=x.shape[-2:], mode="bicubic")
-    x = x + torch.randn_like(x) * each(0.0, 0.05) * float(rng.random() < 0.7)
+    x = x + torch.randn_like(x) * each(0.0, 0.04) * float(rng.random() < 0.7)
     if rng.random() < 0.4:
         x = blocked(x.clamp(0, 1), float(rng.uniform(25, 90)))
     return x.clamp(0, 1)
