@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForDepthEstimation, PretrainedConf
 from transformers.modeling_outputs import DepthEstimatorOutput
 
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
+from splatmem.depth.embedded.quantized import quantize_linears
 from splatmem.depth.embedded.token_stream import TokenMaps, TokenStream, grid_of
 
 STEP = 0.1
@@ -30,6 +31,7 @@ class SmallDepthConfig(PretrainedConfig):
         upsampling: how maps of half the size are enlarged: ``bilinear``, or ``convex``, which can make steps of one pixel.
         transformer: width and depth of a vision transformer that sees the picture beside the convolutions; none if absent.
         tokens: about so many tokens the transformer divides a picture into.
+        quantized: whether the transformer's linear layers are kept as 8-bit integers.
         labels: number of classes that the transformer's stream tells apart; 0 for none.
         sharpening: pixels from which a soft step of depth is gathered into one sharp step; 0 leaves it soft.
     """
@@ -47,6 +49,7 @@ class SmallDepthConfig(PretrainedConfig):
         transformer: tuple[int, int] | None = None,
         tokens: int = 600,
         labels: int = 0,
+        quantized: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -59,6 +62,7 @@ class SmallDepthConfig(PretrainedConfig):
         self.transformer = transformer
         self.tokens = tokens
         self.labels = labels
+        self.quantized = quantized
 
 
 @dataclass
@@ -95,6 +99,8 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         self.stream: TokenStream | None = None
         if config.transformer is not None:
             self.stream = TokenStream(*config.transformer, channels=width, labels=config.labels)
+            if config.quantized:
+                quantize_linears(self.stream.transformer.blocks)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
