@@ -77,7 +77,7 @@ class FrameStore:
         """
         if depth_mm.shape[1:] != self.size:
             height, width = depth_mm.shape[1:]
-            raise ValueError(f"frames of one training have one size: expected {self.size[1]}x{self.size[0]}, got {width}x{height}")
+            raise ValueError(f"frames have one size: expected {self.size[1]}x{self.size[0]}, got {width}x{height}")
         first, count = self._count, min(len(rgb), self.capacity - self._count)
         if count <= 0:
             return

@@ -138,7 +138,7 @@ def wait_for_frames(data: Data, options: Options) -> None:
     if not len(data.training):
         names = ", ".join(str(path) for path in (*options.frames, *options.pack)) or "no --frames and no --pack"
         raise ValueError(
-            f"{names}: expected frames of more than {HELD_OUT_EVERY} scenes, every {HELD_OUT_EVERY}th of which is held out, got "
+            f"{names}: expected frames of several scenes, of which every {HELD_OUT_EVERY}th is held out; got "
             "none to train on: render more with tools/render_frames.py"
         )
 
@@ -240,8 +240,8 @@ def train(options: Options) -> None:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * min(1.0, (step + 1) / 200) * fall
         batch = data.training.draw(DETAIL if step % 3 == 2 else WHOLE, options.batch, rng)
+        x = (damaged(batch.rgb, rng) * 2 - 1).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=options.bfloat16):
-            x = (damaged(batch.rgb, rng) * 2 - 1).contiguous(memory_format=torch.channels_last)
             added = model.token_maps(x, int(rng.integers(*TOKENS)))
             log_depth, sky_logits = model.log_depth_and_sky(x, added)
         loss = depth_loss(log_depth.float(), sky_logits.float(), batch.depth)

@@ -85,7 +85,7 @@ class TestSharpening:
     class Ramp(SmallDepthForDepthEstimation):
         """A step of log depth that is spread over five pixels, on a slope."""
 
-        def log_depth_and_sky(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def log_depth_and_sky(self, pixel_values: torch.Tensor, added: object = None) -> tuple[torch.Tensor, torch.Tensor]:
             count, _, height, width = pixel_values.shape
             column = torch.arange(width).float()
             row = 0.002 * column + ((column - 20) / 5).clamp(0, 1)
@@ -139,7 +139,7 @@ class TestTwoSizes:
     class Stub(SmallDepthForDepthEstimation):
         """Log depth: 1 at the size of the training; 2 beyond, with a fine stripe of 3."""
 
-        def log_depth_and_sky(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def log_depth_and_sky(self, pixel_values: torch.Tensor, added: object = None) -> tuple[torch.Tensor, torch.Tensor]:
             count, _, height, width = pixel_values.shape
             log_depth = torch.full((count, height, width), 1.0 if min(height, width) <= 144 else 2.0)
             if min(height, width) > 144:
@@ -156,7 +156,7 @@ class TestTwoSizes:
 
     def test_what_favours_one_side_is_evened_out_by_the_mirror_image(self) -> None:
         class Slanted(SmallDepthForDepthEstimation):
-            def log_depth_and_sky(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            def log_depth_and_sky(self, pixel_values: torch.Tensor, added: object = None) -> tuple[torch.Tensor, torch.Tensor]:
                 count, _, height, width = pixel_values.shape
                 return torch.linspace(0, 1, width).expand(count, height, width), torch.zeros(count, height, width)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,7 +47,7 @@ class SmallDepthConfig(PretrainedConfig):
         mirrored: bool = False,
         upsampling: Literal["bilinear", "convex"] = "bilinear",
         sharpening: int = 0,
-        transformer: tuple[int, int] | None = None,
+        transformer: Sequence[int] | None = None,
         tokens: int = 600,
         labels: int = 0,
         quantized: bool = False,
@@ -59,7 +60,7 @@ class SmallDepthConfig(PretrainedConfig):
         self.mirrored = mirrored
         self.upsampling = upsampling
         self.sharpening = sharpening
-        self.transformer = transformer
+        self.transformer = None if transformer is None else list(transformer)
         self.tokens = tokens
         self.labels = labels
         self.quantized = quantized
@@ -98,7 +99,7 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         self.enlarge = ConvexUpsampling(32) if config.upsampling == "convex" else None
         self.stream: TokenStream | None = None
         if config.transformer is not None:
-            self.stream = TokenStream(*config.transformer, channels=width, labels=config.labels)
+            self.stream = TokenStream(config.transformer[0], config.transformer[1], channels=width, labels=config.labels)
             if config.quantized:
                 quantize_linears(self.stream.transformer.blocks)
         self.post_init()
@@ -130,7 +131,9 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         image = F.interpolate(pixel_values, size=size, mode="area")
         hidden = self.head[:-1](torch.cat([x, self.lateral[0](features[0]), image], dim=1))
-        return self.head[-1](hidden), hidden
+        # Log depth needs more than bfloat16's three digits.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head[-1](hidden.to(self.head[-1].weight.dtype)), hidden
 
     def log_depth_and_sky(
         self, pixel_values: Float[Tensor, "b 3 h w"], added: TokenMaps | None = None
@@ -170,7 +173,9 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         if self.config.sharpening:
             log_depth = _sharpened(log_depth, self.config.sharpening)
         depth = log_depth.clamp(-6, 8).exp()
-        return SmallDepthOutput(predicted_depth=depth, sky_logits=sky_logits, label_logits=None if added is None else added.label_logits)
+        return SmallDepthOutput(
+            predicted_depth=depth, sky_logits=sky_logits, label_logits=None if added is None else added.label_logits
+        )
 
 
 def _sharpened(log_depth: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
@@ -213,9 +218,10 @@ class ConvexUpsampling(nn.Module):
         count, channels, height, width = maps.shape
         full = F.pad(picture, (0, 2 * width - picture.shape[-1], 0, 2 * height - picture.shape[-2]), mode="replicate")
         logits = self.weights(torch.cat([features, F.pixel_unshuffle(full, 2)], dim=1))
-        weights = logits.reshape(count, 9, 4, height, width).softmax(dim=1)
+        weights = logits.float().reshape(count, 9, 4, height, width).softmax(dim=1).to(maps.dtype)
         neighbours = F.unfold(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3).reshape(count, channels, 9, height, width)
-        fine = torch.einsum("bcnhw,bnshw->bcshw", neighbours, weights).reshape(count, channels * 4, height, width)
+        with torch.autocast(maps.device.type, enabled=False):
+            fine = torch.einsum("bcnhw,bnshw->bcshw", neighbours, weights).reshape(count, channels * 4, height, width)
         return F.pixel_shuffle(fine, 2)[..., : picture.shape[-2], : picture.shape[-1]]
 
 
