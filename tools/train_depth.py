@@ -25,6 +25,7 @@ import torch
 import tyro
 from safetensors.torch import load_file
 from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
+from splatmem.depth.embedded.quantized import quantize_linears
 from torch import Tensor, nn
 
 from depth_damage import damaged
@@ -39,12 +40,12 @@ MIN_FRAMES = 100
 MAX_HELD_OUT = 40
 """Of each kind."""
 PIECE_BYTES = 16_000_000
-SHIPPED = {"mirrored": True, "sharpening": 0, "detail_share": 0.125}
+SHIPPED = {"mirrored": True, "upsampling": "bilinear", "tokens": 400}
 """How an exported model looks at pictures; chosen on validation rooms and on eight of tools/measure_stereo.py's pairs."""
 TRANSFORMER = (384, 12)
 """Width and depth of DINOv2's small transformer."""
 TOKENS = (400, 800)
-"""Least and most tokens of a training picture."""
+"""Fewest and most tokens of a training picture."""
 
 
 @dataclass
@@ -269,10 +270,17 @@ def train(options: Options) -> None:
     print(f"step {step}, {data.training.counts()}, held out {validate(average, data.held_out, limit=40)}", flush=True)
 
 
-def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, step: int, spent: float) -> None:
+def save(
+    path: Path,
+    model: SmallDepthForDepthEstimation,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    spent: float,
+) -> None:
     temporary = path.with_suffix(".tmp")
     states = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save({**states, "step": step, "spent": spent}, temporary)
+    torch.save({**states, "config": model.config.to_dict(), "step": step, "spent": spent}, temporary)
     temporary.replace(path)
 
 
@@ -309,13 +317,19 @@ def export(options: Options, folder: Path) -> None:
     from transformers import DPTImageProcessorPil
 
     state = torch.load(options.out / "checkpoint.pt", weights_only=True, map_location="cpu")
-    model = new_model(options)
-    model.config.update(SHIPPED)
-    model.load_state_dict(kept(state["average"], options))
+    model = SmallDepthForDepthEstimation(SmallDepthConfig(**{**state["config"], "dtype": None, **SHIPPED}))
+    unused = model.load_state_dict(kept(state["average"], options), strict=False)
+    if unused.missing_keys or any(not name.startswith("enlarge.") for name in unused.unexpected_keys):
+        raise ValueError(
+            f"{options.out}: these weights do not fit: {unused.missing_keys} missing, {unused.unexpected_keys} left"
+        )
     for refinement in model.refine:
         set_unit_variances(refinement)
+    if model.stream is not None:
+        quantize_linears(model.stream.transformer.blocks)
+        model.config.quantized = True
     model.half()
-    overflown = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
+    overflown = [name for name, v in model.state_dict().items() if v.is_floating_point() and not torch.isfinite(v).all()]
     if overflown:
         raise ValueError(f"half precision cannot hold these weights: {', '.join(overflown)}")
     model.save_pretrained(folder)

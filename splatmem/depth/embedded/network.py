@@ -1,4 +1,4 @@
-"""The embedded depth model: EfficientNet-Lite0 with a light feature pyramid, as a transformers model."""
+"""The embedded depth model: convolutions and a vision transformer into a light feature pyramid, as a transformers model."""
 
 from __future__ import annotations
 
@@ -17,24 +17,19 @@ from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLi
 from splatmem.depth.embedded.quantized import quantize_linears
 from splatmem.depth.embedded.token_stream import TokenMaps, TokenStream, grid_of
 
-STEP = 0.1
-"""A difference of log depth within a few pixels that is taken for a step from one surface to another."""
-
 
 class SmallDepthConfig(PretrainedConfig):
-    """Width of the decoder, and how a picture is seen at two sizes.
+    """Width of the decoder, and what sees the picture beside the convolutions.
 
     Attributes:
         pyramid_channels: width of the decoder.
-        structure_side: shorter side in pixels at which the picture's overall structure is estimated: the one of the training.
-        detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
-        mirrored: whether the structure is the mean of what the picture and its mirror image give.
+        mirrored: whether the overall structure is the mean of what the picture and its mirror image give.
+        detail_share: what is finer than this share of the shorter side comes from the picture alone.
         upsampling: how maps of half the size are enlarged: ``bilinear``, or ``convex``, which can make steps of one pixel.
         transformer: width and depth of a vision transformer that sees the picture beside the convolutions; none if absent.
         tokens: about so many tokens the transformer divides a picture into.
         quantized: whether the transformer's linear layers are kept as 8-bit integers.
         labels: number of classes that the transformer's stream tells apart; 0 for none.
-        sharpening: pixels from which a soft step of depth is gathered into one sharp step; 0 leaves it soft.
     """
 
     model_type = "splatmem_small_depth"
@@ -42,11 +37,9 @@ class SmallDepthConfig(PretrainedConfig):
     def __init__(
         self,
         pyramid_channels: int = 64,
-        structure_side: int = 144,
-        detail_share: float = 1 / 12,
         mirrored: bool = False,
+        detail_share: float = 1 / 8,
         upsampling: Literal["bilinear", "convex"] = "bilinear",
-        sharpening: int = 0,
         transformer: Sequence[int] | None = None,
         tokens: int = 600,
         labels: int = 0,
@@ -55,11 +48,9 @@ class SmallDepthConfig(PretrainedConfig):
     ) -> None:
         super().__init__(**kwargs)
         self.pyramid_channels = pyramid_channels
-        self.structure_side = structure_side
-        self.detail_share = detail_share
         self.mirrored = mirrored
+        self.detail_share = detail_share
         self.upsampling = upsampling
-        self.sharpening = sharpening
         self.transformer = None if transformer is None else list(transformer)
         self.tokens = tokens
         self.labels = labels
@@ -147,47 +138,22 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         return maps[:, 0], maps[:, 1]
 
     def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
-        """Depth at the input's size, estimated at two sizes where the input is larger than those of the training.
+        """Depth at the input's size.
 
-        The network was trained on small pictures only, and judges the overall structure of larger ones worse: held-out AbsRel
-            rises by half from 144 to 288 pixels. So the structure comes from the picture reduced to ``structure_side``, and
-            only what is finer than ``detail_share`` from the large one (the idea of Miangoleh et al. 2021, with a plain
-            low-pass instead of a network).
+        Where the configuration asks for it, what is coarser than ``detail_share`` of the shorter side is the mean of what the
+        picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp.
         """
         added = self.token_maps(pixel_values)
         log_depth, sky_logits = self.log_depth_and_sky(pixel_values, added)
-        height, width = pixel_values.shape[-2:]
-        reduction = min(height, width) / self.config.structure_side
-        if reduction > 1.25:
-            reduced = (round(height / reduction), round(width / reduction))
-            small = F.interpolate(pixel_values, size=reduced, mode="bilinear", antialias=True, align_corners=False)
-            structure = torch.stack(self.log_depth_and_sky(small, added), dim=1)
-            if self.config.mirrored:
-                mirror = small.flip(-1)
-                mirrored = torch.stack(self.log_depth_and_sky(mirror, self.token_maps(mirror)), dim=1)
-                structure = 0.5 * (structure + mirrored.flip(-1))
-            structure = F.interpolate(structure, size=(height, width), mode="bilinear", align_corners=False)
-            radius = max(1, round(self.config.detail_share * min(height, width)))
-            log_depth = log_depth - _low_pass(log_depth - structure[:, 0], radius)
-            sky_logits = 0.5 * (sky_logits + structure[:, 1])
-        if self.config.sharpening:
-            log_depth = _sharpened(log_depth, self.config.sharpening)
+        if self.config.mirrored:
+            mirror = pixel_values.flip(-1)
+            other_depth, other_sky = self.log_depth_and_sky(mirror, self.token_maps(mirror))
+            radius = max(1, round(self.config.detail_share * min(pixel_values.shape[-2:])))
+            log_depth = log_depth + 0.5 * _low_pass(other_depth.flip(-1) - log_depth, radius)
+            sky_logits = 0.5 * (sky_logits + other_sky.flip(-1))
+        labels = None if added is None else added.label_logits
         depth = log_depth.clamp(-6, 8).exp()
-        return SmallDepthOutput(
-            predicted_depth=depth, sky_logits=sky_logits, label_logits=None if added is None else added.label_logits
-        )
-
-
-def _sharpened(log_depth: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
-    """On steps of depth each pixel takes the nearest or the farthest depth around it, whichever is less far from its own.
-
-    Toggle mapping (Kramer & Bruckner 1975). Depth between two surfaces belongs to neither: seen from aside it hangs in the air.
-    """
-    side = 2 * radius + 1
-    padded = F.pad(log_depth[:, None], (radius,) * 4, mode="replicate")
-    farthest, nearest = F.max_pool2d(padded, side, 1)[:, 0], -F.max_pool2d(-padded, side, 1)[:, 0]
-    chosen = torch.where(log_depth - nearest < farthest - log_depth, nearest, farthest)
-    return torch.where(farthest - nearest > STEP, chosen, log_depth)
+        return SmallDepthOutput(predicted_depth=depth, sky_logits=sky_logits, label_logits=labels)
 
 
 class ConvexUpsampling(nn.Module):
