@@ -29,6 +29,7 @@ from splatmem.memory.session import load_session, save_session
 from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
+from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory, trajectory_from
 
@@ -428,7 +429,7 @@ def picture_from_words(config: Config, device: str, prompt: str, width: int, hei
     Raises:
         ValueError: the configuration names no text-to-image model, or it cannot be loaded.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(usable_seed(seed))
     rgb = make_first_frame(config.first_frame, config.hardware, device, prompt, width, height, generator)
     release(device)
     return Source(prompt, rgb[None], notes=[f"the first frame was made by {config.first_frame.model}"])

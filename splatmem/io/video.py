@@ -49,7 +49,8 @@ class VideoWriter:
         with ExitStack() as exits:
             temporary = exits.enter_context(atomic_path(self.path))
             options = {"movflags": "faststart"}
-            self._container = exits.enter_context(av.open(str(temporary), "w", format="mp4", options=options))
+            name = f"file:{temporary}"  # without the protocol FFmpeg would take what stands before a colon for one
+            self._container = exits.enter_context(av.open(name, "w", format="mp4", options=options))
             self._stream = self._add_stream()
             self._exits = exits.pop_all()
         return self

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from splatmem.config import Config, load_preset, preset_names
+from splatmem.home import expanded
 from splatmem.jobs.option_types import (
     Device,
     FieldOfView,
@@ -55,7 +56,7 @@ class FlyaroundOptions:
     """Horizontal field of view in degrees; auto reads it from the photo's EXIF data, asks a depth model that tells it, or
     takes 60."""
     seed: int = 0
-    """The same seed gives the same film on the same machine."""
+    """Any whole number; the same seed gives the same film on the same machine."""
     preset: str = "embedded"
     """Which models: the name of a file in configs/, without its ending."""
     overrides: Overrides = ()
@@ -186,7 +187,7 @@ def paths_from_text(options: Any, *names: str) -> None:
 
 def check_path(path: str) -> None:
     """Raises ``ValueError`` for what is neither a preset's name nor a file that is there."""
-    if path in PRESET_NAMES or Path(path).expanduser().exists():
+    if path in PRESET_NAMES or expanded(path).exists():
         return
     near = difflib.get_close_matches(path, PRESET_NAMES, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""

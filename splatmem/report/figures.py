@@ -46,5 +46,5 @@ def write_json(values: dict[str, Any], file: Path) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a text file in UTF-8."""
-    file.write_text(text, encoding="utf-8")
+    """Writes a text file in UTF-8; bytes of file names that are none are spelled out (``\\udcff``)."""
+    file.write_text(text, encoding="utf-8", errors="backslashreplace")

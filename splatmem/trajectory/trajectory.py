@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 
 from splatmem.geometry.cameras import Cameras
+from splatmem.home import expanded
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
 from splatmem.trajectory.names import PRESET_NAMES
@@ -163,7 +164,9 @@ def file_trajectory(
     require_path(str(file))
     memory = memory_of(scene)
     camera = first_camera(memory, size)
-    cameras = load_path(Path(file), width=camera.width, height=camera.height, fov_x_degrees=camera.fov_x_degrees, frames=frames)
+    cameras = load_path(
+        expanded(file), width=camera.width, height=camera.height, fov_x_degrees=camera.fov_x_degrees, frames=frames
+    )
     cameras = memory.world.to_memory(cameras)
     blocked = int((~memory.is_free(cameras.centers)).sum())
     notes = [f"the path file was taken as given; it makes {len(cameras)} frames"]
@@ -174,7 +177,7 @@ def file_trajectory(
 
 def require_path(path: str) -> None:
     """Raises ``ValueError`` for what is neither a preset's name nor a file that is there."""
-    if path in PRESET_NAMES or Path(path).expanduser().exists():
+    if path in PRESET_NAMES or expanded(path).exists():
         return
     near = difflib.get_close_matches(path, PRESET_NAMES, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
