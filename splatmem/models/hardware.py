@@ -134,7 +134,7 @@ def explained_out_of_memory(device: str, hardware: HardwareConfig, size: tuple[i
     free = free_main_memory()
     try:
         yield
-    except (RuntimeError, MemoryError, OSError, ImportError) as error:
+    except Exception as error:  # OpenCV has a class of its own
         if not is_out_of_memory(error):
             raise
         advice = _advice(hardware) if size is None else _smaller_size(size, free)

@@ -68,7 +68,7 @@ def within_memory(
     while True:
         try:
             return attempt(budget), budget
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
             said = reason(error)
