@@ -286,6 +286,7 @@ class Scene:
         fps: float = 24.0,
         frames: int = 96,
         size: tuple[int, int] | None = None,
+        fov: float | None = None,
         announce: Announce = silent,
     ) -> FilmFigures:
         """Writes a film (H.264) of what the memory knows along a path; nothing is made.
@@ -295,27 +296,30 @@ class Scene:
             file: the .mp4 to write.
             fps: frames per second.
             frames: number of cameras of a preset.
-            size: width and height; the scene's own by default.
+            size: width and height; the scene's own by default. Another shape shows the middle.
+            fov: horizontal field of view in degrees; the scene's own at this shape by default.
             announce: told of the progress.
 
         Raises:
             ValueError: there is no such path.
             OSError: the file cannot be written.
         """
-        trajectory = self.trajectory(path, frames, size)
+        trajectory = self.trajectory(path, frames, size, fov)
         return film_memory(self.memory, trajectory.cameras, Path(file), fps, self.clock, announce)
 
     def render(self, cameras: Cameras | Trajectory) -> MemoryReading:
         """What cameras see of the memory, and what of it is known."""
         return self.memory.read(cameras.cameras if isinstance(cameras, Trajectory) else cameras)
 
-    def trajectory(self, path: PathLike, frames: int = 96, size: tuple[int, int] | None = None) -> Trajectory:
+    def trajectory(
+        self, path: PathLike, frames: int = 96, size: tuple[int, int] | None = None, fov: float | None = None
+    ) -> Trajectory:
         """The cameras that a user means by a preset's name, a path file, cameras, or a trajectory.
 
         Raises:
             ValueError: there is no such preset or file, or the file is malformed.
         """
-        return trajectory_from(path, self, frames, size)
+        return trajectory_from(path, self, frames, size, fov)
 
     # -------------------------------------------------------------------------------------------------- on disk
 

@@ -121,9 +121,11 @@ class RenderOptions:
     frames: int = 96
     """Length of the film. Path files with poses for every frame bring their own."""
     size: SceneSize = None
-    """In pixels; the scene's own size if not given."""
+    """In pixels; the scene's own size if not given. Another shape shows the middle: a portrait keeps the height of the view."""
     fps: float = 24.0
     """Frames per second."""
+    fov: FieldOfView = None
+    """Horizontal field of view in degrees, where a path file does not tell it; auto takes the scene's own at this shape."""
     overwrite: bool = False
     """Replace an existing file."""
 
