@@ -41,7 +41,7 @@ def begin_memory(
     with clock.stage("depth"):
         estimate = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees)
         down = _gravity(photo, camera)
-        depth = plausible_sky(estimate.depth[0], camera, down)
+        depth = plausible_sky(estimate.depth[0], camera, down, photo)
     return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device)
 
 
@@ -75,7 +75,9 @@ def begin_posed_memory(
         estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
         depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
         downs = [_gravity(picture, cameras[index]) for index, picture in enumerate(rgb)]
-        depth = torch.stack([plausible_sky(depth[index], cameras[index], down) for index, down in enumerate(downs)])
+        depth = torch.stack(
+            [plausible_sky(depth[index], cameras[index], down, rgb[index]) for index, down in enumerate(downs)]
+        )
     metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
     shown = [None] * len(rgb) if usable is None else [*usable]
     memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device, shown[0])
