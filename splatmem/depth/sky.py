@@ -71,10 +71,9 @@ def _completed(sky: Bool[np.ndarray, "h w"], above: Bool[np.ndarray, "h w"], rgb
     if not sky.any():
         return sky
     regions, count = ndimage.label(smooth)
-    labels = np.arange(count + 1)
-    blue, pale = (ndimage.mean(kind, regions, labels) for kind in (rgb[..., 2] - rgb[..., :2].max(-1), _saturation(rgb)))
+    blue, pale = (_means(kind, regions, count) for kind in (rgb[..., 2] - rgb[..., :2].max(-1), _saturation(rgb)))
     wanted = np.where(blue > 0, SEEDED_BLUE, np.where(pale <= PALE, SEEDED_PALE, SEEDED))
-    shares = ndimage.mean(sky, regions, labels)
+    shares = _means(sky, regions, count)
     shares[0] = 0.0
     sky = sky | (shares >= wanted)[regions]
     sky = _with_rims(sky, above, rgb, round(RIM * unit))
@@ -117,14 +116,19 @@ def _with_islands(
     regions, count = ndimage.label(~sky, np.ones((3, 3), int))
     if not count:
         return sky
-    labels = np.arange(count + 1)
-    grounded = ndimage.maximum(~above, regions, labels).astype(bool)
+    grounded = _means(~above, regions, count) > 0
     areas = np.bincount(regions.ravel(), minlength=count + 1) / regions.size
-    pale = ndimage.mean(_saturation(rgb), regions, labels) <= PALE
-    blue = ndimage.mean(rgb[..., 2] - rgb[..., 0], regions, labels) > 0
+    pale = _means(_saturation(rgb), regions, count) <= PALE
+    blue = _means(rgb[..., 2] - rgb[..., 0], regions, count) > 0
     enclosed = ~grounded & ((areas <= SPECK) | pale | blue)
     enclosed[0] = False
     return sky | enclosed[regions]
+
+
+def _means(values: np.ndarray, regions: np.ndarray, count: int) -> np.ndarray:
+    """The mean of values over each region, by its number from 0 to ``count``."""
+    sums = np.bincount(regions.ravel(), values.ravel(), minlength=count + 1)
+    return sums / np.maximum(np.bincount(regions.ravel(), minlength=count + 1), 1)
 
 
 def _saturation(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:

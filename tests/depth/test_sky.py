@@ -70,7 +70,7 @@ def test_a_blue_sky_that_the_model_takes_for_a_wall() -> None:
 
 
 def test_clouds_and_birds_are_as_far_as_the_sky_and_a_tree_is_not() -> None:
-    rgb, above = meadow()
+    rgb, _ = meadow()
     rgb[10:22, 30:60] = 0.95
     rgb[30:32, 100:103] = torch.tensor([0.1, 0.1, 0.05])
     rgb[20:60, 150:154] = torch.tensor([0.3, 0.2, 0.1])
