@@ -207,7 +207,7 @@ class Scene:
         if source.cameras is not None:
             memory, notes = begin_posed_memory(
                 source.rgb, source.cameras, estimate_depth, settings, clock, draws_on,
-                lambda share: announce("lifting the pictures", share), source.usable,
+                lambda share: announce("lifting the pictures", share), source.usable, source.one_picture,
             )  # fmt: skip
         else:
             with clock.stage("depth"):

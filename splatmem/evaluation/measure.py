@@ -19,7 +19,7 @@ from splatmem.evaluation.scenes import Scene, Truth
 from splatmem.metrics import Fidelity, depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
 
 EQUAL_PSNR = 100.0  # stands for infinite: equal pictures
-LEAST_UNCOVERED = 0.001  # share of the film's pixels from which what a step aside uncovers is judged
+MIN_UNCOVERED = 0.001  # share of the film's pixels from which what a step aside uncovers is judged
 WORST_ABS_REL = 10.0  # stands for infinite: no depth at all
 
 
@@ -105,7 +105,7 @@ def _kept(
 def _uncovered(rgb: Float[Tensor, "v h w 3"], depth: Float[Tensor, "v h w"], yardstick: Yardstick) -> dict[str, float]:
     """What a step aside uncovers; nothing where that is too little to tell."""
     truth, uncovered = yardstick.scene.truth, yardstick.first_view.uncovered
-    if float(uncovered.float().mean()) < LEAST_UNCOVERED:
+    if float(uncovered.float().mean()) < MIN_UNCOVERED:
         return {}
     features = yardstick.describe(torch.where(uncovered[..., None], rgb, truth.rgb))
     return {

@@ -63,6 +63,20 @@ def test_a_part_of_a_panorama_is_a_part(tmp_path: Path) -> None:
     assert "as its GPano data say" in source.notes[0]
 
 
+@pytest.mark.parametrize("size", [800, 3200])
+def test_the_first_view_looks_where_the_file_says(tmp_path: Path, size: int) -> None:
+    """Headings are measured from north: the picture's middle lies at 200 degrees, the first view at 290."""
+    stated = 'GPano:ProjectionType="equirectangular" GPano:PoseHeadingDegrees="200" GPano:InitialViewHeadingDegrees="290"'
+    file = saved(
+        colours_of(directions(size)), tmp_path / "pano.jpg", quality=98, subsampling=0, xmp=GPANO.format(stated).encode()
+    )
+    source = read_source(file, None, *SIZE, None)
+    assert source.cameras is not None
+    right, down, ahead = source.cameras.world_rays().unbind(-1)
+    turned = torch.stack([ahead, down, -right], dim=-1)  # by 90 degrees to the right
+    assert (source.rgb - colours_of(turned)).abs().max() < 0.05
+
+
 @pytest.mark.parametrize("kind", ["crop", "white frame", "one colour", "GPano of another kind"])
 def test_other_pictures_of_two_to_one_are_photos(tmp_path: Path, kind: str) -> None:
     picture = room_panorama(512)[60:130, 50:190]
