@@ -70,7 +70,7 @@ def _completed(sky: Bool[np.ndarray, "h w"], above: Bool[np.ndarray, "h w"], rgb
     sky = sky | _blue(smooth, rgb)
     if not sky.any():
         return sky
-    regions, count = ndimage.label(smooth)
+    regions, count = _labelled(smooth)
     blue, pale = (_means(kind, regions, count) for kind in (rgb[..., 2] - rgb[..., :2].max(-1), _saturation(rgb)))
     wanted = np.where(blue > 0, SEEDED_BLUE, np.where(pale <= PALE, SEEDED_PALE, SEEDED))
     shares = _means(sky, regions, count)
@@ -89,7 +89,7 @@ def _steps(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
 def _blue(smooth: Bool[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     """Smooth blue regions that cover much of the picture and of its upper edge."""
     red, green, blue = (ndimage.gaussian_filter(rgb[..., channel], 1.0) for channel in range(3))
-    regions, count = ndimage.label(smooth & (blue > BLUE * red) & (blue >= green) & (green >= 0.9 * red))
+    regions, count = _labelled(smooth & (blue > BLUE * red) & (blue >= green) & (green >= 0.9 * red))
     areas = np.bincount(regions.ravel(), minlength=count + 1) / regions.size
     # The outermost rows are often of another colour: the edge of a scan, the rim of a lens.
     tops = np.bincount(regions[: max(1, regions.shape[0] // 20)].max(0), minlength=count + 1) / regions.shape[1]
@@ -102,10 +102,11 @@ def _with_rims(
     sky: Bool[np.ndarray, "h w"], above: Bool[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"], width: int
 ) -> Bool[np.ndarray, "h w"]:
     """The sky with the pixels beside it that have its colour."""
+    nearest = np.zeros((2, *sky.shape), np.int32)
     for _ in range(width):
-        rows, columns = ndimage.distance_transform_edt(~sky, return_distances=False, return_indices=True)
+        ndimage.distance_transform_edt(~sky, return_distances=False, return_indices=True, indices=nearest)
         beside = ndimage.binary_dilation(sky, np.ones((3, 3), bool)) & ~sky & above
-        sky = sky | (beside & (np.abs(rgb - rgb[rows, columns]).mean(-1) < SAME_COLOUR))
+        sky = sky | (beside & (np.abs(rgb - rgb[nearest[0], nearest[1]]).mean(-1) < SAME_COLOUR))
     return sky
 
 
@@ -113,7 +114,7 @@ def _with_islands(
     sky: Bool[np.ndarray, "h w"], above: Bool[np.ndarray, "h w"], rgb: Float[np.ndarray, "h w 3"]
 ) -> Bool[np.ndarray, "h w"]:
     """The sky with what it encloses, all above the horizon: specks, clouds, and what has its colours."""
-    regions, count = ndimage.label(~sky, np.ones((3, 3), int))
+    regions, count = _labelled(~sky, np.ones((3, 3), int))
     if not count:
         return sky
     grounded = _means(~above, regions, count) > 0
@@ -123,6 +124,13 @@ def _with_islands(
     enclosed = ~grounded & ((areas <= SPECK) | pale | blue)
     enclosed[0] = False
     return sky | enclosed[regions]
+
+
+def _labelled(where: Bool[np.ndarray, "h w"], neighbours: np.ndarray | None = None) -> tuple[np.ndarray, int]:
+    """The number of each pixel's region, 0 outside of all, and how many regions there are."""
+    regions = np.zeros(where.shape, np.int32)
+    ndimage.label(where, neighbours, output=regions)
+    return regions, int(regions.max(initial=0))
 
 
 def _means(values: np.ndarray, regions: np.ndarray, count: int) -> np.ndarray:
@@ -138,7 +146,7 @@ def _saturation(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
 
 def _large(sky: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Patches of some size."""
-    regions, _ = ndimage.label(sky)
+    regions, _ = _labelled(sky)
     large = np.bincount(regions.ravel()) >= SMALLEST_SKY * sky.size
     large[0] = False
     return large[regions]

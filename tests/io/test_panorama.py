@@ -41,6 +41,7 @@ def test_views_show_what_lies_in_their_directions(tmp_path: Path) -> None:
     source = read_source(file, None, *SIZE, None)
     assert source.cameras is not None
     assert source.usable is None
+    assert source.one_picture
     assert source.cameras.fov_x_degrees == pytest.approx(75, abs=1e-3)
     assert (source.rgb - colours_of(source.cameras.world_rays())).abs().max() < 0.02
     assert "was taken for an equirectangular panorama: it is 2:1, its sides meet" in source.notes[0]
