@@ -10,7 +10,7 @@ import pytest
 from forked_commands import PHOTO, SMALL_RUN, Ended, ForkedCommands
 
 if not sys.platform.startswith("linux"):
-    pytest.skip("limits a process as Linux does", allow_module_level=True)
+    pytest.skip("needs Linux: limits a process as Linux does", allow_module_level=True)
 
 import resource
 

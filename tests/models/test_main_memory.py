@@ -33,7 +33,7 @@ for fill in (lambda: torch.empty(1 << 32), lambda: np.empty(1 << 32), lambda: by
 
 def test_a_limit_on_the_address_space_for_real() -> None:
     if not sys.platform.startswith("linux"):
-        pytest.skip("limits a process as Linux does")
+        pytest.skip("needs Linux: limits a process as Linux does")
     ended = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     known, *explained = ended.stdout.splitlines()
