@@ -9,8 +9,8 @@ SAID = (  # by PyTorch, of GPUs and of main memory; by the C++ library; by OpenC
     "out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "bad allocation", "insufficient memory",
     "cannot allocate memory", "failed to map segment",
 )  # fmt: skip
-# Measured: a full turn in 12 frames added .77, .94 and 1.61 GiB of address space at 128x72, 256x144 and 512x288, and .37, .59
-# and 1.29 GiB of memory in use.
+# Measured: a full turn in 12 frames added 773, 941, 1611 and 3289 MiB of address space at 128x72, 256x144, 512x288 and 1024x576,
+# and 377, 607, 1320 and 2926 MiB of memory in use. This is a line above all of them.
 BASE = 750 * 2**20  # bytes
 PER_PIXEL = 6800  # bytes for each pixel of a frame
 SPARE = 0.9  # share of the free memory that a run may count on
