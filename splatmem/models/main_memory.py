@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 
 SAID = (  # by PyTorch, of GPUs and of main memory; by the C++ library; by OpenCV; by the system; by the loader of libraries
     "out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "bad allocation", "insufficient memory",
     "cannot allocate memory", "failed to map segment",
 )  # fmt: skip
-# Measured: a full turn in 12 frames added 773, 941, 1611 and 3289 MiB of address space at 128x72, 256x144, 512x288 and 1024x576,
+# Measured: a full turn in 12 frames added 773, 941, 1611, 3289 MiB of address space at 128x72, 256x144, 512x288, 1024x576,
 # and 377, 607, 1320 and 2926 MiB of memory in use. This is a line above all of them.
 BASE = 750 * 2**20  # bytes
 PER_PIXEL = 6800  # bytes for each pixel of a frame
@@ -32,7 +33,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """What an error says, in one line; of an allocation that failed, how large it was."""
+    wanted = re.search(r"allocate (\d+) bytes", str(error))
+    if wanted:
+        return f"{int(wanted[1]) / 2**20:,.1f} MiB more could not be had"
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

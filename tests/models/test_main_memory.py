@@ -39,6 +39,7 @@ def test_a_limit_on_the_address_space_for_real() -> None:
     known, *explained = ended.stdout.splitlines()
     assert known == "True"
     assert len(explained) == 4
+    assert explained[0].startswith("cpu has too little memory (16,384.0 MiB more could not be had): ")
     width, height = fitting_size(1280, 720, 1 << 30) or (0, 0)
     for line in explained:
         assert line.startswith("cpu has too little memory ("), line
