@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from splatmem.geometry.sampling import evenly_spread
+from splatmem.io.atomic import atomic_path
 from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.jobs.options import FlyaroundOptions
@@ -36,7 +37,8 @@ def write_outputs(
     with run.scene.clock.stage("render"):
         sheet = photo_sheet(run)
     with run.scene.clock.stage("encode"):
-        sheet.save(folder / "contact_sheet.png")
+        with atomic_path(folder / "contact_sheet.png") as temporary:
+            sheet.save(temporary)
         save_ply(run.scene.memory.gaussians, folder / "scene.ply", world=run.scene.memory.world)
         save_transforms_json(run.film.cameras, folder / "cameras.json", world=run.scene.memory.world)
     with run.scene.clock.stage("read"):
