@@ -45,7 +45,7 @@ from rooms.tracing import Tracer
 from rooms.trajectories import direction, is_clear, probe_rays, view_statistics
 
 TRIES_PER_FRAME = 30
-LEAST_DEPTH_SPREAD = 0.08
+MIN_DEPTH_SPREAD = 0.08
 """Standard deviation of log depth below which a frame shows a blank wall."""
 NEAREST = 0.1
 """Metres: what is nearer than this fills the picture or cuts it."""
@@ -280,7 +280,7 @@ def is_worth_learning(depth: Float[ndarray, "h w"]) -> bool:
     there = depth[depth > 0]
     if len(there) < 0.15 * depth.size:
         return False
-    return bool(np.quantile(there, 0.01) > NEAREST and np.log(there).std() > LEAST_DEPTH_SPREAD)
+    return bool(np.quantile(there, 0.01) > NEAREST and np.log(there).std() > MIN_DEPTH_SPREAD)
 
 
 def write_frames(path: Path, frames: list[Rendering]) -> None:

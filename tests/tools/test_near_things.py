@@ -161,7 +161,7 @@ def test_terrain_is_what_it_says() -> None:
 
 
 def test_light_falls_from_where_it_comes_and_things_shade_themselves() -> None:
-    pytest.importorskip("embreex")
+    pytest.importorskip("embreex", reason="needs embreex, of the extras 'dev' and 'train'")
     from rooms.glow import light_things
 
     board = box(PAINT, (0, 1, 0), (1, 0.02, 1), cells=4)
