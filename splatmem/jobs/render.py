@@ -38,7 +38,7 @@ def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
     """
     options.check()
     memory = load_session(session_folder(options.scene))[0]
-    trajectory = trajectory_from(options.path, memory, options.frames, options.size)
+    trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)
     clock = StageClock()
     film = film_memory(memory, trajectory.cameras, options.out, options.fps, clock, announce)
     return RenderReport(film, len(trajectory), clock.seconds["render"] + clock.seconds["encode"], trajectory.notes)
