@@ -108,6 +108,8 @@ class AboutConfig:
     inpainter: ModelFacts = field(default_factory=ModelFacts)
     depth: ModelFacts = field(default_factory=ModelFacts)
     first_frame: ModelFacts = field(default_factory=ModelFacts)
+    loras: ModelFacts = field(default_factory=ModelFacts)
+    """Of each of them."""
 
 
 @dataclass(frozen=True)

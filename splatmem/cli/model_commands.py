@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,16 +72,16 @@ def download_models(action: ModelsDownload, console: Console) -> None:
     from splatmem.models.needs import needed_models
 
     if looks_like_hub_id(action.preset):
-        wanted = [(action.preset, action.variant)]
+        wanted = [(action.preset, partial(download, action.preset, action.variant))]
     else:
         needs = needed_models(load_preset(action.preset, action.overrides))
-        wanted = [(need.model, need.variant) for need in needs if not expanded(need.model).is_dir()]
+        wanted = [(need.model, need.fetch) for need in needs if not expanded(need.model).exists()]
     if not wanted:
         console.print(f"{action.preset} needs nothing from the network")
-    for model, variant in wanted:
+    for model, fetch in wanted:
         console.print(f"{model}: fetching", highlight=False)
         try:
-            folder = download(model, variant)
+            folder = fetch()
         except ValueError as error:
             raise ValueError(
                 f"{model} could not be fetched: {error}; without a network, copy its folder from a machine that has one and "
@@ -97,7 +98,7 @@ def check_models(action: ModelsCheck, console: Console) -> None:
     wrong, fetched = [], False
     for need, folder in places:
         found = need.problems(folder)
-        fetched |= bool(found) and not expanded(need.model).is_dir()
+        fetched |= bool(found) and not expanded(need.model).exists()
         wrong += [f"{need.part} {need.model}: {problem}" for problem in found]
         if not found:
             console.print(f"{need.part} {need.model}: whole, in {folder}", highlight=False, soft_wrap=True)
@@ -107,7 +108,7 @@ def check_models(action: ModelsCheck, console: Console) -> None:
     if not needs:
         console.print(f"{action.preset} needs no models beside those that come with the package", highlight=False)
     if action.local is not None:
-        options = " ".join(f"--set {need.setting}={folder}" for need, folder in places)
+        options = " ".join(need.option(folder) for need, folder in places if folder is not None)
         console.print(f"use them with: --preset {action.preset} {options}", highlight=False, soft_wrap=True)
 
 
@@ -131,7 +132,7 @@ def _local_places(needs: list[Need], local: Path) -> list[tuple[Need, Path]]:
     found = []
     for need in needs:
         named = [local / need.model, local / need.model.split("/")[-1]]
-        found.append((need, next((folder for folder in named if folder.is_dir()), named[-1])))
+        found.append((need, next((place for place in named if place.exists()), named[-1])))
     return found
 
 
@@ -139,5 +140,6 @@ def _state(need: Need, folder: Path | None) -> str:
     if folder is None:
         return "no"
     wrong = need.problems(folder)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
+    files = [folder] if folder.is_file() else folder.rglob("*")
+    size = sum(file.stat().st_size for file in files if file.is_file()) / 1e9
     return f"{'not whole: ' + '; '.join(wrong) if wrong else 'yes'}, {size:.1f} GB in {folder}"

@@ -46,22 +46,45 @@ def model_file(source: str, what: str) -> Path:
     """
     if not source.endswith(".safetensors"):
         raise ValueError(f"the {what} must be a safetensors file, got {source!r}")
-    local = Path(source).expanduser()
+    local = expanded(source)
     if local.is_file():
         return local
-    owner, _, rest = source.partition("/")
-    name, _, file = rest.partition("/")
-    if not (owner and name and file) or source.startswith((".", "~", "/")):
-        raise ValueError(f"there is no file {source}: for the {what} give a local file, or owner/name/file.safetensors")
+    try:
+        model, file = _file_on_hub(source)
+    except ValueError as error:
+        raise ValueError(f"the {what}: {error}") from error
     from huggingface_hub import try_to_load_from_cache
 
-    cached = try_to_load_from_cache(f"{owner}/{name}", file)
+    cached = try_to_load_from_cache(model, file)
     if isinstance(cached, str):
         return Path(cached)
     raise ValueError(
-        f"the {what} {source} is not in the cache. With a network, run: hf download {owner}/{name} {file}; without, give a "
-        "local file."
+        f"the {what} {source} is not in the cache. With a network, run: hf download {model} {file}; without, give a local file."
     )
+
+
+def download_file(source: str) -> Path:
+    """Fetches one file into the hub's cache.
+
+    Raises:
+        ValueError: there is no network, no such file, or its terms were not accepted.
+    """
+    from huggingface_hub import hf_hub_download
+
+    model, file = _file_on_hub(source)
+    try:
+        return Path(hf_hub_download(model, file))
+    except Exception as error:  # of the hub's and its network library's own kinds
+        raise ValueError(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}") from error
+
+
+def _file_on_hub(source: str) -> tuple[str, str]:
+    """``owner/name`` and the file in it."""
+    owner, _, rest = source.partition("/")
+    name, _, file = rest.partition("/")
+    if not (owner and name and file) or source.startswith((".", "~", "/")):
+        raise ValueError(f"there is no file {source}: give a local file, or owner/name/file.safetensors of the hub")
+    return f"{owner}/{name}", file
 
 
 def looks_like_hub_id(source: str) -> bool:

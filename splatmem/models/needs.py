@@ -9,9 +9,9 @@ from pathlib import Path
 
 from splatmem.config import Config, ModelFacts
 from splatmem.home import expanded
-from splatmem.models.check import problems
+from splatmem.models.check import problems, safetensors_problem
 from splatmem.models.load import whole_folder
-from splatmem.models.locate import cached_folder, looks_like_hub_id
+from splatmem.models.locate import cached_folder, download, download_file, looks_like_hub_id, model_file
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,38 @@ class Need:
         """What is wrong with it as it lies in ``folder``; empty if it is whole."""
         return ["not in the cache"] if folder is None else problems(folder)
 
+    def option(self, place: str | Path) -> str:
+        """What a user types to have it taken from another place."""
+        return f"--set {self.setting}={place}"
+
+    def fetch(self) -> Path:
+        """Brings it into the hub's cache; see ``download``."""
+        return download(self.model, self.variant)
+
+
+@dataclass(frozen=True)
+class FileNeed(Need):
+    """A single file of weights: ``model`` is a local file, or one of the hub; ``folder`` is the file."""
+
+    @property
+    def folder(self) -> Path | None:
+        try:
+            return model_file(self.model, self.part)
+        except ValueError:
+            return None
+
+    def problems(self, folder: Path | None) -> list[str]:
+        if folder is None:
+            return ["not in the cache"]
+        wrong = safetensors_problem(folder)
+        return [wrong] if wrong else []
+
+    def option(self, place: str | Path) -> str:
+        return f"--set {shlex.quote(f'{self.setting}=[{{source: {place}}}]')}"
+
+    def fetch(self) -> Path:
+        return download_file(self.model)
+
 
 def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
     """The models of a configuration that are given as folders or hub ids, not as names of something built in.
@@ -56,12 +88,13 @@ def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
     ]
     if first_frame and picture.model is not None:
         needs.append(Need("text-to-image model", "first_frame.model", picture.model, picture.variant, about.first_frame))
-    return [need for need in needs if expanded(need.model).is_dir() or looks_like_hub_id(need.model)]
+    needs = [need for need in needs if expanded(need.model).is_dir() or looks_like_hub_id(need.model)]
+    return needs + [FileNeed("LoRA", "inpainter.loras", lora.source, None, about.loras) for lora in inpainter.loras]
 
 
 def preset_command(verb: str, preset: str, overrides: Sequence[str]) -> str:
     """What a user types to do something with a preset's models."""
-    named = [override for override in overrides if override.partition("=")[0].endswith((".model", ".variant"))]
+    named = [override for override in overrides if override.partition("=")[0].endswith((".model", ".variant", ".loras"))]
     changes = [f"--set {shlex.quote(override)}" for override in named]
     return " ".join([f"splatmem models {verb} {preset}", *changes])
 
@@ -77,7 +110,7 @@ def require_models(config: Config, preset: str, overrides: Sequence[str], *, fir
             missing.append((need, wrong))
     if missing:
         told = "; ".join(f"the {need.part} {need.model} ({', '.join(wrong)})" for need, wrong in missing)
-        instead = " ".join(f"--set {need.setting}=DIR" for need, _ in missing)
+        instead = " ".join(need.option("FILE" if isinstance(need, FileNeed) else "DIR") for need, _ in missing)
         raise ValueError(
             f"models are missing: {told}. With a network, run: {preset_command('download', preset, overrides)}; without, give "
             f"local folders: {instead}"

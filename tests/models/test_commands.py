@@ -12,6 +12,7 @@ import diffusers
 import huggingface_hub
 import pytest
 import torch
+from safetensors.torch import save_file
 from splatmem.cli import main as cli
 from splatmem.config import load_preset, preset_names
 from splatmem.depth import load_depth_estimator
@@ -250,3 +251,34 @@ def test_code_that_comes_with_a_model_is_never_run(wan: Path, depth: Path, tmp_p
         with pytest.raises(ValueError, match="inpainter"):
             load_inpainter(str(pipeline))
     assert not mark.exists()
+
+
+def test_a_lora_is_needed_like_a_model(cache: Path, wan: Path, depth: Path, tmp_path: Path, run) -> None:
+    put(cache, "someone/wan", wan)
+    put(cache, "someone/depth", depth)
+    status, printed = run("models", "check", "wan-vace-1.3b-fast", *SMALL)
+    assert status == 2
+    assert "LoRA Kijai/WanVideo_comfy/Wan21_CausVid_bidirect2_T2V_1_3B_lora_rank32.safetensors: not in the cache" in printed
+    place = put(cache, "Kijai/WanVideo_comfy", depth)
+    save_file({"any": torch.zeros(1)}, place / "Wan21_CausVid_bidirect2_T2V_1_3B_lora_rank32.safetensors")
+    status, printed = run("models", "check", "wan-vace-1.3b-fast", *SMALL)
+    assert status == 0
+    assert f"whole, in {place}" in printed
+    file = tmp_path / "own.safetensors"
+    file.write_bytes(b"cut")
+    status, printed = run("models", "check", "wan-vace-1.3b-fast", *SMALL, "--set", f"inpainter.loras=[{{source: {file}}}]")
+    assert status == 2
+    assert f"{file} is no whole safetensors file" in printed
+
+
+def test_a_lora_alone_is_fetched_of_its_repository(cache: Path, wan: Path, depth: Path, monkeypatch, run) -> None:
+    fetched = []
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *names: fetched.append(names) or "there")
+    monkeypatch.setattr("splatmem.models.needs.download", lambda *names: fetched.append(names) or Path("there"))
+    status, _ = run("models", "download", "wan-vace-14b-fast", *SMALL)
+    assert status == 0
+    assert fetched[-1] == (
+        "lightx2v/Wan2.1-T2V-14B-StepDistill-CfgDistill-Lightx2v",
+        "loras/Wan21_T2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors",
+    )
+    assert ("someone/wan", None) in fetched
