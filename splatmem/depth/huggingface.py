@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth.protocol import DepthPrediction
+from splatmem.depth.surfaces import smooth_surfaces
 from splatmem.geometry.filters import remove_specks
 from splatmem.models.load import load_model
 from splatmem.pixels import to_uint8
@@ -169,6 +170,8 @@ class HuggingFaceDepth:
         if sky_logits is not None:
             resized = _resized(sky_logits.float().cpu(), (size[0], size[1]))
             sky = remove_specks(resized > 0, radius=round(0.5 * SKY_OPENING * size[0]))
+            if getattr(self.model.config, "smooth_surfaces", False):
+                depth = torch.stack([smooth_surfaces(map_, ~none) for map_, none in zip(depth, sky, strict=True)])
             depth = torch.where(sky, torch.inf, depth)
         return DepthPrediction(depth, metric, estimated)
 

@@ -29,6 +29,7 @@ class SmallDepthConfig(PretrainedConfig):
         transformer: width and depth of a vision transformer that sees the picture beside the convolutions; none if absent.
         tokens: about so many tokens the transformer divides a picture into.
         quantized: whether the transformer's linear layers are kept as 8-bit integers.
+        smooth_surfaces: whether ``splatmem.depth.surfaces`` is to be applied to the maps.
         labels: number of classes that the transformer's stream tells apart; 0 for none.
     """
 
@@ -44,6 +45,7 @@ class SmallDepthConfig(PretrainedConfig):
         tokens: int = 600,
         labels: int = 0,
         quantized: bool = False,
+        smooth_surfaces: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,6 +57,7 @@ class SmallDepthConfig(PretrainedConfig):
         self.tokens = tokens
         self.labels = labels
         self.quantized = quantized
+        self.smooth_surfaces = smooth_surfaces
 
 
 @dataclass
