@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
+from splatmem.edit.history import ADDING, State, Step, Timeline, counts, cut_back, put
+from splatmem.edit.provenance import Makers
 from splatmem.explore.beginnings import begin_memory, begin_posed_memory, field_of_view
 from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.explore.models import Models
@@ -22,10 +25,11 @@ from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.diffusers.first_frame import make_first_frame
 from splatmem.inpaint.protocol import Traits
 from splatmem.io.atomic import staged_directory
+from splatmem.io.ownership import locked
 from splatmem.io.source import Source, read_source
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.film import FilmFigures, film_memory
-from splatmem.memory.session import load_session, save_session
+from splatmem.memory.session import SessionStore
 from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
@@ -48,21 +52,6 @@ def silent(stage: str, share: float) -> None:
     """Announces nothing."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a scene's history.
-
-    Attributes:
-        operation: ``begin`` or ``explore``.
-        details: JSON values: what it was done with.
-        views: the memory's views after it.
-    """
-
-    operation: str
-    details: dict[str, Any]
-    views: int
-
-
 @dataclass
 class Scene:
     """A memory that can be explored, filmed, saved and opened again.
@@ -78,6 +67,10 @@ class Scene:
         notes: sentences for a reader, such as that the field of view was assumed.
         history: what was done, in order.
         clock: seconds by stage of all that was done.
+        makers: which step made each Gaussian.
+        selections: selections that were saved by name, as JSON values.
+        timeline: states to go back and forth to; its budget says how many bytes they may take.
+        route: the cameras of the film that the scene was made for, or None.
     """
 
     memory: SpatialMemory
@@ -91,6 +84,11 @@ class Scene:
     notes: list[str] = field(default_factory=list)
     history: list[Step] = field(default_factory=list)
     clock: StageClock = field(default_factory=StageClock)
+    makers: Makers = field(default_factory=Makers.none)
+    selections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    timeline: Timeline = field(default_factory=Timeline)
+    route: Cameras | None = None
+    _store: SessionStore | None = field(default=None, repr=False, compare=False)
 
     # ------------------------------------------------------------------------------------------------ beginnings
 
@@ -220,7 +218,7 @@ class Scene:
         if device != draws_on == "cpu":
             reason = f": {why_gsplat_cannot_draw()}" if device == "cuda" else ""
             scene.remark(f"{device} ran the models, the CPU drew the Gaussians{reason}")
-        scene._record("begin", pictures=len(source.rgb))
+        scene._record("begin", pictures=len(source.rgb), seed=seed, prompt=prompt)
         return scene
 
     # ------------------------------------------------------------------------------------------------ operations
@@ -249,8 +247,46 @@ class Scene:
         Raises:
             ValueError: there is no such path; or an own inpainter gave back what cannot be used.
         """
+        return self._explore("explore", path, frames, self.prompt, state, generator, announce, progress, after_window)
+
+    def extend(
+        self, path: PathLike, frames: int = 96, *, prompt: str | None = None, announce: Announce = silent
+    ) -> ExploreState:
+        """Goes on with the scene: what a path will show and the memory does not know is made. If that fails or is interrupted,
+        the scene is as it was.
+
+        Args:
+            path: a preset's name, a path file, cameras, or a trajectory.
+            frames: number of cameras of a preset.
+            prompt: what is to be seen there, for models that read words; the scene's own if None.
+            announce: told of the progress.
+
+        Raises:
+            ValueError: there is no such path; or an own inpainter gave back what cannot be used.
+        """
+        with self._whole():
+            words = self.prompt if prompt is None else prompt
+            return self._explore("extend", path, frames, words, None, None, announce, None, None)
+
+    def _explore(
+        self,
+        operation: str,
+        path: PathLike,
+        frames: int,
+        prompt: str,
+        state: ExploreState | None,
+        generator: torch.Generator | None,
+        announce: Announce,
+        progress: Callable[[float], None] | None,
+        after_window: Callable[[ExploreState], None] | None,
+    ) -> ExploreState:
         trajectory = self.trajectory(path, frames)
-        explored = sum(step.operation == "explore" for step in self.history)
+        if not (state is not None and self.history[-1].unfinished):
+            seed = self.seed + sum(step.operation in ADDING for step in self.history)
+            self._record(operation, path=trajectory.name, frames=len(trajectory), seed=seed, prompt=prompt)
+            self.history[-1] = replace(self.history[-1], unfinished=True)
+        if generator is None:
+            generator = torch.Generator().manual_seed(self.history[-1].details["seed"])
         first: list[float] = []
 
         def told(unknown_share: float) -> None:
@@ -259,24 +295,137 @@ class Scene:
             if progress is not None:
                 progress(unknown_share)
 
+        def written(now: ExploreState) -> None:
+            self._note_windows(now)
+            if after_window is not None:
+                after_window(now)
+
         state = explore(
             self.memory,
             trajectory,
             self.models.inpainter,
             self.models.depth,
-            seed=self.seed + explored,
+            seed=self.seed,  # the surroundings stay the same from step to step
             generator=generator,
             settings=self.settings,
             planner=self.models.planner,
             state=state,
-            prompt=self.prompt,
+            prompt=prompt,
             clock=self.clock,
             progress=told,
-            after_window=after_window,
+            after_window=written,
         )
         self.remark(*state.notes)
-        self._record("explore", path=trajectory.name, frames=len(trajectory), generated_frames=state.generated_frames)
+        self.timeline.ahead.clear()
         return state
+
+    def _note_windows(self, state: ExploreState) -> None:
+        """Brings the step that is being done, and the makers, up to the windows that were written."""
+        step = self.history[-1]
+        windows = list(step.windows)
+        if len(state.windows) > len(windows):
+            windows.append(list(counts(self.memory)))
+            self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history) - 1, len(windows) - 1)
+        details = step.details | {"generated_frames": state.generated_frames, "moments": [list(w) for w in state.windows]}
+        views, gaussians, features = counts(self.memory)
+        self.history[-1] = replace(
+            step, details=details, views=views, gaussians=gaussians, features=features, windows=windows,
+            unfinished=not state.finished,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------------ back and forth
+
+    def undo(self, steps: int = 1, *, windows: int = 0) -> None:
+        """Goes back: the memory is then, to the byte, what it was before the last steps.
+
+        Args:
+            steps: how many.
+            windows: instead, how many windows of the last step, which must be an exploration.
+
+        Raises:
+            ValueError: there is nothing to undo, or what was before is beyond the budget.
+        """
+        with self._whole():
+            for _ in range(max(windows, 0) or steps):
+                self._undo(windows > 0)
+
+    def _undo(self, window: bool) -> None:
+        if len(self.history) < 2:
+            raise ValueError("there is nothing to undo: the scene is as it began")
+        step, place = self.history[-1], len(self.history) - 1
+        now = State(self.record(), replace(self.memory))
+        if step.operation in ADDING:
+            before = self.history[place - 1]
+            windows = list(step.windows)[:-1] if window else []
+            at = windows[-1] if windows else (before.views, before.gaussians, before.features)
+            put(self.memory, cut_back(self.memory, *at))
+            self.makers = self.makers.select(slice(0, len(self.memory.gaussians)))
+            self.notes = self.notes[: step.notes] if not windows else self.notes
+            self.history = self.history[:place]
+            if windows:
+                moments = step.details["moments"][: len(windows)]
+                details = step.details | {"moments": moments, "generated_frames": sum(map(len, moments))}
+                views, gaussians, features = at
+                cut = replace(step, details=details, views=views, gaussians=gaussians, features=features, windows=windows)
+                self.history.append(cut)
+        elif window:
+            raise ValueError(f"the last step is no exploration ({step.operation}): undo it whole")
+        else:
+            if place not in self.timeline.before:
+                raise ValueError(
+                    f"the step {step.operation!r} cannot be undone: what was before takes more than the budget of "
+                    f"{self.timeline.budget} bytes"
+                )
+            self._go_to(self.timeline.before.pop(place))
+        self.timeline.ahead.append(now)
+        self.timeline.trim()
+
+    def redo(self, steps: int = 1) -> None:
+        """Goes forth to what was undone, to the byte.
+
+        Raises:
+            ValueError: nothing was undone, or something else was done since.
+        """
+        with self._whole():
+            for _ in range(steps):
+                if not self.timeline.ahead:
+                    raise ValueError("there is nothing to redo")
+                now = State(self.record(), replace(self.memory))
+                self._go_to(self.timeline.ahead.pop())
+                step = self.history[-1]
+                if step.operation not in ADDING:
+                    self.timeline.before[len(self.history) - 1] = now
+
+    def _go_to(self, state: State) -> None:
+        memory, record = state.load()
+        put(self.memory, memory.to(self.memory.device))
+        self._take(record)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is done in the block is done whole or not at all."""
+        before, memory, timeline, clock = self.record(), replace(self.memory), self.timeline.copy(), self.makers
+        try:
+            yield
+        except BaseException:
+            put(self.memory, memory)
+            self._take(before)
+            self.timeline, self.makers = timeline, clock
+            raise
+
+    @contextmanager
+    def _step(self, operation: str, details: dict[str, Any]) -> Iterator[None]:
+        """The block changes the memory: that becomes a step of the history, or nothing if it fails."""
+        with self._whole():
+            before = State(self.record(), replace(self.memory))
+            notes = len(self.notes)
+            yield
+            self.timeline.before[len(self.history)] = before
+            self.timeline.ahead.clear()
+            self._record(operation, notes_before=notes, **details)
+            self.timeline.trim()
+
+    # ------------------------------------------------------------------------------------------------ looking
 
     def film(
         self,
@@ -318,15 +467,40 @@ class Scene:
 
     # -------------------------------------------------------------------------------------------------- on disk
 
-    def save(self, folder: str | Path, overwrite: bool = False) -> None:
+    def save(self, folder: str | Path | None = None, overwrite: bool = False) -> None:
         """Writes the scene into a folder, whole or not at all; ``Scene.open`` reads it.
 
+        Args:
+            folder: where to; None: into the folder that it was opened from or saved into last, where only what is new is
+                written.
+            overwrite: replace a scene in the folder.
+
         Raises:
-            ValueError: the folder holds something else, or a scene and ``overwrite`` is not set.
+            ValueError: the folder holds something else, or a scene and ``overwrite`` is not set; or the scene in its folder was
+                changed by someone else meanwhile.
             OSError: it cannot be written.
         """
+        if folder is None:
+            if self._store is None:
+                raise ValueError("the scene has no folder yet: name one")
+            with locked(self._store.folder):
+                if not self._store.is_current():
+                    raise ValueError(f"the scene in {self._store.folder} was changed since it was opened: open it again")
+                self._write(self._store)
+            return
         with staged_directory(Path(folder), KIND, overwrite=overwrite) as staged:
-            save_session(self.memory, staged / MEMORY_FOLDER, {"scene": self.record()})
+            store = SessionStore(staged / MEMORY_FOLDER)
+            self._write(store)
+        store.folder = Path(folder).resolve() / MEMORY_FOLDER
+        self._store = store
+
+    def _write(self, store: SessionStore) -> None:
+        fixed = {} if self.route is None else {"world_to_cam": self.route.world_to_cam, "intrinsics": self.route.intrinsics}
+        timeline = self.timeline.write(store, fixed)
+        progress = {"scene": self.record(), "timeline": timeline}
+        if self.route is not None:
+            progress["size"] = [self.route.width, self.route.height]
+        store.save(self.memory, progress, fixed, self.timeline.numbers)
 
     @staticmethod
     def open(
@@ -349,10 +523,17 @@ class Scene:
         Raises:
             ValueError: there is no scene, or it is damaged; the message names the file.
         """
-        memory, progress = load_session(session_folder(folder))
-        return Scene.restored(
+        store = SessionStore(session_folder(folder))
+        memory, progress, fixed = store.load()
+        scene = Scene.restored(
             memory, progress["scene"], device, inpainter=inpainter, depth=depth, planner=planner, settings=settings
         )
+        if "timeline" in progress:
+            scene.timeline = Timeline.read(progress["timeline"], store)
+        if "intrinsics" in fixed:
+            scene.route = Cameras(fixed["world_to_cam"], fixed["intrinsics"], *progress["size"])
+        scene._store = store
+        return scene
 
     def record(self) -> dict[str, Any]:
         """All but the memory, as JSON values; ``restored`` takes it."""
@@ -364,6 +545,8 @@ class Scene:
             "prompt": self.prompt,
             "notes": self.notes,
             "history": [asdict(step) for step in self.history],
+            "makers": self.makers.to_json(),
+            "selections": self.selections,
         }
 
     @staticmethod
@@ -383,26 +566,41 @@ class Scene:
         device = choose_device(device)
         overrides = tuple(record["overrides"])
         config = config or load_preset(record["preset"], overrides)
-        return Scene(
+        scene = Scene(
             memory=memory.to(drawing_device(device)),
             models=Models(config, device, inpainter=inpainter, depth=depth, planner=planner),
             preset=record["preset"],
             overrides=overrides,
             seed=record["seed"],
-            prompt=record["prompt"],
-            source=record["source"],
             settings=settings or ExploreSettings(),
-            notes=list(record["notes"]),
-            history=[Step(**step) for step in record["history"]],
             clock=clock or StageClock(),
         )
+        scene._take(record)
+        return scene
+
+    def _take(self, record: dict[str, Any]) -> None:
+        """Takes what a record says, but for the memory and the models."""
+        self.prompt, self.source, self.notes = record["prompt"], record["source"], list(record["notes"])
+        self.history = [Step(**step) for step in record["history"]]
+        self.selections = dict(record.get("selections", {}))
+        self.makers = Makers.of_json(record["makers"]) if "makers" in record else self._makers_of_views()
+
+    def _makers_of_views(self) -> Makers:
+        """Of a scene that was saved without its makers, and has only grown."""
+        makers = Makers.none()
+        for place, step in enumerate(self.history):
+            views = self.memory.views[: step.views]
+            makers = makers.grown(views[-1].gaussians[1] if views else 0, place)
+        return makers
 
     def remark(self, *notes: str) -> None:
         """Adds notes, each once."""
         self.notes = list(dict.fromkeys([*self.notes, *notes]))
 
-    def _record(self, operation: str, **details: Any) -> None:
-        self.history.append(Step(operation, details, len(self.memory.views)))
+    def _record(self, operation: str, notes_before: int | None = None, **details: Any) -> None:
+        notes = len(self.notes) if notes_before is None else notes_before
+        self.history.append(Step(operation, details, *counts(self.memory), notes=notes))
+        self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history) - 1)
 
     def __repr__(self) -> str:
         made = len(self.memory.views) - self.memory.num_given_views
