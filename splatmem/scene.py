@@ -14,18 +14,28 @@ from torch import Tensor
 
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
+from splatmem.edit.changes import merged, require_some, with_added, with_colours
+from splatmem.edit.from_elsewhere import memory_of_gaussians
 from splatmem.edit.history import ADDING, State, Step, Timeline, counts, cut_back, put
 from splatmem.edit.provenance import Makers
+from splatmem.edit.removal import Removal, fill_holes, settled, take_away
+from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Thing, selection_of_json
 from splatmem.explore.beginnings import begin_memory, begin_posed_memory, field_of_view
+from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.explore.models import Models
 from splatmem.explore.planner import Planner
+from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.geometry.similarity import Similarity
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.diffusers.first_frame import make_first_frame
 from splatmem.inpaint.protocol import Traits
 from splatmem.io.atomic import staged_directory
 from splatmem.io.ownership import locked
+from splatmem.io.path_files import load_path
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
+from splatmem.io.ply import read_ply, read_ply_normals
 from splatmem.io.source import Source, read_source
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.film import FilmFigures, film_memory
@@ -39,6 +49,7 @@ from splatmem.trajectory.trajectory import Trajectory, trajectory_from
 KIND = "scene"  # for the mark of a saved scene's folder
 MEMORY_FOLDER = "memory"
 DEFAULT_SIZE = (512, 288)
+SMALL_MODELS = ("embedded", "push-pull", "telea", "navier-stokes", "smear", "patchmatch")  # surroundings go on better without
 PathLike = str | Path | Cameras | Trajectory
 
 
@@ -89,6 +100,7 @@ class Scene:
     timeline: Timeline = field(default_factory=Timeline)
     route: Cameras | None = None
     _store: SessionStore | None = field(default=None, repr=False, compare=False)
+    _live: LiveInpainter | None = field(default=None, repr=False, compare=False)
 
     # ------------------------------------------------------------------------------------------------ beginnings
 
@@ -140,6 +152,53 @@ class Scene:
         """
         read = read_source(Path(source), None if poses is None else Path(poses), *size, fov)
         return Scene.begin(read, preset, seed, fov=fov, prompt=prompt, **options)
+
+    @staticmethod
+    def from_splats(
+        file: str | Path,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        preset: str = "embedded",
+        seed: int = 0,
+        *,
+        poses: str | Path | None = None,
+        fov: float | None = None,
+        prompt: str = "",
+        overrides: Sequence[str] = (),
+        device: str = "auto",
+        inpainter: VideoInpainter | None = None,
+        depth: DepthEstimator | None = None,
+        settings: ExploreSettings | None = None,
+    ) -> Scene:
+        """The scene of a Gaussian splat .ply from elsewhere, to be explored, extended and edited like any other.
+
+        Args:
+            file: the .ply.
+            size: width and height of the scene's pictures.
+            preset, overrides, device, inpainter, depth, settings: see ``begin``.
+            seed: of all that is made.
+            poses: cameras that saw it, in its world: transforms.json, COLMAP and the like. Without them, sides are told by the
+                file's normals, or by cameras all around.
+            fov: horizontal field of view in degrees where no cameras are given; 60 if None.
+            prompt: what the scene shows, for models that read words.
+
+        Raises:
+            ValueError: the file holds no Gaussians that can be drawn, or an option cannot be used.
+            FileNotFoundError: there is no such file.
+        """
+        gaussians, notes = read_ply(file)
+        degrees = DEFAULT_FOV_X_DEGREES if fov is None else fov
+        cameras = None
+        if poses is not None:
+            cameras = load_path(Path(poses), width=size[0], height=size[1], fov_x_degrees=degrees)
+        device = choose_device(device)
+        memory, more = memory_of_gaussians(
+            gaussians, size, degrees, cameras, read_ply_normals(file), drawing_device(device)
+        )
+        models = Models(load_preset(preset, overrides), device, inpainter=inpainter, depth=depth)
+        scene = Scene(memory, models, preset, tuple(overrides), seed, prompt, Path(file).name, settings or ExploreSettings())
+        scene.remark(*notes, *more)
+        scene._record("import", gaussians=len(gaussians), views=len(memory.views))
+        return scene
 
     @staticmethod
     def from_prompt(
@@ -332,6 +391,222 @@ class Scene:
             step, details=details, views=views, gaussians=gaussians, features=features, windows=windows,
             unfinished=not state.finished,
         )  # fmt: skip
+
+    def look(self, camera: Cameras, *, prompt: str | None = None) -> ExploreState:
+        """Fills what one camera shows and the memory does not know, and its neighbourhood: for a camera whose path is not known.
+
+        Nothing is made, and no step recorded, where nearly all of the view is known.
+
+        Args:
+            camera: one camera.
+            prompt: what is to be seen there, for models that read words; the scene's own if None.
+        """
+        with self._whole():
+            words, place = self.prompt if prompt is None else prompt, len(self.history)
+            seed = self.seed + sum(step.operation in ADDING for step in self.history)
+            if self._live is None:
+                self._live = LiveInpainter(self.models.inpainter, self.seed)
+            notes = len(self.notes)
+            state = look(
+                self.memory, camera, self._live, self.models.depth, generator=torch.Generator().manual_seed(seed),
+                settings=self.settings, clock=self.clock, prompt=words,
+            )  # fmt: skip
+            self.remark(*state.notes)
+            if state.windows:
+                self._record("look", notes_before=notes, seed=seed, prompt=words, generated_frames=state.generated_frames)
+                self.history[place] = replace(self.history[place], windows=[list(counts(self.memory))])
+                self.timeline.ahead.clear()
+            return state
+
+    def select(
+        self,
+        *,
+        box: tuple[Sequence[float], Sequence[float]] | None = None,
+        sphere: tuple[Sequence[float], float] | None = None,
+        half_space: tuple[Sequence[float], float] | None = None,
+        at: Sequence[float] | None = None,
+        region: Sequence[Sequence[float]] | None = None,
+        through: bool = False,
+        camera: Cameras | None = None,
+        named: str | None = None,
+        save_as: str | None = None,
+    ) -> Selection:
+        """A part of the scene: all that is named, together. ``&``, ``|``, ``~`` and ``grown`` make further selections of it.
+
+        Args:
+            box: two corners in the memory's world.
+            sphere: middle and radius.
+            half_space: ``(normal, offset)``: all x with ``normal . x >= offset``.
+            at: the thing at a pixel x, y of ``camera``.
+            region: what ``camera`` shows inside a polygon of pixels; two are the corners of a rectangle.
+            through: with what lies behind the visible surface of the region.
+            camera: of ``at`` and ``region``; that of the first picture if None.
+            named: one that was saved.
+            save_as: saves the selection by a name; ``scene.selections`` holds them.
+
+        Raises:
+            ValueError: nothing is named, or there is no such selection.
+        """
+        view = self.memory.views[0].camera if camera is None else camera
+        parts: list[Selection] = []
+        if box is not None:
+            parts.append(Box(*(tuple(map(float, corner)) for corner in box)))
+        if sphere is not None:
+            parts.append(Sphere(tuple(map(float, sphere[0])), float(sphere[1])))
+        if half_space is not None:
+            parts.append(HalfSpace(tuple(map(float, half_space[0])), float(half_space[1])))
+        if at is not None:
+            parts.append(Thing(view, tuple(map(float, at))))
+        if region is not None:
+            parts.append(Region(view, [list(map(float, corner)) for corner in region], through))
+        if named is not None:
+            if named not in self.selections:
+                raise ValueError(f"there is no selection {named!r}; saved are: {', '.join(self.selections) or 'none'}")
+            parts.append(selection_of_json(self.selections[named]))
+        if not parts:
+            raise ValueError("say which part: box, sphere, half_space, at, region or named")
+        chosen = parts[0]
+        for part in parts[1:]:
+            chosen = chosen | part
+        if save_as is not None:
+            self.save_selection(save_as, chosen)
+        return chosen
+
+    def save_selection(self, name: str, selection: Selection) -> None:
+        """Keeps a selection with the scene by a name."""
+        self.selections = self.selections | {name: selection.to_json()}
+
+    def remove(
+        self,
+        selection: Selection,
+        fill: bool = True,
+        *,
+        inpainter: VideoInpainter | None = None,
+        prompt: str | None = None,
+    ) -> int:
+        """Takes a part of the scene away; returns how many Gaussians went.
+
+        What was behind it is unknown then. Filled, the surfaces around go on there: their depth as planes, or smoothly, and
+        their colours patch by patch; a preset with a large model paints the colours with that.
+
+        Args:
+            selection: what goes, with the pixels around it that show both it and what is behind.
+            fill: whether what was behind is made.
+            inpainter: makes the colours instead.
+            prompt: what is to be seen behind, for models that read words.
+
+        Raises:
+            ValueError: the selection is empty, or all of the scene.
+        """
+        with self._step("remove", {"selection": selection.to_json(), "fill": fill, "prompt": prompt or self.prompt}):
+            removal = self._taken_away(selection.mask(self.memory), fill, inpainter, prompt)
+        return int((~removal.kept).sum())
+
+    def _taken_away(
+        self, chosen: Tensor, fill: bool, inpainter: VideoInpainter | None, prompt: str | None, with_rim: bool = True
+    ) -> Removal:
+        """Takes Gaussians out of the memory, and fills what was behind."""
+        views = len(self.memory.views)
+        with self.clock.stage("write"):
+            removal = take_away(self.memory, chosen, with_rim)
+        if fill:
+            if inpainter is None and self.models.config.inpainter.model not in SMALL_MODELS:
+                inpainter = self.models.inpainter
+            fill_holes(
+                removal, lambda images, **more: self.models.depth(images, **more), self.settings, self.clock,
+                torch.Generator().manual_seed(self.seed), inpainter, self.prompt if prompt is None else prompt,
+            )  # fmt: skip
+        with self.clock.stage("read"):
+            put(self.memory, settled(removal, views))
+        self.makers = self.makers.select(removal.kept)
+        return removal
+
+    def transform(
+        self,
+        selection: Selection,
+        by: Sequence[float] = (0.0, 0.0, 0.0),
+        turn_degrees: float = 0.0,
+        scale: float = 1.0,
+        *,
+        copy: bool = False,
+        fill: bool = True,
+    ) -> None:
+        """Moves, turns and scales a part of the scene, or a copy of it.
+
+        Args:
+            selection: which part.
+            by: how far, in the memory's world.
+            turn_degrees: about the vertical through the part's middle, to the right as seen from above.
+            scale: about its middle.
+            copy: leave the part where it is as well.
+            fill: whether what was behind a part that is moved away is made; see ``remove``.
+
+        Raises:
+            ValueError: the selection is empty, or a number is out of range.
+        """
+        details = {"selection": selection.to_json(), "by": list(by), "turn_degrees": turn_degrees, "scale": scale}
+        with self._step("duplicate" if copy else "move", details):
+            chosen = selection.mask(self.memory)
+            require_some(chosen)
+            part = self.memory.gaussians.select(chosen.to(self.memory.device)).to("cpu")
+            makers = self.makers.select(chosen)
+            middle = part.means.median(dim=0).values
+            moved = transformed(part, Similarity.about(middle, by, turn_degrees, self.memory.down, scale))
+            if not copy:
+                self._taken_away(chosen, fill, None, None)
+                self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history)).joined(makers)
+            put(self.memory, with_added(self.memory, moved))
+
+    def recolour(
+        self,
+        selection: Selection,
+        exposure: float = 0.0,
+        saturation: float = 1.0,
+        tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        """Changes the colours of a part of the scene.
+
+        Args:
+            selection: which part.
+            exposure: in stops.
+            saturation: 0 is grey, 1 as it is.
+            tint: factors of red, green and blue light.
+
+        Raises:
+            ValueError: the selection is empty, or a number is out of range.
+        """
+        details = {"selection": selection.to_json(), "exposure": exposure, "saturation": saturation, "tint": list(tint)}
+        with self._step("recolour", details):
+            put(self.memory, with_colours(self.memory, selection.mask(self.memory), exposure, saturation, tint))
+
+    def crop(self, selection: Selection) -> int:
+        """Keeps a part of the scene and takes all else away; returns how many Gaussians went.
+
+        Raises:
+            ValueError: nothing would be left, or nothing would go.
+        """
+        with self._step("crop", {"selection": selection.to_json()}):
+            removal = self._taken_away(~selection.mask(self.memory), False, None, None, with_rim=False)
+        return int((~removal.kept).sum())
+
+    def merge(
+        self, other: Scene, by: Sequence[float] = (0.0, 0.0, 0.0), turn_degrees: float = 0.0, scale: float = 1.0
+    ) -> None:
+        """Puts another scene into this one.
+
+        Args:
+            other: the scene; it stays as it is.
+            by: where its first camera comes to stand, in this memory's world.
+            turn_degrees: about the vertical through its first camera, to the right as seen from above.
+            scale: its size.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        details = {"source": other.source, "by": list(by), "turn_degrees": turn_degrees, "scale": scale}
+        with self._step("merge", details):
+            similarity = Similarity.about(torch.zeros(3), by, turn_degrees, self.memory.down, scale)
+            put(self.memory, merged(self.memory, other.memory, similarity))
 
     # ------------------------------------------------------------------------------------------------ back and forth
 

@@ -40,6 +40,10 @@ class Makers:
         added = [torch.full((more,), value, dtype=torch.int32) for value in (step, window)]
         return Makers(torch.cat([self.step, added[0]]), torch.cat([self.window, added[1]]))
 
+    def joined(self, other: Makers) -> Makers:
+        """Followed by those of ``other``."""
+        return Makers(torch.cat([self.step, other.step]), torch.cat([self.window, other.window]))
+
     def select(self, index: Bool[Tensor, " n"] | Int[Tensor, " m"] | slice) -> Makers:
         """Those that a mask, indices or a slice choose."""
         index = index.cpu() if isinstance(index, Tensor) else index
