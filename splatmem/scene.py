@@ -437,7 +437,7 @@ class Scene:
             box: two corners in the memory's world.
             sphere: middle and radius.
             half_space: ``(normal, offset)``: all x with ``normal . x >= offset``.
-            at: the thing at a pixel x, y of ``camera``.
+            at: the thing at a pixel x, y of ``camera``; with more pixels, one after the other, those at each of them.
             region: what ``camera`` shows inside a polygon of pixels; two are the corners of a rectangle.
             through: with what lies behind the visible surface of the region.
             camera: of ``at`` and ``region``; that of the first picture if None.
@@ -456,7 +456,9 @@ class Scene:
         if half_space is not None:
             parts.append(HalfSpace(tuple(map(float, half_space[0])), float(half_space[1])))
         if at is not None:
-            parts.append(Thing(view, tuple(map(float, at))))
+            if len(at) < 2 or len(at) % 2:
+                raise ValueError(f"a thing is at a pixel x, y, or at several, one after the other; got {len(at)} numbers")
+            parts += [Thing(view, (float(at[i]), float(at[i + 1]))) for i in range(0, len(at), 2)]
         if region is not None:
             parts.append(Region(view, [list(map(float, corner)) for corner in region], through))
         if named is not None:

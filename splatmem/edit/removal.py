@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator
-from splatmem.edit.behind import Behind, continue_behind
+from splatmem.edit.behind import OCCLUDER, Behind, continue_behind
 from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_in
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.gaussians import Gaussians
@@ -21,7 +21,7 @@ from splatmem.inpaint.continuation import Guide, continue_colours
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.timing import StageClock
 
-RIM = 160  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
+RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
 Fill = Callable[[MemoryReading, Cameras, Bool[Tensor, "h w"], Behind], Float[Tensor, "h w 3"]]
 
 
@@ -132,7 +132,9 @@ def fill_holes(
         with clock.stage("fill"):
             if inpainter is None:
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-6).log()
-                rgb = continue_colours(now.rgb[0], now.known[0], unknown, Guide(behind.label, log_depth), generator)
+                # What stands before the hole does not go on in it.
+                source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
+                rgb = continue_colours(now.rgb[0], source, unknown, Guide(behind.label, log_depth), generator)
             else:
                 known = now.known | ~hole.where
                 partial = PartialFrames(now.rgb, behind.depth[None], known, now.trust, hole.camera)

@@ -120,7 +120,12 @@ class Region(Selection):
 
 @dataclass(frozen=True, eq=False)
 class Thing(Selection):
-    """The thing that a camera sees at a pixel ``x, y``: a connected surface, see ``splatmem.edit.thing``."""
+    """The thing that a camera sees at a pixel ``x, y``: a connected surface, see ``splatmem.edit.thing``.
+
+    Attributes:
+        camera: one camera.
+        pixel: x, y in its picture.
+    """
 
     camera: Cameras
     pixel: Sequence[float]

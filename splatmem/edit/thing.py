@@ -25,7 +25,8 @@ DEPTH_COST, SMOOTH_DEPTH = 6.0, 0.01  # of a relative change of depth beyond tha
 NORMAL_COST = 0.06
 BORDER = 2  # pixels of the picture's border that are no thing ...
 BESIDE = 1.15  # ... unless their depth is that of the pixel up to this factor: then it may reach beyond the picture
-ELSEWHERE = 1.4  # what is this many times farther than the pixel's own surface is no part of it
+ELSEWHERE = 1.8  # what is this many times farther than the pixel's own surface is no part of it
+LEVEL = 0.8  # cosine between a surface's normal and the vertical from which on it is a floor or a table
 AGREEMENT = 0.7  # overlap with the connected surface from which on the graph cut is believed
 FRONT, BACK = 0.06, 0.05  # shares of its depth that a Gaussian may lie before or behind the surface that the view shows
 THICKNESS = 0.5  # of a thing, relative to the smaller side of what shows of it
@@ -43,19 +44,28 @@ def thing_mask(memory: SpatialMemory, camera: Cameras, pixel: tuple[float, float
     reading = memory.read(camera)
     if not reading.known[0, int(y), int(x)]:
         raise ValueError(f"the memory knows nothing at the pixel {x:g},{y:g}: choose another one, or another view")
-    outline = thing_in_view(reading, camera, pixel)
+    outline = thing_in_view(reading, camera, pixel, memory.down)
     return gaussians_in_outline(memory, camera, reading.depth[0], outline)
 
 
-def thing_in_view(reading: MemoryReading, camera: Cameras, pixel: tuple[float, float]) -> Bool[Tensor, "h w"]:
-    """The pixels of one view that show the thing at a pixel."""
+def thing_in_view(
+    reading: MemoryReading, camera: Cameras, pixel: tuple[float, float], down: Float[Tensor, "3"] | None = None
+) -> Bool[Tensor, "h w"]:
+    """The pixels of one view that show the thing at a pixel.
+
+    Args:
+        reading: of the view.
+        camera: of it.
+        pixel: x, y.
+        down: direction of gravity; then what lies level is told from the things that stand on it.
+    """
     small = camera.coarse(min(WIDTH, camera.width))
     scale = small.width / camera.width
     size = (small.height, small.width)
     rgb = F.interpolate(reading.rgb.permute(0, 3, 1, 2), size=size, mode="area")[0].permute(1, 2, 0)
     depth = F.interpolate(reading.depth[:, None], size=size, mode="nearest-exact")[0, 0]
     seed = (min(int(pixel[1] * scale), size[0] - 1), min(int(pixel[0] * scale), size[1] - 1))
-    connected = _nearer_to_seed(rgb, depth, small, seed)
+    connected = _nearer_to_seed(rgb, depth, small, seed, down)
     cut = _cut(rgb, connected, seed)
     both = (cut & connected).sum() / (cut | connected).sum().clamp_min(1)
     found = _with_seed(cut if both > AGREEMENT else connected, seed)
@@ -63,7 +73,11 @@ def thing_in_view(reading: MemoryReading, camera: Cameras, pixel: tuple[float, f
 
 
 def _nearer_to_seed(
-    rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras, seed: tuple[int, int]
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
+    seed: tuple[int, int],
+    down: Float[Tensor, "3"] | None,
 ) -> Bool[Tensor, "h w"]:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import dijkstra
@@ -74,14 +88,14 @@ def _nearer_to_seed(
     normals = surface_normals(depth[None], camera)[0]
     number = torch.arange(height * width).view(height, width)
     starts, ends, costs = [], [], []
-    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        rows, columns = slice(0, height - down), slice(max(0, -right), width - max(0, right))
-        shifted = slice(down, height), slice(max(0, right), width + min(0, right))
+    for below, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        rows, columns = slice(0, height - below), slice(max(0, -right), width - max(0, right))
+        shifted = slice(below, height), slice(max(0, right), width + min(0, right))
         here = (rows, columns)
         colour = (rgb[here] - rgb[shifted]).norm(dim=-1)
         jump = ((log_depth[here] - log_depth[shifted]).abs() - SMOOTH_DEPTH).clamp_min(0)
         bend = 1 - (normals[here] * normals[shifted]).sum(-1).clamp(-1, 1)
-        cost = (STEP + COLOUR_COST * colour + DEPTH_COST * jump + NORMAL_COST * bend) * (down + abs(right)) ** 0.5
+        cost = (STEP + COLOUR_COST * colour + DEPTH_COST * jump + NORMAL_COST * bend) * (below + abs(right)) ** 0.5
         starts.append(number[here].flatten()), ends.append(number[shifted].flatten()), costs.append(cost.flatten())
     start, end, cost = (torch.cat(parts).numpy() for parts in (starts, ends, costs))
     graph = coo_matrix((cost, (start, end)), shape=(height * width, height * width)).tocsr()
@@ -89,6 +103,13 @@ def _nearer_to_seed(
     outside[:BORDER] = outside[-BORDER:] = outside[:, :BORDER] = outside[:, -BORDER:] = True
     outside &= (log_depth - log_depth[seed]).abs() > np.log(BESIDE)
     outside |= log_depth > log_depth[seed] + np.log(ELSEWHERE)
+    if down is not None:
+        blurred = torch.nn.functional.normalize(
+            F.avg_pool2d(normals.permute(2, 0, 1)[None], 5, 1, 2, count_include_pad=False)[0].permute(1, 2, 0), dim=-1
+        )
+        level = ~dilate(~(blurred @ down < -LEVEL)[None], 2)[0]
+        if not dilate(level[None], 4)[0][seed]:
+            outside |= level
     reach = max(4, width // 32)
     outside[max(0, seed[0] - reach) : seed[0] + reach + 1, max(0, seed[1] - reach) : seed[1] + reach + 1] = False
     if not outside.any():

@@ -23,10 +23,11 @@ from splatmem.geometry.push_pull import push_pull
 RADIUS = 3  # pixels of a patch to each side
 MARGIN = 1.0  # how far around the hole is looked for patches, in units of its size
 COARSEST = 10  # pixels across the hole on the coarsest level
-ROUNDS = (8, 6, 4, 3, 2)  # of search and vote, from the coarsest level on; the last number for all further ones
-SURFACE_WEIGHT = 0.5  # of another surface, in units of colour
-DEPTH_WEIGHT = 0.6  # of a factor e in depth
-NEARNESS = 0.02  # of a way as long as the hole's size
+ROUNDS = (1, 3, 5, 8)  # of search and vote, from the finest level up; the last number for all further ones
+FINE_REACH = 8.0  # pixels around a match within which the finest level looks for a better one
+SURFACE_WEIGHT = 0.12  # of another surface, in units of colour
+DEPTH_WEIGHT = 0.4  # of a factor e in depth
+NEARNESS = 0.04  # of a way as long as the hole's size
 SIMILAR = 0.02  # mean squared difference that still gets a vote of a third
 
 
@@ -35,7 +36,7 @@ class Guide:
     """What a patch must be like beside its colours, ``[h, w]`` each.
 
     Attributes:
-        surface: numbers of surfaces; negative where a pixel belongs to none, and is not taken from.
+        surface: numbers of surfaces; negative where a pixel belongs to none.
         log_depth: natural logarithm of depth.
     """
 
@@ -68,10 +69,7 @@ def continue_colours(
         return rgb
     rows, columns = _around(hole)
     part = (rows, columns)
-    source = known[part] & ~hole[part] & (guide.surface[part] >= 0)
-    for surface in guide.surface[hole].unique().tolist():
-        if not (source & (guide.surface[part] == surface)).any():  # nothing of it shows here: anything will do
-            source = known[part] & ~hole[part]
+    source = known[part] & ~hole[part]
     filled = _continued(rgb[part], source, hole[part], guide.surface[part], guide.log_depth[part], generator)
     whole = rgb.clone()
     whole[part] = torch.where(hole[part][..., None], filled, rgb[part])
@@ -122,13 +120,13 @@ def _continued(
         levels.append(halved)
     image: Float[Tensor, "h w 3"] | None = None
     match: Int[Tensor, "h w 2"] | None = None
-    for index, level in enumerate(reversed(levels)):
+    for index, level in reversed(list(enumerate(levels))):
         start = _smooth(level) if image is None else _enlarged(image, level)
         image = torch.where(level.hole[..., None], start, level.rgb)
         field = _Field(level, match, generator)
         rounds = ROUNDS[min(index, len(ROUNDS) - 1)]
         for _ in range(rounds):
-            field.search(image)
+            field.search(image, FINE_REACH if index == 0 < len(levels) - 1 else torch.inf)
             image = field.vote(image)
         match = field.match
     assert image is not None
@@ -204,8 +202,8 @@ class _Field:
         padded = F.pad(image.permute(2, 0, 1)[None], (RADIUS,) * 4, mode="replicate")
         return F.unfold(padded, size)[0].T.contiguous()
 
-    def search(self, image: Float[Tensor, "h w 3"]) -> None:
-        """Improves the matches for the picture as it is."""
+    def search(self, image: Float[Tensor, "h w 3"], most: float) -> None:
+        """Improves the matches for the picture as it is; random search looks ``most`` pixels far."""
         patches = self._patches(image)
         target = patches[self.row * self.width + self.column]
         surface = self.level.surface[self.row, self.column]
@@ -241,7 +239,7 @@ class _Field:
                 number = self.index[beside[:, 0], beside[:, 1]]
                 offset = best[number.clamp_min(0)] - here[number.clamp_min(0)]
                 improve(torch.where((number >= 0)[:, None], here + offset, best))
-        reach = max(self.height, self.width) / 2
+        reach = min(max(self.height, self.width) / 2, most)
         while reach >= 1:
             step = (torch.rand(len(self.row), 2, generator=self.generator) * 2 - 1) * reach
             improve(best + step.round().long())

@@ -40,7 +40,7 @@ Point = Annotated[tuple[float, ...] | None, _numbers(lambda n: n == 3, "X,Y,Z")]
 Corners = Annotated[tuple[float, ...] | None, _numbers(lambda n: n == 6, "X,Y,Z,X,Y,Z")]
 Ball = Annotated[tuple[float, ...] | None, _numbers(lambda n: n == 4, "X,Y,Z,R")]
 Plane = Annotated[tuple[float, ...] | None, _numbers(lambda n: n == 4, "NX,NY,NZ,D")]
-Pixel = Annotated[tuple[float, ...] | None, _numbers(lambda n: n == 2, "X,Y")]
+Pixel = Annotated[tuple[float, ...] | None, _numbers(lambda n: n >= 2 and n % 2 == 0, "X,Y[,X,Y...]")]
 Pixels = Annotated[tuple[float, ...] | None, _numbers(lambda n: n >= 4 and n % 2 == 0, "X,Y,X,Y,...")]
 Colour = Annotated[tuple[float, ...] | None, _numbers(lambda n: n == 3, "R,G,B")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
@@ -174,7 +174,7 @@ class PickOptions(ChangeOptions):
     half_space: Plane = None
     """All x with (NX,NY,NZ) . x >= D."""
     at: Pixel = None
-    """The thing at a pixel of the view."""
+    """The thing at a pixel of the view, or those at several."""
     region: Pixels = None
     """What shows inside a polygon of the view; two pixels are the corners of a rectangle."""
     frame: int | None = None

@@ -109,7 +109,7 @@ class FlyaroundOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions:
-    """Films a finished scene along another path; nothing is generated."""
+    """Films a finished scene along another path; nothing is generated, unless --fill asks for it."""
 
     scene: SceneFolder
     """A folder made by flyaround."""
@@ -123,6 +123,12 @@ class RenderOptions:
     """In pixels; the scene's own size if not given."""
     fps: float = 24.0
     """Frames per second."""
+    fill: bool = False
+    """Make first what the path shows and the memory does not know; it becomes part of the scene."""
+    prompt: str | None = None
+    """With --fill: what is to be seen there, for models that read it."""
+    device: Device = "auto"
+    """With --fill: where the models run."""
     overwrite: bool = False
     """Replace an existing file."""
 
