@@ -191,9 +191,7 @@ class Scene:
         if poses is not None:
             cameras = load_path(Path(poses), width=size[0], height=size[1], fov_x_degrees=degrees)
         device = choose_device(device)
-        memory, more = memory_of_gaussians(
-            gaussians, size, degrees, cameras, read_ply_normals(file), drawing_device(device)
-        )
+        memory, more = memory_of_gaussians(gaussians, size, degrees, cameras, read_ply_normals(file), drawing_device(device))
         models = Models(load_preset(preset, overrides), device, inpainter=inpainter, depth=depth)
         scene = Scene(memory, models, preset, tuple(overrides), seed, prompt, Path(file).name, settings or ExploreSettings())
         scene.remark(*notes, *more)
@@ -393,7 +391,7 @@ class Scene:
         )  # fmt: skip
 
     def look(self, camera: Cameras, *, prompt: str | None = None) -> ExploreState:
-        """Fills what one camera shows and the memory does not know, and its neighbourhood: for a camera whose path is not known.
+        """Fills what a camera shows and the memory does not know, and its neighbourhood; its path need not be known.
 
         Nothing is made, and no step recorded, where nearly all of the view is known.
 
@@ -591,9 +589,7 @@ class Scene:
             removal = self._taken_away(~selection.mask(self.memory), False, None, None, with_rim=False)
         return int((~removal.kept).sum())
 
-    def merge(
-        self, other: Scene, by: Sequence[float] = (0.0, 0.0, 0.0), turn_degrees: float = 0.0, scale: float = 1.0
-    ) -> None:
+    def merge(self, other: Scene, by: Sequence[float] = (0.0, 0.0, 0.0), turn_degrees: float = 0.0, scale: float = 1.0) -> None:
         """Puts another scene into this one.
 
         Args:
@@ -774,7 +770,7 @@ class Scene:
     def _write(self, store: SessionStore) -> None:
         fixed = {} if self.route is None else {"world_to_cam": self.route.world_to_cam, "intrinsics": self.route.intrinsics}
         timeline = self.timeline.write(store, fixed)
-        progress = {"scene": self.record(), "timeline": timeline}
+        progress: dict[str, Any] = {"scene": self.record(), "timeline": timeline}
         if self.route is not None:
             progress["size"] = [self.route.width, self.route.height]
         store.save(self.memory, progress, fixed, self.timeline.numbers)

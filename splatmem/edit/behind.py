@@ -56,8 +56,8 @@ def continue_behind(
         removed_depth: z-depth of what was taken away, meaningful in the hole.
     """
     height, width = depth.shape
-    distance, nearest = distance_transform_edt(~hole.numpy(), return_indices=True)
-    away = torch.from_numpy(np.asarray(distance)).float()
+    away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
+    nearest = np.asarray(distance_transform_edt(~hole.numpy(), return_distances=False, return_indices=True))
     thing = removed_depth[torch.from_numpy(nearest[0]).long(), torch.from_numpy(nearest[1]).long()]
     around = known & ~hole & (away <= max(6.0, RIM * width))
     rim = around & (depth > OCCLUDER * thing)

@@ -84,15 +84,14 @@ def _around(gaussians: Gaussians, fov_x_degrees: float, size: tuple[int, int]) -
     reach = max(reach, 1e-3)
     angles = torch.arange(8) * torch.pi / 4
     level = torch.stack([angles.sin(), torch.zeros(8), angles.cos()], dim=-1)
-    outside = torch.cat([level, 0.7 * level[::2] - torch.tensor([0.0, 0.7, 0.0]), 0.7 * level[::2] + torch.tensor([0.0, 0.7, 0.0])])
+    up, aslant = torch.tensor([0.0, -0.7, 0.0]), 0.7 * level[::2]
+    outside = torch.cat([level, aslant + up, aslant - up])
     inner = Cameras.look_at(middle.expand(8, 3), middle + level, fov_x_degrees, *size)
     outer = Cameras.look_at(middle + OUTSIDE * reach * outside, middle.expand(len(outside), 3), fov_x_degrees, *size)
     return Cameras.cat([identity_camera(fov_x_degrees, *size), inner, outer])
 
 
-def _first_view(
-    memory: SpatialMemory, around: Cameras, fov_x_degrees: float, size: tuple[int, int]
-) -> tuple[Cameras, str]:
+def _first_view(memory: SpatialMemory, around: Cameras, fov_x_degrees: float, size: tuple[int, int]) -> tuple[Cameras, str]:
     """The camera at the origin, or one of those around that shows most."""
     known = memory.read(around.coarse(LOOK_WIDTH)).known.flatten(1).float().mean(1)
     if known[0] >= ENOUGH_KNOWN:

@@ -208,14 +208,14 @@ def _near(points: Float[Tensor, "n 3"], chosen: Bool[Tensor, " n"], distance: fl
     """Which of the points lie within a distance of a chosen one."""
     if not chosen.any() or chosen.all():
         return chosen
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     some = points[chosen].numpy()
     low, high = points[chosen].amin(0) - distance, points[chosen].amax(0) + distance
     candidates = torch.nonzero(((points >= low) & (points <= high)).all(-1) & ~chosen)[:, 0]
     found = chosen.clone()
     if len(candidates):
-        nearest, _ = cKDTree(some).query(points[candidates].numpy(), distance_upper_bound=distance)
+        nearest, _ = KDTree(some).query(points[candidates].numpy(), distance_upper_bound=distance)
         found[candidates] = torch.from_numpy(nearest) < torch.inf
     return found
 

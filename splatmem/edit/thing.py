@@ -96,7 +96,9 @@ def _nearer_to_seed(
         jump = ((log_depth[here] - log_depth[shifted]).abs() - SMOOTH_DEPTH).clamp_min(0)
         bend = 1 - (normals[here] * normals[shifted]).sum(-1).clamp(-1, 1)
         cost = (STEP + COLOUR_COST * colour + DEPTH_COST * jump + NORMAL_COST * bend) * (below + abs(right)) ** 0.5
-        starts.append(number[here].flatten()), ends.append(number[shifted].flatten()), costs.append(cost.flatten())
+        starts.append(number[here].flatten())
+        ends.append(number[shifted].flatten())
+        costs.append(cost.flatten())
     start, end, cost = (torch.cat(parts).numpy() for parts in (starts, ends, costs))
     graph = coo_matrix((cost, (start, end)), shape=(height * width, height * width)).tocsr()
     outside = torch.zeros(height, width, dtype=torch.bool)

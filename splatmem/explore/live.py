@@ -37,7 +37,8 @@ class LiveInpainter:
         near = any((camera.centers - other.centers).norm() <= reach for other in self.cameras)
         if self.ready is None or not near:
             self.cameras.append(camera)
-            around = [c.moved(x * reach, 0.0, z * reach) for c in self.cameras for x, z in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))]
+            ways = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+            around = [c.moved(x * reach, 0.0, z * reach) for c in self.cameras for x, z in ways]
             turns = [camera.turned(angle) for angle in (90.0, 180.0, 270.0)]
             size = (camera.width, camera.height)
             all_around = Cameras.cat([c.resized(*size) for c in [*around, *turns]])

@@ -2,8 +2,7 @@
 
 Each patch that touches the hole is made of the patch of the surroundings that is most like it, from coarse to fine (Wexler et
 al. 2007), found by spreading good matches and by random search (PatchMatch, Barnes et al. 2009). Patches are compared in
-colour and in what surface they lie on, how far away and how near to the hole, so that a floor is made of floor at its own size. The
-result is fitted to the rim in the gradient domain (Pérez et al. 2003).
+colour, in what surface they lie on, how far away and how near to the hole: a floor is made of floor at its own size.
 """
 
 from __future__ import annotations
@@ -97,7 +96,8 @@ class _Level:
     def halved(self) -> _Level:
         weight = self.source.float()[None, None]
         share = F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
-        pooled = F.avg_pool2d((self.rgb * self.source[..., None]).permute(2, 0, 1)[None], 2, ceil_mode=True, count_include_pad=False)
+        shown = (self.rgb * self.source[..., None]).permute(2, 0, 1)[None]
+        pooled = F.avg_pool2d(shown, 2, ceil_mode=True, count_include_pad=False)
         hole = F.max_pool2d(self.hole.float()[None, None], 2, ceil_mode=True)[0, 0] > 0
         source = (share[0, 0] > 0.99) & ~hole
         rgb = (pooled / share.clamp_min(1e-6))[0].permute(1, 2, 0)
@@ -134,7 +134,7 @@ def _continued(
 
 
 def _thickness(hole: Bool[Tensor, "h w"]) -> float:
-    return 2 * float(distance_transform_edt(np.pad(hole.numpy(), 1)).max())
+    return 2 * float(np.asarray(distance_transform_edt(np.pad(hole.numpy(), 1))).max())
 
 
 def _patch_places(source: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
@@ -235,8 +235,8 @@ class _Field:
 
         for jump in (4, 1):
             for down, right in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
-                beside = torch.stack([(self.row + down).clamp(0, self.height - 1), (self.column + right).clamp(0, self.width - 1)], -1)
-                number = self.index[beside[:, 0], beside[:, 1]]
+                row, column = (self.row + down).clamp(0, self.height - 1), (self.column + right).clamp(0, self.width - 1)
+                number = self.index[row, column]
                 offset = best[number.clamp_min(0)] - here[number.clamp_min(0)]
                 improve(torch.where((number >= 0)[:, None], here + offset, best))
         reach = min(max(self.height, self.width) / 2, most)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from splatmem.jobs.option_types import Device, OutputFolder, PathName, SceneFolder, SceneSize, check_film, check_target, one_word
+from splatmem.jobs.option_types import Device, PathName, SceneFolder, SceneSize, check_film, check_target, one_word
 from splatmem.jobs.options import check_path, check_scene, paths_from_text
 
 

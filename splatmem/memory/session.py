@@ -83,7 +83,7 @@ class SessionStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._chains: list[list[Part]] = []  # what the folder holds of the memories that were saved or loaded, the last one first
+        self._chains: list[list[Part]] = []  # what the folder holds of memories, the last one first
         self._holding: str | None = None  # the index of the last whole state
         self._used: dict[str, dict[int, int]] | None = None  # parts of each index and their bytes, once the folder was opened
         self._text: str | None = None  # of the index, as it was loaded or saved last

@@ -83,8 +83,8 @@ def read_index(file: Path) -> SessionIndex:
         )
     if version < WITHOUT_STATES:
         raise ValueError(
-            f"{file} was written by an older splatmem (session version {version}, this one reads versions {WITHOUT_STATES} and {VERSION}): "
-            "make the scene again, or open the scene.ply beside it"
+            f"{file} was written by an older splatmem (session version {version}, this one reads {WITHOUT_STATES} and "
+            f"{VERSION}): make the scene again, or open the scene.ply beside it"
         )
     try:
         checksum = values.pop(CHECKSUM, None)

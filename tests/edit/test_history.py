@@ -18,7 +18,10 @@ FAST = sm.ExploreSettings(photo_refine_steps=2, refine_steps=1)
 
 
 def fingerprint(memory: SpatialMemory) -> tuple[object, ...]:
-    views = [(v.rgb.sum().item(), v.depth.nan_to_num(posinf=9).sum().item(), v.written.sum().item(), v.gaussians) for v in memory.views]
+    views = [
+        (v.rgb.sum().item(), v.depth.nan_to_num(posinf=9).sum().item(), v.written.sum().item(), v.gaussians)
+        for v in memory.views
+    ]
     return content_hash(memory.gaussians, 0, len(memory.gaussians)), len(memory.gaussians), views, memory.scale
 
 
