@@ -156,7 +156,7 @@ def _smooth(level: _Level) -> Float[Tensor, "h w 3"]:
     return result
 
 
-def _enlarged(image: Float[Tensor, "h w 3"], level: _Level) -> Float[Tensor, "h w 3"]:
+def _enlarged(image: Float[Tensor, "h w 3"], level: _Level) -> Float[Tensor, "H W 3"]:
     height, width = level.hole.shape
     larger = F.interpolate(image.permute(2, 0, 1)[None], scale_factor=2, mode="bilinear", align_corners=False)
     return larger[0, :, :height, :width].permute(1, 2, 0)
