@@ -50,6 +50,7 @@ KIND = "scene"  # for the mark of a saved scene's folder
 MEMORY_FOLDER = "memory"
 DEFAULT_SIZE = (512, 288)
 SMALL_MODELS = ("embedded", "push-pull", "telea", "navier-stokes", "smear", "patchmatch")  # surroundings go on better without
+CHANGED_BY_STEPS = ("prompt", "source", "notes", "history", "selections", "makers", "timeline")
 PathLike = str | Path | Cameras | Trajectory
 
 
@@ -677,13 +678,14 @@ class Scene:
     @contextmanager
     def _whole(self) -> Iterator[None]:
         """What is done in the block is done whole or not at all."""
-        before, memory, timeline, clock = self.record(), replace(self.memory), self.timeline.copy(), self.makers
+        memory, kept = replace(self.memory), {name: getattr(self, name) for name in CHANGED_BY_STEPS}
+        self.history, self.timeline = list(self.history), self.timeline.copy()
         try:
             yield
         except BaseException:
             put(self.memory, memory)
-            self._take(before)
-            self.timeline, self.makers = timeline, clock
+            for name, value in kept.items():
+                setattr(self, name, value)
             raise
 
     @contextmanager

@@ -14,7 +14,8 @@ from splatmem.inpaint.protocol import Traits, prepared
 from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 
-ASIDE = 0.5  # of the field of view: how far the neighbours are turned to the sides
+ASIDE = (0.6, 0.45, 0.3, 0.15)  # of the field of view: how far the neighbours are turned to either side
+READ_WIDTH = 128  # pixels of the pictures in which the unknown is looked for
 ROOM = 0.5  # of the memory's scale: surroundings are kept clear of cameras this far from those that were there
 
 
@@ -57,10 +58,10 @@ def look(
     clock: StageClock,
     prompt: str = "",
 ) -> ExploreState:
-    """Fills what ``camera`` shows and the memory does not know, and with it the views to its left and right.
+    """Fills what ``camera`` shows and the memory does not know, and with it the view to its left or right that lacks most.
 
-    Nothing is made while all but ``settings.plan.min_unknown`` of the view is known: a camera that moves on is asked for at
-    every frame, and the neighbours have made what it sees next.
+    Nothing is made while all but ``settings.plan.min_unknown`` of the view is known. So a viewer may ask for every camera: what
+    one that turns sees next was made with its neighbour.
 
     Args:
         memory: is written to.
@@ -68,21 +69,32 @@ def look(
         inpainter: made ready as cameras come.
         generator: of the inpainter's randomness.
     """
-    state = ExploreState(finished=True)
-    with clock.stage("read"):
-        aside = ASIDE * camera.fov_x_degrees
-        views = Cameras.cat([camera, camera.turned(aside), camera.turned(-aside)])
-        unknown = (~memory.read(views.coarse(min(128, views.width))).known).flatten(1).float().mean(1)
-    least = settings.plan.min_unknown
-    if unknown[0] <= least:
-        return state
-    # A neighbour without anything to hold on to waits until the camera has come nearer.
-    chosen = [0, *(i for i in (1, 2) if unknown[i] > settings.plan.min_unknown_again)]
-    traits = Traits.of(inpainter.inpainter)
-    with clock.stage("fill"):
-        ready = inpainter.for_camera(memory, camera)
-    for first in range(0, len(chosen), max(1, traits.window_frames)):
-        window = views[chosen[first : first + max(1, traits.window_frames)]]
-        make_window(memory, window, ready, traits, estimate_depth, generator, settings, clock, prompt, state)
-        state.windows.append([float(i) for i in chosen[first : first + max(1, traits.window_frames)]])
+    state, traits, least = ExploreState(finished=True), Traits.of(inpainter.inpainter), settings.plan.min_unknown
+    turns = [side * share * camera.fov_x_degrees for share in ASIDE for side in (1, -1)]
+    views = Cameras.cat([camera, *(camera.turned(angle) for angle in turns)])
+    waiting = list(range(len(views)))
+    while waiting:
+        with clock.stage("read"):
+            own = _unknown(memory, camera)[0]
+        if own <= least:
+            break
+        with clock.stage("read"):
+            unknown = [own, *_unknown(memory, views[1:])]
+        # The view with most to be made holds what the camera lacks at its edge, and what it sees next; but it must have enough
+        # to hold on to.
+        anchored = [i for i in waiting if unknown[i] <= 1 - settings.plan.min_known and unknown[i] > least]
+        chosen = max(anchored, key=unknown.__getitem__) if anchored else 0
+        if chosen not in waiting:
+            break
+        waiting.remove(chosen)
+        with clock.stage("fill"):
+            ready = inpainter.for_camera(memory, camera)
+        make_window(memory, views[chosen], ready, traits, estimate_depth, generator, settings, clock, prompt, state)
+        state.windows.append([float(chosen)])
     return state
+
+
+def _unknown(memory: SpatialMemory, cameras: Cameras) -> list[float]:
+    """Shares of views that the memory does not know."""
+    _, known = memory.film(cameras.coarse(min(READ_WIDTH, cameras.width)))
+    return (~known).flatten(1).float().mean(1).tolist()
