@@ -30,8 +30,8 @@ class Options:
     """Of the pictures."""
     frames: int = 48
     """Of the turn."""
-    steps: int = 30
-    """Of the random walk."""
+    steps: int = 120
+    """Cameras of the random walk, half of them on the way back."""
     seed: int = 0
     """Of the scene and of the walk."""
     out: Path | None = None
@@ -69,7 +69,8 @@ def figures(scene: sm.Scene, cameras: sm.Cameras, shown: list[torch.Tensor], sec
     last, known = scene.memory.film(cameras)
     loops = [psnr(last[i], before) for i, before in enumerate(shown)]
     retention = scene.memory.retention_psnr()
-    return Figures(seconds, made, len(scene.memory.gaussians), min(retention, default=99.0), min(loops), 1 - known.float().mean().item())
+    unknown = 1 - known.float().mean().item()
+    return Figures(seconds, made, len(scene.memory.gaussians), min(retention, default=99.0), min(loops), unknown)
 
 
 def live(scene: sm.Scene, cameras: sm.Cameras) -> Figures:
@@ -97,8 +98,8 @@ def random_walk(scene: sm.Scene, steps: int, seed: int) -> sm.Cameras:
     cameras = [scene.memory.views[0].camera]
     limit = 0.3 * scene.memory.scale
     while len(cameras) < steps // 2:
-        turn, ahead = (torch.rand(2, generator=generator) * 2 - 1).tolist()
-        following = cameras[-1].turned(25.0 * turn).moved(ahead=0.1 * ahead * scene.memory.scale)
+        turn, ahead = (torch.rand(2, generator=generator) * 2 - 0.8).tolist()
+        following = cameras[-1].turned(30.0 * turn).moved(ahead=0.12 * ahead * scene.memory.scale)
         if following.centers[0].norm() <= limit:
             cameras.append(following)
     return sm.Cameras.cat([*cameras, *cameras[::-1]])

@@ -86,10 +86,16 @@ def main() -> None:
                 depths["surroundings"].append(delta1(after.depth[0], pair["bare_depth"], hole))
                 now = take_away(memory, chosen).memory.read(camera)
                 model = completed_depth(estimator, after.rgb[0], now.depth[0], ~hole, float(pair["fov"]))
-                depths["depth model"].append(delta1(align(model, now.depth[0], ~hole).depth, pair["bare_depth"], hole))
+                modelled = align(model, now.depth[0], ~hole).depth
+                depths["depth model"].append(delta1(modelled, pair["bare_depth"], hole))
+                errors = [((d / pair["bare_depth"]).log().abs()[hole]).mean() for d in (after.depth[0], modelled)]
+                print(file.name, "depth", depths["surroundings"][-1], depths["depth model"][-1], errors)
         marked = torch.where(hole[..., None], torch.tensor([1.0, 0.0, 1.0]), pair["rgb"])
         rows.append(torch.cat([pair["rgb"], marked, pair["bare"], *views], dim=1))
-        print(f"{file.name}: hole {100 * hole.float().mean():.0f} %, " + ", ".join(f"{m} {figures[m][-1][0]:.1f} dB" for m in METHODS))
+        print(
+            f"{file.name}: hole {100 * hole.float().mean():.0f} %, "
+            + ", ".join(f"{m} {figures[m][-1][0]:.1f} dB" for m in METHODS)
+        )
     print(f"\n{'method':14} PSNR in the hole  feature distance  CPU seconds")
     for method, values in figures.items():
         mean = np.mean(values, axis=0)

@@ -27,6 +27,7 @@ FINE_REACH = 8.0  # pixels around a match within which the finest level looks fo
 SURFACE_WEIGHT = 0.12  # of another surface, in units of colour
 DEPTH_WEIGHT = 0.4  # of a factor e in depth
 NEARNESS = 0.04  # of a way as long as the hole's size
+LIGHT = 0.05  # difference of colour up to which it is one of light, to be evened out
 SIMILAR = 0.02  # mean squared difference that still gets a vote of a third
 
 
@@ -130,7 +131,34 @@ def _continued(
             image = field.vote(image)
         match = field.match
     assert image is not None
-    return image.clamp(0, 1)
+    assert match is not None
+    return _fitted_to_rim(image, match, levels[0]).clamp(0, 1)
+
+
+def _fitted_to_rim(image: Float[Tensor, "h w 3"], match: Int[Tensor, "h w 2"], level: _Level) -> Float[Tensor, "h w 3"]:
+    """The picture with the light of the hole evened out at its rim: small differences between what is there and what the patches
+    want to be there go on smoothly into the hole (a membrane, as in Pérez et al. 2003)."""
+    height, width = level.hole.shape
+    row, column = torch.nonzero(level.hole, as_tuple=True)
+    place = match[row, column]
+    taken = level.rgb[place[:, 0], place[:, 1]]
+    total, shares = torch.zeros(height, width, 3), torch.zeros(height, width, 1)
+    size = torch.tensor([height, width])
+    for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        beside, source = torch.stack([row + down, column + right], dim=-1), place + torch.tensor([down, right])
+        inside = torch.nonzero(((beside >= 0) & (beside < size) & (source >= 0) & (source < size)).all(-1))[:, 0]
+        (y, x), (from_y, from_x) = beside[inside].unbind(-1), source[inside].unbind(-1)
+        shown = level.source[y, x] & level.source[from_y, from_x]
+        at, y, x, from_y, from_x = inside[shown], y[shown], x[shown], from_y[shown], from_x[shown]
+        wanted = level.rgb[y, x] + taken[at] - level.rgb[from_y, from_x]
+        difference = wanted - image[row[at], column[at]]
+        # A large difference is an edge that the patches do not have, or another thing: it would bleed into the hole.
+        weight = torch.exp(-0.5 * (difference.norm(dim=-1, keepdim=True) / LIGHT).square())
+        total[row[at], column[at]] += weight * difference
+        shares[row[at], column[at]] += weight
+    mean = total / shares.clamp_min(1e-6)
+    spread = push_pull(mean.permute(2, 0, 1)[None], shares.clamp(max=1).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    return torch.where(level.hole[..., None], image + spread, image)
 
 
 def _thickness(hole: Bool[Tensor, "h w"]) -> float:

@@ -18,7 +18,6 @@ from splatmem.geometry.similarity import Similarity
 from splatmem.io.ply import save_ply
 from splatmem.memory.content_hash import content_hash
 from splatmem.metrics import psnr
-
 from thing_before_wall import BLOCK, BLOCK_DEPTH, MIDDLE, camera, memory
 
 SIMILARITY = Similarity.about(torch.tensor([0.1, 0.2, 1.5]), (0.3, -0.1, 0.4), 40.0, torch.tensor([0.1, 1.0, 0.2]), 1.7)

@@ -13,7 +13,6 @@ from splatmem.inpaint.continuation import Guide, continue_colours
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import psnr
 from splatmem.timing import StageClock
-
 from thing_before_wall import BLOCK, HEIGHT, MIDDLE, WIDTH, camera, memory, picture
 
 

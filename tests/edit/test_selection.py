@@ -8,7 +8,6 @@ import pytest
 import torch
 from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Thing, selection_of_json
 from splatmem.memory import SpatialMemory
-
 from thing_before_wall import BLOCK, BLOCK_DEPTH, MIDDLE, WALL, camera, memory
 
 
