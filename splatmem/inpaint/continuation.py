@@ -136,8 +136,11 @@ def _continued(
 
 
 def _fitted_to_rim(image: Float[Tensor, "h w 3"], match: Int[Tensor, "h w 2"], level: _Level) -> Float[Tensor, "h w 3"]:
-    """The picture with the light of the hole evened out at its rim: small differences between what is there and what the patches
-    want to be there go on smoothly into the hole (a membrane, as in Pérez et al. 2003)."""
+    """The picture with the light of the hole evened out at its rim.
+
+    Small differences between what is there and what the patches want to be there go on smoothly into the hole (a membrane, as in
+    Pérez et al. 2003).
+    """
     height, width = level.hole.shape
     row, column = torch.nonzero(level.hole, as_tuple=True)
     place = match[row, column]
