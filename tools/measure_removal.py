@@ -88,8 +88,6 @@ def main() -> None:
                 model = completed_depth(estimator, after.rgb[0], now.depth[0], ~hole, float(pair["fov"]))
                 modelled = align(model, now.depth[0], ~hole).depth
                 depths["depth model"].append(delta1(modelled, pair["bare_depth"], hole))
-                errors = [((d / pair["bare_depth"]).log().abs()[hole]).mean() for d in (after.depth[0], modelled)]
-                print(file.name, "depth", depths["surroundings"][-1], depths["depth model"][-1], errors)
         marked = torch.where(hole[..., None], torch.tensor([1.0, 0.0, 1.0]), pair["rgb"])
         rows.append(torch.cat([pair["rgb"], marked, pair["bare"], *views], dim=1))
         print(
