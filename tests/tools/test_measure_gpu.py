@@ -1,0 +1,172 @@
+"""The stages that measure a GPU, tiny: on the CPU, and on a CUDA device that is pretended."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from splatmem.inpaint.diffusers.budget import Budget
+from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter, _memory_note
+from splatmem.inpaint.protocol import FilledFrames
+
+from gpu_bench import architectures, embedded, film, parity, windows
+from gpu_bench.context import Context
+from gpu_bench.results import Results, Row
+from gsplat_on_cpu import kernels_in_torch
+from pretend_device import pretended
+
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "measure_gpu.py"
+WINDOWS: dict[str, Callable[[Context], None]] = {
+    "wan": windows.wan_small, "wan in groups": windows.wan_small_low_vram, "wan, large": windows.wan_large,
+    "sdxl": windows.sdxl, "sdxl in groups": windows.sdxl_low_vram, "flux": windows.flux,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pretended device computes at once."""
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+
+
+def rows_of(stage: Callable[[Context], None], device: str, folder: Path) -> list[Row]:
+    rows: list[Row] = []
+    stage(Context(device, tiny=True, work=folder, record=rows.append, ends=time.monotonic() + 600))
+    return rows
+
+
+def check_windows(rows: list[Row]) -> None:
+    timed = [row for row in rows if "frames" in row]
+    assert timed
+    for row in timed:
+        assert row["finite"]
+        assert 2 <= row["steps run"] < row["steps of the preset"] == 30
+        assert min(row["step, s"], row["encode, s"], row["decode, s"]) > 0
+        assert row["window, s (computed)"] > 30 * row["step, s"] + row["decode, s"]
+
+
+@pytest.mark.parametrize("name", ["wan", "sdxl", "flux"])
+def test_windows_on_the_cpu(name: str, tmp_path: Path) -> None:
+    check_windows(rows_of(WINDOWS[name], "cpu", tmp_path))
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows_on_a_pretended_device(name: str, tmp_path: Path) -> None:
+    with pretended("cuda") as device:
+        rows = rows_of(WINDOWS[name], "cuda", tmp_path)
+        assert device.calls > 500
+    check_windows(rows)
+    assert all(row["peak, GiB"] > 0 for row in rows if "frames" in row)
+
+
+def test_a_window_that_shrank_is_not_taken_for_the_one_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill = WanVACEInpainter.__call__
+
+    def shrunk(*args: Any, **options: Any) -> FilledFrames:
+        return replace(fill(*args, **options), notes=(_memory_note(Budget(17, None)),))
+
+    monkeypatch.setattr(WanVACEInpainter, "__call__", shrunk)
+    with pretended("cuda"), pytest.raises(RuntimeError, match="memory ran out"):
+        rows_of(windows.wan_small, "cuda", tmp_path)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_depth(device: str, tmp_path: Path) -> None:
+    if device == "cuda":
+        with pretended("cuda"):
+            rows = rows_of(windows.depth, device, tmp_path)
+    else:
+        rows = rows_of(windows.depth, device, tmp_path)
+    assert [row["pictures"] for row in rows] == [1, 4]
+    assert all(row["picture, s"] > 0 for row in rows)
+
+
+def test_parity(tmp_path: Path) -> None:
+    rows = rows_of(parity.run, "cpu", tmp_path)
+    assert all(row["agrees"] for row in rows)
+    assert len(rows) == 8
+
+
+def test_parity_on_a_pretended_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity, "CASES", parity.CASES[:5])
+    with pretended("cuda"), kernels_in_torch():
+        rows = rows_of(parity.run, "cuda", tmp_path)
+    assert [row["answer"] for row in rows if "answer" in row] == ["refused", "refused"]
+
+
+def test_parity_that_is_broken_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = parity.rasterization
+
+    def darker(*args, **options):
+        image, *rest = drawn(*args, **options)
+        return 0.99 * image, *rest
+
+    monkeypatch.setattr(parity, "rasterization", darker)
+    rows: list[Row] = []
+    with pytest.raises(RuntimeError, match="RGB"):
+        parity.run(Context("cpu", True, tmp_path, rows.append, math.inf))
+    assert any(not row["agrees"] for row in rows)
+
+
+def test_the_job_and_its_film(tmp_path: Path) -> None:
+    job, seconds = rows_of(embedded.run, "cpu", tmp_path)
+    assert job["gaussians"] > 1000
+    assert seconds["total, s"] > seconds["fill, s"] > 0
+    scene, picture = rows_of(film.run, "cpu", tmp_path)
+    assert scene["gaussians"] == job["gaussians"]
+    assert scene["bandwidth, GB/s"] > 0
+    assert picture["drawn, frames/s"] > 0
+    assert picture["bound, frames/s"] == pytest.approx(scene["bandwidth, GB/s"] * 1e3 / picture["MB to move per frame"])
+
+
+@pytest.mark.parametrize(
+    ("build", "billions"),
+    [
+        pytest.param(lambda dtype: architectures.wan_transformer("1.3b", "meta", dtype), 2.154, id="wan-1.3b"),
+        pytest.param(lambda dtype: architectures.wan_transformer("14b", "meta", dtype), 17.338, id="wan-14b"),
+        pytest.param(lambda dtype: architectures.wan_autoencoder(False, "meta"), 0.127, id="wan-autoencoder"),
+        pytest.param(lambda dtype: architectures.umt5(False, "meta", dtype), 5.681, id="umt5"),
+        pytest.param(lambda dtype: architectures.sdxl_inpaint(False, "meta", dtype).unet, 2.568, id="sdxl"),
+        pytest.param(lambda dtype: architectures.flux_fill(False, "meta", dtype).transformer, 11.902, id="flux-fill"),
+        pytest.param(lambda dtype: architectures.depth_anything("large", "meta")[0], 0.335, id="depth-large"),
+    ],
+)
+def test_the_real_models_have_their_published_size(build: Callable, billions: float) -> None:
+    model = build(torch.bfloat16)
+    assert sum(p.numel() for p in model.parameters()) / 1e9 == pytest.approx(billions, abs=1e-3)
+
+
+def test_a_failed_stage_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
+    run = subprocess.run([*command, "--stages", "film", "depth"], capture_output=True, text=True)
+    assert run.returncode == 1, run.stderr
+    results = Results.load(tmp_path / "results.json")
+    assert (results.status("film"), results.status("depth")) == ("failed", "done"), run.stderr
+    assert "run the stage embedded first" in results.content["stages"]["film"]["error"]
+    table = (tmp_path / "results.md").read_text()
+    assert "| Depth Anything V2 metric tiny | 64x48 | 4 |" in table
+
+    run = subprocess.run([*command, "--stages", "prepare"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert set(json.loads((tmp_path / "results.json").read_text())["stages"]) == {"film", "depth", "prepare"}
+
+
+def test_a_stage_out_of_time_is_ended(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
+    run = subprocess.run(
+        [*command, "--seconds-per-stage", "0.2", "--stages", "depth", "parity"], capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    results = Results.load(tmp_path / "results.json")
+    assert {results.status("depth"), results.status("parity")} == {"out of time"}, run.stderr

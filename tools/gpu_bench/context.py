@@ -1,0 +1,84 @@
+"""What every stage is given, and how time and memory are read on a device that works asynchronously."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gpu_bench.results import Row
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and how a stage measures.
+
+    Attributes:
+        device: ``cuda`` or ``cpu``.
+        tiny: whether to take tiny models, scenes and pictures, to try the stages themselves.
+        work: a folder for files that later stages read.
+        record: keeps a row of figures, at once.
+        ends: when the stage should be over, by ``time.monotonic``.
+    """
+
+    device: str
+    tiny: bool
+    work: Path
+    record: Callable[[Row], None]
+    ends: float
+
+    @property
+    def seconds_left(self) -> float:
+        return self.ends - time.monotonic()
+
+
+def synchronize(device: str) -> None:
+    """Waits for all that the device was told to do."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def now(device: str) -> float:
+    """Seconds, when the device has finished."""
+    synchronize(device)
+    return time.perf_counter()
+
+
+def seconds_of(work: Callable[[], object], device: str, repeats: int = 3) -> float:
+    """The fastest of some runs, after one that warms up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = now(device)
+        work()
+        times.append(now(device) - start)
+    return min(times)
+
+
+def forget(device: str) -> None:
+    """Frees what is no longer referenced, and begins to watch the peak anew."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_gib(device: str) -> float | None:
+    """GiB that tensors held at most since ``forget``; None where PyTorch does not count."""
+    return torch.cuda.max_memory_allocated() / GIB if device == "cuda" else None
+
+
+def machine(device: str) -> dict[str, str]:
+    """What the figures hold for."""
+    import diffusers
+    import transformers
+
+    name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
+    versions = {"torch": torch.__version__, "diffusers": diffusers.__version__, "transformers": transformers.__version__}
+    return {"device": name, **versions}

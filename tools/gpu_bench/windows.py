@@ -1,0 +1,264 @@
+"""Windows through the presets' inpainters at real sizes, as the product runs them; and pictures through depth models.
+
+A few steps are run and timed, and a window with all its steps is computed from them: ``window, s (computed)``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Any
+
+import torch
+from splatmem.config import HardwareConfig, load_preset
+from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.inpaint.protocol import PartialFrames, ReferenceViews
+from splatmem.models.hardware import weights_dtype
+
+from gpu_bench import architectures
+from gpu_bench.context import Context, forget, now, peak_gib, seconds_of
+from gpu_bench.results import Row
+
+STEPS = 3  # of which the first warms up
+FEW_STEPS = 2  # of a model whose steps take many seconds
+PROMPT = "a bright room with a wooden table"
+WAN_SIZE = (832, 480)
+TINY_SIZE = (64, 48)
+SPARE_SECONDS = 5.0  # a window is not begun with less left
+
+
+@dataclass
+class Clock:
+    """Seconds of the parts of one window, each with the device waited for."""
+
+    device: str
+    encode: float = 0.0
+    decode: float = 0.0
+    sampling_began: float | None = None
+    steps: list[float] = field(default_factory=list)
+    """When each step was over."""
+
+    def step_seconds(self) -> list[float]:
+        if self.sampling_began is None or not self.steps:
+            raise RuntimeError("no step of the sampler was seen")
+        return [end - start for start, end in zip([self.sampling_began, *self.steps], self.steps, strict=False)]
+
+
+@contextmanager
+def clocked(pipeline: Any, device: str) -> Iterator[Clock]:
+    """Times a pipeline's autoencoder and the steps of its sampler while the block runs."""
+    clock = Clock(device)
+    vae, scheduler = pipeline.vae, pipeline.scheduler
+    denoisers = [
+        part for name in ("transformer", "transformer_2", "unet") if (part := getattr(pipeline, name, None)) is not None
+    ]
+    own = {"encode": vae.encode, "decode": vae.decode}
+    step = scheduler.step
+
+    def timed(name: str) -> Callable[..., Any]:
+        @wraps(own[name])
+        def run(*args: Any, **options: Any) -> Any:
+            start = now(device)
+            result = own[name](*args, **options)
+            setattr(clock, name, getattr(clock, name) + now(device) - start)
+            return result
+
+        return run
+
+    @wraps(step)
+    def stepped(*args: Any, **options: Any) -> Any:
+        result = step(*args, **options)
+        clock.steps.append(now(device))
+        return result
+
+    def began(*_: Any, **__: Any) -> None:
+        if clock.sampling_began is None:
+            clock.sampling_began = now(device)
+
+    vae.encode, vae.decode, scheduler.step = timed("encode"), timed("decode"), stepped
+    hooks = [part.register_forward_pre_hook(began) for part in denoisers]
+    try:
+        yield clock
+    finally:
+        del vae.encode, vae.decode, scheduler.step
+        for hook in hooks:
+            hook.remove()
+
+
+def window(frames: int, width: int, height: int) -> PartialFrames:
+    """Random frames, two thirds known, of which a part is poor and so revised: all of a window's work is done."""
+    generator = torch.Generator().manual_seed(0)
+    known = torch.ones(frames, height, width, dtype=torch.bool)
+    known[:, :, 2 * width // 3 :] = False
+    trust = known.float()
+    trust[:, : height // 2, : width // 4] = 0.3
+    rgb = torch.rand(1, height, width, 3, generator=generator).expand(frames, -1, -1, -1)
+    return PartialFrames(rgb, torch.ones(frames, height, width), known, trust, _cameras(frames, width, height))
+
+
+def _cameras(count: int, width: int, height: int) -> Cameras:
+    return Cameras.cat([identity_camera(60, width, height)] * count)
+
+
+def _references(count: int, width: int, height: int) -> ReferenceViews:
+    pictures = torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(1))
+    return ReferenceViews(pictures, torch.ones(count, height, width), _cameras(count, width, height))
+
+
+def timed_window(
+    context: Context, inpainter: Any, preset: str, setting: str, partial: PartialFrames, references: ReferenceViews, steps: int
+) -> Row:
+    """One window with few steps, and what it takes with ``steps``.
+
+    Raises:
+        RuntimeError: the inpainter had to shrink the window, so that another was timed than was asked for.
+    """
+    forget(context.device)
+    width, height = partial.cameras.width, partial.cameras.height
+    with clocked(inpainter.pipeline, context.device) as clock:
+        start = now(context.device)
+        filled = inpainter(partial, generator=torch.Generator().manual_seed(0), prompt=PROMPT, reference=references)
+        total = now(context.device) - start
+    if any("memory ran out" in note for note in filled.notes):
+        raise RuntimeError(f"{preset} at {len(partial)} frames of {width}x{height}: {'; '.join(filled.notes)}")
+    first, *later = clock.step_seconds()
+    step = sum(later) / len(later)
+    return {
+        "preset": preset, "setting": setting, "frames": len(partial), "size": f"{width}x{height}", "step, s": step,
+        "first step, s": first, "encode, s": clock.encode, "decode, s": clock.decode,
+        "steps run": 1 + len(later), "steps of the preset": steps,
+        "window, s (computed)": total - first - sum(later) + steps * step, "peak, GiB": peak_gib(context.device),
+        "finite": bool(torch.isfinite(filled.rgb).all()),
+    }  # fmt: skip
+
+
+def _wan(
+    context: Context, preset: str, kind: str, shapes: list[tuple[int, int, int]], setting: str, hardware: HardwareConfig,
+    steps_run: int = STEPS,
+) -> None:  # fmt: skip
+    """Windows of several shapes through one inpainter, the text encoder's seconds and memory first."""
+    from diffusers import UniPCMultistepScheduler
+    from splatmem.inpaint.diffusers.vace_pipeline import MemoryVACEPipeline
+    from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
+
+    config = load_preset(preset)
+    forget(context.device)
+    dtype, kind = weights_dtype(hardware, context.device), "tiny" if context.tiny else kind
+    start = now(context.device)
+    offloaded = hardware.offload != "none"
+    # Models that wait in main memory are made on the device one by one; else the transformer is made when the text encoder
+    # is gone, as it is brought then.
+    vae = _parked(architectures.wan_autoencoder(context.tiny, context.device), offloaded)
+    transformer = _parked(architectures.wan_transformer(kind, context.device, dtype), True) if offloaded else None
+    text_encoder = _parked(architectures.umt5(context.tiny, context.device, dtype), offloaded)
+    pipeline = MemoryVACEPipeline(
+        tokenizer=architectures.t5_tokenizer(), text_encoder=text_encoder, vae=vae, transformer=transformer,
+        scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+    )  # fmt: skip
+    del text_encoder, transformer
+    longest = max(frames for frames, _, _ in shapes)
+    settings = replace(config.inpainter, steps=steps_run, window_frames=longest, max_pixels=None)
+    inpainter = WanVACEInpainter(pipeline, settings, hardware, context.device, preset)
+    built = now(context.device) - start
+    forget(context.device)
+    start = now(context.device)
+    inpainter._prompt_embeddings(PROMPT)  # kept by the inpainter, which is asked with the same prompt below
+    text = now(context.device) - start
+    text_peak, start = peak_gib(context.device), now(context.device)
+    if not offloaded:
+        pipeline.register_modules(transformer=architectures.wan_transformer(kind, context.device, dtype))
+    context.record({
+        "preset": preset, "setting": setting, "made, s": built + now(context.device) - start, "prompt encoded, s": text,
+        "peak of that, GiB": text_peak,
+    })  # fmt: skip
+    for frames, width, height in shapes:
+        if context.seconds_left < SPARE_SECONDS:
+            raise TimeoutError(f"no time left for {frames} frames of {width}x{height}")
+        references = _references(config.inpainter.references, width, height)
+        steps = config.inpainter.steps or steps_run
+        context.record(timed_window(context, inpainter, preset, setting, window(frames, width, height), references, steps))
+
+
+def _parked(model: Any, offloaded: bool) -> Any:
+    return model.to("cpu") if offloaded else model
+
+
+def _shapes(context: Context, *shapes: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    return [(frames, *TINY_SIZE) for frames in (5, 9)] if context.tiny else list(shapes)
+
+
+def wan_small(context: Context) -> None:
+    """Wan 2.1 VACE 1.3B, all of it on the device."""
+    shapes = _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE), (49, *WAN_SIZE), (33, *WAN_SIZE))
+    _wan(context, "wan-vace-1.3b", "1.3b", shapes, "as the preset", load_preset("wan-vace-1.3b").hardware)
+
+
+def wan_small_low_vram(context: Context) -> None:
+    hardware = load_preset("wan-vace-1.3b").with_low_vram().hardware
+    _wan(context, "wan-vace-1.3b", "1.3b", _shapes(context, (17, *WAN_SIZE), (49, *WAN_SIZE)), "--low-vram", hardware)
+
+
+def wan_large(context: Context) -> None:
+    """Wan 2.1 VACE 14B without offloading, which the preset has: an 80 GB device holds it."""
+    shapes = _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE), (49, 1280, 720))
+    hardware = replace(load_preset("wan-vace-14b").hardware, offload="none")
+    _wan(context, "wan-vace-14b", "14b", shapes, "hardware.offload=none", hardware, FEW_STEPS)
+
+
+def _pictures(context: Context, preset: str, build: Callable[..., Any], setting: str, hardware: HardwareConfig) -> None:
+    from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
+
+    config = load_preset(preset)
+    forget(context.device)
+    start = now(context.device)
+    pipeline = build(context.tiny, context.device, weights_dtype(hardware, context.device))
+    if hardware.offload != "none":
+        pipeline.to("cpu")
+    limits: dict[str, Any] = {"min_pixels": None, "max_pixels": None} if context.tiny else {}
+    inpainter = ImageInpainter(pipeline, replace(config.inpainter, steps=STEPS, **limits), hardware, context.device, preset)
+    context.record({"preset": preset, "setting": setting, "made, s": now(context.device) - start})
+    sizes = [TINY_SIZE] if context.tiny else [(512, 288), (1280, 720)]
+    for width, height in sizes:
+        partial, references = window(1, width, height), _references(1, width, height)
+        # The first picture warms the autoencoder and the text encoders up: they are a large part of a window of one frame.
+        inpainter(partial, generator=torch.Generator().manual_seed(0), prompt=PROMPT, reference=references)
+        context.record(timed_window(context, inpainter, preset, setting, partial, references, config.inpainter.steps or STEPS))
+
+
+def sdxl(context: Context) -> None:
+    _pictures(context, "sdxl-inpaint", architectures.sdxl_inpaint, "as the preset", load_preset("sdxl-inpaint").hardware)
+
+
+def sdxl_low_vram(context: Context) -> None:
+    hardware = load_preset("sdxl-inpaint").with_low_vram().hardware
+    _pictures(context, "sdxl-inpaint", architectures.sdxl_inpaint, "--low-vram", hardware)
+
+
+def flux(context: Context) -> None:
+    """FLUX.1 Fill without offloading, which the preset has: an 80 GB device holds it."""
+    hardware = replace(load_preset("flux-fill").hardware, offload="none")
+    _pictures(context, "flux-fill", architectures.flux_fill, "hardware.offload=none", hardware)
+
+
+def depth(context: Context) -> None:
+    """Seconds per picture of the depth models that presets name, one by one and four together."""
+    from splatmem.depth.huggingface import PICTURES_AT_ONCE, HuggingFaceDepth
+
+    for kind in ("tiny",) if context.tiny else ("small", "large"):
+        forget(context.device)
+        start = time.perf_counter()
+        model, processor = architectures.depth_anything(kind, context.device)
+        estimator = HuggingFaceDepth(model.to(memory_format=torch.channels_last), processor, kind)
+        made = now(context.device) - start
+        for width, height in (TINY_SIZE,) if context.tiny else ((512, 288), (1280, 720)):
+            for count in (1, PICTURES_AT_ONCE):
+                pictures = torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(0))
+                seconds = seconds_of(lambda images=pictures, run=estimator: run(images), context.device)
+                context.record({
+                    "model": f"Depth Anything V2 metric {kind}", "size": f"{width}x{height}", "pictures": count,
+                    "picture, s": seconds / count, "made, s": made, "peak, GiB": peak_gib(context.device),
+                })  # fmt: skip
+        del model, estimator
