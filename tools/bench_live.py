@@ -43,7 +43,7 @@ class Figures:
     """Of one way to make a scene.
 
     Attributes:
-        seconds: that making took, without the photo.
+        seconds: of the processor that making took, without the photo.
         generated_frames: frames that were made.
         gaussians: of the scene.
         retention_min: lowest PSNR, in dB, of what was known against what is shown of it at the end.
@@ -77,17 +77,17 @@ def live(scene: sm.Scene, cameras: sm.Cameras) -> Figures:
     """Camera by camera: what a viewer shows is what the memory knew when it was there."""
     shown, made, seconds = [], 0, 0.0
     for index in range(len(cameras)):
-        start = time.perf_counter()
+        start = time.process_time()
         made += scene.look(cameras[index]).generated_frames
-        seconds += time.perf_counter() - start
+        seconds += time.process_time() - start
         shown.append(scene.memory.film(cameras[index])[0][0])
     return figures(scene, cameras, shown, seconds, made)
 
 
 def planned(scene: sm.Scene, cameras: sm.Cameras) -> Figures:
-    start = time.perf_counter()
+    start = time.process_time()
     state = scene.explore(cameras)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     shown = list(scene.memory.film(cameras)[0])
     return figures(scene, cameras, shown, seconds, state.generated_frames)
 
@@ -114,7 +114,7 @@ def main(options: Options) -> None:
     results["random walk, live"] = live(walker, random_walk(walker, options.steps, options.seed))
     for name, value in results.items():
         print(
-            f"{name}: {value.seconds:.1f} s, {value.generated_frames} frames made, {value.gaussians} Gaussians, retention "
+            f"{name}: {value.seconds:.1f} CPU s, {value.generated_frames} frames made, {value.gaussians} Gaussians, retention "
             f"{value.retention_min:.1f} dB at least, loop {value.loop:.1f} dB at least, {100 * value.unknown:.2f} % unknown"
         )
     if options.out is not None:
