@@ -27,8 +27,6 @@ FINE_REACH = 8.0  # pixels around a match within which the finest level looks fo
 SURFACE_WEIGHT = 0.12  # of another surface, in units of colour
 DEPTH_WEIGHT = 0.4  # of a factor e in depth
 NEARNESS = 0.04  # of a way as long as the hole's size
-BROAD = 0.15  # half the width of what counts as broad light and shade, as a share of the hole's thickness
-DRAWN = 0.7  # how far these are drawn towards the surroundings
 LIGHT = 0.05  # difference of colour up to which it is one of light, to be evened out
 SIMILAR = 0.02  # mean squared difference that still gets a vote of a third
 
@@ -134,28 +132,14 @@ def _continued(
         match = field.match
     assert image is not None
     assert match is not None
-    return _in_light_of(_fitted_to_rim(image, match, levels[0]), levels[0]).clamp(0, 1)
-
-
-def _in_light_of(image: Float[Tensor, "h w 3"], level: _Level) -> Float[Tensor, "h w 3"]:
-    """The picture with the broad light and shade of its hole drawn towards those of the surfaces around: patches bring texture and
-    edges, but what is bright or dark over a wide area is told better by what lies beside it."""
-    reach = max(1, round(BROAD * _thickness(level.hole)))
-    weight = level.hole.float()[None, None]
-    options = {"kernel_size": 2 * reach + 1, "stride": 1, "padding": reach}
-
-    def broad(values: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
-        sums = F.avg_pool2d(values.permute(2, 0, 1)[None] * weight, **options)
-        return (sums / F.avg_pool2d(weight, **options).clamp_min(1e-6))[0].permute(1, 2, 0)
-
-    return torch.where(level.hole[..., None], image + DRAWN * (broad(_smooth(level)) - broad(image)), image)
+    return _fitted_to_rim(image, match, levels[0]).clamp(0, 1)
 
 
 def _fitted_to_rim(image: Float[Tensor, "h w 3"], match: Int[Tensor, "h w 2"], level: _Level) -> Float[Tensor, "h w 3"]:
     """The picture with the light of the hole evened out at its rim.
 
-    Small differences between what is there and what the patches want there go on smoothly into the hole (a membrane, as in Pérez
-    et al. 2003).
+    Small differences between what is there and what the patches want there go on smoothly into the hole (a membrane, as in
+    Pérez et al. 2003).
     """
     height, width = level.hole.shape
     row, column = torch.nonzero(level.hole, as_tuple=True)
