@@ -27,6 +27,9 @@ FINE_REACH = 8.0  # pixels around a match within which the finest level looks fo
 SURFACE_WEIGHT = 0.12  # of another surface, in units of colour
 DEPTH_WEIGHT = 0.4  # of a factor e in depth
 NEARNESS = 0.04  # of a way as long as the hole's size
+RIM = 0.12  # width of the hole's rim, in units of its size
+BINS = 12  # of each colour channel, in which colours of the rim are found again
+RARE = 0.004  # share of the rim that a colour needs to count
 LIGHT = 0.05  # difference of colour up to which it is one of light, to be evened out
 SIMILAR = 0.02  # mean squared difference that still gets a vote of a third
 
@@ -70,6 +73,8 @@ def continue_colours(
     rows, columns = _around(hole)
     part = (rows, columns)
     source = known[part] & ~hole[part]
+    alike = source & _like_rim(rgb[part], hole[part])
+    source = alike if _patch_places(alike).any() else source
     filled = _continued(rgb[part], source, hole[part], guide.surface[part], guide.log_depth[part], generator)
     whole = rgb.clone()
     whole[part] = torch.where(hole[part][..., None], filled, rgb[part])
@@ -86,6 +91,18 @@ def _around(hole: Bool[Tensor, "h w"]) -> tuple[slice, slice]:
     )
 
 
+def _like_rim(rgb: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Pixels of colours that show at the hole's rim as well: what is coloured otherwise is another thing."""
+    away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
+    rim = ~hole & (away <= max(4.0, RIM * float(hole.sum()) ** 0.5))
+    bins = (rgb.clamp(0, 0.999) * BINS).long()
+    present = torch.zeros(BINS, BINS, BINS)
+    present.index_put_(tuple(bins[rim].unbind(-1)), torch.ones(()), accumulate=True)
+    often = (present > RARE * float(rim.sum())).float()
+    present = F.max_pool3d(often[None, None], 3, 1, 1)[0, 0] > 0  # and the colours beside them
+    return present[bins.unbind(-1)]
+
+
 @dataclass(frozen=True)
 class _Level:
     rgb: Float[Tensor, "h w 3"]
@@ -95,14 +112,15 @@ class _Level:
     log_depth: Float[Tensor, "h w"]
 
     def halved(self) -> _Level:
-        weight = self.source.float()[None, None]
-        share = F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
-        shown = (self.rgb * self.source[..., None]).permute(2, 0, 1)[None]
-        pooled = F.avg_pool2d(shown, 2, ceil_mode=True, count_include_pad=False)
+        def pooled(values: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c i j"]:
+            return F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
+
         hole = F.max_pool2d(self.hole.float()[None, None], 2, ceil_mode=True)[0, 0] > 0
-        source = (share[0, 0] > 0.99) & ~hole
-        rgb = (pooled / share.clamp_min(1e-6))[0].permute(1, 2, 0)
-        return _Level(rgb, source, hole, self.surface[::2, ::2], self.log_depth[::2, ::2])
+        # What is not taken from shows its colours too: patches must fit beside it.
+        shown = (~self.hole).float()[None, None]
+        mean = pooled(self.rgb.permute(2, 0, 1)[None] * shown) / pooled(shown).clamp_min(1e-6)
+        source = (pooled(self.source.float()[None, None])[0, 0] > 0.99) & ~hole
+        return _Level(mean[0].permute(1, 2, 0), source, hole, self.surface[::2, ::2], self.log_depth[::2, ::2])
 
 
 def _continued(
