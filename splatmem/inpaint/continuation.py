@@ -299,7 +299,8 @@ class _Field:
     def vote(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
         """The picture with each pixel of the hole as the patches over it want it, the good ones most."""
         best = self.match[self.row, self.column]
-        weight = torch.exp(-self.cost / max(SIMILAR**2, float(self.cost.median())))
+        # Where no patch is like it the least unlike ones count all the same.
+        weight = torch.exp(-self.cost / max(SIMILAR**2, float(self.cost.median()))).clamp_min(1e-4)
         total = torch.zeros(self.height * self.width, 4)
         for down in range(-RADIUS, RADIUS + 1):
             for right in range(-RADIUS, RADIUS + 1):
