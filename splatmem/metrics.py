@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 SSIM_WINDOW = 11
 DELTA1 = 1.25
+PATCH, PATCHES = 32, 9  # pixels along a patch, and how many patches of that size a picture's shorter side has at least
+PATCH_COVERED = 0.25  # share of a patch that counts, at least
 
 
 def psnr(
@@ -25,6 +29,40 @@ def psnr(
         return math.nan
     mean = float(error.double().mean())
     return math.inf if mean == 0 else -10 * math.log10(mean)
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How well a picture shows what it should: in the mean, which hides what is small, and where it is worst.
+
+    Attributes:
+        psnr: in dB over all pixels that count.
+        worst_patch: in dB over those of the worst square patch.
+    """
+
+    psnr: float
+    worst_patch: float
+
+    @staticmethod
+    def of(picture: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], where: Bool[Tensor, "h w"]) -> Fidelity:
+        """See ``psnr`` and ``worst_patch_psnr``."""
+        return Fidelity(psnr(picture, truth, where), worst_patch_psnr(picture, truth, where))
+
+
+def worst_patch_psnr(picture: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], where: Bool[Tensor, "h w"]) -> float:
+    """PSNR in dB of the square patch in which it is lowest, over its pixels of ``where``.
+
+    Patches are 32 pixels large, smaller in pictures less than 288 pixels high, and overlap by half. Those count of which
+    ``where`` holds a quarter; where there is none, it is the PSNR of all pixels.
+    """
+    side = max(2, min(PATCH, min(picture.shape[:2]) // PATCHES))
+    error = torch.where(where, (picture - truth).square().mean(-1), 0.0).double()
+    sums, shares = (F.avg_pool2d(x[None, None], side, max(1, side // 2), ceil_mode=True) for x in (error, where.double()))
+    counted = shares >= PATCH_COVERED
+    if not counted.any():
+        return psnr(picture, truth, where)
+    worst = float((sums[counted] / shares[counted]).max())
+    return math.inf if worst == 0 else -10 * math.log10(worst)
 
 
 def ssim(picture: Float[Tensor, "v h w 3"], truth: Float[Tensor, "v h w 3"], where: Bool[Tensor, "v h w"]) -> float:

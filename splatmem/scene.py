@@ -43,6 +43,7 @@ from splatmem.memory.session import SessionStore
 from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
+from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory, trajectory_from
 
@@ -262,7 +263,7 @@ class Scene:
         if source.cameras is not None:
             memory, notes = begin_posed_memory(
                 source.rgb, source.cameras, estimate_depth, settings, clock, draws_on,
-                lambda share: announce("lifting the pictures", share), source.usable,
+                lambda share: announce("lifting the pictures", share), source.usable, source.one_picture,
             )  # fmt: skip
         else:
             with clock.stage("depth"):
@@ -709,6 +710,7 @@ class Scene:
         fps: float = 24.0,
         frames: int = 96,
         size: tuple[int, int] | None = None,
+        fov: float | None = None,
         announce: Announce = silent,
     ) -> FilmFigures:
         """Writes a film (H.264) of what the memory knows along a path; nothing is made.
@@ -718,27 +720,30 @@ class Scene:
             file: the .mp4 to write.
             fps: frames per second.
             frames: number of cameras of a preset.
-            size: width and height; the scene's own by default.
+            size: width and height; the scene's own by default. Another shape shows the middle.
+            fov: horizontal field of view in degrees; the scene's own at this shape by default.
             announce: told of the progress.
 
         Raises:
             ValueError: there is no such path.
             OSError: the file cannot be written.
         """
-        trajectory = self.trajectory(path, frames, size)
+        trajectory = self.trajectory(path, frames, size, fov)
         return film_memory(self.memory, trajectory.cameras, Path(file), fps, self.clock, announce)
 
     def render(self, cameras: Cameras | Trajectory) -> MemoryReading:
         """What cameras see of the memory, and what of it is known."""
         return self.memory.read(cameras.cameras if isinstance(cameras, Trajectory) else cameras)
 
-    def trajectory(self, path: PathLike, frames: int = 96, size: tuple[int, int] | None = None) -> Trajectory:
+    def trajectory(
+        self, path: PathLike, frames: int = 96, size: tuple[int, int] | None = None, fov: float | None = None
+    ) -> Trajectory:
         """The cameras that a user means by a preset's name, a path file, cameras, or a trajectory.
 
         Raises:
             ValueError: there is no such preset or file, or the file is malformed.
         """
-        return trajectory_from(path, self, frames, size)
+        return trajectory_from(path, self, frames, size, fov)
 
     # -------------------------------------------------------------------------------------------------- on disk
 
@@ -901,7 +906,7 @@ def picture_from_words(config: Config, device: str, prompt: str, width: int, hei
     Raises:
         ValueError: the configuration names no text-to-image model, or it cannot be loaded.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(usable_seed(seed))
     rgb = make_first_frame(config.first_frame, config.hardware, device, prompt, width, height, generator)
     release(device)
     return Source(prompt, rgb[None], notes=[f"the first frame was made by {config.first_frame.model}"])

@@ -44,7 +44,7 @@ def read_only_folder(folder: Path) -> Iterator[Path]:
 
 def _mount(folder: Path, *options: str) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root can mount a disk")
+        pytest.skip("needs root, to mount a disk")
     done = subprocess.run(["mount", *options, folder], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"needs a disk that can be mounted: {done.stderr.strip()}")

@@ -6,8 +6,8 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +15,33 @@ from jaxtyping import Float, UInt8, UInt16
 from numpy import ndarray
 from PIL import Image
 
-HELD_OUT_SCENES = 6
-"""Of each kind of scene the first by name are never trained on."""
+HELD_OUT_EVERY = 16
+"""Scenes whose number is a multiple of this are never trained on."""
 NEAREST, FARTHEST = 0.1, 65.0
 """Metres: the range of packed depth, in 254 equal steps of its logarithm (2.6 % each)."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Frames:
-    """Pictures ``[n, h, w, 3]`` and depth in millimetres ``[n, h, w]`` (0 = sky), by kind of scene."""
+    """Frames of one scene.
 
-    by_kind: dict[str, list[tuple[UInt8[ndarray, "n h w 3"], UInt16[ndarray, "n h w"]]]] = field(default_factory=dict)
+    Attributes:
+        kind: of the scene.
+        rgb: pictures.
+        depth_mm: millimetres, 0 = sky.
+        labels: what each pixel shows, by tools/rooms/labels.py; 0 where that is not known.
+        held_out: whether the scene is kept for validation.
+    """
 
-    def add(self, kind: str, rgb: UInt8[ndarray, "n h w 3"], depth_mm: UInt16[ndarray, "n h w"]) -> None:
-        self.by_kind.setdefault(kind, []).append((rgb, depth_mm))
-
-    def __len__(self) -> int:
-        return sum(len(rgb) for parts in self.by_kind.values() for rgb, _ in parts)
-
-    def pick(self, rng: np.random.Generator, kind: str) -> tuple[UInt8[ndarray, "h w 3"], UInt16[ndarray, "h w"]]:
-        """A random frame of a kind: any scene, then any of its frames."""
-        parts = self.by_kind[kind]
-        rgb, depth_mm = parts[int(rng.integers(len(parts)))]
-        index = int(rng.integers(len(rgb)))
-        return rgb[index], depth_mm[index]
+    kind: str
+    rgb: UInt8[ndarray, "n h w 3"]
+    depth_mm: UInt16[ndarray, "n h w"]
+    labels: UInt8[ndarray, "n h w"]
+    held_out: bool
 
 
 class FrameFolders:
-    """Folders of .npz files that may still be growing: ``read`` takes in what is new.
+    """Folders of .npz files that may still be growing.
 
     A file's name begins with the kind of its scene and the scene's number: ``room00012_3.npz``.
     """
@@ -50,12 +49,10 @@ class FrameFolders:
     def __init__(self, folders: Sequence[Path], views: int) -> None:
         """``views``: frames taken of each file, evenly spread; all of them if there are fewer."""
         self.folders, self.views = folders, views
-        self.training, self.held_out = Frames(), Frames()
         self._seen: set[Path] = set()
-        self._held_out_scenes: dict[str, list[str]] = {}
 
-    def read(self) -> None:
-        """Reads the files that are new; a damaged one is skipped with a message."""
+    def new(self) -> Iterator[Frames]:
+        """What came since the last time; a damaged file is skipped with a message."""
         for file in sorted(file for folder in self.folders for file in folder.glob("*.npz")):
             if file in self._seen:
                 continue
@@ -63,17 +60,25 @@ class FrameFolders:
             try:
                 with np.load(file) as content:
                     rgb, depth_mm = content["rgb"], content["depth_mm"]
+                    labels = content["labels"] if "labels" in content else np.zeros(depth_mm.shape, np.uint8)
             except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
                 print(f"skipped {file.name}: {error}")
                 continue
             chosen = np.unique(np.linspace(0, len(rgb) - 1, min(self.views, len(rgb))).round().astype(int))
-            scene = file.stem.split("_")[0]
-            kind = re.split(r"\d", scene)[0]
-            held_out = self._held_out_scenes.setdefault(kind, [])
-            if scene not in held_out and len(held_out) < HELD_OUT_SCENES:
-                held_out.append(scene)
-            target = self.held_out if scene in held_out else self.training
-            target.add(kind, rgb[chosen], depth_mm[chosen])
+            kind, number = scene_of(file)
+            yield Frames(kind, rgb[chosen], depth_mm[chosen], labels[chosen], number % HELD_OUT_EVERY == 0)
+
+
+def scene_of(file: Path) -> tuple[str, int]:
+    """``room00012_3.npz`` to ("room", 12).
+
+    Raises:
+        ValueError: the name is not of this kind.
+    """
+    match = re.match(r"([a-z]+)(\d+)", file.stem)
+    if match is None:
+        raise ValueError(f"{file.name}: expected a name that begins with a kind and a number, such as room00012_3.npz")
+    return match[1], int(match[2])
 
 
 def pack(frames: Sequence[tuple[str, UInt8[ndarray, "h w 3"], UInt16[ndarray, "h w"]]], path: Path, quality: int) -> int:
@@ -91,15 +96,14 @@ def pack(frames: Sequence[tuple[str, UInt8[ndarray, "h w 3"], UInt16[ndarray, "h
     return path.stat().st_size
 
 
-def unpack(path: Path) -> tuple[Frames, Frames]:
-    """Training and held-out frames of a packed file; every 25th is held out."""
-    training, held_out = Frames(), Frames()
+def unpack(path: Path) -> Iterator[Frames]:
+    """The frames of a packed file, one by one."""
     with zipfile.ZipFile(path) as archive:
         for index, kind in enumerate(json.loads(archive.read("kinds.json"))):
             rgb = np.array(Image.open(io.BytesIO(archive.read(f"{index:06d}.jpg")), formats=["JPEG"]))
             depth_mm = decode_depth(np.asarray(Image.open(io.BytesIO(archive.read(f"{index:06d}.png")), formats=["PNG"])))
-            (held_out if index % 25 == 0 else training).add(kind, rgb[None], depth_mm[None])
-    return training, held_out
+            labels = np.zeros((1, *depth_mm.shape), np.uint8)
+            yield Frames(kind, rgb[None], depth_mm[None], labels, index % HELD_OUT_EVERY == 0)
 
 
 def encode_depth(depth_mm: UInt16[ndarray, "*any"]) -> UInt8[ndarray, "*any"]:

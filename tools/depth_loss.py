@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 MIN_DEPTH, MAX_DEPTH = 0.1, 60.0
 GRADIENT_WEIGHT = 0.4
 EDGE_WEIGHT = 2.0
 """How much more a pixel beside a step of depth counts."""
+LABEL_WEIGHT = 0.1
 EDGE_STEP = 0.1
 """A difference of log depth between neighbours that is a step."""
 
@@ -34,6 +35,13 @@ def depth_loss(log_depth: Float[Tensor, "b h w"], sky_logits: Float[Tensor, "b h
             both = (counted.narrow(axis, 1, counted.shape[axis] - 1) * counted.narrow(axis, 0, counted.shape[axis] - 1)).sqrt()
             loss = loss + GRADIENT_WEIGHT * (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp_min(1)
     return loss + 0.1 * F.binary_cross_entropy_with_logits(sky_logits, sky.float())
+
+
+def label_loss(logits: Float[Tensor, "b k H W"], labels: Int[Tensor, "b h w"]) -> Tensor:
+    """Cross-entropy where the label is known (not 0), at the logits' size."""
+    reduced = F.interpolate(labels[:, None].float(), size=logits.shape[-2:], mode="nearest")[:, 0].long()
+    count = (reduced > 0).sum().clamp_min(1)
+    return LABEL_WEIGHT * F.cross_entropy(logits, reduced, ignore_index=0, reduction="sum") / count
 
 
 def beside_steps(log_depth: Float[Tensor, "b h w"], sky: Bool[Tensor, "b h w"]) -> Bool[Tensor, "b h w"]:

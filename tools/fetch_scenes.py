@@ -1,13 +1,17 @@
-"""Fetches what tools/render_rooms.py composes rooms from: furniture, textures, photographs, panoramas (about 600 MB on disk).
+"""Fetches what rooms and other scenes are composed from: furniture, textures, photographs, panoramas (about 600 MB on disk).
 
 Everything comes as published packages: Debian's sweethome3d, sweethome3d-furniture (models: CC-BY, CC0, GPL by library) and
-three sets of wallpapers, PyPI's miniworld (textures, Apache-2.0), npm's @pmndrs/assets (panoramas, CC0). Needs apt-get (with
-its lists up to date), dpkg, npm, pip and the project's extra `train`. A step that is already done is skipped.
+three sets of wallpapers, PyPI's miniworld (textures, Apache-2.0), npm's @pmndrs/assets (panoramas, CC0). With --levels also
+the levels of the game OpenArena (Debian, GPL-2+; 320 MB to download). Needs apt-get (with its lists up to date), dpkg, npm, pip
+and the project's extra `train`. A step that is already done is skipped.
 """
 
 from __future__ import annotations
 
 import base64
+import io
+import json
+import lzma
 import os
 import re
 import shutil
@@ -22,6 +26,10 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from PIL import Image
+
+from rooms.quake_levels import texture_names, without_unneeded
+from rooms.quake_shaders import Shader, parse_script, resolve
 
 WALLPAPER_PACKAGES = ("lomiri-wallpapers-16.04", "mate-backgrounds", "plasma-workspace-wallpapers")
 LIBRARIES = ("Scopia", "BlendSwap-CC-0", "BlendSwap-CC-BY", "KatorLegaz", "Reallusion")
@@ -30,6 +38,12 @@ PROGRAM_RESOURCES = "com/eteks/sweethome3d/io/"
 MINIWORLD = "miniworld==2.1.0"
 PANORAMAS = "@pmndrs/assets@1.7.0"
 MIN_PHOTO_BYTES = 60_000
+LEVEL_PACKAGES = (
+    "openarena-data", "openarena-081-maps", "openarena-081-textures", "openarena-085-data", "openarena-088-data",
+    "openarena-oacmp1",
+)  # fmt: skip
+LEVEL_PICTURE_SIZE = 256
+"""Longest side in pixels: frames are small."""
 
 
 @dataclass
@@ -38,6 +52,8 @@ class Options:
 
     data: Path = Path("out/rooms-data")
     """Folder to fill."""
+    levels: bool = False
+    """Also fetch the game levels that tools/render_frames.py --kind levels shows."""
 
 
 def main(options: Options) -> None:
@@ -46,6 +62,8 @@ def main(options: Options) -> None:
     fill_folder(options.data / "textures", lambda folder: fetch_textures(folder, options.data / "furniture"))
     fill_folder(options.data / "photos", fetch_photos)
     fill_folder(options.data / "panoramas", fetch_panoramas)
+    if options.levels:
+        fill_folder(options.data / "levels", fetch_levels)
 
 
 def fill_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -121,6 +139,55 @@ def fetch_panoramas(folder: Path) -> None:
             channels = OpenEXR.File(str(image)).channels()
             pixels = channels["RGB"].pixels if "RGB" in channels else np.stack([channels[c].pixels for c in "RGB"], -1)
             np.save(folder / f"{module.name.split('.')[0]}.npy", pixels.astype(np.float16))
+
+
+def fetch_levels(folder: Path) -> None:
+    """The levels of OpenArena: maps without what is not drawn, the pictures on their surfaces, and what each surface is."""
+    with tempfile.TemporaryDirectory() as temporary:
+        unpacked = unpack_debian_packages(Path(temporary), *LEVEL_PACKAGES)
+        # As in the game, a file in a later archive takes the place of one in an earlier archive.
+        archives = [zipfile.ZipFile(path) for path in sorted(unpacked.rglob("share/games/openarena/baseoa/*.pk3"))]
+        files = {info.filename.lower(): (archive, info) for archive in archives for info in archive.infolist()}
+        shaders: dict[str, Shader] = {}
+        for name in sorted(files):
+            if re.fullmatch(r"scripts/.*\.shader", name):
+                shaders |= parse_script(_content(files, name).decode("latin1"))
+        (folder / "maps").mkdir()
+        surfaces: set[str] = set()
+        for name in sorted(files):
+            if re.fullmatch(r"maps/[^/]+\.bsp", name):
+                level = without_unneeded(_content(files, name), name)
+                surfaces.update(texture_names(level, name))
+                (folder / f"{name}.xz").write_bytes(lzma.compress(level))
+        materials = {name: resolve(name, shaders, files) for name in sorted(surfaces)}
+        kept = {}
+        for picture in sorted({picture for _, picture in materials.values() if picture}):
+            saved = _save_small(_content(files, picture), folder / "pictures" / picture)
+            kept[picture] = None if saved is None else str(saved.relative_to(folder))
+        table = {name: (role, picture and kept[picture]) for name, (role, picture) in materials.items()}
+        (folder / "materials.json").write_text(json.dumps(table, indent=0))
+
+
+def _content(files: dict[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]], name: str) -> bytes:
+    archive, info = files[name]
+    return archive.read(info)
+
+
+def _save_small(data: bytes, path: Path) -> Path | None:
+    """A picture at most LEVEL_PICTURE_SIZE wide and high: PNG with an alpha channel that says something, else JPEG."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=("TGA", "JPEG", "PNG"))
+        image = image.convert("RGBA" if "A" in image.getbands() else "RGB")
+    except (OSError, ValueError) as error:
+        print(f"{path.name}: skipped, {error}")
+        return None
+    image.thumbnail((LEVEL_PICTURE_SIZE, LEVEL_PICTURE_SIZE), Image.Resampling.BILINEAR)
+    opaque = image.mode == "RGB" or image.getchannel("A").getextrema()[0] > 250
+    # The suffix is added: pictures of one name and of different kinds stay apart.
+    path = path.with_name(path.name + (".jpg" if opaque else ".png"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.convert("RGB" if opaque else "RGBA").save(path, **({"quality": 85} if opaque else {}))
+    return path
 
 
 def unpack_debian_packages(folder: Path, *packages: str) -> Path:

@@ -1,7 +1,7 @@
 """Packs rendered frames into one small file for training on another machine: JPEG pictures and 8-bit log depth.
 
     python tools/pack_frames.py --frames out/frames out/clips --out frames.zip
-    python tools/train_depth.py --pack frames.zip --device cuda --minutes 8 --batch 48 --workers 14 --frozen-blocks 0
+    python tools/train_depth.py --pack frames.zip --device cuda --minutes 8 --batch 48 --frozen-blocks 0 --bfloat16
 
 Frames are drawn evenly from all files, in a random order, until the file would grow beyond --megabytes.
 """
@@ -39,12 +39,8 @@ class Options:
 
 
 def main(options: Options) -> None:
-    folders = FrameFolders(options.frames, options.views)
-    folders.read()
-    parts = [
-        (kind, rgb, depth) for f in (folders.training, folders.held_out) for kind, p in f.by_kind.items() for rgb, depth in p
-    ]
-    frames = [(kind, rgb[i], depth[i]) for kind, rgb, depth in parts for i in range(len(rgb))]
+    read = FrameFolders(options.frames, options.views).new()
+    frames = [(part.kind, part.rgb[i], part.depth_mm[i]) for part in read for i in range(len(part.rgb))]
     if not frames:
         raise ValueError(f"{', '.join(map(str, options.frames))}: no frames; render some with tools/render_frames.py")
     frames = [frames[i] for i in np.random.default_rng(options.seed).permutation(len(frames))]

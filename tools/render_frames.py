@@ -1,12 +1,13 @@
-"""Renders single frames with depth for training the depth model: rooms with near things, stairwells and the open air.
+"""Renders single frames with depth for training the depth model: rooms with near things, stairwells, the open air, game levels.
 
 Fetch the sources first with tools/fetch_scenes.py. Needs the extra `train` and EGL (Debian: libegl1, libgl1-mesa-dri).
 
     python tools/render_frames.py --kind near --scenes 400 --out out/frames --sheet out/near.png
     python tools/render_frames.py --kind open --scenes 200 --out out/frames
+    python tools/render_frames.py --kind levels --scenes 60 --frames 20 --out out/frames
 
-Each scene is one .npz of rgb and depth_mm as tools/train_depth.py reads it; unlike a clip's, its frames do not belong together.
-A scene that is already there is left as it is, so the same command goes on with what is missing.
+Each scene is one .npz of rgb, depth_mm and labels (rooms/labels.py) as tools/train_depth.py reads it; unlike a clip's, its
+frames do not belong together. A scene that is already there is left as it is, so the same command goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,22 +30,31 @@ from render_rooms import parse_size
 from rooms.clips import depth_to_millimetres
 from rooms.furniture import Catalogue
 from rooms.glow import Beam, light_things, of_room
+from rooms.labels import colours
+from rooms.level_views import random_view
 from rooms.lighting import BakedLight, Environment, bake, choose_exposure
+from rooms.meshes import DISPLAY_GAMMA
 from rooms.near_things import FOV_RANGE, View, random_pose, random_setup
-from rooms.open_air import random_open_air
-from rooms.renderer import Renderer
+from rooms.open_air import random_open_air, random_sky
+from rooms.quake_levels import Level, level_files, load_level
+from rooms.renderer import Renderer, Rendering
 from rooms.room import Room, compose_room
-from rooms.sources import Sources
+from rooms.sources import Sources, Split
 from rooms.stairs import random_stairwell
 from rooms.tracing import Tracer
-from rooms.trajectories import is_clear, probe_rays, view_statistics
+from rooms.trajectories import direction, is_clear, probe_rays, view_statistics
 
-Frame = tuple[UInt8[ndarray, "h w 3"], Float[ndarray, "h w"]]
 TRIES_PER_FRAME = 30
-LEAST_DEPTH_SPREAD = 0.08
+MIN_DEPTH_SPREAD = 0.08
 """Standard deviation of log depth below which a frame shows a blank wall."""
 NEAREST = 0.1
 """Metres: what is nearer than this fills the picture or cuts it."""
+MOST_SKY_BELOW = 0.05
+"""Share of the lowest row of a level's frame: beyond it the camera looks into an abyss."""
+DARKEST = 0.004
+"""Mean linear light of a level's frame at exposure 1."""
+MOST_BLACK = 0.15
+"""Share of a level's frame that may show nothing."""
 
 
 @dataclass
@@ -55,8 +65,11 @@ class Options:
     """Folder that tools/fetch_scenes.py has filled."""
     out: Path = Path("out/frames")
     """Folder for the frames."""
-    kind: Literal["near", "stairs", "open"] = "near"
-    """near: furnished rooms with hands, people, tables and things before the camera; stairs: stairwells; open: outdoors."""
+    kind: Literal["near", "stairs", "open", "levels"] = "near"
+    """near: furnished rooms with hands, people, tables and things before the camera; stairs: stairwells; open: outdoors;
+    levels: game levels (fetched with --levels)."""
+    split: Split = "train"
+    """validation shows furniture, pictures and levels that train never shows."""
     scenes: int = 100
     """Number of scenes."""
     frames: int = 10
@@ -72,10 +85,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    sources = Sources.open(options.data, "train")
-    catalogue = Catalogue.of(sources)
-    renderer = Renderer(*parse_size(options.size), options.supersampling)
-    render = {"near": frames_of_room, "stairs": frames_of_stairwell, "open": frames_outdoors}[options.kind]
+    render = scene_maker(options, Renderer(*parse_size(options.size), options.supersampling))
     rows: list[UInt8[ndarray, "h w 3"]] = []
     options.out.mkdir(parents=True, exist_ok=True)
     for seed in range(options.seed, options.seed + options.scenes):
@@ -83,7 +93,7 @@ def main(options: Options) -> None:
         if path.exists():
             continue
         start = time.perf_counter()
-        frames = list(render(np.random.default_rng(seed), sources, catalogue, renderer, options.frames))
+        frames = list(render(seed))
         if frames:
             write_frames(path, frames)
             rows.append(sheet_row(frames))
@@ -93,9 +103,22 @@ def main(options: Options) -> None:
             Image.fromarray(np.concatenate(rows)).save(options.sheet)
 
 
+def scene_maker(options: Options, renderer: Renderer) -> Callable[[int], Iterator[Rendering]]:
+    """Makes the frames of one scene from its seed; levels follow each other by name and begin anew after the last."""
+    if options.kind == "levels":
+        files = level_files(options.data / "levels", held_out=options.split == "validation")
+        return lambda seed: frames_of_level(
+            np.random.default_rng(seed), load_level(files[seed % len(files)]), renderer, options.frames
+        )
+    sources = Sources.open(options.data, options.split)
+    catalogue = Catalogue.of(sources)
+    make = {"near": frames_of_room, "stairs": frames_of_stairwell, "open": frames_outdoors}[options.kind]
+    return lambda seed: make(np.random.default_rng(seed), sources, catalogue, renderer, options.frames)
+
+
 def frames_of_room(
     rng: np.random.Generator, sources: Sources, catalogue: Catalogue, renderer: Renderer, count: int
-) -> Iterator[Frame]:
+) -> Iterator[Rendering]:
     """Frames in one room, most with things set before the camera that are lit by the room."""
     room = compose_room(rng, catalogue, sources)
     tracer = Tracer(room.meshes)
@@ -120,7 +143,7 @@ def frames_of_room(
                 extra = renderer.upload(meshes, near_light)
             frame = renderer.render([*batches, *extra], backdrop, pose, fov, exposure)
             renderer.release(extra)
-            if is_worth_learning(frame[1]):
+            if is_worth_learning(frame.depth):
                 yield frame
     finally:
         renderer.release(batches)
@@ -170,7 +193,7 @@ def lit_by_room(
 
 def frames_of_stairwell(
     rng: np.random.Generator, sources: Sources, catalogue: Catalogue, renderer: Renderer, count: int
-) -> Iterator[Frame]:
+) -> Iterator[Rendering]:
     """Frames up and down one flight of stairs."""
     meshes, lamps, poses = random_stairwell(rng, (*sources.floors, *sources.walls), count)
     tracer = Tracer(meshes)
@@ -183,7 +206,7 @@ def frames_of_stairwell(
         for pose in poses:
             fov = float(rng.uniform(*FOV_RANGE))
             frame = renderer.render(batches, backdrop, pose, fov, exposed(rng, tracer, light, pose, fov, aspect))
-            if is_worth_learning(frame[1]):
+            if is_worth_learning(frame.depth):
                 yield frame
     finally:
         renderer.release(batches)
@@ -192,7 +215,7 @@ def frames_of_stairwell(
 
 def frames_outdoors(
     rng: np.random.Generator, sources: Sources, catalogue: Catalogue, renderer: Renderer, count: int
-) -> Iterator[Frame]:
+) -> Iterator[Rendering]:
     """Frames in one place under the open sky."""
     scene = random_open_air(rng, (*sources.floors, *sources.walls), count)
     tracer = Tracer(scene.meshes)
@@ -203,11 +226,53 @@ def frames_outdoors(
         for pose in scene.poses:
             fov = float(rng.uniform(*FOV_RANGE))
             frame = renderer.render(batches, backdrop, pose, fov, exposed(rng, tracer, light, pose, fov, aspect))
-            if is_worth_learning(frame[1]):
+            if is_worth_learning(frame.depth):
                 yield frame
     finally:
         renderer.release(batches)
         backdrop.release()
+
+
+def frames_of_level(rng: np.random.Generator, level: Level, renderer: Renderer, count: int) -> Iterator[Rendering]:
+    """Frames at eye height in one level, under a random sky."""
+    if not len(level.starts):
+        return
+    tracer = Tracer([surface.mesh for surface in level.surfaces])
+    sky = random_sky(rng, bool(rng.random() < 0.4), direction(rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 1.3)))
+    batches, backdrop = renderer.upload_level(level), renderer.upload_backdrop(sky)
+    found = 0
+    try:
+        for _ in range(TRIES_PER_FRAME * count):
+            view = random_view(rng, tracer, level.starts, renderer.width / renderer.height)
+            if view is None:
+                continue
+            pose, fov = view.cam_to_world, view.fov_x_degrees
+            trial = renderer.render(batches, backdrop, pose, fov, exposure=1.0)
+            if not is_worth_learning(trial.depth) or (trial.depth[-1] == 0).mean() > MOST_SKY_BELOW:
+                continue
+            exposure = exposure_for(rng, trial)
+            if exposure is None:
+                continue
+            frame = renderer.render(batches, backdrop, pose, fov, exposure)
+            if (frame.rgb.max(-1) < 8).mean() > MOST_BLACK:
+                continue
+            yield frame
+            found += 1
+            if found == count:
+                return
+    finally:
+        renderer.release(batches)
+        renderer.release_textures()
+        backdrop.release()
+
+
+def exposure_for(rng: np.random.Generator, trial: Rendering) -> float | None:
+    """The factor that brings a picture taken at exposure 1 to a medium brightness; None where all is dark."""
+    rgb, depth = trial.rgb[::4, ::4], trial.depth[::4, ::4]
+    linear = np.clip((rgb[depth > 0] / 255.0) ** DISPLAY_GAMMA, 0.0, 0.6).mean()
+    if linear < DARKEST:
+        return None
+    return float(np.clip(rng.uniform(0.08, 0.25) / linear, 0.5, 12.0))
 
 
 def is_worth_learning(depth: Float[ndarray, "h w"]) -> bool:
@@ -215,25 +280,25 @@ def is_worth_learning(depth: Float[ndarray, "h w"]) -> bool:
     there = depth[depth > 0]
     if len(there) < 0.15 * depth.size:
         return False
-    return bool(np.quantile(there, 0.01) > NEAREST and np.log(there).std() > LEAST_DEPTH_SPREAD)
+    return bool(np.quantile(there, 0.01) > NEAREST and np.log(there).std() > MIN_DEPTH_SPREAD)
 
 
-def write_frames(path: Path, frames: list[Frame]) -> None:
-    """Writes ``rgb`` and ``depth_mm`` (0 = sky); the file appears whole or not at all."""
-    rgb, depth = (np.stack(arrays) for arrays in zip(*frames, strict=True))
+def write_frames(path: Path, frames: list[Rendering]) -> None:
+    """Writes ``rgb``, ``depth_mm`` (0 = sky) and ``labels`` (``rooms.labels``); the file appears whole or not at all."""
+    rgb, depth, labels = (np.stack(arrays) for arrays in zip(*frames, strict=True))
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
-        np.savez_compressed(file, rgb=rgb, depth_mm=depth_to_millimetres(depth))
+        np.savez_compressed(file, rgb=rgb, depth_mm=depth_to_millimetres(depth), labels=labels)
     os.replace(temporary, path)
 
 
-def sheet_row(frames: list[Frame], columns: int = 8, width: int = 192) -> UInt8[ndarray, "h w 3"]:
-    """Frames and, below them, their inverse depth."""
+def sheet_row(frames: list[Rendering], columns: int = 8, width: int = 192) -> UInt8[ndarray, "h w 3"]:
+    """Frames and, below them, their inverse depth and their labels."""
     cells = []
-    for rgb, depth in (frames * columns)[:columns]:
+    for rgb, depth, labels in (frames * columns)[:columns]:
         inverse = np.where(depth > 0, 1.0 / np.maximum(depth, 1e-3), 0.0)
         grey = np.clip(inverse / max(float(np.percentile(inverse, 98)), 1e-9) * 255, 0, 255).astype(np.uint8)
-        pair = Image.fromarray(np.concatenate([rgb, np.repeat(grey[..., None], 3, axis=2)]))
+        pair = Image.fromarray(np.concatenate([rgb, np.repeat(grey[..., None], 3, axis=2), colours(labels)]))
         cells.append(np.asarray(pair.resize((width, width * pair.height // pair.width))))
     return np.concatenate(cells, axis=1)
 

@@ -25,7 +25,7 @@ from PIL import Image
 from rooms.clips import Clip, depth_to_millimetres, export_scene, write_clip
 from rooms.furniture import Catalogue
 from rooms.lighting import Environment, bake, choose_exposure
-from rooms.renderer import Renderer
+from rooms.renderer import Renderer, Rendering
 from rooms.room import Room, compose_room
 from rooms.sources import Sources, Split
 from rooms.tracing import Tracer
@@ -126,8 +126,8 @@ def render_room(
         backdrop.release()
 
 
-def make_clip(path: Trajectory, frames: list[tuple[ndarray, ndarray]]) -> Clip:
-    rgb, depth = (np.stack(arrays) for arrays in zip(*frames, strict=True))
+def make_clip(path: Trajectory, frames: list[Rendering]) -> Clip:
+    rgb, depth, _ = (np.stack(arrays) for arrays in zip(*frames, strict=True))
     return Clip(rgb, depth_to_millimetres(depth), path.cam_to_world, path.fov_x_degrees, path.kind)
 
 

@@ -46,13 +46,13 @@ def hide_bars_of_libraries() -> None:
 
 
 def _summary(report: dict[str, Any], out: Path) -> str:
-    kept = report["retention_psnr"]["mean"]
+    kept, worst = report["retention_psnr"]["mean"], report["retention_worst_patch_psnr"]["min"]
     return "\n".join(
         [
             f"{report['frames']} frames, {report['generated_frames']} of them generated, in "
             f"{report['seconds']['total']:.0f} s; {report['gaussians']:,} Gaussians",
-            f"photo kept at {report['photo_psnr']:.1f} dB"
-            + (f", what was known kept at {kept:.1f} dB" if kept is not None else "")
+            f"photo kept at {report['photo_psnr']:.1f} dB (worst patch {report['photo_worst_patch_psnr']:.1f})"
+            + (f", what was known kept at {kept:.1f} dB (worst patch {worst:.1f})" if kept is not None else "")
             + f"; {100 * report['unknown_fraction']:.2f} % of the film is unknown",
             *(f"note: {note}" for note in report["notes"]),
             f"see {out / 'report.html'}, {out / 'video.mp4'} and {out / 'scene.ply'}",

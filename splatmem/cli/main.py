@@ -14,15 +14,16 @@ import warnings
 from typing import Any
 
 import tyro
-from rich.console import Console
 from rich.markup import escape
 
-from splatmem.cli import commands, edit_commands, model_commands
+from splatmem.cli import commands, edit_commands, interruption, model_commands
+from splatmem.cli.consoles import PipeConsole, silence
+from splatmem.cli.errors import explained
 from splatmem.cli.options import Command, Doctor, Models
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.option_types import OptionError
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, RenderOptions
+from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
@@ -33,31 +34,54 @@ COMMANDS = (
     "export", "inspect", "evaluate", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
+MODULES = {
+    FlyaroundOptions: "splatmem.jobs.flyaround",
+    RenderOptions: "splatmem.jobs.render",
+    FilmOptions: "splatmem.jobs.edit",
+    ExportOptions: "splatmem.jobs.export",
+    InspectOptions: "splatmem.viewer.inspect",
+    EvaluationOptions: "splatmem.evaluation.run",
+}
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
-console = Console(stderr=True)
+console = PipeConsole(stderr=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point; exits with 2 on bad input and 130 when interrupted."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Parses and carries out a command; exits with 2 on bad input, and with 130 or 143 when Ctrl-C or SIGTERM ended it."""
+    try:
+        _main(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # of ``splatmem --help | head -1``: who reads has seen enough
+        silence(sys.stdout.fileno())
+
+
+def _main(arguments: list[str]) -> None:
     if arguments == ["--version"]:
         print(f"splatmem {importlib.metadata.version('splatmem')}")
-        sys.exit(0)
+        return
     _suggest_command(arguments)
     command = _parsed(arguments)
-    # A termination request ends like Ctrl-C: the last finished window is on disk, and the run can be resumed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.showwarning = _show_warning
-    _check(command)
+    begun = False
     try:
-        sys.exit(run(command))
-    except KeyboardInterrupt:
-        _print(f"interrupted{_what_is_kept(command)}")
-        sys.exit(EXIT_INTERRUPTED)
-    except (ValueError, OSError) as error:
-        _print(f"[bold red]error:[/] {escape(_one_line(error))}{_what_is_kept(command)}")
+        if not isinstance(command, Doctor | Models):
+            command.check()  # before anything large is imported
+            _import_for(command)
+        begun = True
+        with interruption.is_raised():
+            status = run(command)
+    except (Exception, KeyboardInterrupt) as error:
+        kept = _what_is_kept(command) if begun else ""
+        number = interruption.received()
+        if number is not None or not isinstance(error, Exception):  # whatever a library made of it
+            _print(f"{interruption.LINE}{kept}")
+            sys.exit(128 + (number or signal.SIGINT))
+        sentence = explained(error)
+        if sentence is None:
+            raise
+        _print(f"[bold red]error:[/] {escape(sentence)}{kept}")
         sys.exit(EXIT_BAD_INPUT)
+    sys.exit(status)
 
 
 def _suggest_command(arguments: list[str]) -> None:
@@ -95,24 +119,12 @@ def _joined_numbers(arguments: list[str]) -> list[str]:
     return joined
 
 
-def _check(command: Any) -> None:
-    """Exits with 2 and a sentence for options that cannot be used, before anything large is imported."""
-    if isinstance(command, Doctor | Models):
-        return
-    try:
-        command.check()
-    except (ValueError, OSError) as error:
-        _print(f"[bold red]error:[/] {escape(_one_line(error))}")
-        sys.exit(EXIT_BAD_INPUT)
-
-
 def run(command: Any) -> int:
     """Carries out a parsed command; returns the exit status."""
     if isinstance(command, Doctor):
-        return commands.doctor(Console())
+        return commands.doctor(PipeConsole())
     if isinstance(command, Models):
-        return model_commands.run(command.action, Console())
-    _import_for_good("torch")
+        return model_commands.run(command.action, PipeConsole())
     with RunProgress(console) as progress:
         if isinstance(command, FlyaroundOptions):
             commands.flyaround(command, progress)
@@ -131,12 +143,12 @@ def run(command: Any) -> int:
     return 0
 
 
-def _import_for_good(name: str) -> None:
-    """Imports a large library without the garbage collector, which would walk through all that lives on anyway, then and at
-    the end: a quarter of PyTorch's time."""
+def _import_for(command: Any) -> None:
+    """Imports what a command needs, without the garbage collector, which would walk through all that lives on anyway, then and
+    at the end: a quarter of PyTorch's time."""
     gc.disable()
     try:
-        importlib.import_module(name)
+        importlib.import_module(MODULES.get(type(command), "splatmem.jobs.edit"))
     finally:
         gc.freeze()
         gc.enable()
@@ -144,13 +156,6 @@ def _import_for_good(name: str) -> None:
 
 def _print(text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
-
-
-def _one_line(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:  # without the number that Python puts in front
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(text.split()) or type(error).__name__
 
 
 def _what_is_kept(command: Any) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from splatmem.cli.options import ModelsCheck, ModelsDownload, ModelsInfo, ModelsList
 from splatmem.config import Config, load_preset, preset_names
+from splatmem.home import expanded
 
 if TYPE_CHECKING:
     from splatmem.models.needs import Need
@@ -73,7 +74,7 @@ def download_models(action: ModelsDownload, console: Console) -> None:
         wanted = [(action.preset, action.variant)]
     else:
         needs = needed_models(load_preset(action.preset, action.overrides))
-        wanted = [(need.model, need.variant) for need in needs if not Path(need.model).expanduser().is_dir()]
+        wanted = [(need.model, need.variant) for need in needs if not expanded(need.model).is_dir()]
     if not wanted:
         console.print(f"{action.preset} needs nothing from the network")
     for model, variant in wanted:
@@ -96,7 +97,7 @@ def check_models(action: ModelsCheck, console: Console) -> None:
     wrong, fetched = [], False
     for need, folder in places:
         found = need.problems(folder)
-        fetched |= bool(found) and not Path(need.model).expanduser().is_dir()
+        fetched |= bool(found) and not expanded(need.model).is_dir()
         wrong += [f"{need.part} {need.model}: {problem}" for problem in found]
         if not found:
             console.print(f"{need.part} {need.model}: whole, in {folder}", highlight=False, soft_wrap=True)

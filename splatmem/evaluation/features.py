@@ -33,7 +33,7 @@ STRIDES = (4, 8, 16, 32)
 OUTPUTS = (1, 2, 3, 4)  # of the network, at these strides
 MATCHED_STRIDES = (8, 16, 32)
 TEXTURE_STRIDES = (4, 8, 16)
-LEAST_WIDTH = 256  # smaller pictures are enlarged to this: the network knows pictures of 224 pixels
+MIN_WIDTH = 256  # smaller pictures are enlarged to this: the network knows pictures of 224 pixels
 MADE_SHARE = 0.5  # of a feature's cell that must be made for it to count
 DIRECTIONS = 128
 BATCH = 8
@@ -77,9 +77,9 @@ class PatchFeatures:
 
     def _describe(self, pictures: Float[Tensor, "v h w 3"]) -> Features:
         x = pictures.permute(0, 3, 1, 2) * 2 - 1
-        factor = LEAST_WIDTH / x.shape[-1]
+        factor = MIN_WIDTH / x.shape[-1]
         if factor > 1:
-            size = (round(factor * x.shape[-2]), LEAST_WIDTH)
+            size = (round(factor * x.shape[-2]), MIN_WIDTH)
             x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         maps = self.network(x)
         return [(maps[i] - mean) / std for i, (mean, std) in zip(OUTPUTS, self.scales, strict=True)]

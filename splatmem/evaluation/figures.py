@@ -61,7 +61,12 @@ FIGURES = (
     Figure("uncovered", "uncovered_feature_distance", "feature distance", "lower", ".3f", "unlikeness to the truth there"),
     Figure("uncovered", "uncovered_depth_delta1", "depth δ1", "higher", ".3f", "share of it within a factor of 1.25"),
     Figure("loop", "loop_psnr", "PSNR", "higher", ".2f", "dB of the last frame against the first, where the path returns"),
+    Figure("loop", "photo_psnr", "photo", "higher", ".2f", "dB of the photo in its own view, at the end"),
+    Figure("loop", "photo_worst_patch_psnr", "photo, worst patch", "higher", ".2f", "the same of its worst 32x32 pixels"),
     Figure("loop", "retention_psnr", "retention", "higher", ".2f", "dB of what was known before each write, at the end"),
+    Figure(
+        "loop", "retention_worst_patch_psnr", "retention, worst patch", "higher", ".2f", "the same of the worst 32x32 pixels"
+    ),
     Figure(
         "loop", "closure_seam", "seam", "lower", ".4f", "contrast across joins at the back of a turn beyond that beside them"
     ),

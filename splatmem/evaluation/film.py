@@ -20,6 +20,7 @@ from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import Traits, prepared
 from splatmem.memory import SpatialMemory
 from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
+from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
 
@@ -167,6 +168,7 @@ def film_without_memory(
     from those frames: the product's guess, made once from the photo, would be a memory too. The filled frames are the film.
     """
     throw_away, clock, started = begun.copy(), StageClock(), time.perf_counter()
+    seed = usable_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     with clock.stage("render"):
         reading = throw_away.read(path[0])

@@ -14,7 +14,7 @@ from splatmem.evaluation.first_view import FirstView
 from splatmem.evaluation.scenes import Truth
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
-from splatmem.metrics import psnr
+from splatmem.metrics import Fidelity, psnr
 
 BACK = 120.0  # degrees away from the first view from which a write belongs to the back of a turn
 REACH = 2  # pixels to either side of a border within which a join may show: splats overlap
@@ -33,10 +33,14 @@ def loop_psnr(rgb: Float[Tensor, "v h w 3"], truth: Truth, first_view: FirstView
     return psnr(rgb[-1], truth.rgb[-1], first_view.kept[-1]) if returns else math.nan
 
 
-def retention_psnr(memory: SpatialMemory) -> float:
-    """Mean over the written frames of ``SpatialMemory.retention_psnr``, equal pictures as 100 dB; ``nan`` if none counts."""
-    values = [min(value, 100.0) for value in memory.retention_psnr()]
-    return sum(values) / len(values) if values else math.nan
+def retention(memory: SpatialMemory) -> Fidelity:
+    """The mean over the written frames of what is left of the known, equal pictures as 100 dB, and of the worst patch of all;
+    ``nan`` if none counts."""
+    kept = memory.retention()
+    if not kept:
+        return Fidelity(math.nan, math.nan)
+    mean = sum(min(frame.psnr, 100.0) for frame in kept) / len(kept)
+    return Fidelity(mean, min(frame.worst_patch for frame in kept))
 
 
 def closure_seam(memory: SpatialMemory) -> float:

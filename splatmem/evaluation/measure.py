@@ -14,12 +14,12 @@ from splatmem.evaluation.features import Features, PatchFeatures, distribution_d
 from splatmem.evaluation.figures import FIGURES, Figures
 from splatmem.evaluation.film import Film
 from splatmem.evaluation.first_view import FirstView, split_by_first_view
-from splatmem.evaluation.loop import IN_FRONT, closure_seam, floater_fraction, loop_psnr, retention_psnr
+from splatmem.evaluation.loop import IN_FRONT, closure_seam, floater_fraction, loop_psnr, retention
 from splatmem.evaluation.scenes import Scene, Truth
-from splatmem.metrics import depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
+from splatmem.metrics import Fidelity, depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
 
 EQUAL_PSNR = 100.0  # stands for infinite: equal pictures
-LEAST_UNCOVERED = 0.001  # share of the film's pixels from which what a step aside uncovers is judged
+MIN_UNCOVERED = 0.001  # share of the film's pixels from which what a step aside uncovers is judged
 WORST_ABS_REL = 10.0  # stands for infinite: no depth at all
 
 
@@ -55,6 +55,8 @@ def measure(film: Film, true_depth_film: Film | None, yardstick: Yardstick) -> F
         again_rgb, again_depth = at_size(true_depth_film, truth)
         again = _kept(again_rgb, again_depth, truth, kept) | {"before_truth": before_truth(again_depth, truth)}
         values |= {f"{name}_true_depth": value for name, value in again.items()}
+    nothing = Fidelity(math.nan, math.nan)
+    photo, kept_known = (nothing, nothing) if film.memory is None else (film.memory.photo_fidelity(), retention(film.memory))
     # Only what was made may count: the rest is taken from the truth, since features look beyond their cell.
     features = yardstick.describe(torch.where(made[..., None], rgb, truth.rgb))
     values |= _uncovered(rgb, depth, yardstick)
@@ -65,7 +67,10 @@ def measure(film: Film, true_depth_film: Film | None, yardstick: Yardstick) -> F
         "made_depth_abs_rel_median": depth_abs_rel_median(depth, truth.depth, made & truth.measured),
         "made_psnr": psnr(rgb, truth.rgb, made),
         "loop_psnr": loop_psnr(rgb, truth, first_view),
-        "retention_psnr": math.nan if film.memory is None else retention_psnr(film.memory),
+        "photo_psnr": photo.psnr,
+        "photo_worst_patch_psnr": photo.worst_patch,
+        "retention_psnr": kept_known.psnr,
+        "retention_worst_patch_psnr": kept_known.worst_patch,
         "closure_seam": math.nan if film.memory is None else closure_seam(film.memory),
         "unknown_fraction": float((~film.known).float().mean()),
         "floater_fraction": floater_fraction(film, yardstick.scene.path),
@@ -100,7 +105,7 @@ def _kept(
 def _uncovered(rgb: Float[Tensor, "v h w 3"], depth: Float[Tensor, "v h w"], yardstick: Yardstick) -> dict[str, float]:
     """What a step aside uncovers; nothing where that is too little to tell."""
     truth, uncovered = yardstick.scene.truth, yardstick.first_view.uncovered
-    if float(uncovered.float().mean()) < LEAST_UNCOVERED:
+    if float(uncovered.float().mean()) < MIN_UNCOVERED:
         return {}
     features = yardstick.describe(torch.where(uncovered[..., None], rgb, truth.rgb))
     return {

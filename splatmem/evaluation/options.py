@@ -42,7 +42,7 @@ class EvaluationOptions:
     size: SceneSize = None
     """Width x height of the films; that of each scene's pictures by default."""
     seed: int = 0
-    """The same seed gives the same films on the same machine."""
+    """Any whole number; the same seed gives the same films on the same machine."""
     device: Device = "auto"
     """Where the models run."""
     overwrite: bool = False

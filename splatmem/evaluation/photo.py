@@ -11,7 +11,7 @@ from splatmem.memory import SpatialMemory
 from splatmem.metrics import depth_abs_rel, depth_delta1
 from splatmem.report.bend import memory_bend
 
-LEAST_MEASURED = 0.5  # share of the photo with true depth from which its borders and lines are: matching leaves them out
+MIN_MEASURED = 0.5  # share of the photo with true depth from which its borders and lines are: matching leaves them out
 
 
 def photo_figures(memory: SpatialMemory, true_memory: SpatialMemory | None, scene: Scene) -> Figures:
@@ -23,7 +23,7 @@ def photo_figures(memory: SpatialMemory, true_memory: SpatialMemory | None, scen
     """
     depth, truth, measured = memory.views[0].depth, scene.photo_depth, scene.photo_measured
     bend = memory_bend(memory)
-    dense = float(measured.float().mean()) >= LEAST_MEASURED
+    dense = float(measured.float().mean()) >= MIN_MEASURED
     values = {
         "photo_depth_abs_rel": depth_abs_rel(depth, truth, measured),
         "photo_depth_delta1": depth_delta1(depth, truth, measured),

@@ -24,10 +24,10 @@ from splatmem.evaluation.names import OURS
 from splatmem.evaluation.options import KIND, RESULT, EvaluationOptions
 from splatmem.evaluation.photo import photo_figures
 from splatmem.evaluation.report import report_page
-from splatmem.evaluation.scenes import spread
 from splatmem.evaluation.sheet import comparison_sheet
 from splatmem.evaluation.statistics import Interval, differences, intervals, means
 from splatmem.explore.loop import ExploreSettings
+from splatmem.geometry.sampling import evenly_spread
 from splatmem.inpaint import VideoInpainter
 from splatmem.io.atomic import staged_directory
 from splatmem.models.hardware import choose_device
@@ -136,7 +136,7 @@ def evaluate_scene(
     begun = begin(scene, ScaledToTruth(estimate_depth, scene), settings)
     true_begun = begin(scene, TrueDepth(estimate_depth, scene), settings) if scene.photo_measured.any() else None
     given = photo_figures(begun.memory, None if true_begun is None else true_begun.memory, scene)
-    chosen = spread(len(scene.path), SHEET_FRAMES)
+    chosen = evenly_spread(len(scene.path), SHEET_FRAMES)
     truth, made = scene.truth.rgb[chosen], yardstick.first_view.made[chosen]
     pictures = {"truth": truth, "first frame saw": torch.where(made[..., None], torch.tensor(UNKNOWN_COLOUR), truth)}
     figures, stages = {}, {}

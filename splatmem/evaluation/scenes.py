@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras, relative_to
+from splatmem.geometry.sampling import evenly_spread
 from splatmem.io.photo import photo_of
 from splatmem.io.pictures import RefusedPicture, open_picture, picture_size, read_picture
-from splatmem.io.posed import read_transforms_index, spread, transforms_cameras, transforms_picture
+from splatmem.io.posed import read_transforms_index, transforms_cameras, transforms_picture
 from splatmem.io.posed_views import require_shape
 from splatmem.io.text import is_number
 
@@ -85,8 +86,11 @@ def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int]
     """
     file = folder / "transforms.json"
     content = _read_index(file)
-    chosen = spread(len(content["frames"]), frames)
+    count = len(content["frames"])
+    chosen = evenly_spread(count, count if frames is None else frames)
     content["frames"] = [content["frames"][i] for i in chosen]
+    if any(entry.get("mask_path") is not None for entry in content["frames"]):
+        raise ValueError(f"{file}: frames have a 'mask_path', but films are compared with whole pictures: take it out")
     named = [(entry, f"{file}: frame {i}") for i, entry in zip(chosen, content["frames"], strict=True)]
     pictures = [transforms_picture(folder, entry, where) for entry, where in named]
     depths = [_depth_file(folder, entry, where) for entry, where in named]
@@ -123,7 +127,7 @@ def _read_index(file: Path) -> dict[str, Any]:
         raise ValueError(
             f"{file.parent} is no scene: expected a folder with transforms.json (nerfstudio's convention) and images"
         )
-    return read_transforms_index(file, least=2)
+    return read_transforms_index(file, min_frames=2)
 
 
 def _depth_file(folder: Path, entry: dict[str, Any], where: str) -> Path | None:

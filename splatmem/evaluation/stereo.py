@@ -32,7 +32,7 @@ from splatmem.io.text import is_number
 CALIBRATION = "stereodemo_calibration.json"
 LEFT, RIGHT = "_left", "_right"
 DISPARITIES = 160  # pixels of disparity that are tried
-LEAST_DISPARITY = 1.5  # pixels; what is farther is not told
+MIN_DISPARITY = 1.5  # pixels; what is farther is not told
 AGREEMENT = 1.0  # pixels by which the two pictures' disparities may differ
 TEXTURE = 25.0  # of the horizontal Sobel filter in grey levels, within two pixels of which depth is judged
 FARTHEST = 8.0  # metres up to which the photo's depth is judged
@@ -174,7 +174,7 @@ def match(rgb: Sequence[torch.Tensor], calibration: Calibration) -> Matched:
     depths = []
     for own, other, direction in ((forth, back, -1), (back, forth, 1)):
         there = np.clip((column[None] + direction * own).round().astype(int), 0, left.shape[1] - 1)
-        agrees = (own > LEAST_DISPARITY) & (np.abs(np.take_along_axis(other, there, 1) - own) < AGREEMENT)
+        agrees = (own > MIN_DISPARITY) & (np.abs(np.take_along_axis(other, there, 1) - own) < AGREEMENT)
         depth = calibration.focal[0] * calibration.baseline / np.maximum(own - shift, 0.1)
         depths.append(np.where(agrees, depth, np.inf))
     width, height = calibration.size

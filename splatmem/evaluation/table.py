@@ -8,7 +8,7 @@ from rich.table import Table
 
 from splatmem.evaluation.figures import FIGURES, Figure, Figures
 
-LEAST_SCENES = 6  # from which on a difference may be called sure
+MIN_SCENES = 6  # from which on a difference may be called sure
 
 TITLES = {
     "photo": "photo: its depth",
@@ -37,7 +37,7 @@ def verdict(figure: Figure, difference: dict[str, Any] | None) -> str:
     Surely: the interval of the paired differences lies on one side of zero, and there are scenes enough: with fewer than
     six, even if all of them agree, chance does the same more often than once in twenty (sign test, two-sided).
     """
-    if difference is None or figure.better is None or difference["low"] is None or difference["scenes"] < LEAST_SCENES:
+    if difference is None or figure.better is None or difference["low"] is None or difference["scenes"] < MIN_SCENES:
         return ""
     higher, lower = difference["low"] > 0, difference["high"] < 0
     if not (higher or lower):

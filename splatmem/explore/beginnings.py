@@ -41,7 +41,7 @@ def begin_memory(
     with clock.stage("depth"):
         estimate = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees)
         down = _gravity(photo, camera)
-        depth = plausible_sky(estimate.depth[0], camera, down)
+        depth = plausible_sky(estimate.depth[0], camera, down, photo)
     return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device)
 
 
@@ -54,6 +54,7 @@ def begin_posed_memory(
     device: str = "cpu",
     progress: Callable[[float], None] | None = None,
     usable: Bool[Tensor, "n h w"] | None = None,
+    one_picture: bool = False,
 ) -> tuple[SpatialMemory, list[str]]:
     """A memory of posed pictures, and what a reader of the report should know about it.
 
@@ -67,6 +68,7 @@ def begin_posed_memory(
         device: where the Gaussians lie.
         progress: told the share of the pictures that is written.
         usable: pixels that show the scene; the others (masked out, beyond the lens) are not written. None: all of them.
+        one_picture: whether they were cut out of one, a panorama: then their cameras have no unit that parallax could tell.
     """
     world = World.of_first(cameras)
     cameras = world.to_memory(cameras)
@@ -75,12 +77,12 @@ def begin_posed_memory(
         estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
         depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
         downs = [_gravity(picture, cameras[index]) for index, picture in enumerate(rgb)]
-        depth = torch.stack([plausible_sky(depth[index], cameras[index], down) for index, down in enumerate(downs)])
+        depth = torch.stack([plausible_sky(depth[index], cameras[index], down, rgb[index]) for index, down in enumerate(downs)])
     metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
     shown = [None] * len(rgb) if usable is None else [*usable]
     memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device, shown[0])
     memory.world = world
-    notes = [] if told.any() or len(rgb) == 1 else [NO_PARALLAX]
+    notes = [] if told.any() or len(rgb) == 1 or one_picture else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
     min_pixels = settings.min_write_pixels
     waiting, differences = list(range(1, len(rgb))), []

@@ -24,6 +24,7 @@ from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known, prepa
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.pixels import from_uint8
+from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
 
@@ -47,7 +48,7 @@ class ExploreSettings:
     """The same for video models, whose windows are runs of frames that overlap."""
     min_generated_limit: int = 12
     """However short the film, this many frames may be generated (but not more than it has)."""
-    photo_refine_steps: int = 8
+    photo_refine_steps: int = 12
     """Steps of conjugate gradients that fit the memory to the photo, or to each picture that was given."""
     refine_steps: int = 6
     """Steps of conjugate gradients that fit each newly written frame."""
@@ -111,7 +112,7 @@ def explore(
         film: the film's cameras, in its order; the order of the windows is the planner's.
         inpainter: fills the unknown.
         estimate_depth: tells the depth of filled frames where the inpainter makes none.
-        seed: of what the inpainter prepares, and of ``generator`` where none is given.
+        seed: any whole number; of what the inpainter prepares, and of ``generator`` where none is given.
         generator: of the inpainter's randomness; to go on with an exploration, in the state that it had then.
         settings: how much is made, and how it is written.
         planner: decides which cameras are filled next; ``default_planner`` if not given.
@@ -121,6 +122,7 @@ def explore(
         progress: told the unknown share before every window.
         after_window: called with the state when a window has become part of the memory: the moment to save.
     """
+    seed = usable_seed(seed)
     settings, state, clock = settings or ExploreSettings(), state or ExploreState(), clock or StageClock()
     if generator is None:
         generator = torch.Generator().manual_seed(seed)

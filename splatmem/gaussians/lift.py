@@ -1,13 +1,14 @@
-"""RGB-D pixels to Gaussians: one small, flat Gaussian per pixel at most, far fewer where the picture is smooth.
+"""RGB-D pixels to Gaussians: one small, flat Gaussian per pixel, far fewer where the picture is smooth.
 
 A Gaussian lies in the tangent plane of the surface and covers its pixels as seen from the camera that lifts it. None bridges
 a depth edge: pixels between foreground and background are first snapped to one of the two. Infinite depth is put on a far
-shell around the camera.
+shell around the camera. Where the picture is rich in detail, Gaussians are narrow, and an underlay of wider ones a little
+behind them covers what they let through.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.container import logit, rgb_to_sh
+from splatmem.gaussians.depth_edges import EDGE_SLOPE, before_an_edge, maximum, snap_depth_edges
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.normals import surface_normals
 from splatmem.geometry.rotations import rotations_to_quats
@@ -25,8 +27,17 @@ THICKNESS = 0.15
 """Standard deviation along the normal, in pixels of the lifting view on the surface. It does not depend on how many pixels a
 Gaussian stands for, so ``sampling_distance`` can be read back from the Gaussians."""
 
-SNAP_REACH = 4
-"""A pixel on a depth edge may be snapped to a surface this many pixels away; farther ones are left out."""
+DARK = 0.05
+"""Contrast is a share of the darker colour plus this, in 0..1: in black, noise is no contrast."""
+
+UNDERLAY_REACH = 2.5
+"""An underlay lies as far behind as its surface recedes over this many of its blocks: as far as its footprints reach."""
+
+UNDERLAY_GAP = 0.5
+"""And this many pixels farther, where the surface does not recede."""
+
+COVERING_SPREAD = 0.7
+"""Gaussians with less spread than this let visibly much through between them where a camera comes near."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,23 @@ class LiftSettings:
     """Standard deviation of a Gaussian on the surface, in units of the distance to its neighbours. With 0.74 the accumulated
     opacity of a surface is 0.99 or more however near a camera comes, without the help of a rasterizer's low-pass, which is
     nothing beside a magnified footprint. Less is sharper without refinement and shows cracks."""
+    detail_spread: float = 0.2
+    """The same where the picture's contrast is strong: no colours, which cannot be darker than black, could make up for the
+    blur of wide footprints there. What such narrow Gaussians let through is covered by an underlay."""
+    faint_contrast: float = 0.06
+    """Change of colour from pixel to pixel, as a share of the darker, up to which Gaussians are as wide as ``spread``."""
+    strong_contrast: float = 0.4
+    """The same from which they are as narrow as ``detail_spread``; linear between the two."""
     block_spread: float = 1.0
     """The same for Gaussians that stand for blocks of pixels: smaller neighbours reach less far towards them."""
+    underlay_block: int = 4
+    """Most pixels along one side that share a Gaussian of the underlay: 1, 2, 4, 8 or 16; 0 for no underlay."""
+    underlay_tolerance: float = 0.03
+    """Pixels may share a Gaussian of the underlay if they lie on one plane up to this share of their depth."""
+    underlay_spread: float = 0.77
+    """The same for the underlay, in units of the distance between its Gaussians."""
+    outline_spread: float = 0.58
+    """The same for the underlay along outlines of what lies in front, so that it does not show beside them."""
     max_stretch: float = 4.0
     """Longest footprint on surfaces seen at a grazing angle, relative to one seen from the front."""
     opacity: float = 0.99
@@ -52,7 +78,7 @@ class LiftSettings:
     """Pixels may share a Gaussian if they lie on one plane up to this share of their depth."""
     largest_block: int = 4
     """Most pixels along one side that share a Gaussian: 1, 2, 4, 8 or 16."""
-    edge_slope: float = 0.015
+    edge_slope: float = EDGE_SLOPE
     """Relative change of depth from pixel to pixel above which a narrow ramp counts as a smeared depth edge."""
 
 
@@ -90,12 +116,18 @@ def lift(
     snapped = torch.where(sky, far_depth, snapped)
     normals = surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0]
     usable = selected & ~lost
-    left, parts = usable, []
+    detail = _detail_spreads(rgb, settings)
+    left, singles, parts = usable, usable, []
     for block in _block_sizes(settings.largest_block):
         taken = _mergeable(rgb, snapped, usable, block, settings)
         taken = taken & left[::block, ::block][: taken.shape[0], : taken.shape[1]]
-        parts.append(_splats(rgb, snapped, normals, features, taken, block, camera, settings))
+        spreads = detail if block == 1 else torch.full(taken.shape, settings.block_spread).to(rgb)
+        parts.append(_splats(rgb, snapped, normals, features, taken, block, spreads, camera, settings))
         left = left & ~_upsampled(taken, block, usable.shape)
+        singles = left if block > 1 else singles
+    if settings.underlay_block:
+        narrow = singles & (detail < COVERING_SPREAD)
+        parts += _underlay(rgb, snapped, normals, features, usable, narrow, camera, settings)
     return Gaussians.cat(parts)
 
 
@@ -104,55 +136,9 @@ def sampling_distance(gaussians: Gaussians) -> Float[Tensor, " n"]:
     return gaussians.log_scales[:, 2].exp() / THICKNESS
 
 
-def snap_depth_edges(
-    depth: Float[Tensor, "h w"], edge_slope: float = LiftSettings.edge_slope
-) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
-    """Sharpens smeared depth edges: pixels inside a narrow ramp take the depth of the side they are closer to.
-
-    A ramp is a ridge of the relative depth gradient that is narrower than about nine pixels (a white top-hat: steep but wide
-    regions are surfaces seen at a grazing angle), and a pixel lies inside it if its depth is well between its neighbours'.
-
-    Returns:
-        The depth, and the pixels for which no side was found within reach.
-    """
-    log_depth = depth.log()
-    inside = _inside_ramp(log_depth, edge_slope)
-    for _ in range(SNAP_REACH):
-        candidates = torch.stack([_shifted(log_depth, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0))])
-        settled = torch.stack([_shifted(~inside, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0))])
-        distance = torch.where(settled, (candidates - log_depth).abs(), torch.inf)
-        nearest, side = distance.min(dim=0)
-        found = inside & torch.isfinite(nearest)
-        log_depth = torch.where(found, candidates.gather(0, side[None])[0], log_depth)
-        inside = inside & ~found
-    return torch.where(log_depth == depth.log(), depth, log_depth.exp()), inside
-
-
-def _inside_ramp(log_depth: Float[Tensor, "h w"], edge_slope: float) -> Bool[Tensor, "h w"]:
-    padded = F.pad(log_depth[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
-    slope = 0.5 * torch.hypot(padded[1:-1, 2:] - padded[1:-1, :-2], padded[2:, 1:-1] - padded[:-2, 1:-1])
-    wide = _maximum(-_maximum(-slope, 9), 9)
-    low, high = -_maximum(-log_depth, 3), _maximum(log_depth, 3)
-    position = (log_depth - low) / (high - low).clamp_min(1e-9)
-    return (slope > edge_slope) & (slope > 3 * wide) & (position > 0.2) & (position < 0.8)
-
-
-def _maximum(image: Float[Tensor, "h w"], size: int) -> Float[Tensor, "h w"]:
-    return F.max_pool2d(image[None, None], size, 1, size // 2)[0, 0]
-
-
-def _shifted(image: Tensor, down: int, right: int) -> Tensor:
-    """The image moved by one step, with its own border repeated (for masks: False outside)."""
-    moved = torch.roll(image, (down, right), (0, 1))
-    edge = {(1, 0): (0, slice(None)), (-1, 0): (-1, slice(None)), (0, 1): (slice(None), 0), (0, -1): (slice(None), -1)}
-    rim = edge[down, right]
-    moved[rim] = False if image.dtype == torch.bool else image[rim]
-    return moved
-
-
-def _block_sizes(largest: int) -> list[int]:
+def _block_sizes(largest: int, name: str = "largest_block") -> list[int]:
     if largest not in (1, 2, 4, 8, 16):
-        raise ValueError(f"largest_block must be 1, 2, 4, 8 or 16, got {largest}")
+        raise ValueError(f"{name} must be 1, 2, 4, 8 or 16, got {largest}")
     return [size for size in (16, 8, 4, 2, 1) if size <= largest]
 
 
@@ -183,6 +169,57 @@ def _mergeable(
     return ~blocked & (flat & smooth).view(blocked.shape)
 
 
+def _detail_spreads(rgb: Float[Tensor, "h w 3"], settings: LiftSettings) -> Float[Tensor, "h w"]:
+    """Spread of each pixel's Gaussian: narrow where the picture changes much within two pixels of it."""
+    colour = F.pad(rgb.permute(2, 0, 1)[None], (1, 1, 1, 1), mode="replicate")
+    low, high = -F.max_pool2d(-colour, 3, 1), F.max_pool2d(colour, 3, 1)
+    contrast = maximum((0.5 * (high - low) / (low + DARK))[0].amax(0), 3)
+    share = ((contrast - settings.faint_contrast) / (settings.strong_contrast - settings.faint_contrast)).clamp(0, 1)
+    return torch.lerp(torch.full_like(share, settings.spread), torch.full_like(share, settings.detail_spread), share)
+
+
+def _underlay(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    normals: Float[Tensor, "h w 3"],
+    features: Float[Tensor, "h w f"] | None,
+    usable: Bool[Tensor, "h w"],
+    narrow: Bool[Tensor, "h w"],
+    camera: Cameras,
+    settings: LiftSettings,
+) -> list[Gaussians]:
+    """Wide Gaussians a little behind narrow ones, which cover what those let through.
+
+    They lie behind all that their footprints reach on their own surface, so that the view that is lifted shows them last.
+    Along the outline of what lies in front they are small: wide ones would show beside it.
+    """
+    flatness = replace(settings, color_tolerance=torch.inf, depth_tolerance=settings.underlay_tolerance)
+    pixel = float(1 / camera.focal.mean())
+    parts = []
+    for block in _block_sizes(settings.underlay_block, "underlay_block"):
+        if min(usable.shape) < block:
+            continue
+        flat = _mergeable(rgb, depth, usable, block, flatness)
+        outline = _any_in_blocks(before_an_edge(depth, block, settings.edge_slope), block, flat.shape)
+        taken = flat & _any_in_blocks(narrow, block, flat.shape)
+        if block > 2:
+            taken = taken & ~outline
+        slope = F.max_pool2d(depth[None, None], 2 * block + 1, 1, block)[0, 0] / depth - 1
+        if block <= 2:  # beside a depth edge the farthest is another surface
+            slope = slope.clamp_max(block * settings.edge_slope)
+        behind = depth * (1 + UNDERLAY_REACH * slope + UNDERLAY_GAP * pixel)
+        spreads = torch.where(outline, settings.outline_spread, settings.underlay_spread).to(rgb)
+        parts.append(_splats(rgb, behind, normals, features, taken, block, spreads, camera, settings))
+        narrow = narrow & ~_upsampled(taken, block, narrow.shape)
+    return parts
+
+
+def _any_in_blocks(mask: Bool[Tensor, "h w"], block: int, shape: torch.Size) -> Bool[Tensor, "rows columns"]:
+    """Whether a mask holds anywhere in each block; ``shape`` is that of the blocks."""
+    found = F.max_pool2d(mask.float()[None, None], block)[0, 0] > 0
+    return found[: shape[0], : shape[1]]
+
+
 def _off_plane(window: Float[Tensor, "s s n"], valid: Float[Tensor, "s s n"], block: int) -> Float[Tensor, " n"]:
     """Largest deviation, where valid, from the linear function that fits the middle ``block`` x ``block`` of each window."""
     middle = slice(block // 2, block // 2 + block)
@@ -205,10 +242,11 @@ def _splats(
     features: Float[Tensor, "h w f"] | None,
     taken: Bool[Tensor, "rows columns"],
     block: int,
+    spreads: Float[Tensor, "rows columns"],
     camera: Cameras,
     settings: LiftSettings,
 ) -> Gaussians:
-    """One Gaussian for each taken block, from the block's mean colour, inverse depth and normal."""
+    """One Gaussian for each taken block, with its spread and the block's mean colour, inverse depth and normal."""
     row, column = torch.nonzero(taken, as_tuple=True)
     color = _block_means(rgb, block, row, column)
     z = 1.0 / _block_means(1.0 / depth[..., None], block, row, column)[:, 0]
@@ -218,8 +256,7 @@ def _splats(
     to_world = camera.world_to_cam[0, :3, :3]  # row vectors times this matrix turn from the camera into the world
     rays = F.pad((pixel - principal) / focal, (0, 1), value=1.0) @ to_world
     rotations, spacing = _tangent_frames(z, rays, normal, to_world[:2] / focal[:, None], settings.max_stretch)
-    sigma = block * (settings.spread if block == 1 else settings.block_spread)
-    scales = torch.cat([sigma * spacing, THICKNESS * spacing[:, :1]], dim=-1)
+    scales = torch.cat([block * spreads[row, column, None] * spacing, THICKNESS * spacing[:, :1]], dim=-1)
     return Gaussians(
         means=camera.centers[0] + z[:, None] * rays,
         quats=rotations_to_quats(rotations),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -16,7 +17,8 @@ from splatmem.render import rasterization
 from splatmem.render.spherical_harmonics import SH_C0
 
 WEIGHT_FLOOR = 0.05  # of a Gaussian in the picture, in pixels: one that hardly shows is not fitted to what little of it does
-HELD = 0.03  # how much a colour that differs from the lifted one weighs, beside what it shows as in the picture
+HELD = 0.001  # weight of a colour's difference from the lifted one, times the area of its Gaussian, beside the picture's errors
+BRIGHTEST = 1.25  # colours may exceed white by this much, to make up for darker neighbours that show in the same pixels
 FEATURE_ROUNDS = 4  # then a view reads its features back to a few percent; more makes other views worse
 
 
@@ -27,8 +29,9 @@ def refine(
     """Fits the colours of the chosen range to one picture; places, sizes and with them the sampling distance do not change.
 
     A picture is linear in the colours: conjugate gradients on the normal equations (CGLS, Hestenes & Stiefel 1952), scaled by
-    how much of each Gaussian shows. Few steps sharpen, many fit noise by colours that stand out in other views. Only the part
-    of the picture in which the chosen show is drawn: the rest cannot change.
+    how much of each Gaussian shows. Colours are bounded, as what is drawn of them is: after half of the steps, those that left
+    the bounds are put on them, and the other half fits the rest to what that changed. Only the part of the picture in which the
+    chosen show is drawn: the rest cannot change.
 
     Args:
         chosen: first and one past the last Gaussian that may change.
@@ -38,27 +41,40 @@ def refine(
     tiles = shared_tiles(gaussians, chosen, camera, growth=1.0)
     part, (first, last) = tiles.gaussians, tiles.chosen
     counts = tiles.pixels[..., None].to(target)
-    image, alpha = _composited(part, part.rgb, camera)
-    residual = counts * (alpha * target - image)
+    alpha = _composited(part, part.rgb, camera)[1]
     shown = _handed_back(part, counts.expand_as(target), camera)[first:last].clamp_min(WEIGHT_FLOOR)
-    gradient = _handed_back(part, residual, camera)[first:last]
-    scaled = gradient / shown
-    direction, size = scaled, (gradient * scaled).sum()
+    held = HELD * _footprints(part.select(slice(first, last)), camera)[:, None]
     colours = lifted = part.rgb[first:last]
-    for _ in range(steps):
-        change = torch.zeros_like(part.means)
-        change[first:last] = direction
-        drawn = counts * _composited(part, change, camera)[0]
-        curvature = drawn.square().sum() + (HELD * shown * direction.square()).sum()
-        length = size / curvature.clamp_min(1e-20)
-        colours, residual = colours + length * direction, residual - length * drawn
-        gradient = _handed_back(part, residual, camera)[first:last] - HELD * shown * (colours - lifted)
-        scaled = gradient / shown
-        previous, size = size, (gradient * scaled).sum()
-        direction = scaled + size / previous.clamp_min(1e-20) * direction
+    for count in (steps - steps // 2, steps // 2):
+        all_colours = part.rgb.index_copy(0, torch.arange(first, last, device=lifted.device), colours)
+        residual = counts * (alpha * target - _composited(part, all_colours, camera)[0])
+        gradient = _handed_back(part, residual, camera)[first:last] - held * (colours - lifted)
+        # A colour that would leave its bounds stays on them, and the others make up for it.
+        free = ~(((colours <= 0) & (gradient < 0)) | ((colours >= BRIGHTEST) & (gradient > 0)))
+        gradient = free * gradient
+        direction = scaled = gradient / shown
+        size = (gradient * scaled).sum()
+        for _ in range(count):
+            change = torch.zeros_like(part.means)
+            change[first:last] = direction
+            drawn = counts * _composited(part, change, camera)[0]
+            curvature = drawn.square().sum() + (held * direction.square()).sum()
+            length = size / curvature.clamp_min(1e-20)
+            colours, residual = colours + length * direction, residual - length * drawn
+            gradient = free * (_handed_back(part, residual, camera)[first:last] - held * (colours - lifted))
+            scaled = gradient / shown
+            previous, size = size, (gradient * scaled).sum()
+            direction = scaled + size / previous.clamp_min(1e-20) * direction
+        colours = colours.clamp(0, BRIGHTEST)
     sh = gaussians.sh.clone()
-    sh[chosen[0] : chosen[1], 0] += (colours.clamp(0, 1) - lifted) / SH_C0  # what does not show stays the same to the bit
+    sh[chosen[0] : chosen[1], 0] += (colours - lifted) / SH_C0  # what does not show stays the same to the bit
     return replace(gaussians, sh=sh)
+
+
+def _footprints(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, " n"]:
+    """Area of each Gaussian in the picture, in pixels, if nothing hid it and it were seen from the front."""
+    depth = camera.project(gaussians.means)[1][0].clamp_min(1e-6)
+    return 2 * math.pi * (camera.focal.mean() * gaussians.scales[:, :2] / depth[:, None]).prod(-1)
 
 
 def _composited(

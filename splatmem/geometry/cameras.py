@@ -191,6 +191,15 @@ class Cameras:
         scale = self.intrinsics.new_tensor([[width / self.width], [height / self.height], [1.0]])
         return Cameras(self.world_to_cam, self.intrinsics * scale, width, height)
 
+    def cropped(self, width: int, height: int) -> Cameras:
+        """The middle of the same views at another shape and size: as much of it as has that shape, with square pixels."""
+        scale = max(width / self.width, height / self.height)
+        intrinsics = self.intrinsics.clone()
+        intrinsics[:, :2] *= scale
+        intrinsics[:, 0, 2] += 0.5 * (width - scale * self.width)
+        intrinsics[:, 1, 2] += 0.5 * (height - scale * self.height)
+        return Cameras(self.world_to_cam, intrinsics, width, height)
+
     def coarse(self, width: int) -> Cameras:
         """The same views ``width`` pixels wide, at about their aspect ratio."""
         return self.resized(width, max(1, round(width * self.height / self.width)))

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from splatmem.home import home
+from splatmem.io.names import beside
 from splatmem.io.ownership import MARK, locked, make_marked, may_be_removed, remove
 
 _WRITE_ERRORS = {
@@ -32,7 +34,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         OSError: the file cannot be written (full disk, no permission, no such folder); the message names the folder.
     """
     path = Path(path)
-    temporary = _temporary(path.parent, path.stem, path.suffix)
+    temporary = _temporary(path, path.suffix)
     try:
         with _write_errors_name(path.parent, temporary):
             if not path.parent.is_dir():
@@ -66,7 +68,7 @@ def staged_directory(final: str | Path, kind: str, *, overwrite: bool = False) -
     final = Path(final).resolve()
     require_replaceable(final, kind, overwrite)
     parent = final.parent
-    staged = _temporary(parent, final.name)
+    staged = _temporary(final)
     with locked(final):
         try:
             with _write_errors_name(parent, staged):
@@ -114,8 +116,9 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _temporary(folder: Path, stem: str, suffix: str = "") -> Path:
-    return folder / f".{stem}.{secrets.token_hex(4)}.partial{suffix}"
+def _temporary(path: Path, suffix: str = "") -> Path:
+    """A name beside ``path`` that nobody has; ``suffix``, if it is that of ``path``, stays at the end."""
+    return beside(path.with_suffix("") if suffix else path, ".", f".{secrets.token_hex(4)}.partial{suffix}")
 
 
 def require_replaceable(final: Path, kind: str, overwrite: bool) -> None:
@@ -126,8 +129,7 @@ def require_replaceable(final: Path, kind: str, overwrite: bool) -> None:
         raise ValueError(f"{final} must be a folder, but it is a file; choose another name")
     if not overwrite and any(final.iterdir()):
         raise ValueError(f"the folder {final} is not empty; choose another one or ask to overwrite it")
-    here = Path.cwd()
-    if final == here or final in here.parents or final == Path.home() or final in Path.home().parents:
+    if any(final == folder or final in folder.parents for folder in (Path.cwd(), home()) if folder is not None):
         raise ValueError(f"the folder {final} holds the working folder or the home folder; choose a folder inside it")
     if os.path.ismount(final):
         raise ValueError(f"the folder {final} is a mount point and cannot be replaced whole; choose a folder inside it")

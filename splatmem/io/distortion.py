@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 SAMPLES = 512  # radii at which a model is tried
-LEAST_SHOWN = 0.2  # share of the undistorted picture that the distorted one must cover
+MIN_SHOWN = 0.2  # share of the undistorted picture that the distorted one must cover
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Undistortion:
         radius = np.hypot(x[None], y[:, None])
         shown = np.isfinite(columns) & np.isfinite(rows) & (radius <= distortion.reach(float(radius.max())))
         shown &= (columns >= -0.5) & (columns <= size[0] - 0.5) & (rows >= -0.5) & (rows <= size[1] - 0.5)
-        if shown.mean() < LEAST_SHOWN:
+        if shown.mean() < MIN_SHOWN:
             raise ValueError(
                 f"{where}: the lens's distortion {distortion.coefficients} cannot be undone: only {100 * shown.mean():.0f} % "
                 "of the undistorted picture would show anything; check the numbers, or undistort the pictures first"

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from splatmem.io.names import beside
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -90,7 +92,7 @@ def _text(kind: str) -> str:
 
 def lock_file(folder: Path) -> Path:
     """The file beside ``folder`` on which the lock is held."""
-    return folder.with_name(f".{folder.name}.lock")
+    return beside(folder, ".", ".lock")
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Equirectangular panoramas as posed pictures: a whole turn that is known, cut into perspective views from one place.
 
 A panorama's columns are directions around the vertical axis, its rows elevations; the middle of the picture is where the first
-view looks. GPano data (https://developers.google.com/streetview/spherical-metadata) say so, and which part of the sphere a file
-holds; without them a picture is recognised by what every whole panorama shows.
+view looks, unless the file names another heading. GPano data (https://developers.google.com/streetview/spherical-metadata) say
+that a picture is a panorama, and which part of the sphere it holds; without them a whole one is recognised by what all show.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ TILTED_FOV = 115.0  # of a view up or down, along its longer side
 TILT = 52.0  # degrees
 TILTED = 3  # views up, and as many down
 OVERLAP = 0.6  # of a level view's width, from one to the next
-LEAST_SHOWN = 0.25  # of a view, that a part of a panorama must show
+MIN_SHOWN = 0.25  # of a view, that a part of a panorama must show
 DETAIL = 1.5  # pixels of the panorama for each pixel in a view's middle
 
 
 @dataclass(frozen=True)
 class Sphere:
-    """Which part of a whole panorama of ``width x height`` pixels a picture holds, from ``left`` and ``top`` on."""
+    """Which part of a whole panorama of ``width x height`` pixels a picture holds, from ``left`` and ``top`` on; and how many
+    degrees to the right of the panorama's middle the first view looks."""
 
     width: float
     height: float
     left: float
     top: float
+    ahead: float = 0.0
 
 
 def recognised(picture: Picture, name: str) -> tuple[Sphere | None, list[str]]:
@@ -82,7 +84,7 @@ def cut_panorama(
     image, sphere = _reduced(picture.image, sphere, float(cameras.focal.max()))
     pixels = np.asarray(image)
     views = [_view(pixels, sphere, cameras[index]) for index in range(len(cameras))]
-    kept = [index for index, (_, shown) in enumerate(views) if shown.mean() >= LEAST_SHOWN]
+    kept = [index for index, (_, shown) in enumerate(views) if shown.mean() >= MIN_SHOWN]
     if not kept:
         raise ValueError("the panorama holds too little of the sphere for a view: cut a picture out of it instead")
     rgb = torch.stack([torch.from_numpy(views[index][0]).float() / 255 for index in kept])
@@ -120,7 +122,7 @@ def _view(pixels: np.ndarray, sphere: Sphere, camera: Cameras) -> tuple[np.ndarr
     x, y, z = (rays[..., axis] for axis in range(3))
     azimuth, elevation = np.arctan2(x, z), np.arctan2(-y, np.hypot(x, z))
     height, width = pixels.shape[:2]
-    column = (azimuth / (2 * math.pi) + 0.5) * sphere.width - sphere.left
+    column = ((azimuth + math.radians(sphere.ahead)) / (2 * math.pi) + 0.5) % 1 * sphere.width - sphere.left
     row = (0.5 - elevation / math.pi) * sphere.height - sphere.top
     whole = width >= sphere.width - 1
     if whole:
@@ -139,7 +141,7 @@ def _reduced(image: Image.Image, sphere: Sphere, focal: float) -> tuple[Image.Im
     size = (max(1, round(share * image.size[0])), max(1, round(share * image.size[1])))
     x, y = size[0] / image.size[0], size[1] / image.size[1]
     reduced = image.resize(size, Image.Resampling.LANCZOS)
-    return reduced, Sphere(sphere.width * x, sphere.height * y, sphere.left * x, sphere.top * y)
+    return reduced, Sphere(sphere.width * x, sphere.height * y, sphere.left * x, sphere.top * y, sphere.ahead)
 
 
 def _told_sphere(xmp: bytes, width: int, height: int) -> Sphere | None:
@@ -164,7 +166,9 @@ def _told_sphere(xmp: bytes, width: int, height: int) -> Sphere | None:
     left = number(b"CroppedAreaLeftPixels", (full[0] - held[0]) / 2)
     top = number(b"CroppedAreaTopPixels", (full[1] - held[1]) / 2)
     x, y = width / held[0], height / held[1]  # the file may have been scaled since
-    return Sphere(full[0] * x, full[1] * y, left * x, top * y)
+    heading = number(b"PoseHeadingDegrees", 0.0)  # of the picture's middle; both are measured from north
+    ahead = number(b"InitialViewHeadingDegrees", heading) - heading
+    return Sphere(full[0] * x, full[1] * y, left * x, top * y, ahead)
 
 
 def _closes(image: Image.Image) -> bool:

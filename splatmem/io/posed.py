@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.sampling import evenly_spread
 from splatmem.io.colmap import ColmapModel, choose_colmap, read_colmap
 from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.path_files import load_path, stated_size
@@ -91,7 +92,7 @@ def load_posed_video(
     if len(cameras) != frames.count:
         raise ValueError(f"{poses} holds {len(cameras)} cameras, but {video} has {frames.count} frames: one for each is needed")
     turned, notes = _grid_of(frames, stated_size(poses), poses)
-    chosen = spread(frames.count, most)
+    chosen = evenly_spread(frames.count, most)
     rgb = torch.stack([photo_of(Image.fromarray(frame), width, height) for frame in frames.read(chosen, turned=turned)])
     return PosedPictures(rgb, cameras[chosen], frames.count, notes=notes)
 
@@ -108,19 +109,12 @@ def _grid_of(frames: VideoFrames, stated: tuple[float, float] | None, poses: Pat
     return True, []
 
 
-def spread(count: int, wanted: int | None) -> list[int]:
-    """``wanted`` numbers of 0..count-1, evenly spread, with the first and the last; all where fewer are there."""
-    if wanted is None or wanted >= count:
-        return list(range(count))
-    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
-
-
-def read_transforms_index(file: Path, least: int) -> dict[str, Any]:
-    """The content of a transforms.json with at least ``least`` frames."""
+def read_transforms_index(file: Path, min_frames: int) -> dict[str, Any]:
+    """The content of a transforms.json with at least ``min_frames`` frames."""
     content = parse_json(file)
     entries = content.get("frames") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or len(entries) < least or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{file}: expected 'frames', a list of at least {least} objects")
+    if not isinstance(entries, list) or len(entries) < min_frames or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{file}: expected 'frames', a list of at least {min_frames} objects")
     return content
 
 
@@ -164,32 +158,46 @@ def _with_sizes(content: dict[str, Any], pictures: Sequence[Path]) -> dict[str, 
 
 
 def _load_transforms(file: Path, width: int, height: int, fov: float | None, most: int) -> PosedPictures:
-    content = read_transforms_index(file, least=1)
+    content = read_transforms_index(file, min_frames=1)
     notes = [] if file.name != INDEX_NAMES[1] else [f"the pictures of {file.name} were taken, as there is no {INDEX_NAMES[0]}"]
     found: list[tuple[dict[str, Any], Path, Path | None]] = []
     missing: list[str] = []
     for index, entry in enumerate(content["frames"]):
         try:
             picture = transforms_picture(file.parent, entry, f"{file}: frame {index}")
-            found.append((entry, picture, _mask_of(file.parent, entry, f"{file}: frame {index}")))
+            found.append((entry, picture, _mask_of(file.parent, entry, picture, f"{file}: frame {index}")))
         except ValueError as error:
             missing.append(str(error))
     chosen = _chosen(found, missing, most, notes)
     views_content = _with_sizes({**content, "frames": [entry for entry, _, _ in chosen]}, [file for _, file, _ in chosen])
     poses, lenses = parse_views(views_content, str(file), width=width, height=height, fov_x_degrees=fov)
     views = [PosedView(picture, lens, mask, file) for (_, picture, mask), lens in zip(chosen, lenses, strict=True)]
+    _remark_on_masks([mask for entry, _, mask in chosen if "mask_path" not in entry], notes)
     return _posed(views, poses, len(found), notes, width, height)
 
 
-def _mask_of(folder: Path, entry: dict[str, Any], where: str) -> Path | None:
-    """A frame's mask: black is not to be used (nerfstudio's convention)."""
+def _mask_of(folder: Path, entry: dict[str, Any], picture: Path, where: str) -> Path | None:
+    """A frame's mask, named or beside it: black is not to be used (nerfstudio's convention)."""
     name = entry.get("mask_path")
     if name is None:
-        return None
+        return _mask_beside(folder, picture)
     mask = find_picture(folder, name) if isinstance(name, str) else None
     if mask is None:
         raise ValueError(f"{where}: there is no mask {folder / str(name)}; leave 'mask_path' out where there is none")
     return mask
+
+
+def _mask_beside(folder: Path, picture: Path) -> Path | None:
+    """The mask of a picture in the folder ``masks``: of its name, or of that with .png behind it, as COLMAP has it."""
+    images = folder / "images"
+    name = picture.relative_to(images if images in picture.parents else folder) if folder in picture.parents else picture.name
+    return find_picture(folder / "masks", f"{name}.png") or find_picture(folder / "masks", str(name))
+
+
+def _remark_on_masks(masks: Sequence[Path | None], notes: list[str]) -> None:
+    count = sum(mask is not None for mask in masks)
+    if count:
+        notes.append(f"{count} masks were found in the folder masks: what is black in them is not used")
 
 
 def _load_colmap(
@@ -211,7 +219,8 @@ def _load_colmap(
             if model.lenses is None
             else model.lenses[index]
         )
-        views.append(PosedView(file, lens, None, model.file))
+        views.append(PosedView(file, lens, _mask_beside(folder, file), model.file))
+    _remark_on_masks([view.mask for view in views], notes)
     indices = [index for index, _ in chosen]
     if model.lenses is None:  # the field of view is that of the film, not of the pictures
         rgb, usable = read_views(views, width, height)
@@ -236,7 +245,7 @@ def _chosen(found: list[T], missing: list[str], most: int, notes: list[str]) -> 
         raise ValueError(missing[0])
     if missing:
         notes.append(f"{len(missing)} of {len(found) + len(missing)} pictures were left out: {missing[0]}")
-    return [found[index] for index in spread(len(found), most)]
+    return [found[index] for index in evenly_spread(len(found), most)]
 
 
 def _posed(

@@ -29,6 +29,7 @@ class Source:
         cameras: that took them, in their own world and unit; None for a single picture.
         notes: sentences for the report.
         usable: pixels that may be written, ``[n, h, w]``; None: all.
+        one_picture: whether all are views of one panorama.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Source:
     cameras: Cameras | None = None
     notes: list[str] = field(default_factory=list)
     usable: Bool[Tensor, "n h w"] | None = None
+    one_picture: bool = False
 
 
 def read_source(source: Path, poses: Path | None, width: int, height: int, fov_x_degrees: float | None) -> Source:
@@ -53,6 +55,7 @@ def read_source(source: Path, poses: Path | None, width: int, height: int, fov_x
         ValueError: it is none of these, or a file of it is missing or damaged; the message names it.
         FileNotFoundError: there is no such photo.
     """
+    one_picture = False
     if poses is not None:
         if source.is_dir() or source.suffix.lower() in PICTURE_SUFFIXES:
             kind = "a folder, whose cameras lie in it" if source.is_dir() else "a picture"
@@ -70,8 +73,8 @@ def read_source(source: Path, poses: Path | None, width: int, height: int, fov_x
         if sphere is None:
             photo = photo_from(picture, source.name, width, height)
             return Source(photo.name, photo.rgb[None], photo.fov_x_degrees, notes=[*photo.notes, *said])
-        posed = cut_panorama(picture, sphere, said, width, height, fov_x_degrees)
+        posed, one_picture = cut_panorama(picture, sphere, said, width, height, fov_x_degrees), True
     notes = [*posed.notes]
     if posed.offered > len(posed.rgb):
         notes.append(f"{len(posed.rgb)} of the {posed.offered} pictures were taken, evenly spread")
-    return Source(source.resolve().name, posed.rgb, None, posed.cameras, notes, posed.usable)
+    return Source(source.resolve().name, posed.rgb, None, posed.cameras, notes, posed.usable, one_picture)

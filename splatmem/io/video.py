@@ -10,13 +10,13 @@ from types import TracebackType
 
 import av
 import numpy as np
-import torch
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from splatmem.io.atomic import atomic_path
 from splatmem.io.video_frames import survey_video
+from splatmem.pixels import to_uint8
 
 MACROBLOCK = 16  # pixels along a side
 TREE_STEP = 8  # x264 goes through the rows of its macroblock tree in such steps; a last one that is cut short looks beyond the
@@ -49,7 +49,8 @@ class VideoWriter:
         with ExitStack() as exits:
             temporary = exits.enter_context(atomic_path(self.path))
             options = {"movflags": "faststart"}
-            self._container = exits.enter_context(av.open(str(temporary), "w", format="mp4", options=options))
+            name = f"file:{temporary}"  # without the protocol FFmpeg would take what stands before a colon for one
+            self._container = exits.enter_context(av.open(name, "w", format="mp4", options=options))
             self._stream = self._add_stream()
             self._exits = exits.pop_all()
         return self
@@ -114,13 +115,6 @@ def write_video(
             writer.write(picture)
         if writer is None:
             raise ValueError(f"cannot write {path}: a video needs at least one frame, got none")
-
-
-def to_uint8(rgb: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Colours 0..1 (clamped) as bytes; bytes stay as they are."""
-    if rgb.dtype == torch.uint8:
-        return rgb.cpu().numpy()
-    return (rgb.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 def read_video(path: str | Path) -> UInt8[np.ndarray, "t h w 3"]:

@@ -17,6 +17,7 @@ from splatmem.config import Config
 from splatmem.depth import DepthEstimator
 from splatmem.explore.loop import ExploreSettings, ExploreState
 from splatmem.explore.planner import Planner
+from splatmem.home import expanded
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.protocol import Traits
 from splatmem.io.ownership import locked
@@ -30,8 +31,9 @@ from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
 from splatmem.memory.session import INDEX, SessionStore, has_session
 from splatmem.models.hardware import choose_device, explained_out_of_memory, watch_peak
-from splatmem.models.needs import require_models
+from splatmem.models.needs import needed_models, require_models
 from splatmem.scene import MEMORY_FOLDER, Announce, Scene, silent
+from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.names import PRESET_NAMES
 
@@ -86,7 +88,8 @@ def flyaround(
     watch_peak(device)
     config = options.config()
     parts: dict[str, Any] = {"inpainter": inpainter, "depth": depth, "planner": planner, "settings": settings}
-    with locked(options.out), explained_out_of_memory(device, config.hardware):
+    size = options.size if device == "cpu" and not needed_models(config) else None
+    with locked(options.out), explained_out_of_memory(device, config.hardware, size):
         return _make(options, config, device, parts, announce, started)
 
 
@@ -152,7 +155,7 @@ def begin_run(
     )  # fmt: skip
     film = scene.trajectory(options.path, options.frames)
     scene.remark(*film.notes)
-    generator = torch.Generator().manual_seed(options.seed)
+    generator = torch.Generator().manual_seed(usable_seed(options.seed))
     return Run(scene, film, generator, ExploreState(), started)
 
 
@@ -160,4 +163,6 @@ def require_readable_path(options: FlyaroundOptions) -> None:
     """Raises ``ValueError`` for a path file that cannot be read, before any work."""
     if options.path not in PRESET_NAMES and not options.resume:  # an interrupted run knows its cameras
         width, height = options.size
-        load_path(Path(options.path), width=width, height=height, fov_x_degrees=DEFAULT_FOV_X_DEGREES, frames=options.frames)
+        load_path(
+            expanded(options.path), width=width, height=height, fov_x_degrees=DEFAULT_FOV_X_DEGREES, frames=options.frames
+        )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from splatmem.config import Config, load_preset, preset_names
+from splatmem.home import expanded
 from splatmem.jobs.option_types import (
     Device,
     FieldOfView,
@@ -55,7 +56,7 @@ class FlyaroundOptions:
     """Horizontal field of view in degrees; auto reads it from the photo's EXIF data, asks a depth model that tells it, or
     takes 60."""
     seed: int = 0
-    """The same seed gives the same film on the same machine."""
+    """Any whole number; the same seed gives the same film on the same machine."""
     preset: str = "embedded"
     """Which models: the name of a file in configs/, without its ending."""
     overrides: Overrides = ()
@@ -120,9 +121,11 @@ class RenderOptions:
     frames: int = 96
     """Length of the film. Path files with poses for every frame bring their own."""
     size: SceneSize = None
-    """In pixels; the scene's own size if not given."""
+    """In pixels; the scene's own size if not given. Another shape shows the middle: a portrait keeps the height of the view."""
     fps: float = 24.0
     """Frames per second."""
+    fov: FieldOfView = None
+    """Horizontal field of view in degrees, where a path file does not tell it; auto takes the scene's own at this shape."""
     fill: bool = False
     """Make first what the path shows and the memory does not know; it becomes part of the scene."""
     prompt: str | None = None
@@ -197,7 +200,7 @@ def paths_from_text(options: Any, *names: str) -> None:
 
 def check_path(path: str) -> None:
     """Raises ``ValueError`` for what is neither a preset's name nor a file that is there."""
-    if path in PRESET_NAMES or Path(path).expanduser().exists():
+    if path in PRESET_NAMES or expanded(path).exists():
         return
     near = difflib.get_close_matches(path, PRESET_NAMES, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""

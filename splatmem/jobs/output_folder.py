@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from splatmem.io.atomic import remove_leftovers, require_replaceable, swap_in
+from splatmem.io.names import beside
 from splatmem.io.ownership import is_ours, make_marked, may_be_removed, remove
 
 KIND = "run"  # for the mark of the folder
@@ -18,7 +19,7 @@ REPORT = "report.json"  # what is written last
 
 def partial_folder(out: Path) -> Path:
     """Where ``out`` is being made, and where an interrupted run is found."""
-    return out.with_name(out.name + ".partial")
+    return beside(out, "", ".partial")
 
 
 def is_complete(out: Path) -> bool:

@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 
 from splatmem.geometry.sampling import evenly_spread
+from splatmem.io.atomic import atomic_path
 from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.run_state import Run
 from splatmem.memory.film import FilmFigures
-from splatmem.metrics import psnr
 from splatmem.models.hardware import peak_device_bytes
 from splatmem.report.bend import memory_bend
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
@@ -37,13 +37,13 @@ def write_outputs(
     with run.scene.clock.stage("render"):
         sheet = photo_sheet(run)
     with run.scene.clock.stage("encode"):
-        sheet.save(folder / "contact_sheet.png")
+        with atomic_path(folder / "contact_sheet.png") as temporary:
+            sheet.save(temporary)
         save_ply(run.scene.memory.gaussians, folder / "scene.ply", world=run.scene.memory.world)
         save_transforms_json(run.film.cameras, folder / "cameras.json", world=run.scene.memory.world)
     with run.scene.clock.stage("read"):
-        retention, bend = run.scene.memory.retention_psnr(), memory_bend(run.scene.memory)
-        first = run.scene.memory.views[0]
-        photo_psnr = psnr(run.scene.memory.film(first.camera)[0][0], run.scene.memory.first_photo, first.written)
+        photo, retention = run.scene.memory.photo_fidelity(), run.scene.memory.retention()
+        bend = memory_bend(run.scene.memory)
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,
@@ -65,8 +65,10 @@ def write_outputs(
         "memory_bytes": run.scene.memory.nbytes,
         "peak_rss_bytes": peak_memory_bytes(),
         "peak_gpu_bytes": peak_device_bytes(device),
-        "photo_psnr": summary([photo_psnr])["min"],
-        "retention_psnr": summary(retention),
+        "photo_psnr": summary([photo.psnr])["min"],
+        "photo_worst_patch_psnr": summary([photo.worst_patch])["min"],
+        "retention_psnr": summary([kept.psnr for kept in retention]),
+        "retention_worst_patch_psnr": summary([kept.worst_patch for kept in retention]),
         "bend": bend.report(),
         "unknown_fraction": film.unknown_fraction,
         "worst_frame": {"frame": film.worst_frame[0], "unknown_fraction": film.worst_frame[1]},

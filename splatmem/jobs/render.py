@@ -43,7 +43,7 @@ def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
     clock, made = StageClock(), 0
     if options.fill:
         scene = Scene.open(options.scene, device=options.device)
-        trajectory = scene.trajectory(options.path, options.frames, options.size)
+        trajectory = trajectory_from(options.path, scene, options.frames, options.size, options.fov)
         made = fill_for(scene, trajectory, options.prompt, announce).generated_frames
         if made:
             write_back(scene, options.scene, None)
@@ -51,7 +51,7 @@ def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
         memory = scene.memory
     else:
         memory = load_session(session_folder(options.scene))[0]
-        trajectory = trajectory_from(options.path, memory, options.frames, options.size)
+        trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)
     film = film_memory(memory, trajectory.cameras, options.out, options.fps, clock, announce)
     seconds = clock.seconds["render"] + clock.seconds["encode"]
     return RenderReport(film, len(trajectory), seconds, trajectory.notes, made)

@@ -20,6 +20,7 @@ from splatmem.geometry.cameras import Cameras
 LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
 LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
 SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
+REMOVALS = 4  # times that those that still leak are left out
 
 
 def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Gaussians:
@@ -37,7 +38,12 @@ def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[T
         # The thin axis stays: it says how finely the surface was sampled.
         smaller = added.log_scales - math.log(2) * leaking[:, None] * added.log_scales.new_tensor([1.0, 1.0, 0.0])
         added = replace(added, log_scales=smaller)
-    return added.select(~_leaking(old, added, cameras, known))
+    for _ in range(REMOVALS):
+        leaking = _leaking(old, added, cameras, known)
+        if not leaking.any():
+            break
+        added = added.select(~leaking)  # what they hid in the views may leak now
+    return added
 
 
 def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:

@@ -19,7 +19,7 @@ from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
 from splatmem.memory.visibility import SOLID_ALPHA, draw_known, draw_visibility, shown_colours
-from splatmem.metrics import psnr
+from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_png, to_uint8
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
@@ -264,7 +264,8 @@ class SpatialMemory:
         missing = cells.known
         if self.feature_gaussians is not None:
             missing = missing & ~self.read(camera, features=True).known[0]
-        settings = LiftSettings(far_radius=FAR_SHELL * self.scale, largest_block=1, spread=CELL_SPREAD)
+        far, spread = FAR_SHELL * self.scale, CELL_SPREAD
+        settings = LiftSettings(far_radius=far, largest_block=1, spread=spread, detail_spread=spread, underlay_block=0)
         added = lift(cells.rgb, cells.depth, camera, missing, features=features.float(), settings=settings).to(self.device)
         joined = added if self.feature_gaussians is None else Gaussians.cat([self.feature_gaussians, added])
         self.feature_gaussians = fit_features(joined, len(added), features.to(self.device), missing.to(self.device), camera)
@@ -314,14 +315,23 @@ class SpatialMemory:
         Outside of all views a position is free within the memory's scale of the nearest written camera."""
         return self.free_space().contains(points, reach=self.scale)
 
-    def retention_psnr(self) -> list[float]:
-        """For each frame written after the first, PSNR in dB between film and frame, over what was known before."""
+    def photo_fidelity(self) -> Fidelity:
+        """How well the film shows the first view, over what was written of it."""
+        view = self.views[0]
+        return Fidelity.of(self.film(view.camera)[0][0], self.first_photo, view.written)
+
+    def retention(self) -> list[Fidelity]:
+        """For each frame written after the first, how well the film still shows what was known before it."""
         values = []
         for view in self.views[1:]:
             before = ~view.written
             if before.any():
-                values.append(psnr(self.film(view.camera)[0][0], from_uint8(view.rgb), before))
+                values.append(Fidelity.of(self.film(view.camera)[0][0], from_uint8(view.rgb), before))
         return values
+
+    def retention_psnr(self) -> list[float]:
+        """The ``psnr`` of ``retention``."""
+        return [fidelity.psnr for fidelity in self.retention()]
 
 
 def _median_depth(depth: Float[Tensor, "h w"]) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from splatmem.config import HardwareConfig
+from splatmem.models.main_memory import fitting_size, free_main_memory, is_out_of_memory, reason
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -112,14 +113,6 @@ def release(device: str) -> None:
         torch.mps.empty_cache()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device's memory is full (PyTorch has a class for it on CUDA only)."""
-    said = ("out of memory", "not enough memory", "can't allocate memory")  # of MPS, and of main memory
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)
-    )
-
-
 def sparing_options(hardware: HardwareConfig) -> list[str]:
     """Options of the command line that need less device memory than these settings."""
     if hardware.offload == "sequential":
@@ -129,16 +122,38 @@ def sparing_options(hardware: HardwareConfig) -> list[str]:
 
 
 @contextmanager
-def explained_out_of_memory(device: str, hardware: HardwareConfig) -> Iterator[None]:
-    """Turns PyTorch's out-of-memory errors into a ``ValueError`` that names options which need less than ``hardware``."""
+def explained_out_of_memory(device: str, hardware: HardwareConfig, size: tuple[int, int] | None = None) -> Iterator[None]:
+    """Turns errors that say that memory is full into a ``ValueError`` that says what needs less.
+
+    Args:
+        device: where the models run.
+        hardware: as it is set now.
+        size: width and height of a film that needs no big models: then it is main memory that is full, and the message says
+            what size would fit. None: big models are at work.
+    """
+    free = free_main_memory()
     try:
         yield
-    except RuntimeError as error:
+    except Exception as error:  # OpenCV has a class of its own
         if not is_out_of_memory(error):
             raise
-        reason = str(error).splitlines()[0]
-        advice = ", or ".join([f"give {option}" for option in sparing_options(hardware)] + ["begin anew with a smaller --size"])
-        raise ValueError(f"{device} has too little memory ({reason}): {advice}") from error
+        advice = _advice(hardware) if size is None else _smaller_size(size, free)
+        raise ValueError(f"{device} has too little memory ({reason(error)}): {advice}") from error
+
+
+def _advice(hardware: HardwareConfig) -> str:
+    return ", or ".join([f"give {option}" for option in sparing_options(hardware)] + ["begin anew with a smaller --size"])
+
+
+def _smaller_size(size: tuple[int, int], free: int | None) -> str:
+    """What to do where a film of this size, made by the embedded models, does not fit into ``free`` bytes."""
+    fitting = None if free is None else fitting_size(*size, free)
+    if free is None or fitting == size:  # something else has taken memory meanwhile
+        return f"begin anew with a smaller --size than {size[0]}x{size[1]}"
+    were_free = f"the {free / 2**30:.1f} GiB that were free at the beginning"
+    if fitting is None:
+        return f"no film of this shape fits into {were_free}: free more, or raise the limit (ulimit -v, a container's memory)"
+    return f"begin anew with --size {fitting[0]}x{fitting[1]}, which should fit into {were_free}"
 
 
 def watch_peak(device: str) -> None:

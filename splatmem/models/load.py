@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from safetensors import SafetensorError
 
+from splatmem.home import expanded
 from splatmem.models.check import problems
-from splatmem.models.hardware import is_out_of_memory
 from splatmem.models.locate import download_command, model_folder
+from splatmem.models.main_memory import is_out_of_memory
 
 Loaded = TypeVar("Loaded")
 ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
@@ -28,13 +29,15 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
 
     Raises:
         ValueError: there is no such model, it is not whole, or it cannot be loaded; the message says what to do.
-        RuntimeError: it is whole, and the device has too little memory for it.
+        RuntimeError, MemoryError: it is whole, and the device has too little memory for it.
     """
     folder = whole_folder(source, what, variant=variant)
     try:
         with quiet():
             return load(folder)
     except ImportError as error:
+        if is_out_of_memory(error):
+            raise
         raise ValueError(f"the {what} in {folder} needs a package that is not installed: {error}") from error
     except ERRORS as error:
         if is_out_of_memory(error):
@@ -47,7 +50,7 @@ def whole_folder(source: str, what: str, *, variant: str | None = None) -> Path:
     folder = model_folder(source, what, variant=variant)
     wrong = problems(folder)
     if wrong:
-        local = Path(source).expanduser().is_dir()
+        local = expanded(source).is_dir()
         again = "" if local else f"; fetch it again: {download_command(source, variant)}"
         raise ValueError(f"the {what} in {folder} is not whole: {'; '.join(wrong)}{again}")
     return folder

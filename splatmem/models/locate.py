@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from splatmem.home import expanded
+
 KINDS_OF_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # weights, settings and tokenizers; nothing that is run
 
 
@@ -18,7 +20,7 @@ def model_folder(source: str, what: str, *, variant: str | None = None) -> Path:
     Raises:
         ValueError: it is neither; the message holds the command that would fetch it.
     """
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if folder.is_dir():
         return folder
     if not looks_like_hub_id(source):
@@ -49,7 +51,7 @@ def cached_folder(source: str) -> Path | None:
 
     try:
         return Path(snapshot_download(source, local_files_only=True))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last: without a home folder there is no cache
         return None
 
 

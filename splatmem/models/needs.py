@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splatmem.config import Config, ModelFacts
+from splatmem.home import expanded
 from splatmem.models.check import problems
 from splatmem.models.load import whole_folder
 from splatmem.models.locate import cached_folder, looks_like_hub_id
@@ -34,7 +35,7 @@ class Need:
     @property
     def folder(self) -> Path | None:
         """The folder of the model, complete or not; None if it is not on this machine."""
-        local = Path(self.model).expanduser()
+        local = expanded(self.model)
         return local if local.is_dir() else cached_folder(self.model)
 
     def problems(self, folder: Path | None) -> list[str]:
@@ -55,7 +56,7 @@ def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
     ]
     if first_frame and picture.model is not None:
         needs.append(Need("text-to-image model", "first_frame.model", picture.model, picture.variant, about.first_frame))
-    return [need for need in needs if Path(need.model).expanduser().is_dir() or looks_like_hub_id(need.model)]
+    return [need for need in needs if expanded(need.model).is_dir() or looks_like_hub_id(need.model)]
 
 
 def preset_command(verb: str, preset: str, overrides: Sequence[str]) -> str:
@@ -70,7 +71,7 @@ def require_models(config: Config, preset: str, overrides: Sequence[str], *, fir
     _refuse_missing_folders(config)
     missing = []
     for need in needed_models(config, first_frame=first_frame):
-        if Path(need.model).expanduser().is_dir():
+        if expanded(need.model).is_dir():
             whole_folder(need.model, need.part, variant=need.variant)
         elif wrong := need.problems(need.folder):
             missing.append((need, wrong))
@@ -87,5 +88,5 @@ def _refuse_missing_folders(config: Config) -> None:
     """Raises ``ValueError`` for a model whose source is written as a path to a folder that does not exist."""
     for section in ("inpainter", "depth", "first_frame"):
         model = getattr(config, section).model
-        if model is not None and model.startswith((".", "~", "/")) and not Path(model).expanduser().is_dir():
+        if model is not None and model.startswith((".", "~", "/")) and not expanded(model).is_dir():
             raise ValueError(f"{section}.model: there is no folder {model}")

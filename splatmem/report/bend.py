@@ -26,7 +26,7 @@ from splatmem.memory import SpatialMemory
 from splatmem.trajectory.presets import make_path
 from splatmem.trajectory.trajectory import subject_distance
 
-LEAST_LENGTH = 60.0  # pixels that a segment has at least
+MIN_LENGTH = 60.0  # pixels that a segment has at least
 STEP_DEGREES, STEPS = 10, (-3, -2, -1, 1, 2, 3)  # where the segments are seen from, about the subject
 TYPICAL = 0.9  # quantile of the deviation over a segment's samples: a single stray one does not count
 BENT = 0.03  # share of its length from which a segment is bent
@@ -94,7 +94,7 @@ def straight_segments(rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "s 2 2"]:
     if found is None:
         return torch.zeros(0, 2, 2)
     ends = torch.from_numpy(np.asarray(found, np.float32).reshape(-1, 2, 2)) + 0.5
-    return ends[(ends[:, 1] - ends[:, 0]).norm(dim=-1) >= LEAST_LENGTH]
+    return ends[(ends[:, 1] - ends[:, 0]).norm(dim=-1) >= MIN_LENGTH]
 
 
 def deviations(

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from splatmem.io.atomic import atomic_path
+
 REPORTED_PACKAGES = ("splatmem", "torch", "diffusers", "transformers", "gsplat", "numpy")
 
 
@@ -46,5 +48,10 @@ def write_json(values: dict[str, Any], file: Path) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a text file in UTF-8."""
-    file.write_text(text, encoding="utf-8")
+    """Writes a text file in UTF-8; bytes of file names that are none are spelled out (``\\udcff``).
+
+    Raises:
+        OSError: it cannot be written; the message names the folder.
+    """
+    with atomic_path(file) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

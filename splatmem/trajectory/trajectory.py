@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 
 from splatmem.geometry.cameras import Cameras
+from splatmem.home import expanded
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
 from splatmem.trajectory.names import PRESET_NAMES
@@ -103,6 +104,7 @@ def trajectory_from(
     scene: HasMemory | SpatialMemory,
     frames: int = 96,
     size: tuple[int, int] | None = None,
+    fov: float | None = None,
 ) -> Trajectory:
     """The trajectory that a user means by a preset's name, a path file, cameras, or a trajectory.
 
@@ -110,7 +112,8 @@ def trajectory_from(
         path: a name of ``PRESET_NAMES``; a file; or cameras in the world of the scene's memory.
         scene: a scene, or its memory.
         frames: number of cameras of a preset, and of a file of keyframes that does not say.
-        size: width and height of the pictures; the photo's by default.
+        size: width and height of the pictures; the photo's by default. Those of another shape show its middle.
+        fov: horizontal field of view in degrees, where a file does not tell it; by default what the photo shows at this shape.
 
     Raises:
         ValueError: no such preset or file, or the file is malformed.
@@ -120,29 +123,34 @@ def trajectory_from(
     if isinstance(path, Cameras):
         return Trajectory(path)
     if str(path) in PRESET_NAMES:
-        return preset_trajectory(str(path), scene, frames, size)
-    return file_trajectory(path, scene, frames, size)
+        return preset_trajectory(str(path), scene, frames, size, fov)
+    return file_trajectory(path, scene, frames, size, fov)
 
 
 def preset_trajectory(
-    name: str, scene: HasMemory | SpatialMemory, frames: int, size: tuple[int, int] | None = None
+    name: str,
+    scene: HasMemory | SpatialMemory,
+    frames: int,
+    size: tuple[int, int] | None = None,
+    fov: float | None = None,
 ) -> Trajectory:
     """The cameras of a preset, drawn in until they fit into free space.
 
-    It is laid by what was given, not by what was made since: asked for again, it is the same trajectory.
+    It is laid by what was given, not by what was made since: asked for again, it is the same trajectory, and at another size or
+    field of view the cameras stand at the same places.
 
     Raises:
         ValueError: there is no such preset, or a number is out of range.
     """
     memory = memory_of(scene)
-    camera = first_camera(memory, size)
+    camera = first_camera(memory, size, fov)
     begun = memory.as_given()
     space = begun.free_space()
     made = make_path(
         name,
         frames,
         scale=begun.scale,
-        subject_distance=subject_distance(begun, camera),
+        subject_distance=subject_distance(begun, begun.views[0].camera),
         fov_x_degrees=camera.fov_x_degrees,
         width=camera.width,
         height=camera.height,
@@ -153,7 +161,11 @@ def preset_trajectory(
 
 
 def file_trajectory(
-    file: str | Path, scene: HasMemory | SpatialMemory, frames: int, size: tuple[int, int] | None = None
+    file: str | Path,
+    scene: HasMemory | SpatialMemory,
+    frames: int,
+    size: tuple[int, int] | None = None,
+    fov: float | None = None,
 ) -> Trajectory:
     """The cameras of a path file, taken as given, in the world of what the scene was made from.
 
@@ -162,8 +174,10 @@ def file_trajectory(
     """
     require_path(str(file))
     memory = memory_of(scene)
-    camera = first_camera(memory, size)
-    cameras = load_path(Path(file), width=camera.width, height=camera.height, fov_x_degrees=camera.fov_x_degrees, frames=frames)
+    camera = first_camera(memory, size, fov)
+    cameras = load_path(
+        expanded(file), width=camera.width, height=camera.height, fov_x_degrees=camera.fov_x_degrees, frames=frames
+    )
     cameras = memory.world.to_memory(cameras)
     blocked = int((~memory.is_free(cameras.centers)).sum())
     notes = [f"the path file was taken as given; it makes {len(cameras)} frames"]
@@ -174,7 +188,7 @@ def file_trajectory(
 
 def require_path(path: str) -> None:
     """Raises ``ValueError`` for what is neither a preset's name nor a file that is there."""
-    if path in PRESET_NAMES or Path(path).expanduser().exists():
+    if path in PRESET_NAMES or expanded(path).exists():
         return
     near = difflib.get_close_matches(path, PRESET_NAMES, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -193,10 +207,14 @@ def memory_of(scene: HasMemory | SpatialMemory) -> SpatialMemory:
     return memory
 
 
-def first_camera(memory: SpatialMemory, size: tuple[int, int] | None) -> Cameras:
-    """The camera of the photo, for pictures of another size where one is given."""
+def first_camera(memory: SpatialMemory, size: tuple[int, int] | None, fov: float | None = None) -> Cameras:
+    """The camera of the photo, for pictures of another size or horizontal field of view where one is given.
+
+    Pictures of another shape show the middle of what the photo shows: nothing that lies beyond its edges.
+    """
     camera = memory.views[0].camera
-    return camera if size is None else camera.resized(*size)
+    camera = camera if size is None else camera.cropped(*size)
+    return camera if fov is None else Cameras.from_fov(camera.cam_to_world, fov, camera.width, camera.height)
 
 
 def subject_distance(memory: SpatialMemory, camera: Cameras) -> float:

@@ -1,27 +1,97 @@
+"""Which parts of a depth map are sky, by what the model says, the horizon, and the picture."""
+
+from __future__ import annotations
+
 import torch
 from splatmem.depth.sky import plausible_sky
-from splatmem.geometry.cameras import identity_camera
+from splatmem.geometry.cameras import Cameras, identity_camera
+from torch import Tensor
 
 CAMERA = identity_camera(60.0, 64, 36)
 DOWN = torch.tensor([0.0, 1.0, 0.0])
+GREY = torch.full((36, 64, 3), 0.5)
+LARGE = identity_camera(60.0, 192, 108)
 
 
-def test_sky_is_kept_above_the_horizon_only():
+def checked(depth: Tensor, rgb: Tensor, camera: Cameras = LARGE) -> Tensor:
+    return plausible_sky(depth, camera, DOWN, rgb)
+
+
+def meadow() -> tuple[Tensor, Tensor]:
+    """A blue sky, lighter towards the horizon in row 50, above a meadow; and which pixels are sky."""
+    noise = torch.rand(108, 192, 3, generator=torch.Generator().manual_seed(0))
+    share = torch.linspace(0, 1, 108)[:, None, None]
+    sky = torch.tensor([0.25, 0.45, 0.85]) * (1 - share) + torch.tensor([0.75, 0.85, 0.98]) * share + 0.01 * noise
+    ground = torch.tensor([0.2, 0.4, 0.1]) + 0.2 * noise
+    above = (torch.arange(108) < 50)[:, None].expand(108, 192)
+    return torch.where(above[..., None], sky.expand(108, 192, 3), ground), above
+
+
+def test_sky_is_kept_above_the_horizon_only() -> None:
     depth = torch.full((36, 64), 3.0)
     depth[:10] = torch.inf
     depth[25:30, 20:40] = torch.inf
-    checked = plausible_sky(depth, CAMERA, DOWN)
-    assert torch.isinf(checked[:10]).all()
-    assert torch.isfinite(checked[20:]).all()
-    assert (checked[25:30, 20:40] - 3.0).abs().max() < 1e-3
+    picture = GREY.clone()
+    picture[10:] = 0.2
+    found = plausible_sky(depth, CAMERA, DOWN, picture)
+    assert torch.isinf(found[:10]).all()
+    assert torch.isfinite(found[20:]).all()
+    assert (found[25:30, 20:40] - 3.0).abs().max() < 1e-3
 
 
-def test_specks_are_not_sky():
+def test_specks_are_not_sky() -> None:
     depth = torch.full((36, 64), 3.0)
     depth[4, 7] = torch.inf
-    assert torch.isfinite(plausible_sky(depth, CAMERA, DOWN)).all()
+    assert torch.isfinite(plausible_sky(depth, CAMERA, DOWN, GREY)).all()
 
 
-def test_nothing_but_sky_stays():
+def test_nothing_but_sky_stays() -> None:
     depth = torch.full((36, 64), torch.inf)
-    assert torch.equal(plausible_sky(depth, CAMERA, DOWN), depth)
+    assert torch.equal(plausible_sky(depth, CAMERA, DOWN, GREY), depth)
+
+
+def test_all_of_a_blue_sky_is_sky() -> None:
+    """The model sees sky in the lower half alone, and a wall above it: with holes and with frayed rims."""
+    rgb, above = meadow()
+    depth = torch.full((108, 192), 2.0)
+    depth[25:48] = torch.inf
+    depth[30:36, 60:70] = 1.5
+    found = checked(depth, rgb)
+    assert torch.isinf(found[above]).float().mean() > 0.99
+    assert torch.isfinite(found[~above]).all()
+    assert torch.equal(found[60:], depth[60:]), "the ground stays as it was told"
+
+
+def test_a_blue_sky_that_the_model_takes_for_a_wall() -> None:
+    rgb, above = meadow()
+    found = checked(torch.full((108, 192), 1.2), rgb)
+    assert torch.isinf(found[above]).float().mean() > 0.99
+    assert torch.isfinite(found[~above]).all()
+
+
+def test_clouds_and_birds_are_as_far_as_the_sky_and_a_tree_is_not() -> None:
+    rgb, _ = meadow()
+    rgb[10:22, 30:60] = 0.95
+    rgb[30:32, 100:103] = torch.tensor([0.1, 0.1, 0.05])
+    rgb[20:60, 150:154] = torch.tensor([0.3, 0.2, 0.1])
+    found = checked(torch.full((108, 192), 1.2), rgb)
+    assert torch.isinf(found[8:24, 28:62]).all(), "the cloud"
+    assert torch.isinf(found[28:34, 98:105]).all(), "the bird"
+    assert torch.isfinite(found[24:50, 151:153]).all(), "the tree, which stands on the ground"
+
+
+def test_a_sky_that_fills_the_picture() -> None:
+    """The camera looks up: the horizon lies below the picture, whatever gravity is taken to be."""
+    rgb = meadow()[0][:50].repeat_interleave(3, dim=0)[:108]
+    assert torch.isinf(checked(torch.full((108, 192), 1.0), rgb)).all()
+
+
+def test_walls_stay_walls() -> None:
+    """A green wall of which the model takes a part for sky, and a blue picture on a white one."""
+    green = torch.tensor([0.5, 0.6, 0.1]).expand(108, 192, 3) + 0.01 * torch.rand(108, 192, 3)
+    depth = torch.full((108, 192), 2.0)
+    depth[:50, :80] = torch.inf
+    assert torch.isfinite(checked(depth, green)[:, 100:]).all()
+    white = torch.full((108, 192, 3), 0.8)
+    white[10:40, 60:130] = torch.tensor([0.2, 0.4, 0.8])
+    assert torch.isfinite(checked(torch.full((108, 192), 2.0), white)).all()

@@ -14,9 +14,10 @@ from splatmem.depth import load_depth_estimator
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
+from depth_crops import Look, batch, cropped, damaged
+
 import depth_frames
 import pack_frames
-from depth_crops import Look, batch, cropped, damaged
 from depth_frames import FrameFolders, Frames, decode_depth, encode_depth, unpack
 from depth_loss import beside_steps, depth_loss
 

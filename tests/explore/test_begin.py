@@ -90,6 +90,8 @@ def test_without_parallax_the_models_own_unit_is_taken_and_said() -> None:
     estimate = DepthOfKnownPictures(seen.rgb, 2 * seen.depth, metric=True)
     memory, notes = begin_posed_memory(seen.rgb, cameras, estimate, SETTINGS, StageClock())
     assert "the depth model's own unit is taken" in notes[0]
+    _, notes = begin_posed_memory(seen.rgb, cameras, estimate, SETTINGS, StageClock(), one_picture=True)
+    assert not any("unit" in note for note in notes), "views of one panorama: their cameras have no unit"
     assert memory.metric
     assert memory.scale == pytest.approx(2 * seen.depth[0].median().item(), rel=1e-3)
 

@@ -90,6 +90,6 @@ def test_more_steps_do_not_spoil_the_fit(written: SpatialMemory) -> None:
         fitted = refine(written.gaussians, view.gaussians, target, view.camera, steps)
         errors.append((rasterize(fitted, view.camera).rgb[0] - target)[view.written].square().mean().item())
         colours = fitted.rgb[slice(*view.gaussians)]
-        assert -1e-6 <= colours.min() <= colours.max() <= 1 + 1e-6
+        assert -1e-6 <= colours.min() <= colours.max() <= module.BRIGHTEST + 1e-6
     assert errors[1] < 0.5 * errors[0]
     assert max(errors[2:]) < 1.1 * errors[1]

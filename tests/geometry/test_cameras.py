@@ -242,6 +242,22 @@ def test_sees_what_it_unprojects_and_nothing_behind() -> None:
     assert not cameras[0].sees(2 * cameras.centers[0] - points[0]).any()
 
 
+@pytest.mark.parametrize("size", [(288, 512), (64, 64), (1024, 288), (512, 288)])
+def test_cropped_shows_the_middle_and_nothing_beyond(size: tuple[int, int]) -> None:
+    camera = identity_camera(60.0, 512, 288)
+    cropped = camera.cropped(*size)
+    assert (cropped.width, cropped.height) == size
+    assert cropped.focal[0, 0] == cropped.focal[0, 1]
+    corners = torch.tensor([[x, y] for x in (0.0, size[0]) for y in (0.0, size[1])])
+    rays = torch.cat([(corners - cropped.intrinsics[0, :2, 2]) / cropped.focal[0], torch.ones(4, 1)], dim=1)
+    pixels = camera.project(rays)[0][0]
+    assert (pixels >= -1e-3).all()
+    assert (pixels <= torch.tensor([512.0, 288.0]) + 1e-3).all()
+    spans = pixels.amax(0) - pixels.amin(0)
+    assert torch.isclose(spans, torch.tensor([512.0, 288.0]), atol=1e-2).any(), "one side is shown whole"
+    torch.testing.assert_close(0.5 * (pixels.amax(0) + pixels.amin(0)), torch.tensor([256.0, 144.0]))
+
+
 def test_coarse_keeps_the_aspect_ratio() -> None:
     cameras = random_cameras(1, width=512, height=288)
     assert (cameras.coarse(32).width, cameras.coarse(32).height) == (32, 18)

@@ -174,7 +174,7 @@ def test_a_stranger_s_folder_where_the_old_one_would_go(tmp_path: Path) -> None:
     assert (tmp_path / "out.replaced" / "letter").read_text() == "dear"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="rights as POSIX has them")
+@pytest.mark.skipif(os.name != "posix", reason="needs rights as POSIX has them")
 @pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
 def test_the_umask_decides_who_may_read(tmp_path: Path, umask: int) -> None:
     """Whatever rights the writer of a file gives it."""

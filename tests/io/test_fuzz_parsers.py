@@ -24,7 +24,7 @@ ORDINARY, MANY = 40, 1600  # inputs for each of the parsers
 SECONDS, BYTES = 5, 2**30  # that one input may take
 TABLE = Path("out/fuzz.md")
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits a process as Linux does")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux: limits a process as Linux does")
 
 
 @dataclass

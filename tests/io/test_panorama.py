@@ -41,6 +41,7 @@ def test_views_show_what_lies_in_their_directions(tmp_path: Path) -> None:
     source = read_source(file, None, *SIZE, None)
     assert source.cameras is not None
     assert source.usable is None
+    assert source.one_picture
     assert source.cameras.fov_x_degrees == pytest.approx(75, abs=1e-3)
     assert (source.rgb - colours_of(source.cameras.world_rays())).abs().max() < 0.02
     assert "was taken for an equirectangular panorama: it is 2:1, its sides meet" in source.notes[0]
@@ -61,6 +62,20 @@ def test_a_part_of_a_panorama_is_a_part(tmp_path: Path) -> None:
     down = torch.nn.functional.normalize(source.cameras.world_rays(), dim=-1)[..., 1].abs()
     assert down[source.usable].max() < torch.sin(torch.deg2rad(torch.tensor(36.5)))
     assert "as its GPano data say" in source.notes[0]
+
+
+@pytest.mark.parametrize("size", [800, 3200])
+def test_the_first_view_looks_where_the_file_says(tmp_path: Path, size: int) -> None:
+    """Headings are measured from north: the picture's middle lies at 200 degrees, the first view at 290."""
+    stated = 'GPano:ProjectionType="equirectangular" GPano:PoseHeadingDegrees="200" GPano:InitialViewHeadingDegrees="290"'
+    file = saved(
+        colours_of(directions(size)), tmp_path / "pano.jpg", quality=98, subsampling=0, xmp=GPANO.format(stated).encode()
+    )
+    source = read_source(file, None, *SIZE, None)
+    assert source.cameras is not None
+    right, down, ahead = source.cameras.world_rays().unbind(-1)
+    turned = torch.stack([ahead, down, -right], dim=-1)  # by 90 degrees to the right
+    assert (source.rgb - colours_of(turned)).abs().max() < 0.05
 
 
 @pytest.mark.parametrize("kind", ["crop", "white frame", "one colour", "GPano of another kind"])

@@ -69,7 +69,7 @@ class TestFormats:
         assert picture.notes == ()
 
     def test_heic_through_the_extra(self, tmp_path: Path) -> None:
-        pillow_heif = pytest.importorskip("pillow_heif")
+        pillow_heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif, the extra 'heif'")
         pillow_heif.register_heif_opener()
         Image.fromarray(gradient()).save(tmp_path / "a.heic")
         assert np.abs(np.asarray(read_picture(tmp_path / "a.heic").image).astype(int) - gradient()).mean() < 6

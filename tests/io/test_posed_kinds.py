@@ -274,6 +274,24 @@ class TestMasks:
         assert (source.usable[3] ^ expected).float().mean() < 0.05
         assert (source.rgb[3] - torch.tensor([1.0, 0, 1])).abs().amax(-1).min() > 0.2, "nothing is left of it"
 
+    @pytest.mark.parametrize("kind", ["colmap", "transforms.json"])
+    @pytest.mark.parametrize("suffix", ["", ".png"])
+    def test_masks_in_a_folder_of_their_own(self, scene: Path, cameras: Cameras, kind: str, suffix: str) -> None:
+        """Nobody names them: they bear the pictures' names, or those with .png behind, as COLMAP has it."""
+        if kind == "colmap":
+            save_colmap(cameras, scene, [f"frame_{i:03d}.png" for i in range(len(cameras))])
+            (scene / "transforms.json").unlink()
+        (picture,) = (scene / "images").glob("*3.png")
+        mask = np.full(SIZE[::-1], 255, np.uint8)
+        mask[20:50, 40:90] = 0
+        (scene / "masks").mkdir()
+        Image.fromarray(mask).save(scene / "masks" / (picture.name + suffix))
+        source = read(scene)
+        assert source.usable is not None
+        assert torch.equal(source.usable[3], torch.from_numpy(mask > 0))
+        assert source.usable[[0, 1, 2, 4]].all()
+        assert "1 masks were found in the folder masks: what is black in them is not used" in source.notes
+
     def test_a_mask_that_is_missing(self, scene: Path) -> None:
         change(scene, lambda content: content["frames"][3].update(mask_path="masks/none.png"))
         assert "there is no mask" in read(scene).notes[0]

@@ -155,7 +155,7 @@ class TestOptions:
     def test_refused(self, refused: Refused, options: list[str], words: str) -> None:
         assert words in refused.flyaround(*options)
 
-    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
     def test_cuda_without_cuda(self, refused: Refused) -> None:
         assert "--device cuda: this PyTorch sees no CUDA device" in refused.flyaround("--device", "cuda")
 

@@ -1,8 +1,10 @@
+import pytest
 import torch
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import identity_camera
+from splatmem.memory import leaks
 from splatmem.memory.leaks import trim_leaks
 
 CAMERA = identity_camera(60.0, 64, 36)
@@ -50,3 +52,12 @@ def test_a_rim_that_reaches_into_the_picture_is_drawn_in():
 def test_unknown_pixels_may_be_covered():
     unknown = torch.zeros_like(KNOWN)
     assert len(trim_leaks(wall(), spot(0.0, 1.5, 0.1), CAMERA, unknown)) == 1
+
+
+def test_what_a_leak_hid_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small spot in free space, hidden by large ones that are left out."""
+    hidden = Gaussians.cat([spot(0.0, 1.40, 0.8), spot(0.0, 1.42, 0.8), spot(0.0, 1.6, 0.03)])
+    hidden.opacity_logits[:2] = 5.0
+    assert len(trim_leaks(wall(), hidden, CAMERA, KNOWN)) == 0
+    monkeypatch.setattr(leaks, "REMOVALS", 1)
+    assert len(trim_leaks(wall(), hidden, CAMERA, KNOWN)) == 1

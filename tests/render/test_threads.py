@@ -37,7 +37,7 @@ print(len(os.listdir("/proc/self/task")) - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits a process as Linux does")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux: limits a process as Linux does")
 @pytest.mark.parametrize("room", [4, 12, 28])
 def test_fewer_threads_than_asked_for_draw_the_same(room: int) -> None:
     """A stack takes 8 MiB of address space: with ``room`` MiB left not all of the five helpers can start."""

@@ -20,7 +20,7 @@ def test_versions_are_those_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["no-such-package"] == "not installed"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="compares with /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, to compare with /proc")
 def test_peak_memory_is_in_bytes() -> None:
     status = Path("/proc/self/status").read_text()
     high_water = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]

@@ -95,7 +95,7 @@ def room() -> Room:
 
 
 def test_things_are_put_on_free_places_of_a_table(room: Room) -> None:
-    pytest.importorskip("embreex")
+    pytest.importorskip("embreex", reason="needs embreex, of the extras 'dev' and 'train'")
     set_out = with_things(np.random.default_rng(0), room, (), 5)
     assert set_out is not None
     fuller, middle = set_out
@@ -112,7 +112,7 @@ def test_things_are_put_on_free_places_of_a_table(room: Room) -> None:
 
 
 def test_level_places_end_at_edges(room: Room) -> None:
-    pytest.importorskip("embreex")
+    pytest.importorskip("embreex", reason="needs embreex, of the extras 'dev' and 'train'")
     from rooms.tracing import Tracer
 
     tracer = Tracer(room.meshes)
@@ -134,7 +134,7 @@ def test_subjects_stand_on_the_ground_within_what_is_kept_free(name: str) -> Non
 
 
 def test_a_place_in_the_open_has_a_way_round_it() -> None:
-    pytest.importorskip("embreex")
+    pytest.importorskip("embreex", reason="needs embreex, of the extras 'dev' and 'train'")
     from rooms.tracing import Tracer
 
     place = compose_place(np.random.default_rng(3), {})

@@ -13,9 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 import render_frames
 from rooms.figures import Looks, animal, hand, mirrored, person
 from rooms.furniture import Catalogue
+from rooms.labels import BUILDING, CEILING, FLOOR, GROUND, SKY, THING, VEGETATION, WALL
 from rooms.meshes import Material, Mesh, face_normals
 from rooms.near_things import SETUPS, View, random_pose
 from rooms.open_air import Terrain, random_open_air
+from rooms.renderer import Rendering
 from rooms.shapes import ball, box, capsule, random_rotation, revolved, ring, rotation_about
 from rooms.stairs import random_stairwell
 from rooms.things import FLOOR_THINGS, HELD_THINGS, TABLE_THINGS, footprint
@@ -126,6 +128,11 @@ def test_stairwells(seed: int) -> None:
     low, high = footprint(meshes)
     assert len(lamps) == 2
     assert len(poses) == 12
+    for mesh in meshes:
+        up = mesh.normals[..., 1].mean()
+        if mesh.shell and abs(up) > 0.5:
+            assert mesh.label == (FLOOR if up > 0 else CEILING)
+    assert {FLOOR, CEILING, WALL, THING} <= {mesh.label for mesh in meshes}
     for pose in poses:
         assert (pose[:3, 3] > low).all()
         assert (pose[:3, 3] < high).all()
@@ -138,7 +145,9 @@ def test_places_under_the_open_sky(seed: int) -> None:
     for mesh in scene.meshes:
         assert np.isfinite(mesh.positions).all()
         assert np.isfinite(mesh.normals).all()
+    assert {mesh.label for mesh in scene.meshes} <= {GROUND, VEGETATION, BUILDING, THING}
     ground = scene.meshes[0]
+    assert ground.label == GROUND
     assert ground.normals[..., 1].mean() > 0.8
     assert np.linalg.norm(scene.sun[0]) == pytest.approx(1.0)
     light = scene.radiance(np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]]))
@@ -152,7 +161,7 @@ def test_terrain_is_what_it_says() -> None:
 
 
 def test_light_falls_from_where_it_comes_and_things_shade_themselves() -> None:
-    pytest.importorskip("embreex")
+    pytest.importorskip("embreex", reason="needs embreex, of the extras 'dev' and 'train'")
     from rooms.glow import light_things
 
     board = box(PAINT, (0, 1, 0), (1, 0.02, 1), cells=4)
@@ -178,11 +187,15 @@ def test_frames_that_teach_nothing_are_left_out() -> None:
 def test_frames_are_written_whole(tmp_path: Path) -> None:
     rgb, depth = np.full((8, 12, 3), 7, np.uint8), np.full((8, 12), 1.5, np.float32)
     depth[0, 0] = 0.0
-    render_frames.write_frames(tmp_path / "near000000_0.npz", [(rgb, depth)] * 3)
+    labels = np.where(depth > 0, THING, SKY).astype(np.uint8)
+    render_frames.write_frames(tmp_path / "near000000_0.npz", [Rendering(rgb, depth, labels)] * 3)
     with np.load(tmp_path / "near000000_0.npz") as content:
         assert content["rgb"].shape == (3, 8, 12, 3)
         assert content["depth_mm"][0, 0, 0] == 0
         assert content["depth_mm"][2, 5, 5] == 1500
+        assert content["labels"].dtype == np.uint8
+        assert content["labels"][1, 0, 0] == SKY
+        assert content["labels"][2, 5, 5] == THING
     assert [path.name for path in tmp_path.iterdir()] == ["near000000_0.npz"]
 
 

@@ -19,7 +19,7 @@ from rooms.clips import Clip, depth_to_millimetres, export_scene, read_clip, wri
 from rooms.furniture import Catalogue, Item, load_item, read_catalogue, role_of
 from rooms.layout import FloorPlan, Rectangle, rectangular_walls
 from rooms.meshes import Material, Mesh, face_normals, grid_quad, rotation_about_y
-from rooms.renderer import resolve_depth
+from rooms.renderer import resolve_depth, resolve_labels, sub_samples
 from rooms.shell import Opening, wall_meshes
 from rooms.sources import Sources
 from rooms.trajectories import ViewStatistics, is_worth_showing, look_at, orbit, pan360, random_trajectory
@@ -298,11 +298,13 @@ def test_transformed_normals_stay_perpendicular() -> None:
 def test_resolved_depth_is_exact_on_a_plane_and_crisp_at_edges() -> None:
     subpixels = (np.arange(8) + 0.5) / 2
     plane = 1.0 / (0.3 + 0.01 * subpixels[None] + 0.005 * subpixels[:, None])
-    samples = plane.reshape(4, 2, 4, 2).transpose(0, 2, 1, 3)
+    samples = np.stack(sub_samples(plane, 2))
     centres = np.arange(4) + 0.5
     np.testing.assert_allclose(resolve_depth(samples), 1.0 / (0.3 + 0.01 * centres[None] + 0.005 * centres[:, None]), rtol=1e-6)
-    edge = np.array([[[[1.0, 1.0], [3.0, 3.0]], [[1.0, 3.0], [3.0, 3.0]], [[0.0, 0.0], [0.0, 2.0]]]])
+    edge = np.array([[1.0, 1.0, 3.0, 3.0], [1.0, 3.0, 3.0, 3.0], [0.0, 0.0, 0.0, 2.0]]).T[:, None]
     np.testing.assert_allclose(resolve_depth(edge), [[1.0, 3.0, 0.0]])
+    labels = np.array([[1, 1, 2, 2], [3, 4, 4, 4], [6, 6, 6, 5]], np.uint8).T[:, None]
+    np.testing.assert_array_equal(resolve_labels(labels, edge, resolve_depth(edge)), [[1, 4, 6]])
 
 
 def make_clip() -> Clip:

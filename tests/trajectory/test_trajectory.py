@@ -57,6 +57,30 @@ def test_a_preset_is_the_same_path_when_more_is_known(memory, photo, room_turn, 
     )
 
 
+def test_a_portrait_of_a_landscape_shows_its_middle(memory, photo) -> None:
+    """The same way at the same places; the first frame shows nothing that lies beyond the photo."""
+    portrait = (photo.height // 2, photo.height)
+    made, whole = trajectory_from("arc", memory, 6, portrait), trajectory_from("arc", memory, 6)
+    torch.testing.assert_close(made.cameras.world_to_cam, whole.cameras.world_to_cam)
+    torch.testing.assert_close(made.cameras.focal, whole.cameras.focal)
+    shown, before = memory.read(made.cameras[0]), memory.read(photo)
+    left = (photo.width - portrait[0]) // 2
+    inside = slice(left, left + portrait[0])
+    assert shown.known.float().mean() >= before.known[:, :, inside].float().mean() - 0.01
+    assert (shown.rgb - before.rgb[:, :, inside]).abs().mean() < 1e-3
+
+
+def test_the_field_of_view_of_a_film(memory, photo, tmp_path) -> None:
+    made = trajectory_from("turn", memory, 6, (64, 48), 35.0)
+    assert made.cameras.fov_x_degrees == pytest.approx(35.0, abs=1e-3)
+    (tmp_path / "keys.json").write_text(keyframes((0, 0, 0), (0, 0, 1)))
+    made = trajectory_from(tmp_path / "keys.json", memory, 6, None, 35.0)
+    assert made.cameras.fov_x_degrees == pytest.approx(35.0, abs=1e-3)
+    save_transforms_json(Cameras.cat([photo, photo]), tmp_path / "own.json")
+    made = trajectory_from(tmp_path / "own.json", memory, 6, None, 35.0)
+    assert made.cameras.fov_x_degrees == pytest.approx(photo.fov_x_degrees, abs=1e-3), "the file tells its own"
+
+
 def test_subject_is_what_stands_in_the_middle(memory, photo) -> None:
     """The dolly goes half the way to the wall."""
     assert trajectory_from("dolly", memory, 5).cameras.centers[-1, 2].item() == pytest.approx(1.75, rel=0.05)

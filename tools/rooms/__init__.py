@@ -12,9 +12,10 @@ matrices (x right, y up, looking down -z).
     shell         floor, ceiling, walls with windows and doors, framed pictures
     furnish       arrangements: seating, dining, sleeping, working, kitchen, bath
     room          one room, composed of all of these
+    labels        what a surface is
     tracing       ray queries against a room
     lighting      irradiance baked at the vertices
-    renderer      off-screen rgb and depth
+    renderer      off-screen rgb, depth and labels
     shapes        round and boxy solids
     figures       capsule figures: hands, people, animals
     things        what stands on tables and floors or is held
@@ -22,6 +23,9 @@ matrices (x right, y up, looking down -z).
     stairs        stairwells
     open_air      places under the open sky
     glow          light on what is set into a lit room, and outdoors
+    quake_shaders scripts that say what a game level's surfaces show
+    quake_levels  game levels with baked light
+    level_views   cameras in them
     trajectories  camera paths, and which of them are worth showing
     clips         files
 

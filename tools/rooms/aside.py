@@ -104,7 +104,7 @@ def render_shot(shot: Shot, renderer: Renderer, wanted: Sequence[str]) -> Iterat
     try:
         for name, poses in ((name, poses) for name, poses in shot.paths.items() if name in wanted):
             frames = [renderer.render(batches, backdrop, pose, shot.fov_x_degrees, exposure) for pose in poses]
-            rgb, depth = (np.stack(arrays) for arrays in zip(*frames, strict=True))
+            rgb, depth, _ = (np.stack(arrays) for arrays in zip(*frames, strict=True))
             yield name, Clip(rgb, depth_to_millimetres(depth), poses, shot.fov_x_degrees, name)
     finally:
         renderer.release(batches)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -88,7 +88,9 @@ def hand(rng: np.random.Generator, looks: Looks, curl: float, spread: float, arm
 def mirrored(meshes: list[Mesh]) -> list[Mesh]:
     """The right hand of a left one: x is turned about, and so is the order of the corners."""
     flip = np.array([-1.0, 1.0, 1.0], np.float32)
-    return [Mesh(m.material, m.positions[:, ::-1] * flip, m.uvs[:, ::-1], m.normals[:, ::-1] * flip, m.shell) for m in meshes]
+    return [
+        replace(m, positions=m.positions[:, ::-1] * flip, uvs=m.uvs[:, ::-1], normals=m.normals[:, ::-1] * flip) for m in meshes
+    ]
 
 
 def head(rng: np.random.Generator, looks: Looks) -> list[Mesh]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from rooms.furniture import Catalogue, Item, load_item
+from rooms.labels import FLOOR
 from rooms.layout import FloorPlan, Rectangle, Wall
 from rooms.meshes import Material, Mesh, grid_quad, rotation_about_y
 from rooms.shell import plain_paint
@@ -150,7 +151,7 @@ class Furnisher:
         for level, (material, share) in enumerate(zip(colours, (1.0, 0.85), strict=True)):
             edge_u, edge_v = rotation @ [width * share, 0, 0], rotation @ [0, 0, -depth * share]
             corner = np.array([x, 0.006 + 0.003 * level, z]) - (edge_u + edge_v) / 2
-            mesh = grid_quad(material, corner, edge_u, edge_v, step=0.12)
+            mesh = grid_quad(material, corner, edge_u, edge_v, step=0.12, label=FLOOR)
             mesh.positions[..., 0] = np.clip(mesh.positions[..., 0], floor.x0, floor.x1)
             mesh.positions[..., 2] = np.clip(mesh.positions[..., 2], floor.z0, floor.z1)
             self.meshes.append(mesh)

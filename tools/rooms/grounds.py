@@ -15,7 +15,8 @@ from numpy import ndarray
 from scipy.ndimage import gaussian_filter
 
 from rooms.figures import Looks, person
-from rooms.meshes import Material, Mesh, face_normals, rotation_about_y
+from rooms.labels import BUILDING, GROUND, VEGETATION
+from rooms.meshes import Material, Mesh, face_normals, labelled, rotation_about_y
 from rooms.shapes import ball, box, capsule, patch, placed, revolved, rotation_about
 from rooms.tracing import Tracer
 
@@ -64,9 +65,11 @@ def compose_place(rng: np.random.Generator, textures: dict[str, Path]) -> Place:
     meshes, height = make(rng, textures)
     meshes = [ground(rng, textures), *meshes]
     for _ in range(int(rng.integers(2, 5))):
-        meshes += placed(house(rng, textures), rotation_about_y(rng.uniform(0, 360)), spot(rng, 19.0, 34.0))
+        meshes += placed(labelled(house(rng, textures), BUILDING), rotation_about_y(rng.uniform(0, 360)), spot(rng, 19.0, 34.0))
     for _ in range(int(rng.integers(14, 28))):
-        meshes += placed(tree(rng, textures), rotation_about_y(rng.uniform(0, 360)), spot(rng, FREE + 2.0, 30.0))
+        meshes += placed(
+            labelled(tree(rng, textures), VEGETATION), rotation_about_y(rng.uniform(0, 360)), spot(rng, FREE + 2.0, 30.0)
+        )
     for _ in range(int(rng.integers(2, 5))):
         meshes += placed(fence(rng), rotation_about_y(rng.uniform(0, 360)), spot(rng, FREE, 20.0))
     for _ in range(int(rng.integers(4, 12))):
@@ -113,7 +116,7 @@ def ground(rng: np.random.Generator, textures: dict[str, Path]) -> Mesh:
     z, x = np.meshgrid(steps[::-1], steps, indexing="ij")
     mesh = patch(surface(textures, rng, GROUND_TEXTURES), np.stack([x, rise(x, z), z], axis=-1))
     uvs = mesh.positions[..., [0, 2]] * rng.uniform(0.25, 0.6)
-    return Mesh(mesh.material, mesh.positions, uvs.astype(np.float32), mesh.normals, shell=True)
+    return Mesh(mesh.material, mesh.positions, uvs.astype(np.float32), mesh.normals, shell=True, label=GROUND)
 
 
 def tree(rng: np.random.Generator, textures: dict[str, Path]) -> list[Mesh]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from splatmem.io.pictures import open_picture
+
+from rooms.labels import THING
 
 DISPLAY_GAMMA = 2.2
 """Colours and textures are display values; linear light is their power of this."""
@@ -36,6 +39,7 @@ class Mesh:
     Attributes:
         positions, uvs, normals: per corner; normals are of unit length and may be smooth.
         shell: part of the room itself (floor, wall, ceiling), not a thing in it.
+        label: what it is, one of ``rooms.labels``.
     """
 
     material: Material
@@ -43,6 +47,7 @@ class Mesh:
     uvs: Float[ndarray, "t 3 2"]
     normals: Float[ndarray, "t 3 3"]
     shell: bool = False
+    label: int = THING
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -55,6 +60,11 @@ class Mesh:
         normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
         positions = (self.positions * scale) @ rotation.T + translation
         return replace(self, positions=positions.astype(np.float32), normals=normals.astype(np.float32))
+
+
+def labelled(meshes: Iterable[Mesh], label: int) -> list[Mesh]:
+    """The same meshes as something else."""
+    return [replace(mesh, label=label) for mesh in meshes]
 
 
 def rotation_about_y(degrees: float) -> Float[ndarray, "3 3"]:
@@ -79,6 +89,7 @@ def grid_quad(
     uv_per_metre: float | None = None,
     uv_origin: Float[ndarray, "3"] | None = None,
     shell: bool = False,
+    label: int = THING,
 ) -> Mesh:
     """The parallelogram ``corner + a u + b v`` as a grid of cells no longer than ``step`` metres, so that baked light shows.
 
@@ -102,6 +113,7 @@ def grid_quad(
         cells_to_triangles(uvs).astype(np.float32),
         np.broadcast_to(normal.astype(np.float32), positions.shape).copy(),
         shell,
+        label,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -12,7 +12,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from rooms.figures import Looks, coloured, hand, person
 from rooms.glow import Beam
-from rooms.meshes import DISPLAY_GAMMA, Material, Mesh, rotation_about_y
+from rooms.labels import BUILDING, GROUND, VEGETATION
+from rooms.meshes import DISPLAY_GAMMA, Material, Mesh, labelled, rotation_about_y
 from rooms.near_things import railing
 from rooms.shapes import ball, box, capsule, patch, placed, revolved, rotation_about
 from rooms.things import FLOOR_THINGS, Textures, cycle, patterned
@@ -66,14 +67,14 @@ class Terrain:
 def random_open_air(rng: np.random.Generator, textures: Textures, count: int) -> OpenAir:
     """A place with ``count`` cameras near its middle."""
     terrain = Terrain(rng)
-    meshes = _ground(rng, terrain, textures)
+    meshes = labelled(_ground(rng, terrain, textures), GROUND)
     town = rng.random() < 0.5
     for _ in range(int(rng.integers(3, 10) if town else rng.integers(0, 3))):
         x, z = _place(rng, 10, 55)
-        house = _house(rng, textures)
+        house = labelled(_house(rng, textures), BUILDING)
         turn = 90.0 * float(rng.integers(4)) + rng.normal(0, 8) if town else rng.uniform(0, 360)
         meshes += placed(house, rotation_about_y(turn), np.array([x, terrain.at(x, z) - 0.4, z]))
-    kinds = [_tree(rng) for _ in range(3)]
+    kinds = [labelled(_tree(rng), VEGETATION) for _ in range(3)]
     for _ in range(int(rng.integers(2, 14) if town else rng.integers(4, 30))):
         x, z = _place(rng, 3.5, 60)
         tree = kinds[int(rng.integers(len(kinds)))]
@@ -98,7 +99,7 @@ def random_open_air(rng: np.random.Generator, textures: Textures, count: int) ->
     if rng.random() < 0.5:
         meshes += _fence(rng, terrain, textures)
     if rng.random() < 0.5:
-        meshes += _hills(rng)
+        meshes += labelled(_hills(rng), GROUND)
     poses = tuple(_camera(rng, terrain) for _ in range(count))
     if rng.random() < 0.25:
         meshes += _hands_before(rng, poses[0])
@@ -107,7 +108,7 @@ def random_open_air(rng: np.random.Generator, textures: Textures, count: int) ->
     level, around = rng.uniform(0.15, 1.3), rng.uniform(0, 2 * np.pi)
     to_sun = np.array([np.sin(around) * np.cos(level), np.sin(level), np.cos(around) * np.cos(level)])
     warmth = np.array([1.0, 0.93, 0.8]) * (0.0 if overcast else rng.uniform(2.0, 7.0))
-    sky = _sky(rng, overcast, to_sun)
+    sky = random_sky(rng, overcast, to_sun)
     return OpenAir(tuple(meshes), sky, zenith, 0.18 * zenith + 0.05 * warmth, (to_sun, warmth), poses)
 
 
@@ -235,13 +236,13 @@ def _rough(rng: np.random.Generator, mesh: Mesh, amount: float) -> Mesh:
     waves, phases = rng.normal(size=(3, 6)) * 3.0 / max(amount * 3, 0.05), rng.uniform(0, 2 * np.pi, 6)
     swing = np.sin(mesh.positions @ waves + phases).reshape(*mesh.positions.shape[:2], 2, 3).sum(2)
     positions = mesh.positions + (0.5 * amount * swing).astype(np.float32)
-    return Mesh(mesh.material, positions.astype(np.float32), mesh.uvs, mesh.normals, mesh.shell)
+    return replace(mesh, positions=positions.astype(np.float32))
 
 
 def _bush(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     green = Material(colorsys.hsv_to_rgb(rng.uniform(0.18, 0.36), 0.6, rng.uniform(0.2, 0.55)))
     size = rng.uniform(0.25, 0.9)
-    return [
+    clumps = [
         _rough(
             rng,
             ball(
@@ -254,6 +255,7 @@ def _bush(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
         )
         for _ in range(int(rng.integers(1, 4)))
     ]
+    return labelled(clumps, VEGETATION)
 
 
 def _rock(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
@@ -319,9 +321,10 @@ def _fence(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> li
     for index in range(-5, 5):
         start = np.array([index * 2.0, 0.0, distance]) @ rotation_about(1, turn).T
         start[1] = terrain.at(start[0], start[2])
-        panel = (
-            [box(material, (1.0, height / 2, 0), (2.0, height, 0.2), cells=3)] if solid else railing(rng, material, 2.0, height)
-        )
+        if solid:
+            panel = labelled([box(material, (1.0, height / 2, 0), (2.0, height, 0.2), cells=3)], BUILDING)
+        else:
+            panel = railing(rng, material, 2.0, height)
         meshes += placed(panel, rotation_about(1, turn), start)
     return meshes
 
@@ -352,7 +355,7 @@ def _hands_before(rng: np.random.Generator, pose: Float[ndarray, "4 4"]) -> list
     return placed(local, pose[:3, :3], pose[:3, 3])
 
 
-def _sky(rng: np.random.Generator, overcast: bool, to_sun: Float[ndarray, "3"]) -> UInt8[ndarray, "h w 3"]:
+def random_sky(rng: np.random.Generator, overcast: bool, to_sun: Float[ndarray, "3"]) -> UInt8[ndarray, "h w 3"]:
     """A gradient from the horizon to the zenith, clouds, and a glow about the sun; the lower half is haze."""
     rows, columns = SKY_SHAPE
     elevation = np.linspace(np.pi / 2, -np.pi / 2, rows)[:, None, None]

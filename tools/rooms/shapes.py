@@ -116,7 +116,7 @@ def ring(material: Material, radius: float, thickness: float, segments: int = 24
 def joined(meshes: Sequence[Mesh]) -> Mesh:
     """Meshes of one material as one."""
     arrays = (np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in ("positions", "uvs", "normals"))
-    return Mesh(meshes[0].material, *arrays, meshes[0].shell)
+    return Mesh(meshes[0].material, *arrays, meshes[0].shell, meshes[0].label)
 
 
 def placed(

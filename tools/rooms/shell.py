@@ -13,8 +13,9 @@ from numpy import ndarray
 from splatmem.io.pictures import picture_size
 
 from rooms.furniture import Catalogue, Item, load_item
+from rooms.labels import CEILING, FLOOR, OPENING, WALL
 from rooms.layout import FloorPlan, Rectangle, Wall
-from rooms.meshes import Material, Mesh, grid_quad, rotation_about_y
+from rooms.meshes import Material, Mesh, grid_quad, labelled, rotation_about_y
 from rooms.sources import Sources
 
 UP = np.array([0.0, 1.0, 0.0])
@@ -87,13 +88,14 @@ def _floor(rng: np.random.Generator, plan: FloorPlan, sources: Sources) -> Mesh:
     corner = np.array([-plan.width / 2, 0.0, plan.depth / 2])
     edges = np.array([plan.width, 0.0, 0.0]), np.array([0.0, 0.0, -plan.depth])
     material = textured(rng, sources.floors)
-    return grid_quad(material, corner, *edges, step=FLOOR_GRID, uv_per_metre=rng.uniform(0.5, 0.9), shell=True)
+    scale = rng.uniform(0.5, 0.9)
+    return grid_quad(material, corner, *edges, step=FLOOR_GRID, uv_per_metre=scale, shell=True, label=FLOOR)
 
 
 def _ceiling(plan: FloorPlan) -> Mesh:
     corner = np.array([-plan.width / 2, plan.height, -plan.depth / 2])
     edges = np.array([plan.width, 0.0, 0.0]), np.array([0.0, 0.0, plan.depth])
-    return grid_quad(Material((0.9, 0.9, 0.88)), corner, *edges, step=CEILING_GRID, shell=True)
+    return grid_quad(Material((0.9, 0.9, 0.88)), corner, *edges, step=CEILING_GRID, shell=True, label=CEILING)
 
 
 def choose_openings(
@@ -140,7 +142,7 @@ def wall_meshes(wall: Wall, height: float, openings: list[Opening], material: Ma
             # along x up points into the room.
             corner, edge_u, edge_v = wall.point(s0, height=low), wall.along * (s1 - s0), UP * (high - low)
             uvs = {"uv_per_metre": texture_scale, "uv_origin": wall.start}
-            meshes.append(grid_quad(material, corner, edge_u, edge_v, step=WALL_GRID, shell=True, **uvs))
+            meshes.append(grid_quad(material, corner, edge_u, edge_v, step=WALL_GRID, shell=True, label=WALL, **uvs))
     return meshes
 
 
@@ -154,7 +156,7 @@ def _opening_meshes(wall: Wall, opening: Opening) -> list[Mesh]:
     across, upwards = wall.along * (hole.x1 - hole.x0), UP * (hole.z1 - hole.z0)
     low, high = wall.point(hole.x0, height=hole.z0), wall.point(hole.x1, height=hole.z1)
     faces = [(low, across, outward), (low, outward, upwards), (high, -across, outward), (high, outward, -upwards)]
-    return meshes + [grid_quad(white, *face, step=WALL_GRID, shell=True) for face in faces]
+    return labelled([*meshes, *(grid_quad(white, *face, step=WALL_GRID, shell=True) for face in faces)], OPENING)
 
 
 def _claim_opening(plan: FloorPlan, wall: Wall, opening: Opening) -> None:
@@ -172,7 +174,8 @@ def _claim_opening(plan: FloorPlan, wall: Wall, opening: Opening) -> None:
 def _skirting_boards(wall: Wall, openings: list[Opening], material: Material) -> list[Mesh]:
     """A thin board along the foot of the wall, interrupted at doors."""
     doors = sorted((o.rectangle.x0, o.rectangle.x1) for o in openings if o.rectangle.z0 < SKIRTING_HEIGHT)
-    meshes, begin = [], 0.0
+    meshes: list[Mesh] = []
+    begin = 0.0
     for s0, s1 in [*doors, (wall.length, wall.length)]:
         if s0 - begin > 0.05:
             corner = wall.point(begin, out=SKIRTING_DEPTH)
@@ -181,7 +184,7 @@ def _skirting_boards(wall: Wall, openings: list[Opening], material: Material) ->
             top = corner + UP * SKIRTING_HEIGHT
             meshes.append(grid_quad(material, top, along, -SKIRTING_DEPTH * wall.inward, step=WALL_GRID, shell=True))
         begin = s1
-    return meshes
+    return labelled(meshes, WALL)
 
 
 def framed_picture(rng: np.random.Generator, plan: FloorPlan, photo: Path) -> list[Mesh]:
@@ -198,7 +201,7 @@ def framed_picture(rng: np.random.Generator, plan: FloorPlan, photo: Path) -> li
 
     def rectangle(material: Material, half_width: float, half_height: float, out: float) -> Mesh:
         corner = wall.point(s - half_width, out=out, height=middle - half_height)
-        return grid_quad(material, corner, wall.along * 2 * half_width, UP * 2 * half_height, step=0.2)
+        return grid_quad(material, corner, wall.along * 2 * half_width, UP * 2 * half_height, step=0.2, label=WALL)
 
     return [
         rectangle(Material((1.0, 1.0, 1.0), texture=photo), width / 2, height / 2, out=0.024),

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from rooms.figures import coloured
-from rooms.meshes import Material, Mesh, grid_quad
+from rooms.labels import CEILING, FLOOR, OPENING, WALL
+from rooms.meshes import Material, Mesh, grid_quad, labelled
 from rooms.near_things import railing
 from rooms.shapes import ball, box, capsule, placed, rotation_about
 from rooms.shell import plain_paint
@@ -32,15 +33,21 @@ def random_stairwell(
         meshes.append(box(tread, centre, (width, 0.2, run + 0.02), cells=3))
         if rng.random() < 0.3:
             meshes.append(box(other, (0.0, -(index + 1) * rise + 0.01, -(index + 0.5) * run), (width * 0.6, 0.02, run)))
+    meshes = labelled(meshes, FLOOR)
     low, high, near, far = bottom, tall, landing, end - hall
 
     def quad(material: Material, corner: tuple, u: tuple, v: tuple) -> Mesh:
-        return grid_quad(material, np.array(corner), np.array(u), np.array(v), step=0.2, uv_per_metre=0.6, shell=True)
+        upright = np.cross(u, v)[1] / (np.linalg.norm(u) * np.linalg.norm(v))
+        label = FLOOR if upright > 0.5 else CEILING if upright < -0.5 else WALL
+        edges = np.array(corner), np.array(u), np.array(v)
+        return grid_quad(material, *edges, step=0.2, uv_per_metre=0.6, shell=True, label=label)
 
     x = width / 2
     meshes += [
         quad(tread, (-x, 0, near), (2 * x, 0, 0), (0, 0, -near)),
         quad(tread, (-x, low, end), (2 * x, 0, 0), (0, 0, far - end)),
+        # The landing's own edge: nothing may show below it.
+        *labelled([quad(tread, (-x, 0, 0), (2 * x, 0, 0), (0, -rise, 0))], FLOOR),
         quad(wall, (x, 0, near), (-2 * x, 0, 0), (0, high, 0)),
         quad(other, (-x, low, far), (2 * x, 0, 0), (0, high - low, 0)),
         quad(wall, (x, low, far), (0, 0, near - far), (0, high - low, 0)),
@@ -69,7 +76,7 @@ def random_stairwell(
         door = box(
             patterned(rng, textures, 0.5), (rng.uniform(-0.2, 0.2) * width, low + 1.0, far + 0.03), (0.8, 2.0, 0.06), cells=4
         )
-        meshes.append(door)
+        meshes += labelled([door], OPENING)
     lamps = [np.array([0.0, high - 0.4, near * 0.5]), np.array([0.0, high - 0.6, 0.6 * far])]
     for lamp in lamps:
         meshes.append(ball(coloured(rng), lamp + np.array([0.0, 0.15, 0.0]), [rng.uniform(0.06, 0.14)] * 3))

@@ -30,6 +30,7 @@ class Tracer:
 
         positions = np.ascontiguousarray(np.concatenate([mesh.positions for mesh in meshes]), np.float32)
         self.normals = face_normals(positions)
+        self.label_of_face = np.repeat([mesh.label for mesh in meshes], [len(mesh) for mesh in meshes])
         self.is_shell = np.concatenate([np.full(len(mesh), mesh.shell) for mesh in meshes])
         self.mesh_of_face = np.repeat(np.arange(len(meshes)), [len(mesh) for mesh in meshes])
         self._scene = EmbreeScene()

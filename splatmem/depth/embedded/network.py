@@ -1,7 +1,8 @@
-"""The embedded depth model: EfficientNet-Lite0 with a light feature pyramid, as a transformers model."""
+"""The embedded depth model: convolutions and a vision transformer into a light feature pyramid, as a transformers model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,21 +14,22 @@ from transformers import AutoConfig, AutoModelForDepthEstimation, PretrainedConf
 from transformers.modeling_outputs import DepthEstimatorOutput
 
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
-
-STEP = 0.1
-"""A difference of log depth within a few pixels that is taken for a step from one surface to another."""
+from splatmem.depth.embedded.quantized import quantize_linears
+from splatmem.depth.embedded.token_stream import TokenMaps, TokenStream, grid_of
 
 
 class SmallDepthConfig(PretrainedConfig):
-    """Width of the decoder, and how a picture is seen at two sizes.
+    """Width of the decoder, and what sees the picture beside the convolutions.
 
     Attributes:
         pyramid_channels: width of the decoder.
-        structure_side: shorter side in pixels at which the picture's overall structure is estimated: the one of the training.
-        detail_share: what is finer than this share of the shorter side comes from the picture at its own size.
-        mirrored: whether the structure is the mean of what the picture and its mirror image give.
+        mirrored: whether the overall structure is the mean of what the picture and its mirror image give.
+        detail_share: what is finer than this share of the shorter side comes from the picture alone.
         upsampling: how maps of half the size are enlarged: ``bilinear``, or ``convex``, which can make steps of one pixel.
-        sharpening: pixels from which a soft step of depth is gathered into one sharp step; 0 leaves it soft.
+        transformer: width and depth of a vision transformer that sees the picture beside the convolutions; none if absent.
+        tokens: about so many tokens the transformer divides a picture into.
+        quantized: whether the transformer's linear layers are kept as 8-bit integers.
+        labels: number of classes that the transformer's stream tells apart; 0 for none.
     """
 
     model_type = "splatmem_small_depth"
@@ -35,27 +37,33 @@ class SmallDepthConfig(PretrainedConfig):
     def __init__(
         self,
         pyramid_channels: int = 64,
-        structure_side: int = 144,
-        detail_share: float = 1 / 12,
         mirrored: bool = False,
+        detail_share: float = 1 / 8,
         upsampling: Literal["bilinear", "convex"] = "bilinear",
-        sharpening: int = 0,
+        transformer: Sequence[int] | None = None,
+        tokens: int = 600,
+        labels: int = 0,
+        quantized: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.pyramid_channels = pyramid_channels
-        self.structure_side = structure_side
-        self.detail_share = detail_share
         self.mirrored = mirrored
+        self.detail_share = detail_share
         self.upsampling = upsampling
-        self.sharpening = sharpening
+        self.transformer = None if transformer is None else list(transformer)
+        self.tokens = tokens
+        self.labels = labels
+        self.quantized = quantized
 
 
 @dataclass
 class SmallDepthOutput(DepthEstimatorOutput):
-    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: logits of sky, ``[b, h, w]``."""
+    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: logits of sky, ``[b, h, w]``;
+    ``label_logits``: a logit for each class, ``[b, k, H, W]`` at the size of the tokens' grid times two, or None."""
 
     sky_logits: Tensor | None = None
+    label_logits: Tensor | None = None
 
 
 class SmallDepthForDepthEstimation(PreTrainedModel):
@@ -80,13 +88,25 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             nn.Conv2d(32, 2, 3, padding=1),
         )
         self.enlarge = ConvexUpsampling(32) if config.upsampling == "convex" else None
+        self.stream: TokenStream | None = None
+        if config.transformer is not None:
+            self.stream = TokenStream(config.transformer[0], config.transformer[1], channels=width, labels=config.labels)
+            if config.quantized:
+                quantize_linears(self.stream.transformer.blocks)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own initialisation is kept."""
 
+    def token_maps(self, pixel_values: Float[Tensor, "b 3 h w"], tokens: int | None = None) -> TokenMaps | None:
+        """What the transformer adds, from about ``tokens`` tokens; None where there is no transformer."""
+        if self.stream is None:
+            return None
+        height, width = pixel_values.shape[-2:]
+        return self.stream(pixel_values, grid_of(height, width, tokens or self.config.tokens))
+
     def half_size_maps(
-        self, pixel_values: Float[Tensor, "b 3 h w"]
+        self, pixel_values: Float[Tensor, "b 3 h w"], added: TokenMaps | None = None
     ) -> tuple[Float[Tensor, "b 2 H W"], Float[Tensor, "b 32 H W"]]:
         """Log z-depth and sky logits at half the input's size, rounded up, and the features that they come from."""
         features = self.encoder(pixel_values)
@@ -94,18 +114,23 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         x = self.refine[3](x)
         for level in (3, 2, 1):
             x = F.interpolate(x, size=features[level].shape[-2:], mode="bilinear", align_corners=False)
-            x = self.refine[level - 1](x + self.lateral[level](features[level]))
+            x = x + self.lateral[level](features[level])
+            if added is not None:
+                x = x + F.interpolate(added.levels[level - 1], size=x.shape[-2:], mode="bilinear", align_corners=False)
+            x = self.refine[level - 1](x)
         size = features[0].shape[-2:]
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         image = F.interpolate(pixel_values, size=size, mode="area")
         hidden = self.head[:-1](torch.cat([x, self.lateral[0](features[0]), image], dim=1))
-        return self.head[-1](hidden), hidden
+        # Log depth needs more than bfloat16's three digits.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head[-1](hidden.to(self.head[-1].weight.dtype)), hidden
 
     def log_depth_and_sky(
-        self, pixel_values: Float[Tensor, "b 3 h w"]
+        self, pixel_values: Float[Tensor, "b 3 h w"], added: TokenMaps | None = None
     ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
         """Log z-depth and sky logits at the input's size."""
-        maps, hidden = self.half_size_maps(pixel_values)
+        maps, hidden = self.half_size_maps(pixel_values, added)
         if self.enlarge is None:
             maps = F.interpolate(maps, size=pixel_values.shape[-2:], mode="bilinear", align_corners=False)
         else:
@@ -113,42 +138,22 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         return maps[:, 0], maps[:, 1]
 
     def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
-        """Depth at the input's size, estimated at two sizes where the input is larger than those of the training.
+        """Depth at the input's size.
 
-        The network was trained on small pictures only, and judges the overall structure of larger ones worse: held-out AbsRel
-            rises by half from 144 to 288 pixels. So the structure comes from the picture reduced to ``structure_side``, and
-            only what is finer than ``detail_share`` from the large one (the idea of Miangoleh et al. 2021, with a plain
-            low-pass instead of a network).
+        Where the configuration asks for it, what is coarser than ``detail_share`` of the shorter side is the mean of what the
+        picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp.
         """
-        log_depth, sky_logits = self.log_depth_and_sky(pixel_values)
-        height, width = pixel_values.shape[-2:]
-        reduction = min(height, width) / self.config.structure_side
-        if reduction > 1.25:
-            reduced = (round(height / reduction), round(width / reduction))
-            small = F.interpolate(pixel_values, size=reduced, mode="bilinear", antialias=True, align_corners=False)
-            structure = torch.stack(self.log_depth_and_sky(small), dim=1)
-            if self.config.mirrored:
-                mirrored = torch.stack(self.log_depth_and_sky(small.flip(-1)), dim=1)
-                structure = 0.5 * (structure + mirrored.flip(-1))
-            structure = F.interpolate(structure, size=(height, width), mode="bilinear", align_corners=False)
-            radius = max(1, round(self.config.detail_share * min(height, width)))
-            log_depth = log_depth - _low_pass(log_depth - structure[:, 0], radius)
-            sky_logits = 0.5 * (sky_logits + structure[:, 1])
-        if self.config.sharpening:
-            log_depth = _sharpened(log_depth, self.config.sharpening)
-        return SmallDepthOutput(predicted_depth=log_depth.clamp(-6, 8).exp(), sky_logits=sky_logits)
-
-
-def _sharpened(log_depth: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b h w"]:
-    """On steps of depth each pixel takes the nearest or the farthest depth around it, whichever is less far from its own.
-
-    Toggle mapping (Kramer & Bruckner 1975). Depth between two surfaces belongs to neither: seen from aside it hangs in the air.
-    """
-    side = 2 * radius + 1
-    padded = F.pad(log_depth[:, None], (radius,) * 4, mode="replicate")
-    farthest, nearest = F.max_pool2d(padded, side, 1)[:, 0], -F.max_pool2d(-padded, side, 1)[:, 0]
-    chosen = torch.where(log_depth - nearest < farthest - log_depth, nearest, farthest)
-    return torch.where(farthest - nearest > STEP, chosen, log_depth)
+        added = self.token_maps(pixel_values)
+        log_depth, sky_logits = self.log_depth_and_sky(pixel_values, added)
+        if self.config.mirrored:
+            mirror = pixel_values.flip(-1)
+            other_depth, other_sky = self.log_depth_and_sky(mirror, self.token_maps(mirror))
+            radius = max(1, round(self.config.detail_share * min(pixel_values.shape[-2:])))
+            log_depth = log_depth + 0.5 * _low_pass(other_depth.flip(-1) - log_depth, radius)
+            sky_logits = 0.5 * (sky_logits + other_sky.flip(-1))
+        labels = None if added is None else added.label_logits
+        depth = log_depth.clamp(-6, 8).exp()
+        return SmallDepthOutput(predicted_depth=depth, sky_logits=sky_logits, label_logits=labels)
 
 
 class ConvexUpsampling(nn.Module):
@@ -179,9 +184,10 @@ class ConvexUpsampling(nn.Module):
         count, channels, height, width = maps.shape
         full = F.pad(picture, (0, 2 * width - picture.shape[-1], 0, 2 * height - picture.shape[-2]), mode="replicate")
         logits = self.weights(torch.cat([features, F.pixel_unshuffle(full, 2)], dim=1))
-        weights = logits.reshape(count, 9, 4, height, width).softmax(dim=1)
+        weights = logits.float().reshape(count, 9, 4, height, width).softmax(dim=1).to(maps.dtype)
         neighbours = F.unfold(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3).reshape(count, channels, 9, height, width)
-        fine = torch.einsum("bcnhw,bnshw->bcshw", neighbours, weights).reshape(count, channels * 4, height, width)
+        with torch.autocast(maps.device.type, enabled=False):
+            fine = torch.einsum("bcnhw,bnshw->bcshw", neighbours, weights).reshape(count, channels * 4, height, width)
         return F.pixel_shuffle(fine, 2)[..., : picture.shape[-2], : picture.shape[-1]]
 
 

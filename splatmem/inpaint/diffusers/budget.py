@@ -9,7 +9,8 @@ from typing import TypeVar
 import torch
 
 from splatmem.config import HardwareConfig
-from splatmem.models.hardware import is_out_of_memory, release, sparing_options
+from splatmem.models.hardware import release, sparing_options
+from splatmem.models.main_memory import is_out_of_memory, reason
 
 FEWEST_PIXELS = 256 * 144
 Result = TypeVar("Result")
@@ -67,10 +68,10 @@ def within_memory(
     while True:
         try:
             return attempt(budget), budget
-        except RuntimeError as error:
+        except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0]
+            said = reason(error)
         # Outside of the handler: inside it, the traceback would keep the tensors of the failed attempt alive.
         release(device)
         generator.set_state(state)
@@ -79,7 +80,7 @@ def within_memory(
         if following is None:
             sparing = ", or ".join([*sparing_options(hardware), f"--set {pixels_setting}={used // 2}"])
             raise ValueError(
-                f"{device} has too little memory for {budget.frames} frames of {used} pixels ({reason}); give {sparing}; "
+                f"{device} has too little memory for {budget.frames} frames of {used} pixels ({said}); give {sparing}; "
                 "--resume goes on with that"
             )
         budget = following

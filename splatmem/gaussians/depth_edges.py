@@ -1,0 +1,69 @@
+"""Depth edges of a view: smeared ones are sharpened, and what lies in front of one is found."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+EDGE_SLOPE = 0.015
+"""Relative change of depth from pixel to pixel above which a narrow ramp counts as a smeared depth edge."""
+
+SNAP_REACH = 4
+"""A pixel on a depth edge may be snapped to a surface this many pixels away; farther ones are left out."""
+
+
+def snap_depth_edges(
+    depth: Float[Tensor, "h w"], edge_slope: float = EDGE_SLOPE
+) -> tuple[Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
+    """Sharpens smeared depth edges: pixels inside a narrow ramp take the depth of the side they are closer to.
+
+    A ramp is a ridge of the relative depth gradient that is narrower than about nine pixels (a white top-hat: steep but wide
+    regions are surfaces seen at a grazing angle), and a pixel lies inside it if its depth is well between its neighbours'.
+
+    Returns:
+        The depth, and the pixels for which no side was found within reach.
+    """
+    log_depth = depth.log()
+    inside = _inside_ramp(log_depth, edge_slope)
+    for _ in range(SNAP_REACH):
+        candidates = torch.stack([_shifted(log_depth, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0))])
+        settled = torch.stack([_shifted(~inside, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0))])
+        distance = torch.where(settled, (candidates - log_depth).abs(), torch.inf)
+        nearest, side = distance.min(dim=0)
+        found = inside & torch.isfinite(nearest)
+        log_depth = torch.where(found, candidates.gather(0, side[None])[0], log_depth)
+        inside = inside & ~found
+    return torch.where(log_depth == depth.log(), depth, log_depth.exp()), inside
+
+
+def _inside_ramp(log_depth: Float[Tensor, "h w"], edge_slope: float) -> Bool[Tensor, "h w"]:
+    padded = F.pad(log_depth[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    slope = 0.5 * torch.hypot(padded[1:-1, 2:] - padded[1:-1, :-2], padded[2:, 1:-1] - padded[:-2, 1:-1])
+    wide = maximum(-maximum(-slope, 9), 9)
+    low, high = -maximum(-log_depth, 3), maximum(log_depth, 3)
+    position = (log_depth - low) / (high - low).clamp_min(1e-9)
+    return (slope > edge_slope) & (slope > 3 * wide) & (position > 0.2) & (position < 0.8)
+
+
+def maximum(image: Float[Tensor, "h w"], size: int) -> Float[Tensor, "h w"]:
+    """Of each pixel's square of ``size`` pixels along a side, an odd number."""
+    return F.max_pool2d(image[None, None], size, 1, size // 2)[0, 0]
+
+
+def _shifted(image: Tensor, down: int, right: int) -> Tensor:
+    """The image moved by one step, with its own border repeated (for masks: False outside)."""
+    moved = torch.roll(image, (down, right), (0, 1))
+    edge = {(1, 0): (0, slice(None)), (-1, 0): (-1, slice(None)), (0, 1): (slice(None), 0), (0, -1): (slice(None), -1)}
+    rim = edge[down, right]
+    moved[rim] = False if image.dtype == torch.bool else image[rim]
+    return moved
+
+
+def before_an_edge(depth: Float[Tensor, "h w"], reach: int, edge_slope: float = EDGE_SLOPE) -> Bool[Tensor, "h w"]:
+    """Pixels with something clearly farther away within ``reach`` pixels than a surface that goes on as it is would be."""
+    log_depth = depth.log()
+    farther = maximum(log_depth, 2 * reach + 1) - log_depth
+    nearer = log_depth + maximum(-log_depth, 2 * reach + 1)
+    return farther - nearer > (reach + 1) * edge_slope

@@ -1,0 +1,136 @@
+"""Training of the depth model: how frames are read, cropped and damaged, and a training of seconds that resumes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy import ndarray
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+import train_depth
+from depth_damage import blocked, blurred, damaged
+from depth_frames import FrameFolders, scene_of
+from depth_store import DETAIL, WHOLE, FrameStore, crop_grids
+
+SIZE = (48, 64)
+
+
+def frames(count: int, seed: int = 0) -> tuple[ndarray, ndarray, ndarray]:
+    rng = np.random.default_rng(seed)
+    depth = rng.integers(500, 60_000, (count, *SIZE)).astype(np.uint16)
+    depth[:, :4] = 0
+    rgb = np.repeat((depth >> 8).astype(np.uint8)[..., None], 3, axis=-1)
+    return rgb, depth, np.where(depth == 0, 6, 1).astype(np.uint8)
+
+
+def write(folder: Path, name: str, seed: int, labels: bool = True) -> None:
+    folder.mkdir(exist_ok=True)
+    rgb, depth, label = frames(3, seed)
+    np.savez_compressed(folder / name, rgb=rgb, depth_mm=depth, **({"labels": label} if labels else {}))
+
+
+def test_folders_give_each_file_once_and_hold_scenes_out(tmp_path: Path) -> None:
+    write(tmp_path, "near000016_0.npz", 0)
+    write(tmp_path, "room000001_0.npz", 1, labels=False)
+    (tmp_path / "room000002_0.npz").write_bytes(b"damaged")
+    folders = FrameFolders([tmp_path], views=2)
+    near, room = folders.new()
+    assert (near.kind, near.held_out, len(near.rgb)) == ("near", True, 2)
+    assert (room.kind, room.held_out, room.labels.max()) == ("room", False, 0)
+    assert list(folders.new()) == []
+    write(tmp_path, "open000003_0.npz", 2)
+    assert [part.kind for part in folders.new()] == ["open"]
+
+
+def test_names_without_a_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="kind and a number"):
+        scene_of(Path("frames.npz"))
+
+
+def test_whole_crop_is_the_frame_itself() -> None:
+    store = FrameStore(SIZE, capacity=4, device=torch.device("cpu"))
+    rgb, depth, labels = frames(2)
+    store.add("room", rgb, depth, labels)
+    identity = np.tile(np.array([[1.0, 0, 0], [0, 1, 0]]), (2, 1, 1))
+    batch = store.crops([0, 1], SIZE, identity)
+    torch.testing.assert_close(batch.depth, torch.from_numpy(depth.astype(np.float32)) / 1000)
+    torch.testing.assert_close(batch.rgb.permute(0, 2, 3, 1), torch.from_numpy(rgb).float() / 255)
+    assert torch.equal(batch.labels, torch.from_numpy(labels).long())
+
+
+def test_crops_lie_inside_and_depth_is_never_mixed() -> None:
+    store = FrameStore(SIZE, capacity=2, device=torch.device("cpu"))
+    rgb, depth, labels = frames(2)
+    store.add("near", rgb, depth, labels)
+    rng = np.random.default_rng(0)
+    for look in (WHOLE, DETAIL):
+        affine = crop_grids(SIZE, look.sizes[0], look.share, 50, rng)
+        reach = np.abs(affine[:, [0, 1], [0, 1]]) + np.abs(affine[:, :, 2])
+        assert reach.max() <= 1 + 1e-9
+        batch = store.draw(look, 4, rng)
+        assert set(np.unique(batch.depth.numpy())) <= set(np.unique(depth.astype(np.float32) / np.float32(1000)))
+
+
+def test_a_full_store_takes_no_more() -> None:
+    store = FrameStore(SIZE, capacity=4, device=torch.device("cpu"))
+    store.add("room", *frames(3))
+    store.add("near", *frames(3, 1))
+    assert store.counts() == {"near": 1, "room": 3}
+    with pytest.raises(ValueError, match="64x48"):
+        store.add("room", *(array[:, :40] for array in frames(1)))
+
+
+def test_damage_keeps_shape_and_range() -> None:
+    x = torch.rand(3, 3, 32, 48)
+    for seed in range(6):
+        y = damaged(x, np.random.default_rng(seed))
+        assert y.shape == x.shape
+        assert float(y.min()) >= 0
+        assert float(y.max()) <= 1
+        assert not torch.equal(x, y)
+
+
+def test_blocks_and_blur_keep_flat_pictures_and_change_others() -> None:
+    flat, noisy = torch.full((1, 3, 16, 24), 0.4), torch.rand(1, 3, 16, 24)
+    assert float((blocked(flat, 60) - flat).abs().max()) < 0.03
+    torch.testing.assert_close(blurred(flat, 1.2), flat)
+    fine, coarse = ((blocked(noisy, quality) - noisy).abs().mean() for quality in (95, 25))
+    assert coarse > 3 * fine
+
+
+@pytest.mark.parametrize("transformer", [False, True])
+def test_training_of_seconds_resumes_and_exports(tmp_path: Path, transformer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.torch import save_file
+    from splatmem.depth.embedded.vision_transformer import VisionTransformer
+
+    monkeypatch.setattr(train_depth, "TRANSFORMER", (64, 4))
+    monkeypatch.setattr(train_depth, "TOKENS", (20, 30))
+    for look in ("WHOLE", "DETAIL"):
+        monkeypatch.setattr(train_depth, look, train_depth.WHOLE.__class__(((48, 64), (48, 40)), (0.6, 1.0)))
+    for number in (1, 2, 16):
+        write(tmp_path / "frames", f"room{number:06d}_0.npz", number)
+    options = {"frames": (tmp_path / "frames",), "size": SIZE, "capacity": 8, "batch": 2, "out": tmp_path / "run", "views": 3}
+    if transformer:
+        torch.manual_seed(0)
+        save_file(VisionTransformer(64, 4).state_dict(), tmp_path / "vit.safetensors")
+        options |= {"transformer": tmp_path / "vit.safetensors", "labels": 10}
+    train_depth.train(train_depth.Options(minutes=0.02, **options))
+    before = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert before["step"] >= 1
+    train_depth.train(train_depth.Options(minutes=0.04, **options))
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] > before["step"]
+    train_depth.export(train_depth.Options(**options), tmp_path / "model")
+    from splatmem.depth import load_depth_estimator
+
+    depth = load_depth_estimator(str(tmp_path / "model"))(torch.rand(1, 40, 56, 3)).depth
+    assert depth.shape == (1, 40, 56)
+
+
+def test_training_without_frames_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"render more with tools/render_frames\.py"):
+        train_depth.train(train_depth.Options(frames=(tmp_path,), out=tmp_path / "run", size=SIZE, capacity=1))
