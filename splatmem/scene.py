@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,19 +14,32 @@ from torch import Tensor
 
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
+from splatmem.edit.changes import merged, require_some, with_added, with_colours
+from splatmem.edit.from_elsewhere import memory_of_gaussians
+from splatmem.edit.history import ADDING, State, Step, Timeline, counts, cut_back, put
+from splatmem.edit.provenance import Makers
+from splatmem.edit.removal import Removal, fill_holes, settled, take_away
+from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Thing, selection_of_json
 from splatmem.explore.beginnings import begin_memory, begin_posed_memory, field_of_view
+from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.explore.models import Models
 from splatmem.explore.planner import Planner
+from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.geometry.similarity import Similarity
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.diffusers.first_frame import make_first_frame
 from splatmem.inpaint.protocol import Traits
 from splatmem.io.atomic import staged_directory
+from splatmem.io.ownership import locked
+from splatmem.io.path_files import load_path
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
+from splatmem.io.ply import read_ply, read_ply_normals
 from splatmem.io.source import Source, read_source
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.film import FilmFigures, film_memory
-from splatmem.memory.session import load_session, save_session
+from splatmem.memory.session import SessionStore
 from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
@@ -36,6 +50,8 @@ from splatmem.trajectory.trajectory import Trajectory, trajectory_from
 KIND = "scene"  # for the mark of a saved scene's folder
 MEMORY_FOLDER = "memory"
 DEFAULT_SIZE = (512, 288)
+SMALL_MODELS = ("embedded", "push-pull", "telea", "navier-stokes", "smear", "patchmatch")  # surroundings go on better without
+CHANGED_BY_STEPS = ("prompt", "source", "notes", "history", "selections", "makers", "timeline")
 PathLike = str | Path | Cameras | Trajectory
 
 
@@ -47,21 +63,6 @@ class Announce(Protocol):
 
 def silent(stage: str, share: float) -> None:
     """Announces nothing."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a scene's history.
-
-    Attributes:
-        operation: ``begin`` or ``explore``.
-        details: JSON values: what it was done with.
-        views: the memory's views after it.
-    """
-
-    operation: str
-    details: dict[str, Any]
-    views: int
 
 
 @dataclass
@@ -79,6 +80,10 @@ class Scene:
         notes: sentences for a reader, such as that the field of view was assumed.
         history: what was done, in order.
         clock: seconds by stage of all that was done.
+        makers: which step made each Gaussian.
+        selections: selections that were saved by name, as JSON values.
+        timeline: states to go back and forth to; its budget says how many bytes they may take.
+        route: the cameras of the film that the scene was made for, or None.
     """
 
     memory: SpatialMemory
@@ -92,6 +97,12 @@ class Scene:
     notes: list[str] = field(default_factory=list)
     history: list[Step] = field(default_factory=list)
     clock: StageClock = field(default_factory=StageClock)
+    makers: Makers = field(default_factory=Makers.none)
+    selections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    timeline: Timeline = field(default_factory=Timeline)
+    route: Cameras | None = None
+    _store: SessionStore | None = field(default=None, repr=False, compare=False)
+    _live: LiveInpainter | None = field(default=None, repr=False, compare=False)
 
     # ------------------------------------------------------------------------------------------------ beginnings
 
@@ -143,6 +154,51 @@ class Scene:
         """
         read = read_source(Path(source), None if poses is None else Path(poses), *size, fov)
         return Scene.begin(read, preset, seed, fov=fov, prompt=prompt, **options)
+
+    @staticmethod
+    def from_splats(
+        file: str | Path,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        preset: str = "embedded",
+        seed: int = 0,
+        *,
+        poses: str | Path | None = None,
+        fov: float | None = None,
+        prompt: str = "",
+        overrides: Sequence[str] = (),
+        device: str = "auto",
+        inpainter: VideoInpainter | None = None,
+        depth: DepthEstimator | None = None,
+        settings: ExploreSettings | None = None,
+    ) -> Scene:
+        """The scene of a Gaussian splat .ply from elsewhere, to be explored, extended and edited like any other.
+
+        Args:
+            file: the .ply.
+            size: width and height of the scene's pictures.
+            preset, overrides, device, inpainter, depth, settings: see ``begin``.
+            seed: of all that is made.
+            poses: cameras that saw it, in its world: transforms.json, COLMAP and the like. Without them, sides are told by the
+                file's normals, or by cameras all around.
+            fov: horizontal field of view in degrees where no cameras are given; 60 if None.
+            prompt: what the scene shows, for models that read words.
+
+        Raises:
+            ValueError: the file holds no Gaussians that can be drawn, or an option cannot be used.
+            FileNotFoundError: there is no such file.
+        """
+        gaussians, notes = read_ply(file)
+        degrees = DEFAULT_FOV_X_DEGREES if fov is None else fov
+        cameras = None
+        if poses is not None:
+            cameras = load_path(Path(poses), width=size[0], height=size[1], fov_x_degrees=degrees)
+        device = choose_device(device)
+        memory, more = memory_of_gaussians(gaussians, size, degrees, cameras, read_ply_normals(file), drawing_device(device))
+        models = Models(load_preset(preset, overrides), device, inpainter=inpainter, depth=depth)
+        scene = Scene(memory, models, preset, tuple(overrides), seed, prompt, Path(file).name, settings or ExploreSettings())
+        scene.remark(*notes, *more)
+        scene._record("import", gaussians=len(gaussians), views=len(memory.views))
+        return scene
 
     @staticmethod
     def from_prompt(
@@ -221,7 +277,7 @@ class Scene:
         if device != draws_on == "cpu":
             reason = f": {why_gsplat_cannot_draw()}" if device == "cuda" else ""
             scene.remark(f"{device} ran the models, the CPU drew the Gaussians{reason}")
-        scene._record("begin", pictures=len(source.rgb))
+        scene._record("begin", pictures=len(source.rgb), seed=seed, prompt=prompt)
         return scene
 
     # ------------------------------------------------------------------------------------------------ operations
@@ -250,8 +306,46 @@ class Scene:
         Raises:
             ValueError: there is no such path; or an own inpainter gave back what cannot be used.
         """
+        return self._explore("explore", path, frames, self.prompt, state, generator, announce, progress, after_window)
+
+    def extend(
+        self, path: PathLike, frames: int = 96, *, prompt: str | None = None, announce: Announce = silent
+    ) -> ExploreState:
+        """Goes on with the scene: what a path will show and the memory does not know is made. If that fails or is interrupted,
+        the scene is as it was.
+
+        Args:
+            path: a preset's name, a path file, cameras, or a trajectory.
+            frames: number of cameras of a preset.
+            prompt: what is to be seen there, for models that read words; the scene's own if None.
+            announce: told of the progress.
+
+        Raises:
+            ValueError: there is no such path; or an own inpainter gave back what cannot be used.
+        """
+        with self._whole():
+            words = self.prompt if prompt is None else prompt
+            return self._explore("extend", path, frames, words, None, None, announce, None, None)
+
+    def _explore(
+        self,
+        operation: str,
+        path: PathLike,
+        frames: int,
+        prompt: str,
+        state: ExploreState | None,
+        generator: torch.Generator | None,
+        announce: Announce,
+        progress: Callable[[float], None] | None,
+        after_window: Callable[[ExploreState], None] | None,
+    ) -> ExploreState:
         trajectory = self.trajectory(path, frames)
-        explored = sum(step.operation == "explore" for step in self.history)
+        if not (state is not None and self.history[-1].unfinished):
+            seed = self.seed + sum(step.operation in ADDING for step in self.history)
+            self._record(operation, path=trajectory.name, frames=len(trajectory), seed=seed, prompt=prompt)
+            self.history[-1] = replace(self.history[-1], unfinished=True)
+        if generator is None:
+            generator = torch.Generator().manual_seed(self.history[-1].details["seed"])
         first: list[float] = []
 
         def told(unknown_share: float) -> None:
@@ -260,24 +354,354 @@ class Scene:
             if progress is not None:
                 progress(unknown_share)
 
+        def written(now: ExploreState) -> None:
+            self._note_windows(now)
+            if after_window is not None:
+                after_window(now)
+
         state = explore(
             self.memory,
             trajectory,
             self.models.inpainter,
             self.models.depth,
-            seed=self.seed + explored,
+            seed=self.seed,  # the surroundings stay the same from step to step
             generator=generator,
             settings=self.settings,
             planner=self.models.planner,
             state=state,
-            prompt=self.prompt,
+            prompt=prompt,
             clock=self.clock,
             progress=told,
-            after_window=after_window,
+            after_window=written,
         )
         self.remark(*state.notes)
-        self._record("explore", path=trajectory.name, frames=len(trajectory), generated_frames=state.generated_frames)
+        self.timeline.ahead.clear()
         return state
+
+    def _note_windows(self, state: ExploreState) -> None:
+        """Brings the step that is being done, and the makers, up to the windows that were written."""
+        step = self.history[-1]
+        windows = list(step.windows)
+        if len(state.windows) > len(windows):
+            windows.append(list(counts(self.memory)))
+            self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history) - 1, len(windows) - 1)
+        details = step.details | {"generated_frames": state.generated_frames, "moments": [list(w) for w in state.windows]}
+        views, gaussians, features = counts(self.memory)
+        self.history[-1] = replace(
+            step, details=details, views=views, gaussians=gaussians, features=features, windows=windows,
+            unfinished=not state.finished,
+        )  # fmt: skip
+
+    def look(self, camera: Cameras, *, prompt: str | None = None) -> ExploreState:
+        """Fills what a camera shows and the memory does not know, and its neighbourhood; its path need not be known.
+
+        Nothing is made, and no step recorded, where nearly all of the view is known.
+
+        Args:
+            camera: one camera.
+            prompt: what is to be seen there, for models that read words; the scene's own if None.
+        """
+        with self._whole():
+            words, place = self.prompt if prompt is None else prompt, len(self.history)
+            seed = self.seed + sum(step.operation in ADDING for step in self.history)
+            if self._live is None:
+                self._live = LiveInpainter(self.models.inpainter, self.seed)
+            notes = len(self.notes)
+            state = look(
+                self.memory, camera, self._live, self.models.depth, generator=torch.Generator().manual_seed(seed),
+                settings=self.settings, clock=self.clock, prompt=words,
+            )  # fmt: skip
+            self.remark(*state.notes)
+            if state.windows:
+                self._record("look", notes_before=notes, seed=seed, prompt=words, generated_frames=state.generated_frames)
+                self.history[place] = replace(self.history[place], windows=[list(counts(self.memory))])
+                self.timeline.ahead.clear()
+            return state
+
+    def select(
+        self,
+        *,
+        box: tuple[Sequence[float], Sequence[float]] | None = None,
+        sphere: tuple[Sequence[float], float] | None = None,
+        half_space: tuple[Sequence[float], float] | None = None,
+        at: Sequence[float] | None = None,
+        region: Sequence[Sequence[float]] | None = None,
+        through: bool = False,
+        camera: Cameras | None = None,
+        named: str | None = None,
+        save_as: str | None = None,
+    ) -> Selection:
+        """A part of the scene: all that is named, together. ``&``, ``|``, ``~`` and ``grown`` make further selections of it.
+
+        Args:
+            box: two corners in the memory's world.
+            sphere: middle and radius.
+            half_space: ``(normal, offset)``: all x with ``normal . x >= offset``.
+            at: the thing at a pixel x, y of ``camera``; with more pixels, one after the other, those at each of them.
+            region: what ``camera`` shows inside a polygon of pixels; two are the corners of a rectangle.
+            through: with what lies behind the visible surface of the region.
+            camera: of ``at`` and ``region``; that of the first picture if None.
+            named: one that was saved.
+            save_as: saves the selection by a name; ``scene.selections`` holds them.
+
+        Raises:
+            ValueError: nothing is named, or there is no such selection.
+        """
+        view = self.memory.views[0].camera if camera is None else camera
+        parts: list[Selection] = []
+        if box is not None:
+            parts.append(Box(*(tuple(map(float, corner)) for corner in box)))
+        if sphere is not None:
+            parts.append(Sphere(tuple(map(float, sphere[0])), float(sphere[1])))
+        if half_space is not None:
+            parts.append(HalfSpace(tuple(map(float, half_space[0])), float(half_space[1])))
+        if at is not None:
+            if len(at) < 2 or len(at) % 2:
+                raise ValueError(f"a thing is at a pixel x, y, or at several, one after the other; got {len(at)} numbers")
+            parts += [Thing(view, (float(at[i]), float(at[i + 1]))) for i in range(0, len(at), 2)]
+        if region is not None:
+            parts.append(Region(view, [list(map(float, corner)) for corner in region], through))
+        if named is not None:
+            if named not in self.selections:
+                raise ValueError(f"there is no selection {named!r}; saved are: {', '.join(self.selections) or 'none'}")
+            parts.append(selection_of_json(self.selections[named]))
+        if not parts:
+            raise ValueError("say which part: box, sphere, half_space, at, region or named")
+        chosen = parts[0]
+        for part in parts[1:]:
+            chosen = chosen | part
+        if save_as is not None:
+            self.save_selection(save_as, chosen)
+        return chosen
+
+    def save_selection(self, name: str, selection: Selection) -> None:
+        """Keeps a selection with the scene by a name."""
+        self.selections = self.selections | {name: selection.to_json()}
+
+    def remove(
+        self,
+        selection: Selection,
+        fill: bool = True,
+        *,
+        inpainter: VideoInpainter | None = None,
+        prompt: str | None = None,
+    ) -> int:
+        """Takes a part of the scene away; returns how many Gaussians went.
+
+        What was behind it is unknown then. Filled, the surfaces around go on there: their depth as planes, or smoothly, and
+        their colours patch by patch; a preset with a large model paints the colours with that.
+
+        Args:
+            selection: what goes, with the pixels around it that show both it and what is behind.
+            fill: whether what was behind is made.
+            inpainter: makes the colours instead.
+            prompt: what is to be seen behind, for models that read words.
+
+        Raises:
+            ValueError: the selection is empty, or all of the scene.
+        """
+        with self._step("remove", {"selection": selection.to_json(), "fill": fill, "prompt": prompt or self.prompt}):
+            removal = self._taken_away(selection.mask(self.memory), fill, inpainter, prompt)
+        return int((~removal.kept).sum())
+
+    def _taken_away(
+        self, chosen: Tensor, fill: bool, inpainter: VideoInpainter | None, prompt: str | None, with_rim: bool = True
+    ) -> Removal:
+        """Takes Gaussians out of the memory, and fills what was behind."""
+        views = len(self.memory.views)
+        with self.clock.stage("write"):
+            removal = take_away(self.memory, chosen, with_rim)
+        if fill:
+            if inpainter is None and self.models.config.inpainter.model not in SMALL_MODELS:
+                inpainter = self.models.inpainter
+            fill_holes(
+                removal, lambda images, **more: self.models.depth(images, **more), self.settings, self.clock,
+                torch.Generator().manual_seed(self.seed), inpainter, self.prompt if prompt is None else prompt,
+            )  # fmt: skip
+        with self.clock.stage("read"):
+            put(self.memory, settled(removal, views))
+        self.makers = self.makers.select(removal.kept)
+        return removal
+
+    def transform(
+        self,
+        selection: Selection,
+        by: Sequence[float] = (0.0, 0.0, 0.0),
+        turn_degrees: float = 0.0,
+        scale: float = 1.0,
+        *,
+        copy: bool = False,
+        fill: bool = True,
+    ) -> None:
+        """Moves, turns and scales a part of the scene, or a copy of it.
+
+        Args:
+            selection: which part.
+            by: how far, in the memory's world.
+            turn_degrees: about the vertical through the part's middle, to the right as seen from above.
+            scale: about its middle.
+            copy: leave the part where it is as well.
+            fill: whether what was behind a part that is moved away is made; see ``remove``.
+
+        Raises:
+            ValueError: the selection is empty, or a number is out of range.
+        """
+        details = {"selection": selection.to_json(), "by": list(by), "turn_degrees": turn_degrees, "scale": scale}
+        with self._step("duplicate" if copy else "move", details):
+            chosen = selection.mask(self.memory)
+            require_some(chosen)
+            part = self.memory.gaussians.select(chosen.to(self.memory.device)).to("cpu")
+            makers = self.makers.select(chosen)
+            middle = part.means.median(dim=0).values
+            moved = transformed(part, Similarity.about(middle, by, turn_degrees, self.memory.down, scale))
+            if not copy:
+                self._taken_away(chosen, fill, None, None)
+                self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history)).joined(makers)
+            put(self.memory, with_added(self.memory, moved))
+
+    def recolour(
+        self,
+        selection: Selection,
+        exposure: float = 0.0,
+        saturation: float = 1.0,
+        tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        """Changes the colours of a part of the scene.
+
+        Args:
+            selection: which part.
+            exposure: in stops.
+            saturation: 0 is grey, 1 as it is.
+            tint: factors of red, green and blue light.
+
+        Raises:
+            ValueError: the selection is empty, or a number is out of range.
+        """
+        details = {"selection": selection.to_json(), "exposure": exposure, "saturation": saturation, "tint": list(tint)}
+        with self._step("recolour", details):
+            put(self.memory, with_colours(self.memory, selection.mask(self.memory), exposure, saturation, tint))
+
+    def crop(self, selection: Selection) -> int:
+        """Keeps a part of the scene and takes all else away; returns how many Gaussians went.
+
+        Raises:
+            ValueError: nothing would be left, or nothing would go.
+        """
+        with self._step("crop", {"selection": selection.to_json()}):
+            removal = self._taken_away(~selection.mask(self.memory), False, None, None, with_rim=False)
+        return int((~removal.kept).sum())
+
+    def merge(self, other: Scene, by: Sequence[float] = (0.0, 0.0, 0.0), turn_degrees: float = 0.0, scale: float = 1.0) -> None:
+        """Puts another scene into this one.
+
+        Args:
+            other: the scene; it stays as it is.
+            by: where its first camera comes to stand, in this memory's world.
+            turn_degrees: about the vertical through its first camera, to the right as seen from above.
+            scale: its size.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        details = {"source": other.source, "by": list(by), "turn_degrees": turn_degrees, "scale": scale}
+        with self._step("merge", details):
+            similarity = Similarity.about(torch.zeros(3), by, turn_degrees, self.memory.down, scale)
+            put(self.memory, merged(self.memory, other.memory, similarity))
+
+    # ------------------------------------------------------------------------------------------------ back and forth
+
+    def undo(self, steps: int = 1, *, windows: int = 0) -> None:
+        """Goes back: the memory is then, to the byte, what it was before the last steps.
+
+        Args:
+            steps: how many.
+            windows: instead, how many windows of the last step, which must be an exploration.
+
+        Raises:
+            ValueError: there is nothing to undo, or what was before is beyond the budget.
+        """
+        with self._whole():
+            for _ in range(max(windows, 0) or steps):
+                self._undo(windows > 0)
+
+    def _undo(self, window: bool) -> None:
+        if len(self.history) < 2:
+            raise ValueError("there is nothing to undo: the scene is as it began")
+        step, place = self.history[-1], len(self.history) - 1
+        now = State(self.record(), replace(self.memory))
+        if step.operation in ADDING:
+            before = self.history[place - 1]
+            windows = list(step.windows)[:-1] if window else []
+            at = windows[-1] if windows else (before.views, before.gaussians, before.features)
+            put(self.memory, cut_back(self.memory, *at))
+            self.makers = self.makers.select(slice(0, len(self.memory.gaussians)))
+            self.notes = self.notes[: step.notes] if not windows else self.notes
+            self.history = self.history[:place]
+            if windows:
+                moments = step.details["moments"][: len(windows)]
+                details = step.details | {"moments": moments, "generated_frames": sum(map(len, moments))}
+                views, gaussians, features = at
+                cut = replace(step, details=details, views=views, gaussians=gaussians, features=features, windows=windows)
+                self.history.append(cut)
+        elif window:
+            raise ValueError(f"the last step is no exploration ({step.operation}): undo it whole")
+        else:
+            if place not in self.timeline.before:
+                raise ValueError(
+                    f"the step {step.operation!r} cannot be undone: what was before takes more than the budget of "
+                    f"{self.timeline.budget} bytes"
+                )
+            self._go_to(self.timeline.before.pop(place))
+        self.timeline.ahead.append(now)
+        self.timeline.trim()
+
+    def redo(self, steps: int = 1) -> None:
+        """Goes forth to what was undone, to the byte.
+
+        Raises:
+            ValueError: nothing was undone, or something else was done since.
+        """
+        with self._whole():
+            for _ in range(steps):
+                if not self.timeline.ahead:
+                    raise ValueError("there is nothing to redo")
+                now = State(self.record(), replace(self.memory))
+                self._go_to(self.timeline.ahead.pop())
+                step = self.history[-1]
+                if step.operation not in ADDING:
+                    self.timeline.before[len(self.history) - 1] = now
+
+    def _go_to(self, state: State) -> None:
+        memory, record = state.load()
+        put(self.memory, memory.to(self.memory.device))
+        self._take(record)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is done in the block is done whole or not at all."""
+        memory, kept = replace(self.memory), {name: getattr(self, name) for name in CHANGED_BY_STEPS}
+        self.history, self.timeline = list(self.history), self.timeline.copy()
+        try:
+            yield
+        except BaseException:
+            put(self.memory, memory)
+            for name, value in kept.items():
+                setattr(self, name, value)
+            raise
+
+    @contextmanager
+    def _step(self, operation: str, details: dict[str, Any]) -> Iterator[None]:
+        """The block changes the memory: that becomes a step of the history, or nothing if it fails."""
+        with self._whole():
+            before = State(self.record(), replace(self.memory))
+            notes = len(self.notes)
+            yield
+            self.timeline.before[len(self.history)] = before
+            self.timeline.ahead.clear()
+            self._record(operation, notes_before=notes, **details)
+            self.timeline.trim()
+
+    # ------------------------------------------------------------------------------------------------ looking
 
     def film(
         self,
@@ -323,15 +747,40 @@ class Scene:
 
     # -------------------------------------------------------------------------------------------------- on disk
 
-    def save(self, folder: str | Path, overwrite: bool = False) -> None:
+    def save(self, folder: str | Path | None = None, overwrite: bool = False) -> None:
         """Writes the scene into a folder, whole or not at all; ``Scene.open`` reads it.
 
+        Args:
+            folder: where to; None: into the folder that it was opened from or saved into last, where only what is new is
+                written.
+            overwrite: replace a scene in the folder.
+
         Raises:
-            ValueError: the folder holds something else, or a scene and ``overwrite`` is not set.
+            ValueError: the folder holds something else, or a scene and ``overwrite`` is not set; or the scene in its folder was
+                changed by someone else meanwhile.
             OSError: it cannot be written.
         """
+        if folder is None:
+            if self._store is None:
+                raise ValueError("the scene has no folder yet: name one")
+            with locked(self._store.folder):
+                if not self._store.is_current():
+                    raise ValueError(f"the scene in {self._store.folder} was changed since it was opened: open it again")
+                self._write(self._store)
+            return
         with staged_directory(Path(folder), KIND, overwrite=overwrite) as staged:
-            save_session(self.memory, staged / MEMORY_FOLDER, {"scene": self.record()})
+            store = SessionStore(staged / MEMORY_FOLDER)
+            self._write(store)
+        store.folder = Path(folder).resolve() / MEMORY_FOLDER
+        self._store = store
+
+    def _write(self, store: SessionStore) -> None:
+        fixed = {} if self.route is None else {"world_to_cam": self.route.world_to_cam, "intrinsics": self.route.intrinsics}
+        timeline = self.timeline.write(store, fixed)
+        progress: dict[str, Any] = {"scene": self.record(), "timeline": timeline}
+        if self.route is not None:
+            progress["size"] = [self.route.width, self.route.height]
+        store.save(self.memory, progress, fixed, self.timeline.numbers)
 
     @staticmethod
     def open(
@@ -354,10 +803,17 @@ class Scene:
         Raises:
             ValueError: there is no scene, or it is damaged; the message names the file.
         """
-        memory, progress = load_session(session_folder(folder))
-        return Scene.restored(
+        store = SessionStore(session_folder(folder))
+        memory, progress, fixed = store.load()
+        scene = Scene.restored(
             memory, progress["scene"], device, inpainter=inpainter, depth=depth, planner=planner, settings=settings
         )
+        if "timeline" in progress:
+            scene.timeline = Timeline.read(progress["timeline"], store)
+        if "intrinsics" in fixed:
+            scene.route = Cameras(fixed["world_to_cam"], fixed["intrinsics"], *progress["size"])
+        scene._store = store
+        return scene
 
     def record(self) -> dict[str, Any]:
         """All but the memory, as JSON values; ``restored`` takes it."""
@@ -369,6 +825,8 @@ class Scene:
             "prompt": self.prompt,
             "notes": self.notes,
             "history": [asdict(step) for step in self.history],
+            "makers": self.makers.to_json(),
+            "selections": self.selections,
         }
 
     @staticmethod
@@ -388,26 +846,41 @@ class Scene:
         device = choose_device(device)
         overrides = tuple(record["overrides"])
         config = config or load_preset(record["preset"], overrides)
-        return Scene(
+        scene = Scene(
             memory=memory.to(drawing_device(device)),
             models=Models(config, device, inpainter=inpainter, depth=depth, planner=planner),
             preset=record["preset"],
             overrides=overrides,
             seed=record["seed"],
-            prompt=record["prompt"],
-            source=record["source"],
             settings=settings or ExploreSettings(),
-            notes=list(record["notes"]),
-            history=[Step(**step) for step in record["history"]],
             clock=clock or StageClock(),
         )
+        scene._take(record)
+        return scene
+
+    def _take(self, record: dict[str, Any]) -> None:
+        """Takes what a record says, but for the memory and the models."""
+        self.prompt, self.source, self.notes = record["prompt"], record["source"], list(record["notes"])
+        self.history = [Step(**step) for step in record["history"]]
+        self.selections = dict(record.get("selections", {}))
+        self.makers = Makers.of_json(record["makers"]) if "makers" in record else self._makers_of_views()
+
+    def _makers_of_views(self) -> Makers:
+        """Of a scene that was saved without its makers, and has only grown."""
+        makers = Makers.none()
+        for place, step in enumerate(self.history):
+            views = self.memory.views[: step.views]
+            makers = makers.grown(views[-1].gaussians[1] if views else 0, place)
+        return makers
 
     def remark(self, *notes: str) -> None:
         """Adds notes, each once."""
         self.notes = list(dict.fromkeys([*self.notes, *notes]))
 
-    def _record(self, operation: str, **details: Any) -> None:
-        self.history.append(Step(operation, details, len(self.memory.views)))
+    def _record(self, operation: str, notes_before: int | None = None, **details: Any) -> None:
+        notes = len(self.notes) if notes_before is None else notes_before
+        self.history.append(Step(operation, details, *counts(self.memory), notes=notes))
+        self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history) - 1)
 
     def __repr__(self) -> str:
         made = len(self.memory.views) - self.memory.num_given_views

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
-
-if TYPE_CHECKING:
-    from splatmem.memory import SpatialMemory
 
 STARTED = time.perf_counter()  # close to the start of the process: what takes long is imported later
 
@@ -70,6 +67,8 @@ def render(options: RenderOptions, progress: RunProgress) -> None:
     for note in made.notes:
         progress.say(f"note: {note}")
     unknown = 100 * made.film.unknown_fraction
+    if made.generated_frames:
+        progress.say(f"{made.generated_frames} frames were made first")
     progress.say(f"{made.frames} frames in {made.seconds:.1f} s, {unknown:.2f} % unknown: {options.out}")
 
 
@@ -82,27 +81,30 @@ def export(options: ExportOptions, progress: RunProgress) -> None:
 
 def inspect(options: InspectOptions, progress: RunProgress) -> None:
     from splatmem.io.ply import read_ply
+    from splatmem.scene import Scene
+    from splatmem.viewer.colours import by_depth, coloured, facing_colours
     from splatmem.viewer.inspect import show_scene
 
+    lines: list[str] = []
     if options.scene.suffix.lower() == ".ply":
         gaussians, notes = read_ply(options.scene)
         cameras = []
         for note in notes:
             progress.say(f"note: {note}")
+        if options.colour == "depth":
+            gaussians, lines = by_depth(gaussians, None)
+        elif options.colour == "normals":
+            gaussians, lines = facing_colours(gaussians)
     else:
-        memory = open_memory(options.scene)
-        gaussians, cameras = memory.gaussians, [view.camera for view in memory.views]
+        scene = Scene.open(options.scene, device="cpu")
+        gaussians, cameras = scene.memory.gaussians, [view.camera for view in scene.memory.views]
+        if options.colour != "photo":
+            gaussians, lines = coloured(scene, options.colour)
+    for line in lines:
+        progress.say(line)
     show_scene(gaussians, cameras, options.screenshot)
     if options.screenshot is not None:
         progress.say(f"{len(gaussians):,} Gaussians, {len(cameras)} cameras: {options.screenshot}")
-
-
-def open_memory(scene: Path) -> SpatialMemory:
-    """The memory of a folder that flyaround made."""
-    from splatmem.memory.session import load_session
-    from splatmem.scene import session_folder
-
-    return load_session(session_folder(scene))[0]
 
 
 def evaluate(options: EvaluationOptions, progress: RunProgress) -> None:

@@ -7,6 +7,7 @@ import gc
 import importlib
 import importlib.metadata
 import os
+import re
 import signal
 import sys
 import warnings
@@ -15,11 +16,12 @@ from typing import Any
 import tyro
 from rich.markup import escape
 
-from splatmem.cli import commands, interruption, model_commands
+from splatmem.cli import commands, edit_commands, interruption, model_commands
 from splatmem.cli.consoles import PipeConsole, silence
 from splatmem.cli.errors import explained
 from splatmem.cli.options import Command, Doctor, Models
 from splatmem.evaluation.options import EvaluationOptions
+from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.option_types import OptionError
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
@@ -27,10 +29,15 @@ from splatmem.report.progress import RunProgress
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-COMMANDS = ("flyaround", "render", "export", "inspect", "evaluate", "models", "doctor")
+COMMANDS = (
+    "flyaround", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo", "redo",
+    "export", "inspect", "evaluate", "models", "doctor",
+)  # fmt: skip
+NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
     FlyaroundOptions: "splatmem.jobs.flyaround",
     RenderOptions: "splatmem.jobs.render",
+    FilmOptions: "splatmem.jobs.edit",
     ExportOptions: "splatmem.jobs.export",
     InspectOptions: "splatmem.viewer.inspect",
     EvaluationOptions: "splatmem.evaluation.run",
@@ -93,12 +100,23 @@ def _parsed(arguments: list[str]) -> Any:
             Command,  # type: ignore[arg-type]
             prog="splatmem",
             description="A photo and a camera path in; a film in which nothing vanishes, and the scene itself, out.",
-            args=arguments,
+            args=_joined_numbers(arguments),
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
         )
     except OptionError as error:
         _print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(EXIT_BAD_INPUT)
+
+
+def _joined_numbers(arguments: list[str]) -> list[str]:
+    """``--box -1,0,...`` as ``--box=-1,0,...``: what begins with a minus would be taken for an option."""
+    joined: list[str] = []
+    for word in arguments:
+        if joined and joined[-1].startswith("--") and "=" not in joined[-1] and NEGATIVE.fullmatch(word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def run(command: Any) -> int:
@@ -112,6 +130,10 @@ def run(command: Any) -> int:
             commands.flyaround(command, progress)
         elif isinstance(command, RenderOptions):
             commands.render(command, progress)
+        elif isinstance(command, FilmOptions):
+            edit_commands.film(command, progress)
+        elif isinstance(command, ChangeOptions):
+            edit_commands.change(command, progress)
         elif isinstance(command, ExportOptions):
             commands.export(command, progress)
         elif isinstance(command, EvaluationOptions):
@@ -126,7 +148,7 @@ def _import_for(command: Any) -> None:
     at the end: a quarter of PyTorch's time."""
     gc.disable()
     try:
-        importlib.import_module(MODULES[type(command)])
+        importlib.import_module(MODULES.get(type(command), "splatmem.jobs.edit"))
     finally:
         gc.freeze()
         gc.enable()

@@ -9,6 +9,18 @@ from typing import Annotated
 import tyro
 
 from splatmem.evaluation.options import EvaluationOptions
+from splatmem.jobs.edit_options import (
+    CropOptions,
+    DuplicateOptions,
+    ExtendOptions,
+    FilmOptions,
+    MergeOptions,
+    MoveOptions,
+    RecolourOptions,
+    RedoOptions,
+    RemoveOptions,
+    UndoOptions,
+)
 from splatmem.jobs.option_types import Overrides, PresetName
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 
@@ -72,6 +84,16 @@ class Doctor:
 Command = (
     Annotated[FlyaroundOptions, tyro.conf.subcommand("flyaround")]
     | Annotated[RenderOptions, tyro.conf.subcommand("render")]
+    | Annotated[FilmOptions, tyro.conf.subcommand("film")]
+    | Annotated[ExtendOptions, tyro.conf.subcommand("extend")]
+    | Annotated[RemoveOptions, tyro.conf.subcommand("remove")]
+    | Annotated[MoveOptions, tyro.conf.subcommand("move")]
+    | Annotated[DuplicateOptions, tyro.conf.subcommand("duplicate")]
+    | Annotated[RecolourOptions, tyro.conf.subcommand("recolour")]
+    | Annotated[CropOptions, tyro.conf.subcommand("crop")]
+    | Annotated[MergeOptions, tyro.conf.subcommand("merge")]
+    | Annotated[UndoOptions, tyro.conf.subcommand("undo")]
+    | Annotated[RedoOptions, tyro.conf.subcommand("redo")]
     | Annotated[ExportOptions, tyro.conf.subcommand("export")]
     | Annotated[InspectOptions, tyro.conf.subcommand("inspect")]
     | Annotated[EvaluationOptions, tyro.conf.subcommand("evaluate")]

@@ -6,6 +6,7 @@ channel by channel: first all of red), opacity before the sigmoid, logarithms of
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,22 @@ def read_ply(path: str | Path) -> tuple[Gaussians, list[str]]:
     if len(table) and not len(gaussians):
         raise ValueError(f"{path} holds no Gaussian that can be drawn: {'; '.join(notes)}")
     return gaussians, notes
+
+
+def read_ply_normals(path: str | Path) -> Float[Tensor, "n 3"] | None:
+    """Unit normals of the Gaussians that ``read_ply`` gives; None where the file has none, or some of them are zero."""
+    from plyfile import PlyData
+
+    table = PlyData.read(str(path))["vertex"].data
+    if not {"nx", "ny", "nz"} <= set(table.dtype.names or ()):
+        return None
+    normals = torch.from_numpy(np.stack([np.asarray(table[name], np.float32) for name in ("nx", "ny", "nz")], axis=-1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = drawable(replace(_gaussians(table, Path(path)), features=normals))[0].features
+    lengths = None if kept is None else kept.norm(dim=-1, keepdim=True)
+    if kept is None or lengths is None or not (lengths.isfinite() & (lengths > 1e-6)).all():
+        return None
+    return kept / lengths
 
 
 def _gaussians(table: np.ndarray, path: Path) -> Gaussians:

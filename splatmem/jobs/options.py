@@ -6,7 +6,7 @@ import difflib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -110,7 +110,7 @@ class FlyaroundOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions:
-    """Films a finished scene along another path; nothing is generated."""
+    """Films a finished scene along another path; nothing is generated, unless --fill asks for it."""
 
     scene: SceneFolder
     """A folder made by flyaround."""
@@ -126,6 +126,12 @@ class RenderOptions:
     """Frames per second."""
     fov: FieldOfView = None
     """Horizontal field of view in degrees, where a path file does not tell it; auto takes the scene's own at this shape."""
+    fill: bool = False
+    """Make first what the path shows and the memory does not know; it becomes part of the scene."""
+    prompt: str | None = None
+    """With --fill: what is to be seen there, for models that read it."""
+    device: Device = "auto"
+    """With --fill: where the models run."""
     overwrite: bool = False
     """Replace an existing file."""
 
@@ -170,9 +176,14 @@ class InspectOptions:
     """A folder made by flyaround, or a Gaussian splat .ply."""
     screenshot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
     """Write a picture instead of opening a window; needs no display."""
+    colour: Literal["photo", "provenance", "trust", "depth", "normals", "age"] = "photo"
+    """photo: the scene's own. provenance: which step made it. age: which step and window. trust: how densely it was seen, for
+    the first camera. depth: how far it lies from there. normals: where it faces. Of a .ply: photo, depth or normals."""
 
     def check(self) -> None:
         """Raises ``ValueError`` for what can be known to be wrong before any work."""
+        if self.scene.suffix.lower() == ".ply" and self.colour in ("provenance", "trust", "age"):
+            raise ValueError(f"a .ply does not say who made it: --colour {self.colour} is for a scene's folder")
         if self.screenshot is not None:
             check_target(self.screenshot, ".png", overwrite=True)
         if not self.scene.exists():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from splatmem.jobs.edit import fill_for, write_back
 from splatmem.jobs.options import RenderOptions
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import load_session
-from splatmem.scene import Announce, session_folder, silent
+from splatmem.scene import Announce, Scene, session_folder, silent
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import trajectory_from
 
@@ -21,24 +22,36 @@ class RenderReport:
         frames: its length.
         seconds: that drawing and encoding took.
         notes: sentences for a reader.
+        generated_frames: frames that were made first.
     """
 
     film: FilmFigures
     frames: int
     seconds: float
     notes: tuple[str, ...]
+    generated_frames: int = 0
 
 
 def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
-    """Writes ``options.out``; nothing is generated, and no model is loaded.
+    """Writes ``options.out``; nothing is generated, and no model is loaded, unless the unknown is to be filled.
 
     Raises:
         ValueError: options or a scene that cannot be used.
         OSError: the file cannot be written.
     """
     options.check()
-    memory = load_session(session_folder(options.scene))[0]
-    trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)
-    clock = StageClock()
+    clock, made = StageClock(), 0
+    if options.fill:
+        scene = Scene.open(options.scene, device=options.device)
+        trajectory = trajectory_from(options.path, scene, options.frames, options.size, options.fov)
+        made = fill_for(scene, trajectory, options.prompt, announce).generated_frames
+        if made:
+            write_back(scene, options.scene, None)
+        scene.models.release()
+        memory = scene.memory
+    else:
+        memory = load_session(session_folder(options.scene))[0]
+        trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)
     film = film_memory(memory, trajectory.cameras, options.out, options.fps, clock, announce)
-    return RenderReport(film, len(trajectory), clock.seconds["render"] + clock.seconds["encode"], trajectory.notes)
+    seconds = clock.seconds["render"] + clock.seconds["encode"]
+    return RenderReport(film, len(trajectory), seconds, trajectory.notes, made)

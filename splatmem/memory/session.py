@@ -2,18 +2,22 @@
 
 memory/.splatmem               the mark: only a folder that has it is ever written to again
 memory/session.json            the last state: scale, counts, progress, the newest part, and a checksum of all this
-memory/session.previous.json   the state before it
+memory/session.previous.json   the state before it, in case that the last one is damaged
+memory/state-00000.json        an index like these, of a state that is kept to go back or forth to
 memory/part-00000.safetensors  the views of one save and their Gaussians; see ``splatmem.memory.session_parts``
 
 A save writes what the folder does not hold yet as one new part, then the index. Each part names the one before it and its
 checksum, so that the index stays small, and a save costs what is new, however much was saved before. What was written and
-has changed since (by refinement, or because views were taken away) is found and written anew.
+has changed since (by refinement, or because views were taken away) is found and written anew. Which states are kept says the
+index alone: replacing it is the one moment at which a save takes effect.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,8 @@ from splatmem.memory.session_parts import (
 
 KIND = "session"  # for the mark of the folder
 INDEX, PREVIOUS = "session.json", "session.previous.json"
+CHAINS = 8  # memories whose parts are remembered, so that what they share with the next one is not written again
+_STATE = re.compile(r"state-(\d{5,9})\.json")
 
 
 def has_session(folder: Path) -> bool:
@@ -73,48 +79,90 @@ def load_session(folder: str | Path) -> tuple[SpatialMemory, dict[str, Any]]:
 
 
 class SessionStore:
-    """A session's folder, and what of a memory it is known to hold. One process at a time may save into it."""
+    """A session's folder, and what of memories it is known to hold. One process at a time may save into it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._parts: list[Part] = []  # what the folder holds of the memory that was saved or loaded last
+        self._chains: list[list[Part]] = []  # what the folder holds of memories, the last one first
         self._holding: str | None = None  # the index of the last whole state
-        self._used: dict[str, set[int]] | None = None  # numbers of the parts of each index, once the folder was opened
+        self._used: dict[str, dict[int, int]] | None = None  # parts of each index and their bytes, once the folder was opened
+        self._text: str | None = None  # of the index, as it was loaded or saved last
 
     def save(
         self,
         memory: SpatialMemory,
         progress: dict[str, Any] | None = None,
         fixed: dict[str, torch.Tensor] | None = None,
+        states: Sequence[int] = (),
     ) -> None:
         """Brings the folder to the memory's state. A process that is killed at any moment leaves the last whole state.
 
         Args:
-            memory: what it adds to the state that was saved or loaded last is written; all of it, if it shares nothing with it.
+            memory: what it adds to a state that was saved or loaded is written; all of it, if it shares nothing with any.
             progress: JSON values to be kept with the memory, written at every save.
             fixed: further tensors, written again only when they change.
+            states: numbers of the states (``save_state``) that stay; all others are removed.
 
         Raises:
             ValueError: the folder holds something else, or a value is none that JSON knows.
             OSError: it cannot be written to; the message names the folder.
         """
-        if self._used is None:
-            self._used = self._open()
-        kept = self._parts[: unchanged_parts(self._parts, memory)]
-        number = 1 + max((n for used in self._used.values() for n in used), default=-1)
-        new = write_part(self.folder, number, kept, memory, fixed or {})
-        parts = kept if new is None else [*kept, new]
-        text = index_text(_index(memory, parts[-1].link if parts else None, progress or {}))
-        before = self._used.get(self._holding, set()) if self._holding else set()
+        used = self._opened()
+        parts = self._written(memory, fixed or {})
+        text = index_text(_index(memory, parts[-1].link if parts else None, progress or {}, states))
+        before = used.get(self._holding, {}) if self._holding else {}
         if self._holding == INDEX:
             with atomic_path(self.folder / PREVIOUS) as temporary:
                 shutil.copyfile(self.folder / INDEX, temporary)
         with atomic_path(self.folder / INDEX) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        now = {INDEX: {part.link.number for part in parts}, PREVIOUS: before}
-        for unused in set().union(*self._used.values()) - now[INDEX] - now[PREVIOUS]:
-            part_file(self.folder, unused).unlink(missing_ok=True)
-        self._parts, self._holding, self._used = parts, INDEX, now
+        names = {state_name(number) for number in states}
+        kept = {name: value for name, value in used.items() if name in names}
+        self._used = {INDEX: {p.link.number: p.link.bytes for p in parts}, PREVIOUS: before, **kept}
+        self._holding, self._text = INDEX, text
+        self._clean()
+
+    def save_state(
+        self,
+        memory: SpatialMemory,
+        progress: dict[str, Any] | None = None,
+        fixed: dict[str, torch.Tensor] | None = None,
+    ) -> int:
+        """Writes another state beside the current one, which stays what it is; its number, for ``save`` and ``load_state``.
+
+        It stays if the next ``save`` names it. For the arguments and errors see there.
+        """
+        used = self._opened()
+        parts = self._written(memory, fixed or {})
+        number = 1 + max(_state_numbers(self.folder), default=-1)
+        with atomic_path(self.folder / state_name(number)) as temporary:
+            last = parts[-1].link if parts else None
+            temporary.write_text(index_text(_index(memory, last, progress or {}, ())), encoding="utf-8")
+        used[state_name(number)] = {part.link.number: part.link.bytes for part in parts}
+        return number
+
+    def load_state(self, number: int) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
+        """A state that ``save_state`` wrote, as ``load`` gives the current one.
+
+        Raises:
+            ValueError: it is not there, or it is damaged; the message names the file.
+        """
+        return self._read(state_name(number))
+
+    def state_bytes(self, states: Sequence[int]) -> int:
+        """Bytes on disk of what these states need and the current one does not."""
+        used = self._opened()
+        parts: dict[int, int] = {}
+        for number in states:
+            parts |= used.get(state_name(number), {})
+        return sum(size for part, size in parts.items() if part not in used.get(INDEX, {}))
+
+    def is_current(self) -> bool:
+        """Whether the folder's index is still the one that was loaded or saved here last."""
+        try:
+            return (self.folder / INDEX).read_text(encoding="utf-8") == self._text
+        except (OSError, UnicodeError):
+            return False
 
     def load(self) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
         """Memory, progress and fixed tensors; what ``save`` is given next is compared with them.
@@ -136,14 +184,19 @@ class SessionStore:
 
     def finish(self) -> None:
         """Forgets the state before the last one."""
-        if self._used is None:
-            self._used = self._open()
+        used = self._opened()
         if self._holding == INDEX:
+            used.pop(PREVIOUS, None)
             (self.folder / PREVIOUS).unlink(missing_ok=True)
-            for unused in self._used.pop(PREVIOUS, set()) - self._used[INDEX]:
-                part_file(self.folder, unused).unlink(missing_ok=True)
+            self._clean()
 
     def _load(self, name: str) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
+        loaded = self._read(name)
+        self._holding = name
+        self._text = (self.folder / name).read_text(encoding="utf-8")
+        return loaded
+
+    def _read(self, name: str) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
         file = self.folder / name
         index = read_index(file)
         loaded = read_parts(self.folder, index.last)
@@ -154,26 +207,72 @@ class SessionStore:
             loaded.feature_gaussians, index.num_feature_views, index.metric,
             World(torch.tensor(index.world, dtype=torch.float64)),
         )  # fmt: skip
-        self._parts, self._holding = loaded.parts, name
+        self._remember(loaded.parts)
         return memory, index.progress, loaded.fixed
 
-    def _open(self) -> dict[str, set[int]]:
-        """Marks the folder, and removes what a killed process left; which parts the states use."""
-        make_marked(self.folder, KIND)
-        remove_leftovers(self.folder)
-        used: dict[str, set[int]] = {}
-        for name in (INDEX, PREVIOUS):
-            try:
-                used[name] = {link.number for link in chain(self.folder, read_index(self.folder / name).last)}
-            except DamagedSessionError:
-                continue
-            self._holding = self._holding or name
-        for number in part_numbers(self.folder) - set().union(*used.values()):
-            part_file(self.folder, number).unlink()
-        return used
+    def _written(self, memory: SpatialMemory, fixed: dict[str, torch.Tensor]) -> list[Part]:
+        """The chain of parts that holds a memory, after what no part holds yet was written as a new one."""
+        kept: list[Part] = []
+        for known in self._chains:
+            if len(known) > len(kept):
+                same = known[: unchanged_parts(known, memory)]
+                kept = same if len(same) > len(kept) else kept
+        number = 1 + max(part_numbers(self.folder), default=-1)
+        new = write_part(self.folder, number, kept, memory, fixed)
+        parts = kept if new is None else [*kept, new]
+        self._remember(parts)
+        return parts
+
+    def _remember(self, parts: list[Part]) -> None:
+        links = [part.link for part in parts]
+        others = [known for known in self._chains if [part.link for part in known] != links]
+        self._chains = [parts, *others][:CHAINS]
+
+    def _opened(self) -> dict[str, dict[int, int]]:
+        """Which parts the states use; marks the folder at first, and removes what a killed process left."""
+        if self._used is None:
+            make_marked(self.folder, KIND)
+            remove_leftovers(self.folder)
+            self._used, states = {}, set()
+            for name in (INDEX, PREVIOUS):
+                try:
+                    index = read_index(self.folder / name)
+                    self._used[name] = {link.number: link.bytes for link in chain(self.folder, index.last)}
+                except DamagedSessionError:
+                    continue
+                states |= set(index.states)
+                self._holding = self._holding or name
+            for name in map(state_name, states):
+                try:
+                    last = read_index(self.folder / name).last
+                    self._used[name] = {link.number: link.bytes for link in chain(self.folder, last)}
+                except DamagedSessionError:
+                    continue  # whoever goes there is told
+            self._clean()
+        return self._used
+
+    def _clean(self) -> None:
+        """Removes parts and states that nothing uses."""
+        assert self._used is not None
+        for number in _state_numbers(self.folder):
+            if state_name(number) not in self._used:
+                (self.folder / state_name(number)).unlink(missing_ok=True)
+        used = {number for parts in self._used.values() for number in parts}
+        for number in part_numbers(self.folder) - used:
+            part_file(self.folder, number).unlink(missing_ok=True)
+        self._chains = [known for known in self._chains if all(part.link.number in used for part in known)]
 
 
-def _index(memory: SpatialMemory, last: Link | None, progress: dict[str, Any]) -> SessionIndex:
+def state_name(number: int) -> str:
+    """The file of a state that is kept."""
+    return f"state-{number:05d}.json"
+
+
+def _state_numbers(folder: Path) -> set[int]:
+    return {int(match[1]) for entry in folder.iterdir() if (match := _STATE.fullmatch(entry.name))}
+
+
+def _index(memory: SpatialMemory, last: Link | None, progress: dict[str, Any], states: Sequence[int]) -> SessionIndex:
     return SessionIndex(
         scale=memory.scale,
         num_given_views=memory.num_given_views,
@@ -182,4 +281,5 @@ def _index(memory: SpatialMemory, last: Link | None, progress: dict[str, Any]) -
         world=memory.world.world_from_memory.tolist(),
         last=last,
         progress=progress,
+        states=tuple(states),
     )

@@ -12,7 +12,8 @@ from typing import Any
 from splatmem.memory.session_parts import DamagedSessionError, Link
 
 FORMAT = "splatmem-session"
-VERSION = 2
+VERSION = 3
+WITHOUT_STATES = 2  # the version of an index that keeps no other states; all that it lacks
 CHECKSUM = "sha256"
 
 
@@ -24,6 +25,7 @@ class SessionIndex:
         world: ``world_from_memory``, 4x4 by rows.
         last: the newest part; None if there is none.
         progress: JSON values of whoever saved it.
+        states: numbers of other states that are kept beside it, to go back or forth to.
     """
 
     scale: float
@@ -33,6 +35,7 @@ class SessionIndex:
     world: list[list[float]]
     last: Link | None
     progress: dict[str, Any]
+    states: tuple[int, ...] = ()
 
 
 def index_text(index: SessionIndex) -> str:
@@ -43,6 +46,10 @@ def index_text(index: SessionIndex) -> str:
     """
     values = {"format": FORMAT, "version": VERSION, **{f.name: getattr(index, f.name) for f in fields(index)}}
     values["last"] = None if index.last is None else index.last.to_json()
+    if not values.pop("states"):
+        values["version"] = WITHOUT_STATES
+    else:
+        values["states"] = list(index.states)
     try:
         return sealed(values)
     except (TypeError, ValueError) as error:
@@ -74,10 +81,10 @@ def read_index(file: Path) -> SessionIndex:
             f"{file} was written by a newer splatmem (session version {version}, this one reads version {VERSION}): "
             "update splatmem, or open the scene.ply beside it"
         )
-    if version < VERSION:
+    if version < WITHOUT_STATES:
         raise ValueError(
-            f"{file} was written by an older splatmem (session version {version}, this one reads version {VERSION}): "
-            "make the scene again, or open the scene.ply beside it"
+            f"{file} was written by an older splatmem (session version {version}, this one reads {WITHOUT_STATES} and "
+            f"{VERSION}): make the scene again, or open the scene.ply beside it"
         )
     try:
         checksum = values.pop(CHECKSUM, None)
@@ -89,6 +96,7 @@ def read_index(file: Path) -> SessionIndex:
 
 
 def _checked(values: dict[str, Any]) -> SessionIndex:
+    values = {"states": [], **values}
     names = {f.name for f in fields(SessionIndex)}
     if set(values) != names:
         raise ValueError(f"unexpected or missing entries: {', '.join(sorted(names ^ set(values)))}")
@@ -106,4 +114,7 @@ def _checked(values: dict[str, Any]) -> SessionIndex:
         raise ValueError("world must be of finite numbers")
     if not isinstance(progress, dict):
         raise ValueError("progress must be an object")
-    return SessionIndex(**(values | {"scale": float(scale), "last": Link.of_json(values["last"])}))
+    states = values["states"]
+    if not isinstance(states, list) or not all(type(number) is int and 0 <= number < 10**9 for number in states):
+        raise ValueError("states must be numbers")
+    return SessionIndex(**(values | {"scale": float(scale), "last": Link.of_json(values["last"]), "states": tuple(states)}))

@@ -496,3 +496,50 @@ def test_killed_between_any_two_changes(tmp_path: Path, folder: Path) -> None:
             store.save(grow(memory), {"state": following})
         store.finish()
         assert {file.name: file.read_bytes() for file in left.iterdir()} == whole
+
+
+class TestStates:
+    """States beside the current one."""
+
+    def test_they_are_kept_as_long_as_they_are_named(self, tmp_path: Path) -> None:
+        store, folder = SessionStore(tmp_path / "memory"), tmp_path / "memory"
+        first, second = small_memory(), small_memory(shift=0.5)
+        store.save(first, {"at": 0})
+        number = store.save_state(first, {"at": 0})
+        assert len(list(folder.glob("part-*"))) == 1, "what both hold is written once"
+        store.save(second, {"at": 1}, states=[number])
+        memory, progress, _ = store.load_state(number)
+        assert progress == {"at": 0}
+        assert torch.equal(memory.gaussians.means, first.gaussians.means)
+        again = SessionStore(folder)
+        assert torch.equal(again.load()[0].gaussians.means, second.gaussians.means)
+        assert torch.equal(again.load_state(number)[0].gaussians.means, first.gaussians.means)
+        assert again.state_bytes([number]) > 0
+        again.save(second, {"at": 2})
+        again.finish()
+        assert not list(folder.glob("state-*"))
+        with pytest.raises(ValueError, match="cannot be read"):
+            again.load_state(number)
+
+    def test_a_state_that_no_save_named_is_removed_later(self, tmp_path: Path) -> None:
+        store = SessionStore(tmp_path / "memory")
+        store.save(small_memory(), {})
+        store.save_state(small_memory(shift=0.5), {})
+        assert list((tmp_path / "memory").glob("state-*"))
+        SessionStore(tmp_path / "memory").save(small_memory(), {})
+        assert not list((tmp_path / "memory").glob("state-*"))
+
+    def test_somebody_elses_save_is_noticed(self, tmp_path: Path) -> None:
+        store = SessionStore(tmp_path / "memory")
+        store.save(small_memory(), {})
+        assert store.is_current()
+        SessionStore(tmp_path / "memory").save(small_memory(), {"other": 1})
+        assert not store.is_current()
+
+
+def small_memory(shift: float = 0.0) -> SpatialMemory:
+    """Of one grey view."""
+    memory = SpatialMemory(down=torch.tensor([0.0, 1.0, 0.0]))
+    camera = identity_camera(60.0, 16, 12)
+    memory.write(torch.full((12, 16, 3), 0.5), torch.full((12, 16), 2.0 + shift), camera, torch.ones(12, 16, dtype=torch.bool))
+    return memory

@@ -45,6 +45,7 @@ class Furnisher:
         self.meshes: list[Mesh] = []
         self.surfaces: list[Surface] = []
         self.item_names: list[str] = []
+        self.item_spans: list[tuple[int, int]] = []  # first and one past the last mesh of each item
 
     # Single things
 
@@ -60,6 +61,7 @@ class Furnisher:
             meshes = [replace(mesh, material=_tinted(mesh.material, tint)) for mesh in meshes]
         self.meshes += meshes
         self.item_names.append(item.name)
+        self.item_spans.append((len(self.meshes) - len(meshes), len(self.meshes)))
 
     def put_on_floor(self, item: Item, role: str, x: float, z: float, angle: float) -> None:
         """``put``, and takes the floor below it, the wall behind it and notes its top."""

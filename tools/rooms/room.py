@@ -33,6 +33,7 @@ class Room:
     Attributes:
         width, depth, height: inner size in metres along x, z, y; the origin is the floor's centre.
         lamps: points from which electric light comes.
+        item_spans: first and one past the last mesh of each item.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Room:
     panes: tuple[WindowPane, ...]
     lamps: tuple[Float[ndarray, "3"], ...]
     item_names: tuple[str, ...]
+    item_spans: tuple[tuple[int, int], ...] = ()
 
 
 def compose_room(rng: np.random.Generator, catalogue: Catalogue, sources: Sources) -> Room:
@@ -73,4 +75,5 @@ def compose_room(rng: np.random.Generator, catalogue: Catalogue, sources: Source
         panes=tuple(panes),
         lamps=(fill_light,) if lamp is None else (lamp, fill_light),
         item_names=tuple(furnisher.item_names),
+        item_spans=tuple((first + len(shell), last + len(shell)) for first, last in furnisher.item_spans),
     )

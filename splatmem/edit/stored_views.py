@@ -1,0 +1,72 @@
+"""The frames that a memory has stored, brought into line with a memory that was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.draw import rasterize
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import dilate
+from splatmem.memory import SpatialMemory, StoredView
+from splatmem.pixels import from_uint8, to_uint8
+
+SHOWS = 0.02  # opacity from which on something shows at a pixel
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Where some Gaussians would show in a view if nothing stood before them.
+
+    Attributes:
+        where: pixels, ``[h, w]``.
+        depth: z-depth there, ``[h, w]``.
+    """
+
+    where: Bool[Tensor, "h w"]
+    depth: Float[Tensor, "h w"]
+
+
+@torch.no_grad()
+def shown_in(gaussians: Gaussians, camera: Cameras) -> Shown | None:
+    """Where Gaussians show in a view; None where they do not."""
+    if not len(gaussians) or not camera.sees(gaussians.means.cpu()).any():
+        return None
+    drawn = rasterize(gaussians, camera.to(gaussians.means.device))
+    where = drawn.alpha[0].cpu() > SHOWS
+    return Shown(where, drawn.depth[0].cpu()) if where.any() else None
+
+
+def renumbered(views: Sequence[StoredView], kept: Bool[Tensor, " n"]) -> list[StoredView]:
+    """The views after the Gaussians that are not ``kept`` were taken away."""
+    before = torch.cat([torch.zeros(1, dtype=torch.int64), kept.cumsum(0)])
+    return [replace(view, gaussians=(int(before[view.gaussians[0]]), int(before[view.gaussians[1]]))) for view in views]
+
+
+def seen_again(memory: SpatialMemory, changed: Sequence[Bool[Tensor, "h w"] | None]) -> SpatialMemory:
+    """The memory with what its views store replaced, where something has changed, by what they show now.
+
+    What is unknown there now keeps its depth (the space before it is still known to be empty) and counts as never written.
+
+    Args:
+        changed: pixels of each view; None where nothing has.
+    """
+    views = []
+    for index, (view, where) in enumerate(zip(memory.views, changed, strict=True)):
+        if where is None or not where.any():
+            views.append(view)
+            continue
+        now = memory.read(view.camera)
+        where = dilate(where[None], 1)[0]
+        known = where & now.known[0]
+        rgb = torch.where(where[..., None], now.rgb[0], from_uint8(view.rgb))
+        depth = torch.where(known, now.depth[0], view.depth)
+        lost = where & ~now.known[0]
+        written = view.written & ~lost if index == 0 else view.written | lost
+        views.append(replace(view, rgb=torch.from_numpy(to_uint8(rgb)), depth=depth, written=written))
+    return replace(memory, views=views)

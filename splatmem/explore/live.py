@@ -1,0 +1,100 @@
+"""Fills what one camera sees and its neighbourhood, with no path known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from splatmem.depth import DepthEstimator
+from splatmem.explore.loop import ExploreSettings, ExploreState, make_window
+from splatmem.geometry.cameras import Cameras
+from splatmem.inpaint import VideoInpainter
+from splatmem.inpaint.protocol import Traits, prepared
+from splatmem.memory import SpatialMemory
+from splatmem.timing import StageClock
+
+ASIDE = (0.6, 0.45, 0.3, 0.15)  # of the field of view: how far the neighbours are turned to either side
+READ_WIDTH = 128  # pixels of the pictures in which the unknown is looked for
+ROOM = 0.5  # of the memory's scale: surroundings are kept clear of cameras this far from those that were there
+
+
+@dataclass
+class LiveInpainter:
+    """An inpainter made ready for cameras that are not known beforehand.
+
+    What it places around is kept clear of a ball about the cameras that have looked; when one leaves it, it is made ready
+    anew, by the same seed, for all that were there.
+    """
+
+    inpainter: VideoInpainter
+    seed: int
+    ready: VideoInpainter | None = None
+    cameras: list[Cameras] = field(default_factory=list)
+
+    def for_camera(self, memory: SpatialMemory, camera: Cameras) -> VideoInpainter:
+        """The inpainter, made ready for this camera too."""
+        reach = ROOM * memory.scale
+        near = any((camera.centers - other.centers).norm() <= reach for other in self.cameras)
+        if self.ready is None or not near:
+            self.cameras.append(camera)
+            ways = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+            around = [c.moved(x * reach, 0.0, z * reach) for c in self.cameras for x, z in ways]
+            turns = [camera.turned(angle) for angle in (90.0, 180.0, 270.0)]
+            size = (camera.width, camera.height)
+            all_around = Cameras.cat([c.resized(*size) for c in [*around, *turns]])
+            self.ready = prepared(self.inpainter, memory.as_given(), all_around, self.seed)
+        return self.ready
+
+
+def look(
+    memory: SpatialMemory,
+    camera: Cameras,
+    inpainter: LiveInpainter,
+    estimate_depth: DepthEstimator,
+    *,
+    generator: torch.Generator,
+    settings: ExploreSettings,
+    clock: StageClock,
+    prompt: str = "",
+) -> ExploreState:
+    """Fills what ``camera`` shows and the memory does not know, and with it the view to its left or right that lacks most.
+
+    Nothing is made while all but ``settings.plan.min_unknown`` of the view is known. So a viewer may ask for every camera: what
+    one that turns sees next was made with its neighbour.
+
+    Args:
+        memory: is written to.
+        camera: one camera.
+        inpainter: made ready as cameras come.
+        generator: of the inpainter's randomness.
+    """
+    state, traits, least = ExploreState(finished=True), Traits.of(inpainter.inpainter), settings.plan.min_unknown
+    turns = [side * share * camera.fov_x_degrees for share in ASIDE for side in (1, -1)]
+    views = Cameras.cat([camera, *(camera.turned(angle) for angle in turns)])
+    waiting = list(range(len(views)))
+    while waiting:
+        with clock.stage("read"):
+            own = _unknown(memory, camera)[0]
+        if own <= least:
+            break
+        with clock.stage("read"):
+            unknown = [own, *_unknown(memory, views[1:])]
+        # The view with most to be made holds what the camera lacks at its edge, and what it sees next; but it must have enough
+        # to hold on to.
+        anchored = [i for i in waiting if unknown[i] <= 1 - settings.plan.min_known and unknown[i] > least]
+        chosen = max(anchored, key=unknown.__getitem__) if anchored else 0
+        if chosen not in waiting:
+            break
+        waiting.remove(chosen)
+        with clock.stage("fill"):
+            ready = inpainter.for_camera(memory, camera)
+        make_window(memory, views[chosen], ready, traits, estimate_depth, generator, settings, clock, prompt, state)
+        state.windows.append([float(chosen)])
+    return state
+
+
+def _unknown(memory: SpatialMemory, cameras: Cameras) -> list[float]:
+    """Shares of views that the memory does not know."""
+    _, known = memory.film(cameras.coarse(min(READ_WIDTH, cameras.width)))
+    return (~known).flatten(1).float().mean(1).tolist()

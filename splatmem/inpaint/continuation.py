@@ -1,0 +1,314 @@
+"""Fills a hole from its surroundings, patch by patch: wall goes on as wall, floor as floor.
+
+Each patch that touches the hole is made of the patch of the surroundings that is most like it, from coarse to fine (Wexler et
+al. 2007), found by spreading good matches and by random search (PatchMatch, Barnes et al. 2009). Patches are compared in
+colour, in what surface they lie on, how far away and how near to the hole: a floor is made of floor at its own size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from splatmem.geometry.filters import dilate
+from splatmem.geometry.push_pull import push_pull
+
+RADIUS = 3  # pixels of a patch to each side
+MARGIN = 1.0  # how far around the hole is looked for patches, in units of its size
+COARSEST = 10  # pixels across the hole on the coarsest level
+ROUNDS = (1, 3, 5, 8)  # of search and vote, from the finest level up; the last number for all further ones
+FINE_REACH = 8.0  # pixels around a match within which the finest level looks for a better one
+SURFACE_WEIGHT = 0.12  # of another surface, in units of colour
+DEPTH_WEIGHT = 0.4  # of a factor e in depth
+NEARNESS = 0.04  # of a way as long as the hole's size
+RIM = 0.12  # width of the hole's rim, in units of its size
+BINS = 12  # of each colour channel, in which colours of the rim are found again
+RARE = 0.004  # share of the rim that a colour needs to count
+LIGHT = 0.05  # difference of colour up to which it is one of light, to be evened out
+SIMILAR = 0.02  # mean squared difference that still gets a vote of a third
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What a patch must be like beside its colours, ``[h, w]`` each.
+
+    Attributes:
+        surface: numbers of surfaces; negative where a pixel belongs to none.
+        log_depth: natural logarithm of depth.
+    """
+
+    surface: Int[Tensor, "h w"]
+    log_depth: Float[Tensor, "h w"]
+
+    @staticmethod
+    def plain(hole: Bool[Tensor, "h w"]) -> Guide:
+        """One surface everywhere."""
+        return Guide(torch.zeros(hole.shape, dtype=torch.int64), torch.zeros(hole.shape))
+
+
+def continue_colours(
+    rgb: Float[Tensor, "h w 3"],
+    known: Bool[Tensor, "h w"],
+    hole: Bool[Tensor, "h w"],
+    guide: Guide,
+    generator: torch.Generator,
+) -> Float[Tensor, "h w 3"]:
+    """The picture with its hole filled.
+
+    Args:
+        rgb: 0..1, meaningful where known.
+        known: pixels that may be taken from.
+        hole: pixels to fill.
+        guide: of both.
+        generator: of the random search.
+    """
+    if not hole.any() or not (known & ~hole).any():
+        return rgb
+    rows, columns = _around(hole)
+    part = (rows, columns)
+    source = known[part] & ~hole[part]
+    alike = source & _like_rim(rgb[part], hole[part])
+    source = alike if _patch_places(alike).any() else source
+    filled = _continued(rgb[part], source, hole[part], guide.surface[part], guide.log_depth[part], generator)
+    whole = rgb.clone()
+    whole[part] = torch.where(hole[part][..., None], filled, rgb[part])
+    return whole
+
+
+def _around(hole: Bool[Tensor, "h w"]) -> tuple[slice, slice]:
+    """The hole's surroundings, as slices."""
+    row, column = torch.nonzero(hole, as_tuple=True)
+    margin = 8 + int(MARGIN * float(hole.sum()) ** 0.5)
+    return (
+        slice(max(0, int(row.min()) - margin), int(row.max()) + margin + 1),
+        slice(max(0, int(column.min()) - margin), int(column.max()) + margin + 1),
+    )
+
+
+def _like_rim(rgb: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Pixels of colours that show at the hole's rim as well: what is coloured otherwise is another thing."""
+    away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
+    rim = ~hole & (away <= max(4.0, RIM * float(hole.sum()) ** 0.5))
+    bins = (rgb.clamp(0, 0.999) * BINS).long()
+    present = torch.zeros(BINS, BINS, BINS)
+    present.index_put_(tuple(bins[rim].unbind(-1)), torch.ones(()), accumulate=True)
+    often = (present > RARE * float(rim.sum())).float()
+    present = F.max_pool3d(often[None, None], 3, 1, 1)[0, 0] > 0  # and the colours beside them
+    return present[bins.unbind(-1)]
+
+
+@dataclass(frozen=True)
+class _Level:
+    rgb: Float[Tensor, "h w 3"]
+    source: Bool[Tensor, "h w"]
+    hole: Bool[Tensor, "h w"]
+    surface: Int[Tensor, "h w"]
+    log_depth: Float[Tensor, "h w"]
+
+    def halved(self) -> _Level:
+        def pooled(values: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c i j"]:
+            return F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
+
+        hole = F.max_pool2d(self.hole.float()[None, None], 2, ceil_mode=True)[0, 0] > 0
+        # What is not taken from shows its colours too: patches must fit beside it.
+        shown = (~self.hole).float()[None, None]
+        mean = pooled(self.rgb.permute(2, 0, 1)[None] * shown) / pooled(shown).clamp_min(1e-6)
+        source = (pooled(self.source.float()[None, None])[0, 0] > 0.99) & ~hole
+        return _Level(mean[0].permute(1, 2, 0), source, hole, self.surface[::2, ::2], self.log_depth[::2, ::2])
+
+
+def _continued(
+    rgb: Float[Tensor, "h w 3"],
+    source: Bool[Tensor, "h w"],
+    hole: Bool[Tensor, "h w"],
+    surface: Int[Tensor, "h w"],
+    log_depth: Float[Tensor, "h w"],
+    generator: torch.Generator,
+) -> Float[Tensor, "h w 3"]:
+    levels = [_Level(rgb, source, hole, surface, log_depth)]
+    while _thickness(levels[-1].hole) > COARSEST and min(levels[-1].hole.shape) > 6 * RADIUS:
+        halved = levels[-1].halved()
+        if not _patch_places(halved.source).any():
+            break
+        levels.append(halved)
+    image: Float[Tensor, "h w 3"] | None = None
+    match: Int[Tensor, "h w 2"] | None = None
+    for index, level in reversed(list(enumerate(levels))):
+        start = _smooth(level) if image is None else _enlarged(image, level)
+        image = torch.where(level.hole[..., None], start, level.rgb)
+        field = _Field(level, match, generator)
+        rounds = ROUNDS[min(index, len(ROUNDS) - 1)]
+        for _ in range(rounds):
+            field.search(image, FINE_REACH if index == 0 < len(levels) - 1 else torch.inf)
+            image = field.vote(image)
+        match = field.match
+    assert image is not None
+    assert match is not None
+    return _fitted_to_rim(image, match, levels[0]).clamp(0, 1)
+
+
+def _fitted_to_rim(image: Float[Tensor, "h w 3"], match: Int[Tensor, "h w 2"], level: _Level) -> Float[Tensor, "h w 3"]:
+    """The picture with the light of the hole evened out at its rim.
+
+    Small differences between what is there and what the patches want there go on smoothly into the hole (a membrane, as in
+    Pérez et al. 2003).
+    """
+    height, width = level.hole.shape
+    row, column = torch.nonzero(level.hole, as_tuple=True)
+    place = match[row, column]
+    taken = level.rgb[place[:, 0], place[:, 1]]
+    total, shares = torch.zeros(height, width, 3), torch.zeros(height, width, 1)
+    size = torch.tensor([height, width])
+    for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        beside, source = torch.stack([row + down, column + right], dim=-1), place + torch.tensor([down, right])
+        inside = torch.nonzero(((beside >= 0) & (beside < size) & (source >= 0) & (source < size)).all(-1))[:, 0]
+        (y, x), (from_y, from_x) = beside[inside].unbind(-1), source[inside].unbind(-1)
+        shown = level.source[y, x] & level.source[from_y, from_x]
+        at, y, x, from_y, from_x = inside[shown], y[shown], x[shown], from_y[shown], from_x[shown]
+        wanted = level.rgb[y, x] + taken[at] - level.rgb[from_y, from_x]
+        difference = wanted - image[row[at], column[at]]
+        # A large difference is an edge that the patches do not have, or another thing: it would bleed into the hole.
+        weight = torch.exp(-0.5 * (difference.norm(dim=-1, keepdim=True) / LIGHT).square())
+        total[row[at], column[at]] += weight * difference
+        shares[row[at], column[at]] += weight
+    mean = total / shares.clamp_min(1e-6)
+    spread = push_pull(mean.permute(2, 0, 1)[None], shares.clamp(max=1).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    return torch.where(level.hole[..., None], image + spread, image)
+
+
+def _thickness(hole: Bool[Tensor, "h w"]) -> float:
+    return 2 * float(np.asarray(distance_transform_edt(np.pad(hole.numpy(), 1))).max())
+
+
+def _patch_places(source: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Middles of patches that are whole in ``source``."""
+    whole = ~dilate(~source[None], RADIUS)[0]
+    whole[:RADIUS] = whole[-RADIUS:] = False
+    whole[:, :RADIUS] = whole[:, -RADIUS:] = False
+    return whole
+
+
+def _smooth(level: _Level) -> Float[Tensor, "h w 3"]:
+    """Colours of each surface extended smoothly into its part of the hole."""
+    result = push_pull(level.rgb.permute(2, 0, 1)[None], level.source[None, None].float())[0].permute(1, 2, 0)
+    for surface in level.surface[level.hole].unique().tolist():
+        own = level.source & (level.surface == surface)
+        if own.any():
+            filled = push_pull(level.rgb.permute(2, 0, 1)[None], own[None, None].float())[0].permute(1, 2, 0)
+            result = torch.where((level.surface == surface)[..., None], filled, result)
+    return result
+
+
+def _enlarged(image: Float[Tensor, "h w 3"], level: _Level) -> Float[Tensor, "H W 3"]:
+    height, width = level.hole.shape
+    larger = F.interpolate(image.permute(2, 0, 1)[None], scale_factor=2, mode="bilinear", align_corners=False)
+    return larger[0, :, :height, :width].permute(1, 2, 0)
+
+
+class _Field:
+    """For each patch that touches the hole, the patch of the surroundings that it is made of."""
+
+    def __init__(self, level: _Level, coarser: Int[Tensor, "h w 2"] | None, generator: torch.Generator) -> None:
+        self.level, self.generator = level, generator
+        self.height, self.width = level.hole.shape
+        self.places = _patch_places(level.source)
+        if not self.places.any():  # surroundings thinner than a patch: pixels of them will do
+            self.places = level.source
+        touched = dilate(level.hole[None], RADIUS)[0]
+        self.row, self.column = torch.nonzero(touched, as_tuple=True)
+        self.size = max(4.0, float(level.hole.sum()) ** 0.5)
+        rows, columns = torch.nonzero(self.places, as_tuple=True)
+        self.allowed = (rows, columns)
+        if coarser is None:
+            picks = torch.randint(len(rows), (len(self.row),), generator=generator)
+            start = torch.stack([rows[picks], columns[picks]], dim=-1)
+        else:
+            old = coarser[(self.row // 2).clamp(max=coarser.shape[0] - 1), (self.column // 2).clamp(max=coarser.shape[1] - 1)]
+            start = 2 * old + torch.stack([self.row % 2, self.column % 2], dim=-1)
+        self.match = torch.zeros(self.height, self.width, 2, dtype=torch.int64)
+        self.match[self.row, self.column] = self._legal(start)
+        self.cost = torch.full((len(self.row),), torch.inf)
+        self.index = torch.full((self.height, self.width), -1, dtype=torch.int64)
+        self.index[self.row, self.column] = torch.arange(len(self.row))
+
+    def _legal(self, place: Int[Tensor, "n 2"]) -> Int[Tensor, "n 2"]:
+        """Places, each brought to a random one where it is none to take from."""
+        row, column = place[:, 0].clamp(0, self.height - 1), place[:, 1].clamp(0, self.width - 1)
+        wrong = ~self.places[row, column]
+        picks = torch.randint(len(self.allowed[0]), (int(wrong.sum()),), generator=self.generator)
+        row[wrong], column[wrong] = self.allowed[0][picks], self.allowed[1][picks]
+        return torch.stack([row, column], dim=-1)
+
+    def _patches(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "p c"]:
+        """All patches of the picture, one a row."""
+        size = 2 * RADIUS + 1
+        padded = F.pad(image.permute(2, 0, 1)[None], (RADIUS,) * 4, mode="replicate")
+        return F.unfold(padded, size)[0].T.contiguous()
+
+    def search(self, image: Float[Tensor, "h w 3"], most: float) -> None:
+        """Improves the matches for the picture as it is; random search looks ``most`` pixels far."""
+        patches = self._patches(image)
+        target = patches[self.row * self.width + self.column]
+        surface = self.level.surface[self.row, self.column]
+        log_depth = self.level.log_depth[self.row, self.column]
+        here = torch.stack([self.row, self.column], dim=-1)
+        best = self.match[self.row, self.column]
+
+        def cost_of(place: Int[Tensor, "n 2"], some: Tensor) -> Float[Tensor, " n"]:
+            row, column = place.unbind(-1)
+            colour = (target[some] - patches[row * self.width + column]).square().mean(-1)
+            other = (self.level.surface[row, column] != surface[some]).float()
+            depth = (self.level.log_depth[row, column] - log_depth[some]).abs().clamp(max=1.0)
+            way = (place - here[some]).float().norm(dim=-1) / self.size
+            return colour + (SURFACE_WEIGHT * other).square() + (DEPTH_WEIGHT * depth).square() + (NEARNESS * way).square()
+
+        everywhere = torch.arange(len(self.row))
+        cost = cost_of(best, everywhere)
+
+        def improve(place: Int[Tensor, "n 2"]) -> None:
+            row, column = place[:, 0], place[:, 1]
+            inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
+            legal = inside & self.places[row.clamp(0, self.height - 1), column.clamp(0, self.width - 1)]
+            legal &= (place != best).any(-1)
+            some = torch.nonzero(legal)[:, 0]
+            if len(some):
+                tried = cost_of(place[some], some)
+                better = some[tried < cost[some]]
+                best[better], cost[better] = place[better], tried[tried < cost[some]]
+
+        for jump in (4, 1):
+            for down, right in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
+                row, column = (self.row + down).clamp(0, self.height - 1), (self.column + right).clamp(0, self.width - 1)
+                number = self.index[row, column]
+                offset = best[number.clamp_min(0)] - here[number.clamp_min(0)]
+                improve(torch.where((number >= 0)[:, None], here + offset, best))
+        reach = min(max(self.height, self.width) / 2, most)
+        while reach >= 1:
+            step = (torch.rand(len(self.row), 2, generator=self.generator) * 2 - 1) * reach
+            improve(best + step.round().long())
+            reach /= 3
+        self.match[self.row, self.column] = best
+        self.cost = cost
+
+    def vote(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
+        """The picture with each pixel of the hole as the patches over it want it, the good ones most."""
+        best = self.match[self.row, self.column]
+        # Where no patch is like it the least unlike ones count all the same.
+        weight = torch.exp(-self.cost / max(SIMILAR**2, float(self.cost.median()))).clamp_min(1e-4)
+        total = torch.zeros(self.height * self.width, 4)
+        for down in range(-RADIUS, RADIUS + 1):
+            for right in range(-RADIUS, RADIUS + 1):
+                row, column = self.row + down, self.column + right
+                inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
+                from_row = (best[:, 0] + down).clamp(0, self.height - 1)
+                from_column = (best[:, 1] + right).clamp(0, self.width - 1)
+                colour = torch.cat([image[from_row, from_column], torch.ones(len(row), 1)], dim=-1) * weight[:, None]
+                total.index_add_(0, (row * self.width + column)[inside], colour[inside])
+        mean = (total[:, :3] / total[:, 3:].clamp_min(1e-9)).view(self.height, self.width, 3)
+        return torch.where(self.level.hole[..., None], mean, image)

@@ -1,0 +1,111 @@
+"""What is taken away is gone, and its surroundings go on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from splatmem.edit.behind import continue_behind
+from splatmem.edit.removal import fill_holes, settled, take_away
+from splatmem.edit.selection import Box, Thing
+from splatmem.explore.loop import ExploreSettings
+from splatmem.inpaint.classical import ClassicalInpainter
+from splatmem.inpaint.continuation import Guide, continue_colours
+from splatmem.memory import SpatialMemory
+from splatmem.metrics import psnr
+from splatmem.timing import StageClock
+from thing_before_wall import BLOCK, HEIGHT, MIDDLE, WIDTH, camera, memory, picture
+
+
+def no_model(*_: object, **__: object) -> None:
+    raise AssertionError("depth goes on from around: no model is asked")
+
+
+def without_block(**options) -> tuple[SpatialMemory, torch.Tensor]:
+    before = memory()
+    removal = take_away(before, Thing(camera(), MIDDLE).mask(before))
+    hole = ~removal.memory.read(camera()).known[0]
+    generator = torch.Generator().manual_seed(0)
+    fill_holes(removal, no_model, ExploreSettings(), StageClock(), generator, **options)  # type: ignore[arg-type]
+    return settled(removal, len(before.views)), hole
+
+
+def test_nothing_red_is_left_and_the_hole_covers_the_block() -> None:
+    before = memory()
+    removal = take_away(before, Thing(camera(), MIDDLE).mask(before))
+    now = removal.memory.read(camera())
+    red = (now.rgb[0, ..., 0] > 0.6) & (now.rgb[0, ..., 1] < 0.25) & now.known[0]
+    assert not red.any(), "no rim of the block is left"
+    left, top, right, bottom = BLOCK
+    assert not now.known[0, top:bottom, left:right].any()
+    around = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    around[top - 9 : bottom + 9, left - 9 : right + 9] = False
+    assert now.known[0][around].all(), "what is not near the block stays known"
+
+
+def test_wall_goes_on_as_wall_and_floor_as_floor() -> None:
+    after, hole = without_block()
+    now, rgb = after.read(camera()), picture(with_block=False)[0]
+    depth = memory(with_block=False).read(camera()).depth[0]
+    assert now.known[0].all()
+    assert ((now.depth[0] / depth - 1).abs()[hole] < 0.05).float().mean() > 0.9
+    assert psnr(now.rgb[0], rgb, hole) > 21
+    smeared = without_block(inpainter=ClassicalInpainter("push-pull"))[0].read(camera())
+    assert psnr(now.rgb[0], rgb, hole) > psnr(smeared.rgb[0], rgb, hole) + 1, "stripes and boards go on"
+
+
+def test_the_stored_photo_shows_what_is_there_now() -> None:
+    after, hole = without_block()
+    view = after.views[0]
+    assert psnr(after.first_photo, after.read(camera()).rgb[0], hole) > 35
+    assert (view.depth[hole] > 1.8).all()
+    assert view.written.all()
+    assert after.num_given_views == 1
+    assert view.gaussians[1] == after.views[1].gaussians[0]
+
+
+def test_unfilled_the_place_is_unknown_and_counts_as_never_written() -> None:
+    before = memory()
+    removal = take_away(before, Thing(camera(), MIDDLE).mask(before))
+    after = settled(removal, 1)
+    unknown = ~after.read(camera()).known[0]
+    assert unknown.sum() >= (BLOCK[2] - BLOCK[0]) * (BLOCK[3] - BLOCK[1])
+    assert not after.views[0].written[unknown].any()
+
+
+def test_two_planes_meet_where_they_do_in_the_room() -> None:
+    depth, truth = picture(with_block=True)[1], picture(with_block=False)[1]
+    hole = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    hole[BLOCK[1] - 1 : BLOCK[3] + 1, BLOCK[0] - 1 : BLOCK[2] + 1] = True
+    behind = continue_behind(depth, ~hole, hole, depth)
+    assert ((behind.depth / truth - 1).abs()[hole] < 0.02).float().mean() > 0.97
+    assert torch.equal(behind.depth[~hole], depth[~hole])
+    assert len(behind.label[hole].unique()) == 2
+
+
+def test_sky_goes_on_as_sky() -> None:
+    depth = torch.full((40, 60), torch.inf)
+    hole = torch.zeros(40, 60, dtype=torch.bool)
+    hole[10:20, 20:40] = True
+    behind = continue_behind(depth, ~hole, hole, torch.full((40, 60), 2.0))
+    assert torch.isinf(behind.depth).all()
+
+
+def test_a_pattern_goes_on_in_colours_alone() -> None:
+    u, v = torch.meshgrid(torch.arange(60), torch.arange(80), indexing="ij")
+    rgb = torch.stack([((u // 4 + v // 4) % 2).float()] * 3, dim=-1) * 0.6 + 0.2
+    hole = torch.zeros(60, 80, dtype=torch.bool)
+    hole[20:40, 30:52] = True
+    given = torch.where(hole[..., None], 0.0, rgb)
+    filled = continue_colours(given, ~hole, hole, Guide.plain(hole), torch.Generator().manual_seed(0))
+    assert torch.equal(filled[~hole], rgb[~hole])
+    assert psnr(filled, rgb, hole) > 15, "the checks are there, and in phase"
+    again = continue_colours(given, ~hole, hole, Guide.plain(hole), torch.Generator().manual_seed(0))
+    assert torch.equal(filled, again)
+
+
+def test_what_cannot_be_taken_away() -> None:
+    before = memory()
+    with pytest.raises(ValueError, match="the selection is empty"):
+        take_away(before, Box((8, 8, 8), (9, 9, 9)).mask(before))
+    with pytest.raises(ValueError, match="holds the whole scene"):
+        take_away(before, torch.ones(len(before.gaussians), dtype=torch.bool))

@@ -1,0 +1,75 @@
+"""The commands that change a scene's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import splatmem as sm
+from splatmem import assets
+from splatmem.cli.main import _joined_numbers, _parsed
+from splatmem.io.ply import load_ply, save_ply
+from splatmem.jobs.edit import change
+from splatmem.jobs.edit_options import CropOptions, ExtendOptions, RecolourOptions, RemoveOptions, UndoOptions
+from splatmem.jobs.options import RenderOptions
+from splatmem.jobs.render import render
+
+FAST = sm.ExploreSettings(photo_refine_steps=2, refine_steps=1)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    scene = sm.Scene.from_photo(assets.path("photos/interior_table.jpg"), (96, 54), settings=FAST)
+    scene.save(tmp_path / "room")
+    save_ply(scene.memory.gaussians, tmp_path / "room" / "scene.ply")
+    return tmp_path / "room"
+
+
+def test_a_change_goes_into_the_folder_and_its_ply(room: Path) -> None:
+    made = change(RemoveOptions(scene=room, region=(60.0, 5.0, 75.0, 25.0), save_as="corner"))
+    assert made.history == ("begin", "remove")
+    scene = sm.Scene.open(room)
+    assert len(load_ply(room / "scene.ply")) == len(scene.memory.gaussians)
+    change(RecolourOptions(scene=room, named="corner", exposure=0.5))
+    assert change(UndoOptions(scene=room, steps=2)).history == ("begin",)
+
+
+def test_with_out_the_first_folder_stays_as_it_is(room: Path, tmp_path: Path) -> None:
+    before = {file: file.read_bytes() for file in room.rglob("*") if file.is_file()}
+    made = change(ExtendOptions(scene=room, path="arc", frames=4, out=tmp_path / "longer"))
+    assert made.history == ("begin", "extend")
+    assert {file: file.read_bytes() for file in room.rglob("*") if file.is_file()} == before
+    assert change(UndoOptions(scene=tmp_path / "longer")).history == ("begin",)
+
+
+def test_render_fills_on_demand(room: Path, tmp_path: Path) -> None:
+    options = {"scene": room, "path": "turn", "frames": 6}
+    bare = render(RenderOptions(**options, out=tmp_path / "bare.mp4"))  # type: ignore[arg-type]
+    filled = render(RenderOptions(**options, out=tmp_path / "filled.mp4", fill=True))  # type: ignore[arg-type]
+    assert bare.film.unknown_fraction > 0.3
+    assert filled.film.unknown_fraction < 0.05
+    assert filled.generated_frames == len(sm.Scene.open(room).memory.views) - 1
+
+
+def test_a_change_that_cannot_be_made_leaves_the_folder_as_it_was(room: Path) -> None:
+    before = {file: file.read_bytes() for file in room.rglob("*") if file.is_file()}
+    with pytest.raises(ValueError, match="the selection is empty"):
+        change(RemoveOptions(scene=room, sphere=(50.0, 0.0, 0.0, 1.0)))
+    with pytest.raises(ValueError, match="nothing would be left"):
+        change(CropOptions(scene=room, sphere=(50.0, 0.0, 0.0, 1.0)))
+    with pytest.raises(ValueError, match="there is no selection 'sofa'; saved are: none"):
+        change(RemoveOptions(scene=room, named="sofa"))
+    with pytest.raises(ValueError, match="made for no film"):
+        change(RemoveOptions(scene=room, at=(5.0, 5.0), frame=3))
+    with pytest.raises(ValueError, match="say which part"):
+        change(RemoveOptions(scene=room))
+    assert {file: file.read_bytes() for file in room.rglob("*") if file.is_file()} == before
+
+
+def test_numbers_that_begin_with_a_minus_are_no_options() -> None:
+    words = ["remove", "room", "--box", "-1,0,0,1,1,2", "--grow", "-0.1", "--no-fill"]
+    assert _joined_numbers(words) == ["remove", "room", "--box=-1,0,0,1,1,2", "--grow", "-0.1", "--no-fill"]
+    options = _parsed(words)
+    assert options.box == (-1, 0, 0, 1, 1, 2)
+    assert options.grow == -0.1
+    assert options.no_fill
