@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-REACH = 0.35
+REACH = 0.1
 """Standard deviation of the neighbourhood, as a share of the shorter side."""
-STEP = 0.15
+STEP = 0.1
 """Relative change of inverse depth between neighbours, beyond its slope, that parts two surfaces."""
 RAMP = 2 / 288
 """Half of a ramp's width, as a share of the shorter side."""

@@ -44,7 +44,7 @@ def test_a_ramp_between_two_surfaces_becomes_a_step() -> None:
 
 def test_a_thin_upright_thing_becomes_straight() -> None:
     wall = torch.full(SIZE, 4.0)
-    bent = 2.0 * (1 + 0.06 * torch.sin(torch.arange(SIZE[0]) / 6.0))
+    bent = 2.0 * (1 + 0.06 * torch.sin(torch.arange(SIZE[0]) / 2.5))
     depth = wall.clone()
     depth[:, 44:52] = bent[:, None]
     after = smooth_surfaces(depth, everywhere(depth))
