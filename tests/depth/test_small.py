@@ -95,7 +95,7 @@ def test_half_precision_folder_round_trip(model: SmallDepthForDepthEstimation, t
 class TestShippedWeights:
     def test_small_enough_for_the_wheel(self) -> None:
         folder = assets.path(EMBEDDED_DEPTH_FOLDER)
-        assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) < 10e6
+        assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) < 34e6
 
     def test_floor_of_the_sample_photo_recedes(self) -> None:
         """Depth of a floor or table top falls toward the lower edge in a picture taken upright."""

@@ -12,9 +12,11 @@ from numpy import ndarray
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
+import pack_frames
 import train_depth
 from depth_damage import blocked, blurred, damaged
-from depth_frames import FrameFolders, scene_of
+from depth_frames import FrameFolders, decode_depth, encode_depth, scene_of, unpack
+from depth_loss import beside_steps, depth_loss, label_loss
 from depth_store import DETAIL, WHOLE, FrameStore, crop_grids
 
 SIZE = (48, 64)
@@ -134,3 +136,114 @@ def test_training_of_seconds_resumes_and_exports(tmp_path: Path, transformer: bo
 def test_training_without_frames_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"render more with tools/render_frames\.py"):
         train_depth.train(train_depth.Options(frames=(tmp_path,), out=tmp_path / "run", size=SIZE, capacity=1))
+
+
+def test_damage_does_not_move_things() -> None:
+    torch.manual_seed(0)
+    x = torch.full((4, 3, 40, 64), 0.2)
+    x[..., 32:] = 0.8
+    for seed in range(5):
+        y = damaged(x, np.random.default_rng(seed))
+        assert (y[..., 36:].mean((1, 2, 3)) > y[..., :28].mean((1, 2, 3)) + 0.05).all()
+
+
+def test_packed_depth_is_within_two_percent() -> None:
+    depth = np.concatenate([[0], np.geomspace(101, 64_900, 500)]).round().astype(np.uint16)
+    back = decode_depth(encode_depth(depth))
+    assert back[0] == 0
+    np.testing.assert_allclose(back[1:], depth[1:], rtol=0.02)
+
+
+def test_packed_file_keeps_within_its_size(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write(tmp_path / "frames", f"room{number:06d}_0.npz", number)
+    out = tmp_path / "frames.zip"
+    pack_frames.main(pack_frames.Options(frames=(tmp_path / "frames",), out=out, megabytes=10))
+    assert sum(len(part.rgb) for part in unpack(out)) == 6
+    size = out.stat().st_size
+    pack_frames.main(pack_frames.Options(frames=(tmp_path / "frames",), out=out, megabytes=0.6 * size / 1e6))
+    assert out.stat().st_size <= 0.6 * size
+
+
+def test_kept_weights_lie_between_before_and_after(tmp_path: Path) -> None:
+    before = train_depth.new_model(train_depth.Options(upsampling="bilinear"))
+    before.save_pretrained(tmp_path)
+    after = {
+        name: value + 1 if value.is_floating_point() else value
+        for name, value in train_depth.new_model(train_depth.Options(upsampling="convex")).state_dict().items()
+    }
+    mixed = train_depth.kept(after, train_depth.Options(start=tmp_path, keep=0.25))
+    name = "head.0.weight"
+    torch.testing.assert_close(mixed[name], 0.75 * after[name] + 0.25 * before.state_dict()[name])
+    assert mixed["enlarge.weights.0.weight"] is after["enlarge.weights.0.weight"]
+    assert train_depth.kept(after, train_depth.Options()) is after
+    with pytest.raises(ValueError, match="--start"):
+        train_depth.kept(after, train_depth.Options(keep=0.5))
+
+
+def test_labels_count_where_they_are_known() -> None:
+    labels = torch.tensor([[[0, 1], [2, 0]]])
+    right = torch.full((1, 3, 2, 2), -20.0)
+    right[0, 1, 0, 1] = right[0, 2, 1, 0] = 20.0
+    assert label_loss(right, labels).item() < 1e-5
+    assert label_loss(-right, labels).item() > 1
+    assert label_loss(right, torch.zeros_like(labels)).item() == 0
+
+
+def test_unit_variances_change_nothing_and_fit_half_precision() -> None:
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4), torch.nn.ReLU(),
+        torch.nn.Conv2d(4, 2, 3, bias=False), torch.nn.BatchNorm2d(2),
+    ).eval()  # fmt: skip
+    layers[1].running_var.copy_(torch.tensor([1e-3, 1.0, 50.0, 9e4]))
+    layers[1].running_mean.normal_(std=100)
+    x = 300 * torch.randn(1, 3, 12, 12)
+    with torch.no_grad():
+        before = layers(x)
+        train_depth.set_unit_variances(layers)
+        torch.testing.assert_close(layers(x), before, rtol=1e-4, atol=1e-4)
+    assert all(torch.isfinite(value.half()).all() for value in layers.state_dict().values())
+
+
+class TestLoss:
+    depth = torch.rand(2, 32, 48, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    no_sky = torch.full((2, 32, 48), -20.0)
+
+    def test_is_nothing_for_the_truth(self) -> None:
+        assert depth_loss(self.depth.log(), self.no_sky, self.depth).item() < 1e-5
+
+    def test_scale_costs_little_and_shape_much(self) -> None:
+        scaled = depth_loss(self.depth.log() + 0.3, self.no_sky, self.depth).item()
+        flat = depth_loss(torch.zeros_like(self.depth), self.no_sky, self.depth).item()
+        assert scaled == pytest.approx(0.03, abs=1e-4)
+        assert flat > 10 * scaled
+
+    def test_depth_of_sky_does_not_count(self) -> None:
+        depth = self.depth.clone()
+        depth[:, :10] = 0
+        sky_logits = torch.where(depth > 0, -20.0, 20.0)
+        predicted = self.depth.log()
+        predicted[:, :10] = 9.0
+        assert depth_loss(predicted, sky_logits, depth).item() < 1e-5
+        assert depth_loss(predicted, -sky_logits, depth).item() > 1
+
+    def test_an_error_beside_a_step_costs_more(self) -> None:
+        depth = torch.full((1, 24, 32), 4.0)
+        depth[..., 16:] = 1.0
+        near, far = depth.log(), depth.log()
+        near[..., 16:19] += 0.2
+        far[..., 26:29] += 0.2
+        no_sky = torch.full((1, 24, 32), -20.0)
+        assert depth_loss(near, no_sky, depth) > 1.05 * depth_loss(far, no_sky, depth)
+
+    def test_steps_and_the_border_of_sky_are_found(self) -> None:
+        depth = torch.full((1, 12, 20), 2.0)
+        depth[..., 10:] = 3.0
+        sky = torch.zeros(1, 12, 20, dtype=torch.bool)
+        sky[:, :3] = True
+        found = beside_steps(depth.log(), sky)[0]
+        assert found[8, 8:12].all()
+        assert not found[8, :7].any()
+        assert not found[8, 13:].any()
+        assert found[3, 2]
