@@ -17,6 +17,7 @@ def _identity() -> Float64[Tensor, "4 4"]:
 
 
 UNIT_RANGE = (0.01, 100.0)  # distances from camera to camera that single precision and the rasterizer's near plane bear well
+ROUNDING = 1e-6  # of a position that was kept in single precision, relative to its distance from the origin
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class World:
         world_from_memory = rigid_inverse(cameras.world_to_cam[0].double())
         centers = rigid_inverse(cameras.world_to_cam.double())[:, :3, 3]
         distances = torch.cdist(centers, centers)
-        apart = distances[distances > 1e-9 * distances.max().clamp_min(1e-30)]
-        if len(apart):
-            nearest = torch.where(distances > 0, distances, torch.inf).amin(1)
+        # Cameras on one spot differ by rounding alone, which must not become the unit.
+        rounding = max(1e-9 * float(distances.max()), ROUNDING * min(float(centers.abs().max()), 1000.0))
+        if bool((distances > rounding).any()):
+            nearest = torch.where(distances > rounding, distances, torch.inf).amin(1)
             unit = float(nearest[nearest.isfinite()].median())
             if not UNIT_RANGE[0] <= unit <= UNIT_RANGE[1]:
                 world_from_memory[:3, :3] *= unit

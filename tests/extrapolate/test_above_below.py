@@ -56,7 +56,8 @@ def test_walls_stand_upright_and_floors_lie_level() -> None:
     view = Cameras.from_fov(torch.eye(4)[None], FOV, WIDTH, HEIGHT)
     made, inclination = beyond(view, box())
     above, below = (made.means[chosen] for chosen in (inclination < 0, inclination > 0))
-    assert (above[:, 2] - WALL_AT).abs().max() < 0.02
+    # What lies under the narrow Gaussians of a surface lies a hundredth behind it.
+    assert (above[:, 2] - WALL_AT).abs().max() < 0.04
     assert above[:, 1].min() < CEILING_AT, "a ceiling that was not seen does not end the wall"
     assert (below[:, 1] - FLOOR_AT).abs().max() < 0.02
     assert below[:, 2].min() < 2.3, "the floor goes on towards the camera's feet"

@@ -57,3 +57,14 @@ def test_a_tiny_or_huge_unit_is_changed(factor: float) -> None:
     assert 0.01 <= steps.median() <= 100
     back = world.from_memory(placed)
     torch.testing.assert_close(back.world_to_cam[:, :3, 3], poses[:, :3, 3], atol=1e-5 * factor, rtol=1e-5)
+
+
+def test_cameras_on_one_spot_keep_their_unit_whatever_was_rounded() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = 1e-7 * torch.randn(3, 3, dtype=torch.float64, generator=generator)
+    poses = torch.eye(4, dtype=torch.float64).repeat(3, 1, 1)
+    poses[:, :3, 3] = torch.tensor([5.0, -2.0, 3.0], dtype=torch.float64) + noise
+    cameras = Cameras(poses, torch.tensor([[[50.0, 0, 32], [0, 50, 24], [0, 0, 1]]]).repeat(3, 1, 1), 64, 48)
+    world = World.of_first(cameras)
+    assert world.unit == 1.0
+    assert world.to_memory(cameras).centers.abs().max() < 1e-5

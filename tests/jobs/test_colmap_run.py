@@ -78,7 +78,7 @@ def test_the_pictures_are_kept(run: Path, project: Path, cameras: Cameras) -> No
         index = int((given.centers - view.camera.centers).norm(dim=-1).argmin())
         torch.testing.assert_close(view.camera.world_to_cam[0], given.world_to_cam[index], atol=1e-5, rtol=0)
         picture = load_photo(project / "images" / f"frame_{index:03d}.png", *SIZE).rgb
-        assert psnr(memory.read(view.camera).rgb[0], picture) > (37 if index == 0 else 26)
+        assert psnr(memory.read(view.camera).rgb[0], picture) > (32 if index == 0 else 24)
         names.append(index)
     assert sorted(names) == GIVEN
 
@@ -91,7 +91,7 @@ def test_the_film_shows_the_scene_along_the_path(run: Path, cameras: Cameras) ->
     truth = room().render(cameras).rgb
     assert film.shape == truth.shape
     for frame, true in zip(film, truth, strict=True):
-        assert psnr(frame, true) > 26
+        assert psnr(frame, true) > 24
 
 
 def test_scene_and_cameras_say_how_their_worlds_lie(run: Path, cameras: Cameras) -> None:

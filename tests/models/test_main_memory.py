@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import subprocess
 import sys
 
@@ -40,12 +41,15 @@ def test_a_limit_on_the_address_space_for_real() -> None:
     assert known == "True"
     assert len(explained) == 4
     assert explained[0].startswith("cpu has too little memory (16,384.0 MiB more could not be had): ")
-    width, height = fitting_size(1280, 720, 1 << 30) or (0, 0)
+    largest = fitting_size(1280, 720, 1 << 30) or (0, 0)
     for line in explained:
         assert line.startswith("cpu has too little memory ("), line
-        assert line.endswith(
-            f"begin anew with --size {width}x{height}, which should fit into the 1.0 GiB that were free at the beginning"
-        ), line
+        told = re.search(r"--size (\d+)x(\d+), which should fit into the ([\d.]+) GiB that were free at the beginning$", line)
+        assert told is not None, line
+        # How much of the limit the interpreter itself takes differs from machine to machine.
+        assert 0.7 <= float(told[3]) <= 1.0, line
+        assert 0 < int(told[1]) <= largest[0], line
+        assert 0 < int(told[2]) <= largest[1], line
 
 
 @pytest.mark.parametrize(
