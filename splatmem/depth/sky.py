@@ -17,6 +17,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
 
 HORIZON = 0.02  # tangent below the horizon up to which sky may reach, for the error of gravity
+LOWEST, MOSTLY = 0.25, 0.6  # the same for a patch that the model saw, of which this share lies above the horizon
 SMALLEST_SKY = 0.002  # share of the picture that a patch of sky covers at least
 EDGE = 0.025  # step of a colour from pixel to pixel, in a picture 512 pixels wide, from which it is an edge
 # Share of a smooth region that must be sky for all of it to be: of a blue one, of a pale one, and of any other, such as a wall.
@@ -48,7 +49,11 @@ def plausible_sky(
     if told.all():
         return depth
     rays = camera.world_rays()[0]
-    above = ((rays @ down) <= HORIZON * rays.norm(dim=-1)).numpy()
+    drop = (rays @ down) / rays.norm(dim=-1)
+    above = (drop <= HORIZON).numpy()
+    # Gravity is a guess in the open air: a sky that the model saw may end lower, one that it saw in a lake may not.
+    patches, count = _labelled(told.numpy())
+    above |= (_means(above, patches, count) >= MOSTLY)[patches] & told.numpy() & (drop <= LOWEST).numpy()
     sky = torch.from_numpy(_completed(_large(told.numpy() & above), above, rgb.numpy()))
     if not told.any() and not sky.any():
         return depth

@@ -95,3 +95,14 @@ def test_walls_stay_walls() -> None:
     white = torch.full((108, 192, 3), 0.8)
     white[10:40, 60:130] = torch.tensor([0.2, 0.4, 0.8])
     assert torch.isfinite(checked(torch.full((108, 192), 2.0), white)).all()
+
+
+def test_a_sky_may_end_below_a_horizon_that_was_guessed_too_high_but_a_lake_may_not() -> None:
+    camera = Cameras.from_fov(torch.eye(4)[None], 60.0, 96, 64)
+    depth = torch.full((64, 96), 10.0)
+    depth[:40] = torch.inf  # the picture's middle, at row 32, is the horizon that gravity tells
+    depth[48:56] = torch.inf
+    rgb = torch.rand(64, 96, 3, generator=torch.Generator().manual_seed(0))
+    sky = torch.isinf(plausible_sky(depth, camera, torch.tensor([0.0, 1.0, 0.0]), rgb))
+    assert sky[:40].all()
+    assert not sky[41:].any()
