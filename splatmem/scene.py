@@ -35,8 +35,8 @@ from splatmem.io.atomic import staged_directory
 from splatmem.io.ownership import locked
 from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
-from splatmem.io.ply import read_ply, read_ply_normals
 from splatmem.io.source import Source, read_source
+from splatmem.io.splats.files import read_splat_normals, read_splats
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import SessionStore
@@ -171,10 +171,10 @@ class Scene:
         depth: DepthEstimator | None = None,
         settings: ExploreSettings | None = None,
     ) -> Scene:
-        """The scene of a Gaussian splat .ply from elsewhere, to be explored, extended and edited like any other.
+        """The scene of a file of Gaussian splats from elsewhere, to be explored, extended and edited like any other.
 
         Args:
-            file: the .ply.
+            file: of any format that ``load_splats`` reads.
             size: width and height of the scene's pictures.
             preset, overrides, device, inpainter, depth, settings: see ``begin``.
             seed: of all that is made.
@@ -187,13 +187,13 @@ class Scene:
             ValueError: the file holds no Gaussians that can be drawn, or an option cannot be used.
             FileNotFoundError: there is no such file.
         """
-        gaussians, notes = read_ply(file)
+        gaussians, notes = read_splats(file)
         degrees = DEFAULT_FOV_X_DEGREES if fov is None else fov
         cameras = None
         if poses is not None:
             cameras = load_path(Path(poses), width=size[0], height=size[1], fov_x_degrees=degrees)
         device = choose_device(device)
-        memory, more = memory_of_gaussians(gaussians, size, degrees, cameras, read_ply_normals(file), drawing_device(device))
+        memory, more = memory_of_gaussians(gaussians, size, degrees, cameras, read_splat_normals(file), drawing_device(device))
         models = Models(load_preset(preset, overrides), device, inpainter=inpainter, depth=depth)
         scene = Scene(memory, models, preset, tuple(overrides), seed, prompt, Path(file).name, settings or ExploreSettings())
         scene.remark(*notes, *more)
