@@ -23,7 +23,7 @@ from splatmem.cli.options import Command, Doctor, Models
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.option_types import OptionError
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
     "flyaround", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo", "redo",
-    "export", "inspect", "evaluate", "models", "doctor",
+    "export", "cameras", "inspect", "evaluate", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
@@ -39,6 +39,7 @@ MODULES = {
     RenderOptions: "splatmem.jobs.render",
     FilmOptions: "splatmem.jobs.edit",
     ExportOptions: "splatmem.jobs.export",
+    CamerasOptions: "splatmem.jobs.export",
     InspectOptions: "splatmem.viewer.inspect",
     EvaluationOptions: "splatmem.evaluation.run",
 }
@@ -136,6 +137,8 @@ def run(command: Any) -> int:
             edit_commands.change(command, progress)
         elif isinstance(command, ExportOptions):
             commands.export(command, progress)
+        elif isinstance(command, CamerasOptions):
+            commands.cameras(command, progress)
         elif isinstance(command, EvaluationOptions):
             commands.evaluate(command, progress)
         else:

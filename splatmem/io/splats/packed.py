@@ -1,7 +1,7 @@
 """Packed formats of Gaussian splats, through gaussforge: .compressed.ply, .splat, .ksplat, .spz and .sog.
 
-Sources: the formats' own documents. .compressed.ply and .sog: PlayCanvas, https://developer.playcanvas.com; .splat: antimatter15,
-https://github.com/antimatter15/splat; .ksplat: https://github.com/mkkellogg/GaussianSplats3D; .spz: Niantic,
+Sources: the formats' own documents. .compressed.ply and .sog: PlayCanvas, https://developer.playcanvas.com; .splat:
+antimatter15, https://github.com/antimatter15/splat; .ksplat: https://github.com/mkkellogg/GaussianSplats3D; .spz: Niantic,
 https://github.com/nianticlabs/spz, whose axes are x right, y up, z backward.
 """
 
@@ -23,7 +23,10 @@ from splatmem.io.ply import parse_ply, ply_bytes
 from splatmem.io.splats.axes import half_turn_about_x, neighbours_together, without_empty_bands
 
 SPZ_REACH = 2000.0  # positions are whole numbers of 24 bits with a sign, in units of 1/4096
-CONSTANT_COLOURS = ("compressed.ply", "splat")  # .splat has no room for more, and gaussforge 0.6 mixes up the order in the other
+CONSTANT_COLOURS = (
+    "compressed.ply",
+    "splat",
+)  # .splat has no room for more, and gaussforge 0.6 mixes up the order in the other
 _redirecting = threading.Lock()
 
 
