@@ -1,7 +1,7 @@
 """What the embedded depth model says of a picture, computed once in a run of the tests.
 
-Many tests make small scenes of one photo, and the depth model's network is most of what they would compute. What it says is kept
-in a folder that all processes of a run share, the forked commands among them, under a key made of the picture and of the model's
+Many tests make small scenes of one photo, and the depth model is most of what they would compute. What it says is kept in a
+folder that all processes of a run share, the forked commands among them, under a key made of the picture and of the model's
 weights. Other models, devices other than the CPU, and weights that are being trained compute as ever.
 """
 

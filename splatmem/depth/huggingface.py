@@ -85,14 +85,15 @@ class HuggingFaceDepth:
 
         def load(folder: Path) -> HuggingFaceDepth:
             processor = _processor(folder)
+            network: Any
             if isinstance(AutoConfig.from_pretrained(folder, trust_remote_code=False), SmallDepthConfig):
-                model = SmallDepthForDepthEstimation.from_folder(folder)
+                network = SmallDepthForDepthEstimation.from_folder(folder)
             else:
-                model = AutoModelForDepthEstimation.from_pretrained(
+                network = AutoModelForDepthEstimation.from_pretrained(
                     folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
                 )
             # Convolutions are faster with the channels last, depthwise ones by half.
-            model = model.to("cpu" if offload else device, memory_format=torch.channels_last)
+            model = network.to("cpu" if offload else device, memory_format=torch.channels_last)
             model, hook = cpu_offload_with_hook(model, device) if offload else (model, None)
             estimator = HuggingFaceDepth(model, processor, Path(source).name)
             estimator._hook = hook
