@@ -117,7 +117,10 @@ class HuggingFaceDepth:
         parts = [self._predict(batch, fov_x_degrees) for batch in images.split(PICTURES_AT_ONCE)]
         depth = torch.cat([part.depth for part in parts])
         fovs = [part.fov_x_degrees for part in parts if part.fov_x_degrees is not None]
-        return DepthPrediction(depth, parts[0].metric, sum(fovs) / len(fovs) if fovs else None)
+        logits = [part.class_logits for part in parts if part.class_logits is not None]
+        return DepthPrediction(
+            depth, parts[0].metric, sum(fovs) / len(fovs) if fovs else None, torch.cat(logits) if logits else None
+        )
 
     def complete(
         self,
@@ -177,7 +180,8 @@ class HuggingFaceDepth:
             if getattr(self.model.config, "smooth_surfaces", False):
                 depth = torch.stack([smooth_surfaces(map_, ~none) for map_, none in zip(depth, sky, strict=True)])
             depth = torch.where(sky, torch.inf, depth)
-        return DepthPrediction(depth, metric, estimated)
+        class_logits = getattr(outputs, "label_logits", None)
+        return DepthPrediction(depth, metric, estimated, None if class_logits is None else class_logits.float().cpu())
 
     @torch.no_grad()
     def _run(self, images: Float[Tensor, "t h w 3"], **more: Tensor) -> tuple[Float[Tensor, "t h w"], Any]:

@@ -160,17 +160,20 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         """Depth at the input's size.
 
         Where the configuration asks for it, what is coarser than ``detail_share`` of the shorter side is the mean of what the
-        picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp.
+        picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp. Classes are both's.
         """
         added = self.token_maps(pixel_values)
+        labels = None if added is None else added.label_logits
         log_depth, sky_logits = self.log_depth_and_sky(pixel_values, added)
         if self.config.mirrored:
             mirror = pixel_values.flip(-1)
-            other_depth, other_sky = self.log_depth_and_sky(mirror, self.token_maps(mirror))
+            other = self.token_maps(mirror)
+            other_depth, other_sky = self.log_depth_and_sky(mirror, other)
             radius = max(1, round(self.config.detail_share * min(pixel_values.shape[-2:])))
             log_depth = log_depth + 0.5 * _low_pass(other_depth.flip(-1) - log_depth, radius)
             sky_logits = 0.5 * (sky_logits + other_sky.flip(-1))
-        labels = None if added is None else added.label_logits
+            if labels is not None and other is not None and other.label_logits is not None:
+                labels = 0.5 * (labels + other.label_logits.flip(-1))
         depth = log_depth.clamp(-6, 8).exp()
         return SmallDepthOutput(predicted_depth=depth, sky_logits=sky_logits, label_logits=labels)
 
