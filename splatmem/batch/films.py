@@ -70,11 +70,9 @@ class FilmMaker:
             shutil.rmtree(inputs, ignore_errors=True)
 
     def _options(self, row: Row, inputs: Path) -> FlyaroundOptions:
-        values = dict(row.values)
-        for place in PLACES:
-            if place in values and is_url(values[place]):
-                values[place] = str(fetched(values[place], inputs))
-        return FlyaroundOptions(out=self.results.film(row.name), **values)
+        urls = {place: row.values[place] for place in PLACES if is_url(row.values.get(place, ""))}
+        copies = {place: str(fetched(url, inputs / place)) for place, url in urls.items()}
+        return row.options(self.results.film(row.name), copies)
 
     def _loaded(self, options: FlyaroundOptions) -> Models:
         """The models of a film: those of an earlier one, if it had the same."""

@@ -16,6 +16,7 @@ from typing import Any
 from splatmem.batch.columns import ID, column_name, parse_cells
 from splatmem.batch.places import is_url, joined, opened_by_fsspec, without_file_scheme
 from splatmem.io.picture_files import PICTURE_SUFFIXES
+from splatmem.jobs.options import FlyaroundOptions
 from splatmem.trajectory.names import PRESET_NAMES
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -39,6 +40,17 @@ class Row:
     values: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
     where: str = ""
+
+    def options(self, out: Path, places: dict[str, str] | None = None) -> FlyaroundOptions:
+        """The options with which the film is made.
+
+        Args:
+            out: its folder.
+            places: files that take the place of those that the row names.
+        """
+        values = {**self.values, **(places or {})}
+        values |= {name: Path(values[name]) for name in ("source", "poses") if name in values}
+        return FlyaroundOptions(out=out, **values)
 
 
 def read_manifest(manifest: str, defaults: dict[str, Any]) -> list[Row]:

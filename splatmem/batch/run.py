@@ -15,7 +15,6 @@ from splatmem.batch.places import is_url
 from splatmem.batch.results import Results
 from splatmem.batch.table import csv_bytes, parquet_bytes, table_row
 from splatmem.batch.workers import WorkerSettings, run_workers
-from splatmem.jobs.options import FlyaroundOptions
 
 KEPT, FAILED, WAITING, MADE = "kept", "failed", "waiting", "made"
 SPOKEN_EVERY = 2.0  # seconds between two lines about films that went well
@@ -90,7 +89,7 @@ def _known(row: Row, results: Results, options: BatchOptions) -> dict[str, Any]:
     if row.problem is not None:
         return {"id": row.name, "state": FAILED, "error": row.problem}
     try:
-        film = FlyaroundOptions(out=results.film(row.name), **row.values)
+        film = row.options(results.film(row.name))
         if not any(is_url(row.values.get(place, "")) for place in PLACES):
             film.check()
         report, _ = results.finished(row.name, film, options.overwrite)
