@@ -47,8 +47,8 @@ class BatchOptions:
     workers: int | None = None
     """Processes that make films; as many as cores and memory allow if not given. With --address: at most so many."""
     threads: int | None = None
-    """Threads of each worker; as many as flyaround takes if not given. Films are the same byte for byte as those of flyaround
-    with OMP_NUM_THREADS set to this."""
+    """Threads of each worker; as many as flyaround takes if not given, and one with --address. Films are the same byte for byte
+    as those of flyaround with OMP_NUM_THREADS set to this."""
     memory_limit: Annotated[float | None, tyro.conf.arg(metavar="GB")] = None
     """Address space that a worker may take; a film that needs more fails."""
     tries: int = 2

@@ -100,11 +100,15 @@ def _known(row: Row, results: Results, options: BatchOptions) -> dict[str, Any]:
 
 def _made(rows: Sequence[Row], results: Results, options: BatchOptions, tell: Teller) -> Iterator[dict[str, Any]]:
     """Has the films made, here or on a cluster; yields how each ended."""
-    if options.address is not None:
-        from splatmem.batch.cluster import run_on_ray
-
-        return run_on_ray(rows, options, tell)
     limit = None if options.memory_limit is None else round(options.memory_limit * GB)
+    if options.address is not None:
+        from splatmem.batch.cluster import connect, run_on_ray
+
+        connect(options.address)
+        return run_on_ray(
+            rows, film_maker, (results.place, options.overwrite), workers=options.workers, threads=options.threads or 1,
+            gpus=options.gpus, memory_limit=limit, tries=options.tries, tell=tell,
+        )  # fmt: skip
     plan = plan_workers(rows, options.threads, limit)
     count = min(options.workers or plan.workers, len(rows))
     tell.say(f"{count} worker{'s' if count > 1 else ''} for {len(rows)} films ({plan.reason})")
@@ -115,7 +119,7 @@ def _made(rows: Sequence[Row], results: Results, options: BatchOptions, tell: Te
         if plan.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = plan.gpus[number % len(plan.gpus)]
         log = results.folder / ".batch" / f"worker-{number + 1}.log"
-        settings.append(WorkerSettings(film_maker, (options.out, options.overwrite), log, limit, tuple(environment.items())))
+        settings.append(WorkerSettings(film_maker, (results.place, options.overwrite), log, limit, tuple(environment.items())))
     return run_workers(rows, settings, options.tries)
 
 

@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from splatmem.batch.results import Results
-from splatmem.io.path_files import load_path
-from splatmem.memory.session import load_session
-from splatmem.scene import MEMORY_FOLDER, Announce
+from splatmem.scene import Announce, Scene
 
 FILES = {"mp4": "video.mp4", "cameras.json": "cameras.json", "ply": "scene.ply", "json": "report.json"}
 DEPTH = "depth.npz"  # ``depth``: float16 z-depth, [t, h, w], inf is sky; in the unit of the cameras
@@ -53,11 +51,11 @@ def key(name: str) -> str:
 
 def film_depth(folder: Path) -> bytes:
     """The depth of a film's frames, as the memory shows it, as an .npz."""
-    memory, _ = load_session(folder / MEMORY_FOLDER)
-    first = memory.views[0].camera
-    cameras = load_path(folder / "cameras.json", width=first.width, height=first.height, fov_x_degrees=first.fov_x_degrees)
+    scene = Scene.open(folder, device="cpu")
+    cameras = scene.route
+    assert cameras is not None  # a film's scene has one
     pieces = [
-        memory.read(cameras[begin : begin + FRAMES_AT_ONCE]).depth.cpu().numpy().astype(np.float16)
+        scene.memory.read(cameras[begin : begin + FRAMES_AT_ONCE]).depth.cpu().numpy().astype(np.float16)
         for begin in range(0, len(cameras), FRAMES_AT_ONCE)
     ]
     content = io.BytesIO()

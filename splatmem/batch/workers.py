@@ -154,16 +154,21 @@ def _work(connection: Connection, settings: WorkerSettings) -> None:
         log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(log, sys.stdout.fileno())
         os.dup2(log, sys.stderr.fileno())
-    if settings.memory_limit is not None:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (settings.memory_limit, settings.memory_limit))
+    limit_memory(settings.memory_limit)
     try:
         make = settings.start(*settings.arguments)
         while True:
             connection.send(make(connection.recv()))
     except (KeyboardInterrupt, EOFError):
         pass
+
+
+def limit_memory(most: int | None) -> None:
+    """Lets this process take at most so many bytes of address space; what needs more fails with an error."""
+    if most is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _interrupt(number: int, frame: Any) -> None:
