@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from splatmem.cli.consoles import PipeConsole
+from splatmem.cli.consoles import PipeConsole, silence
 from splatmem.cli.general import GeneralOptions
 from splatmem.cli.version import own_version
 from splatmem.report.events import Event, JsonLines, Listener
@@ -30,7 +31,7 @@ class Telling:
         self.is_json = options.json
         self.listeners: list[Listener] = []
         if options.json:
-            self.listeners.append(JsonLines(sys.stdout, lambda: time.perf_counter() - self.started))
+            self.listeners.append(JsonLines(_write, lambda: time.perf_counter() - self.started))
         if options.log_file is not None:
             from splatmem.cli.log_file import LogFile
 
@@ -65,12 +66,20 @@ class Telling:
             listener(Event(kind, values))
 
 
-class _Lines:
+def _write(text: str) -> None:
+    """Writes on stdout at once. If nobody reads any more, the work goes on to its end."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(sys.stdout.fileno())
+
+
+class _Lines(io.StringIO):
     """What looks like a text file to a console, and tells each line as a message."""
 
-    encoding = "utf-8"
-
     def __init__(self, telling: Telling) -> None:
+        super().__init__()
         self.telling, self.begun = telling, ""
 
     def write(self, text: str) -> int:
@@ -79,6 +88,3 @@ class _Lines:
             if line.strip():
                 self.telling.tell("message", text=line.rstrip())
         return len(text)
-
-    def flush(self) -> None:
-        pass

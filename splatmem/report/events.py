@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 Listener = Callable[["Event"], None]
 
@@ -25,13 +24,16 @@ class Event:
 
 
 class JsonLines:
-    """A listener that writes each event as one line of JSON, at once.
+    """A listener that writes each event as one line of JSON. Of one stage's progress it writes whole percents, so that a reader
+    is not flooded.
 
-    Of one stage's progress it writes whole percents, so that a reader is not flooded.
+    Args:
+        write: is given each line with its end.
+        seconds: since the command began.
     """
 
-    def __init__(self, stream: TextIO, seconds: Callable[[], float]) -> None:
-        self.stream, self.seconds = stream, seconds
+    def __init__(self, write: Callable[[str], None], seconds: Callable[[], float]) -> None:
+        self.write, self.seconds = write, seconds
         self._last: tuple[str, int] | None = None
 
     def __call__(self, event: Event) -> None:
@@ -41,10 +43,4 @@ class JsonLines:
                 return
             self._last = now
         line = {"event": event.kind, "seconds": round(self.seconds(), 3), **event.values}
-        try:
-            self.stream.write(json.dumps(line, default=str) + "\n")
-            self.stream.flush()
-        except BrokenPipeError:  # nobody reads any more: the work goes on to its end
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self.stream.fileno())
-            os.close(nothing)
+        self.write(json.dumps(line, default=str) + "\n")
