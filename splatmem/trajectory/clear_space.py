@@ -100,7 +100,7 @@ class ClearSpace:
 
 
 def _background(depth: Float[Tensor, "h w"], classes: PixelClasses) -> Float[Tensor, "h w"]:
-    """Depth with what stands before the background taken away: things, and what shows something farther on both sides.
+    """Depth without what stands before the background: things, and what has something farther on both sides.
 
     Where things were, the background's inverse depth goes on smoothly. Floor and ground lie below the cameras, and block nothing.
     """
