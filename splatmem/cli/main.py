@@ -16,26 +16,28 @@ from typing import Any
 import tyro
 from rich.markup import escape
 
-from splatmem.cli import commands, edit_commands, interruption, model_commands
+from splatmem.cli import commands, edit_commands, interruption, live_command, model_commands
 from splatmem.cli.consoles import PipeConsole, silence
-from splatmem.cli.errors import explained
+from splatmem.jobs.errors import explained
 from splatmem.cli.options import Command, Doctor, Models
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.option_types import OptionError
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.live.options import LiveOptions
 from splatmem.report.progress import RunProgress
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
-    "flyaround", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo", "redo",
+    "flyaround", "explore", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo", "redo",
     "export", "inspect", "evaluate", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
     FlyaroundOptions: "splatmem.jobs.flyaround",
+    LiveOptions: "splatmem.live.application",
     RenderOptions: "splatmem.jobs.render",
     FilmOptions: "splatmem.jobs.edit",
     ExportOptions: "splatmem.jobs.export",
@@ -128,6 +130,8 @@ def run(command: Any) -> int:
     with RunProgress(console) as progress:
         if isinstance(command, FlyaroundOptions):
             commands.flyaround(command, progress)
+        elif isinstance(command, LiveOptions):
+            live_command.explore(command, progress)
         elif isinstance(command, RenderOptions):
             commands.render(command, progress)
         elif isinstance(command, FilmOptions):
