@@ -18,10 +18,10 @@ from rich.markup import escape
 
 from splatmem.cli import commands, edit_commands, interruption, live_command, model_commands
 from splatmem.cli.consoles import PipeConsole, silence
-from splatmem.jobs.errors import explained
 from splatmem.cli.options import Command, Doctor, Models
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
+from splatmem.jobs.errors import explained
 from splatmem.jobs.option_types import OptionError
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.live.options import LiveOptions
@@ -31,8 +31,8 @@ from splatmem.report.progress import RunProgress
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
-    "flyaround", "explore", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo", "redo",
-    "export", "inspect", "evaluate", "models", "doctor",
+    "flyaround", "explore", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo",
+    "redo", "export", "inspect", "evaluate", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from splatmem.geometry.poses import rigid_from
 
+Times = Sequence[float] | np.ndarray
 WRAPPED_KEYS = 12  # the influence of an open spline's ends falls by 0.27 per key: to 1e-7 over these
 
 
@@ -33,7 +34,7 @@ def interpolate_keyframes(
 
 
 def poses_at(
-    cam_to_world: Float[Tensor, "k 4 4"], knots: Sequence[float], times: Sequence[float], period: float | None = None
+    cam_to_world: Float[Tensor, "k 4 4"], knots: Times, times: Times, period: float | None = None
 ) -> Float[Tensor, "t 4 4"]:
     """Poses at any times on the curve of ``interpolate_keyframes``, through keyframes at times of their own.
 
@@ -60,9 +61,7 @@ def interpolate_values(values: Float[Tensor, "k d"], frames: int, closed: bool =
     return values_at(values, np.arange(keys), _key_times(keys, frames, closed), keys if closed else None)
 
 
-def values_at(
-    values: Float[Tensor, "k d"], knots: Sequence[float], times: Sequence[float], period: float | None = None
-) -> Float[Tensor, "t d"]:
+def values_at(values: Float[Tensor, "k d"], knots: Times, times: Times, period: float | None = None) -> Float[Tensor, "t d"]:
     """Values at any times on the curve of ``interpolate_values``; for the arguments see ``poses_at``."""
     from scipy.interpolate import CubicSpline
 

@@ -1,9 +1,9 @@
 """Who may come in. Every request, for a page or for a websocket, is asked before anything is answered.
 
-On localhost there is no token, but other web pages in the same browser must not reach the scene: the request must be addressed to
-this machine by one of its own names (a foreign name that was made to point here is refused), and a websocket must be opened by a
-page of this very server. Beyond localhost a token is needed as well: the printed address carries it, and the browser keeps it as a
-cookie that scripts cannot read and other sites cannot send.
+On localhost there is no token, but other web pages in the same browser must not reach the scene: the request must be addressed
+to this machine by one of its own names (a foreign name that was made to point here is refused), and a websocket must be opened
+by a page of this very server. Beyond localhost a token is needed as well: the printed address carries it, and the browser keeps
+it as a cookie that scripts cannot read and other sites cannot send.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Access:
 
     def _is_token(self, *values: str) -> bool:
         assert self.token is not None
-        return any([hmac.compare_digest(value.encode(), self.token.encode()) for value in values])
+        return any(hmac.compare_digest(value.encode(), self.token.encode()) for value in values)
 
 
 def refusal(reason: str) -> Response:

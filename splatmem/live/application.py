@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import viser
 
 from splatmem.geometry.gravity import down_in_world
@@ -52,7 +53,9 @@ def opened(options: LiveOptions, announce: Announce = silent) -> Scene:
         announce("opening the scene", 0.0)
         scene = Scene.open(folder, device=options.device)
         if options.source.is_file() and scene.source != options.source.name:
-            raise ValueError(f"{folder} holds a scene made from {scene.source or 'something else'}: name another folder with --out")
+            raise ValueError(
+                f"{folder} holds a scene made from {scene.source or 'something else'}: name another folder with --out"
+            )
         return scene
     given: dict[str, Any] = {
         "preset": options.preset, "seed": options.seed, "fov": options.fov, "prompt": options.prompt,
@@ -157,17 +160,18 @@ class Application:
     # ------------------------------------------------------------------------------------------------ browsers
 
     def _welcome(self, client: viser.ClientHandle) -> None:
-        desk = self.desk
+        desk, home = self.desk, np.asarray(self.server.initial_camera.position)
         guest = Guest(client, FilmView(client, desk.size[0], self.look.is_marked))
         desk.guests[client.client_id] = guest
-        first = self.session.snapshot.memory.views[0].camera
-        client.camera.fov = fov_y_of_canvas((client.camera.image_width, client.camera.image_height), desk.aspect, first.fov_x_degrees)
+        self.look.go_home(client)
         send_picture(client, backdrop(announced=False))
         self.look.welcome(guest)
 
         @client.camera.on_update
         def _(camera: viser.CameraHandle) -> None:
             guest.moved, guest.rested = time.monotonic(), False
+            # A browser begins at a place of its own, and comes to the beginning a little later.
+            guest.arrived = guest.arrived or float(np.linalg.norm(camera.position - home)) < 0.01 * desk.scale
             if guest.film.on:
                 guest.film.want(self.session.snapshot, desk.view(client))
 
@@ -196,7 +200,7 @@ class Application:
         while not self._ended.wait(TICK_SECONDS):
             now = time.monotonic()
             for guest in list(self.desk.guests.values()):
-                if not guest.rested and not guest.playing.is_set() and now - guest.moved >= REST_SECONDS:
+                if guest.arrived and not guest.rested and not guest.playing.is_set() and now - guest.moved >= REST_SECONDS:
                     guest.rested = True
                     self._rest(guest)
             if self.session.activity is not None and now - self._status_at > STATUS_SECONDS:

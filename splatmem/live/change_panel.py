@@ -53,7 +53,7 @@ class ChangePanel:
         self._how = gui.add_button_group("and", ("new", "add", "take off"))
         self._hint = gui.add_markdown(HINTS[NO_TOOL])
         self._size = gui.add_slider("Size", 0.01, 1.0, 0.01, 0.1, visible=False, hint="In the scene's unit of length")
-        self._sides = gui.add_vector3("Sides", (0.5, 0.5, 0.5), min=(0.001,) * 3, step=0.01, visible=False)
+        self._sides = gui.add_vector3("Sides", (0.5, 0.5, 0.5), min=(0.001, 0.001, 0.001), step=0.01, visible=False)
         self._take = desk.button("Take what is in it", self._take_shape, visible=False)
         self._grow = gui.add_slider("Grow or shrink", -0.1, 0.2, 0.005, 0.0)
         self._count = gui.add_markdown("*Nothing is selected.*")
@@ -109,7 +109,9 @@ class ChangePanel:
     def _dragged(self, event: viser.SceneRectSelectEvent) -> None:
         camera = self._desk.canvas_camera(event.client)
         size = (camera.width, camera.height)
-        low, high = ([x * side for x, side in zip(corner, size, strict=True)] for corner in (event.screen_min, event.screen_max))
+        low, high = (
+            [x * side for x, side in zip(corner, size, strict=True)] for corner in (event.screen_min, event.screen_max)
+        )
         self.picking.pick(lambda memory: Region(camera, [low, high]), self._combine)
 
     def _place_shape(self, client: viser.ClientHandle | None) -> None:
@@ -134,7 +136,7 @@ class ChangePanel:
             self._outline.remove()
         scene, unit = self._server.scene, self._desk.scale
         if self._tool.value == BOX:
-            sides = tuple(unit * side for side in self._sides.value)
+            sides = unit * np.asarray(self._sides.value)
             self._outline = scene.add_box(f"{SHAPE}/outline", COLOUR, sides, wireframe=True)
         else:
             self._outline = scene.add_icosphere(f"{SHAPE}/outline", unit * self._size.value, COLOUR, wireframe=True)
@@ -243,4 +245,3 @@ class ChangePanel:
     def follow(self) -> None:
         """The scene has changed."""
         self.picking.follow(self._desk.session.snapshot)
-

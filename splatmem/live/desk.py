@@ -29,6 +29,7 @@ class Guest:
         client: viser's handle.
         film: draws the view as the film will be.
         moved: when its camera moved last, by ``time.monotonic``.
+        arrived: whether it has come to the scene's beginning.
         rested: whether its rest has been dealt with.
         playing: set while a shot is played there; cleared to stop it.
     """
@@ -36,6 +37,7 @@ class Guest:
     client: viser.ClientHandle
     film: FilmView
     moved: float = field(default_factory=time.monotonic)
+    arrived: bool = False
     rested: bool = False
     playing: threading.Event = field(default_factory=threading.Event)
 

@@ -66,7 +66,9 @@ class Growing:
             first = scene.memory.views[0].camera
             camera = view.film_camera(first.width, first.height)
             if unknown is not None and not scene.memory.is_free(camera.centers).all():
-                return "nothing grows from here: this is inside or behind a surface. Step back, or press G to have it all the same"
+                return (
+                    "nothing grows from here: this is inside or behind a surface. Step back, or press G to have it all the same"
+                )
             state = scene.look(camera, prompt=prompt)
             return "" if state.windows or unknown is not None else "all of this view is known already"
 

@@ -41,7 +41,7 @@ class LookPanel:
         least.on_update(lambda event: setattr(desk.growing, "least", least.value / 100))
         words.on_update(lambda event: setattr(desk.growing, "prompt", words.value))
         self._marked = gui.add_checkbox("Mark what is unknown", True, hint="Blue stripes in the film's view")
-        self._marked.on_update(lambda event: [guest.film.redraw() for guest in list(desk.guests.values())])
+        self._marked.on_update(desk.answered(lambda event: self._redraw()))
         desk.server.gui.add_command("Make what is missing here", hotkey="G").on_trigger(desk.answered(self._grow))
         desk.server.gui.add_command("Film's view or splats", hotkey="F").on_trigger(desk.answered(self._toggle))
         self._modes: dict[int, viser.GuiDropdownHandle[Any]] = {}
@@ -49,6 +49,10 @@ class LookPanel:
     def is_marked(self) -> bool:
         """Whether what is unknown is to be marked."""
         return self._marked.value
+
+    def _redraw(self) -> None:
+        for guest in list(self._desk.guests.values()):
+            guest.film.redraw()
 
     def welcome(self, guest: Guest) -> None:
         """Builds what a browser has for itself."""

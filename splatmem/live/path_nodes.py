@@ -64,7 +64,9 @@ class PathNodes:
         moments = np.linspace(0, shot.seconds, CURVE_POINTS)
         points = shot.positions(moments.tolist()).numpy()
         segments = np.stack([points[:-1], points[1:]], axis=1).astype(np.float32)
-        return self._desk.server.scene.add_line_segments(f"{PATH}/curve", segments, COLOUR, thickness=2.0, thickness_units="screen")
+        return self._desk.server.scene.add_line_segments(
+            f"{PATH}/curve", segments, COLOUR, thickness=2.0, thickness_units="screen"
+        )
 
     def _arrows(self, key: Key, place: int) -> viser.TransformControlsHandle:
         pose = key.cam_to_world

@@ -29,7 +29,7 @@ class ScenePanel:
         with gui.add_folder("Take it with you"):
             compact = gui.add_checkbox("Compact", True, hint="Without normals and coefficients that are zero")
             desk.button("Write a .ply", lambda event: self._export(bool(compact.value)))
-            self._files = gui.add_dropdown("Files", ("none yet",))
+            self._files: viser.GuiDropdownHandle[Any] = gui.add_dropdown("Files", ("none yet",))
             desk.button("Download", self._download)
         gui.add_command("Undo", hotkey="Z").on_trigger(desk.answered(self._go_back))
         gui.add_command("Redo", hotkey="Y").on_trigger(desk.answered(self._go_forth))

@@ -1,4 +1,4 @@
-"""The one who owns the scene: a thread that carries out one operation after the other, saves what came of each, and says what it is
+"""The owner of the scene: a thread that carries out one operation after the other, saves what came of each, and says what it is
 doing. Whoever draws reads snapshots, which do not change."""
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class ShootPanel:
             desk.button("Save the shots", self._save_path)
             self._saved = gui.add_dropdown("Saved", ("none yet",))
             desk.button("Load", self._load)
-            upload = gui.add_upload_button("Load from this computer", hint="shots, keyframes, camera_path.json, TUM, ... 16 MB at most")
+            upload = gui.add_upload_button("Load from this computer", hint="Shots, keyframes, camera_path.json, TUM, ...")
         self._seen = gui.add_checkbox("Show the path", True)
         for handle, act in (
             (self._shots, self._choose_shot), (self._keys, self._key_chosen), (self._seconds, self._timed),
@@ -310,7 +310,9 @@ class ShootPanel:
         if self._saved.value == "none yet":
             raise ValueError("nothing was saved yet in the scene's folder, under paths/")
         file = inside(self._desk.session.folder / PATHS, self._saved.value)
-        self._desk.session.submit("reading the path", lambda scene, announce: self._take(read_path(file, scene, self._board, file.stem)))
+        self._desk.session.submit(
+            "reading the path", lambda scene, announce: self._take(read_path(file, scene, self._board, file.stem))
+        )
 
     def _uploaded(self, event: Any) -> None:
         name, content = event.target.value.name, event.target.value.content

@@ -66,9 +66,7 @@ class SplatStream:
     def _add(self, name: str, rows: Rows) -> GaussianSplatHandle:
         """Adds rows as they are; viser's own ``add_gaussian_splats`` would pack them once more."""
         message = _messages.GaussianSplatsMessage(name, _messages.GaussianSplatsProps(rows, self._unit))
-        return GaussianSplatHandle._make(
-            self._server.scene, message, name, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), visible=True
-        )
+        return GaussianSplatHandle._make(self._server.scene, message, name, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), visible=True)
 
     @property
     def is_alone(self) -> bool:

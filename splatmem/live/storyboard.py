@@ -79,8 +79,8 @@ class Shot:
         count = round(self.seconds * fps) + (0 if self.closed else 1)
         if not 2 <= count <= MOST_FRAMES:
             raise ValueError(f"{self.name}: a shot has 2 to {MOST_FRAMES} frames, {self.seconds:.3g} s are {count}")
-        times = torch.arange(count, dtype=torch.float64) / fps
-        return self._at((times * (self.seconds / max(float(times[-1]), 1e-9)) if not self.closed else times).tolist(), width, height)
+        last = self.seconds * (1 - 1 / count) if self.closed else self.seconds
+        return self._at(torch.linspace(0.0, last, count, dtype=torch.float64).tolist(), width, height)
 
     def at(self, seconds: float, width: int, height: int) -> Cameras:
         """The camera at a moment.
