@@ -19,6 +19,7 @@ from splatmem.live.change_panel import ChangePanel
 from splatmem.live.desk import Desk, Guest
 from splatmem.live.film_view import FilmView, send_picture
 from splatmem.live.framing import fov_y_of_canvas
+from splatmem.live.growing import KIND as GROWING
 from splatmem.live.growing import Growing
 from splatmem.live.look_panel import HEAD_DISTANCE, LookPanel
 from splatmem.live.options import LiveOptions
@@ -161,19 +162,33 @@ class Application:
 
     def _welcome(self, client: viser.ClientHandle) -> None:
         desk, home = self.desk, np.asarray(self.server.initial_camera.position)
-        guest = Guest(client, FilmView(client, desk.size[0], self.look.is_marked))
+        first = self.session.snapshot.memory.views[0].camera
+        guest = Guest(client, FilmView(client, desk.size[0], self.look.is_marked), first.fov_x_degrees)
         desk.guests[client.client_id] = guest
-        self.look.go_home(client)
-        send_picture(client, backdrop(announced=False))
         self.look.welcome(guest)
+        self._put_backdrop(guest)
 
         @client.camera.on_update
         def _(camera: viser.CameraHandle) -> None:
             guest.moved, guest.rested = time.monotonic(), False
+            view = desk.view(client)
+            if view.canvas != guest.canvas:  # the film's frame keeps its field of view
+                guest.canvas = view.canvas
+                camera.fov = fov_y_of_canvas(view.canvas, desk.aspect, guest.fov_x_degrees)
+            else:
+                guest.fov_x_degrees = view.fov_x_degrees
             # A browser begins at a place of its own, and comes to the beginning a little later.
             guest.arrived = guest.arrived or float(np.linalg.norm(camera.position - home)) < 0.01 * desk.scale
             if guest.film.on:
-                guest.film.want(self.session.snapshot, desk.view(client))
+                guest.film.want(self.session.snapshot, view)
+
+    def _put_backdrop(self, guest: Guest) -> None:
+        """Behind the splats: what is unknown, and whether it is being made."""
+        activity = self.session.activity
+        wanted = None if guest.film.on else backdrop(announced=activity is not None and activity.kind == GROWING)
+        if wanted is not None and wanted is not guest.backdrop:
+            send_picture(guest.client, wanted)
+        guest.backdrop = wanted
 
     def _farewell(self, client: viser.ClientHandle) -> None:
         guest = self.desk.guests.pop(client.client_id, None)
@@ -194,12 +209,15 @@ class Application:
                 for guest in list(self.desk.guests.values()):
                     if guest.film.on:
                         guest.film.want(snapshot, self.desk.view(guest.client))
+            for guest in list(self.desk.guests.values()):
+                self._put_backdrop(guest)
             self.status.show()
 
     def _tick(self) -> None:
         while not self._ended.wait(TICK_SECONDS):
             now = time.monotonic()
             for guest in list(self.desk.guests.values()):
+                self._put_backdrop(guest)
                 if guest.arrived and not guest.rested and not guest.playing.is_set() and now - guest.moved >= REST_SECONDS:
                     guest.rested = True
                     self._rest(guest)

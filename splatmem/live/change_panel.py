@@ -84,7 +84,6 @@ class ChangePanel:
 
     def _tool_chosen(self, event: Any) -> None:
         tool, scene = self._tool.value, self._server.scene
-        self._hint.content = HINTS[tool]
         self._size.visible = tool in (BRUSH, SPHERE)
         self._sides.visible = tool == BOX
         self._take.visible = tool in (BOX, SPHERE)
@@ -95,6 +94,7 @@ class ChangePanel:
         if tool == RECTANGLE:
             scene.on_rect_select()(self._desk.answered(self._dragged))
         self._place_shape(event.client if tool in (BOX, SPHERE) else None)
+        self._hint.content = HINTS[tool]
 
     # ------------------------------------------------------------------------------------------------ selecting
 

@@ -28,6 +28,9 @@ class Guest:
     Attributes:
         client: viser's handle.
         film: draws the view as the film will be.
+        fov_x_degrees: of the film's frame.
+        canvas: width and height of its picture, in its pixels.
+        backdrop: the picture that lies behind its splats, or None.
         moved: when its camera moved last, by ``time.monotonic``.
         arrived: whether it has come to the scene's beginning.
         rested: whether its rest has been dealt with.
@@ -36,6 +39,9 @@ class Guest:
 
     client: viser.ClientHandle
     film: FilmView
+    fov_x_degrees: float
+    canvas: tuple[int, int] = (0, 0)
+    backdrop: bytes | None = None
     moved: float = field(default_factory=time.monotonic)
     arrived: bool = False
     rested: bool = False

@@ -60,7 +60,7 @@ class LookPanel:
         with self._own:
             mode = client.gui.add_dropdown("View", (SPLATS, FILM), initial_value=SPLATS)
             turns = client.gui.add_dropdown("Dragging turns", (HEAD, AROUND), initial_value=HEAD)
-            fov = client.gui.add_slider("Field of view", 15, 110, 1, round(self._desk.view(client).fov_x_degrees))
+            fov = client.gui.add_slider("Field of view", 15, 110, 1, round(guest.fov_x_degrees))
             roll = client.gui.add_slider("Roll", -45, 45, 1, 0)
             home = client.gui.add_button("Back to the beginning", icon=viser.Icon.HOME)
         self._modes[client.client_id] = mode
@@ -110,7 +110,8 @@ class LookPanel:
     def go_home(self, client: viser.ClientHandle) -> None:
         """Takes a browser to the first picture's camera."""
         first = self._desk.session.snapshot.memory.views[0].camera
-        go_to(self._desk, client, rigid_inverse(first.world_to_cam[0].double()), first.fov_x_degrees)
+        pose = rigid_inverse(first.world_to_cam[0].double())
+        go_to(self._desk, client, pose, first.fov_x_degrees, HEAD_DISTANCE * self._desk.scale)
 
 
 def down_of(desk: Desk) -> torch.Tensor:
@@ -130,12 +131,19 @@ def distance_ahead(desk: Desk, view: View) -> float:
     return float(middle.median()) if len(middle) else desk.scale
 
 
-def go_to(desk: Desk, client: viser.ClientHandle, cam_to_world: torch.Tensor, fov_x_degrees: float) -> None:
-    """Takes a browser to a place, direction and field of view of the film's frame."""
+def go_to(
+    desk: Desk, client: viser.ClientHandle, cam_to_world: torch.Tensor, fov_x_degrees: float, distance: float | None = None
+) -> None:
+    """Takes a browser to a place, direction and field of view of the film's frame.
+
+    Args:
+        distance: of the point around which it turns from there; as it was if None.
+    """
     pose = cam_to_world.double()
     fov_x_degrees = min(max(fov_x_degrees, FOV_RANGE[0]), FOV_RANGE[1])
     camera = client.camera
-    distance = float(np.linalg.norm(np.asarray(camera.look_at) - np.asarray(camera.position)))
+    if distance is None:
+        distance = float(np.linalg.norm(np.asarray(camera.look_at) - np.asarray(camera.position)))
     with client.atomic():
         camera.position = pose[:3, 3].numpy()
         camera.look_at = (pose[:3, 3] + max(distance, 1e-3 * desk.scale) * pose[:3, 2]).numpy()

@@ -32,8 +32,8 @@ class PathNodes:
         self._nodes: list[Any] = []
         self._gizmo: viser.TransformControlsHandle | None = None
 
-    def show(self, shot: Shot | None, chosen: int | None) -> None:
-        """Shows a shot, or none, with one of its keyframes to be dragged."""
+    def show(self, shot: Shot | None, chosen: int | None, arrows: bool) -> None:
+        """Shows a shot, or none, with one of its keyframes marked, and arrows to drag that one by."""
         with self._desk.server.atomic():
             for node in self._nodes:
                 node.remove()
@@ -45,7 +45,7 @@ class PathNodes:
                 self._nodes.append(self._frustum(shot.keys[place], place, place == chosen))
             if len(shot.keys) > 1:
                 self._nodes.append(self._curve(shot))
-            if chosen is not None and chosen < len(shot.keys):
+            if arrows and chosen is not None and chosen < len(shot.keys):
                 self._nodes.append(self._arrows(shot.keys[chosen], chosen))
 
     def _frustum(self, key: Key, place: int, is_chosen: bool) -> viser.CameraFrustumHandle:

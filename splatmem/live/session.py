@@ -47,6 +47,7 @@ class Activity:
 
     Attributes:
         label: a few words.
+        kind: of what it is one.
         share: of it that is done, 0..1; 0 where that is not known.
         seconds: that it took when it was done last, or None.
         started: by ``time.monotonic``.
@@ -54,6 +55,7 @@ class Activity:
     """
 
     label: str
+    kind: str
     share: float
     seconds: float | None
     started: float
@@ -178,7 +180,7 @@ class Session:
             if time.monotonic() - shown > 0.1:
                 shown = time.monotonic()
                 label = job.label if stage in ("", job.label) else f"{job.label}: {stage}"
-                self.activity = Activity(label, share, self._seconds.get(job.kind), started, self._jobs.qsize())
+                self.activity = Activity(label, job.kind, share, self._seconds.get(job.kind), started, self._jobs.qsize())
                 self._notify()
 
         try:

@@ -58,6 +58,7 @@ class ShootPanel:
             self._key_acts = gui.add_button_group("", ("go to", "set to this view"))
             self._key_order = gui.add_button_group("", ("earlier", "later", "delete"))
             self._seconds = gui.add_number("Seconds before it", 2.0, min=0.01, max=600.0, step=0.1)
+            self._arrows = gui.add_checkbox("Arrows to drag it by", False)
             self._closed = gui.add_checkbox("Back to the first", False)
             self._length = gui.add_number("Seconds in all", 0.0, min=0.0, max=600.0, step=0.1)
             self._prompt = gui.add_text("Words", "", hint="What is to be seen in this shot; read by large models alone")
@@ -85,9 +86,11 @@ class ShootPanel:
         for handle, act in (
             (self._shots, self._choose_shot), (self._keys, self._key_chosen), (self._seconds, self._timed),
             (self._closed, self._close), (self._length, self._stretch), (self._prompt, self._worded),
-            (self._moment, self._scrub), (self._fps, self._paced), (self._seen, lambda event: self._show()),
+            (self._moment, self._scrub), (self._fps, self._paced),
         ):  # fmt: skip
             handle.on_update(desk.answered(self._unless_quiet(act)))
+        for handle in (self._seen, self._arrows):
+            handle.on_update(desk.answered(lambda event: self._show()))
         self._order.on_click(desk.answered(self._edit_shots))
         self._key_acts.on_click(desk.answered(self._use_key))
         self._key_order.on_click(desk.answered(self._edit_keys))
@@ -123,7 +126,7 @@ class ShootPanel:
                 self._show_values()
             finally:
                 self._quiet = False
-            self._nodes.show(self.shot if self._seen.value else None, self._key)
+            self._nodes.show(self.shot if self._seen.value else None, self._key, self._arrows.value)
 
     def _show_values(self) -> None:
         shot, board = self.shot, self._board
