@@ -339,7 +339,7 @@ def test_the_whole_job(
 
 def test_without_gsplats_kernels_the_cpu_draws(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a GPU and no CUDA toolkit."""
-    for module in ("splatmem.models.hardware", "splatmem.scene"):
+    for module in ("splatmem.models.hardware", "splatmem.scene.beginnings"):
         monkeypatch.setattr(f"{module}.why_gsplat_cannot_draw", lambda: "gsplat found no CUDA toolkit")
     request = FlyaroundOptions(source=PHOTO, out=tmp_path / "out", path=str(path), size=(104, 72), device="cuda")
     with pretended("cuda") as device:
