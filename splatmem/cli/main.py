@@ -17,7 +17,7 @@ import tyro
 from rich.markup import escape
 
 from splatmem.batch.options import BatchOptions
-from splatmem.cli import batch_command, commands, edit_commands, general, interruption, model_commands
+from splatmem.cli import batch_command, commands, edit_commands, general, interruption, live_command, model_commands
 from splatmem.cli.consoles import PipeConsole, silence
 from splatmem.cli.options import Command, Doctor, Models
 from splatmem.cli.overview import overview
@@ -28,17 +28,20 @@ from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.errors import explained, one_line
 from splatmem.jobs.option_types import OptionError
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.live.options import LiveOptions
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
-    "flyaround", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo",
+    "flyaround", "explore", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge",
+    "undo",
     "redo", "export", "inspect", "evaluate", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
     FlyaroundOptions: "splatmem.jobs.flyaround",
+    LiveOptions: "splatmem.live.application",
     RenderOptions: "splatmem.jobs.render",
     FilmOptions: "splatmem.jobs.edit",
     ExportOptions: "splatmem.jobs.export",
@@ -161,6 +164,8 @@ def run(command: Any, telling: Telling) -> int:
             commands.flyaround(command, progress)
         elif isinstance(command, BatchOptions):
             return batch_command.batch(command, progress)
+        elif isinstance(command, LiveOptions):
+            live_command.explore(command, progress)
         elif isinstance(command, RenderOptions):
             commands.render(command, progress)
         elif isinstance(command, FilmOptions):

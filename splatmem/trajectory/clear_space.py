@@ -102,7 +102,7 @@ class ClearSpace:
 def _background(depth: Float[Tensor, "h w"], classes: PixelClasses) -> Float[Tensor, "h w"]:
     """Depth without what stands before the background: things, and what has something farther on both sides.
 
-    Where things were, the background's inverse depth goes on smoothly. Floor and ground lie below the cameras, and block nothing.
+    Where things were, the background's inverse depth goes on smoothly. Floor and ground block nothing.
     """
     shown = classes.where(*BACKGROUND)
     far = torch.where(classes.where(PixelClass.FLOOR, PixelClass.GROUND), torch.inf, depth).clamp_max(SKY_DEPTH)

@@ -19,8 +19,12 @@ def without_empty_bands(gaussians: Gaussians) -> Gaussians:
     used = gaussians.sh.ne(0).any(dim=-1).any(dim=0).nonzero()
     last = int(used.amax()) if len(used) else 0
     bands = next(k for k in (1, 4, 9, 16) if k > last)
-    return gaussians if bands == gaussians.sh.shape[1] else Gaussians(
-        gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.opacity_logits, gaussians.sh[:, :bands]
+    return (
+        gaussians
+        if bands == gaussians.sh.shape[1]
+        else Gaussians(
+            gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.opacity_logits, gaussians.sh[:, :bands]
+        )
     )
 
 

@@ -94,7 +94,11 @@ class _Parts:
         self.content += rows.tobytes()
         limits: dict[str, Any] = {"min": rows.min(0).tolist(), "max": rows.max(0).tolist()} if bounds and len(rows) else {}
         accessor = pygltflib.Accessor(
-            bufferView=len(self.document.bufferViews) - 1, componentType=FLOAT, count=len(rows), type=SHAPES[rows.shape[1]], **limits
+            bufferView=len(self.document.bufferViews) - 1,
+            componentType=FLOAT,
+            count=len(rows),
+            type=SHAPES[rows.shape[1]],
+            **limits,
         )
         self.document.accessors.append(accessor)
         return len(self.document.accessors) - 1

@@ -23,7 +23,10 @@ from splatmem.io.ply import parse_ply, ply_bytes
 from splatmem.io.splats.axes import half_turn_about_x, neighbours_together, without_empty_bands
 
 SPZ_REACH = 2000.0  # positions are whole numbers of 24 bits with a sign, in units of 1/4096
-CONSTANT_COLOURS = ("compressed.ply", "splat")  # .splat has no room for more, and gaussforge 0.6 mixes up the order in the other
+CONSTANT_COLOURS = (
+    "compressed.ply",
+    "splat",
+)  # .splat has no room for more, and gaussforge 0.6 mixes up the order in the other
 _redirecting = threading.Lock()
 
 
