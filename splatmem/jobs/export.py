@@ -22,10 +22,12 @@ class Exported:
     """What was written.
 
     Attributes:
+        gaussians: how many Gaussians the scene has.
         lines: sentences for the user, one for each thing that was written.
         notes: what the formats could not hold.
     """
 
+    gaussians: int
     lines: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -51,7 +53,7 @@ def export(options: ExportOptions, announce: Announce = silent) -> Exported:
             raise ValueError(f"{options.scene} has no film whose frames could be written: --dataset is for flyaround's folders")
         points = write_dataset(scene.memory, scene.route, options.dataset, options.overwrite, announce)
         lines.append(f"{len(scene.route)} frames with cameras, and {points:,} points: {options.dataset}")
-    return Exported(tuple(lines), tuple(notes))
+    return Exported(len(scene.memory.gaussians), tuple(lines), tuple(notes))
 
 
 def write_splats(memory: SpatialMemory, file: Path, film: Cameras, *, compact: bool = False, fps: float = 24.0) -> list[str]:
