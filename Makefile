@@ -14,7 +14,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@echo "== the test suite (make test-slow runs what takes minutes)"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 test-slow: $(STAMP)
 	@echo "== the tests that take minutes"

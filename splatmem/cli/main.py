@@ -16,33 +16,38 @@ from typing import Any
 import tyro
 from rich.markup import escape
 
-from splatmem.cli import commands, edit_commands, general, interruption, model_commands
+from splatmem.batch.options import BatchOptions
+from splatmem.cli import batch_command, commands, edit_commands, general, interruption, live_command, model_commands
 from splatmem.cli.consoles import PipeConsole, silence
-from splatmem.cli.errors import explained, one_line
 from splatmem.cli.options import Command, Doctor, Models
 from splatmem.cli.overview import overview
 from splatmem.cli.telling import Telling
 from splatmem.cli.version import own_version
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
+from splatmem.jobs.errors import explained, one_line
 from splatmem.jobs.option_types import OptionError
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.live.options import LiveOptions
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
-    "flyaround", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo", "redo",
-    "export", "inspect", "evaluate", "models", "doctor",
+    "flyaround", "explore", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge",
+    "undo",
+    "redo", "export", "inspect", "evaluate", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
     FlyaroundOptions: "splatmem.jobs.flyaround",
+    LiveOptions: "splatmem.live.application",
     RenderOptions: "splatmem.jobs.render",
     FilmOptions: "splatmem.jobs.edit",
     ExportOptions: "splatmem.jobs.export",
     InspectOptions: "splatmem.viewer.inspect",
     EvaluationOptions: "splatmem.evaluation.run",
+    BatchOptions: "splatmem.batch.run",
 }
 EXIT_BAD_INPUT = 2
 console = PipeConsole(stderr=True)
@@ -157,6 +162,10 @@ def run(command: Any, telling: Telling) -> int:
     with telling.progress() as progress:
         if isinstance(command, FlyaroundOptions):
             commands.flyaround(command, progress)
+        elif isinstance(command, BatchOptions):
+            return batch_command.batch(command, progress)
+        elif isinstance(command, LiveOptions):
+            live_command.explore(command, progress)
         elif isinstance(command, RenderOptions):
             commands.render(command, progress)
         elif isinstance(command, FilmOptions):
@@ -191,6 +200,8 @@ def _what_is_kept(command: Any) -> str:
     """What the user can do with a run that did not reach its end."""
     if isinstance(command, FlyaroundOptions) and commands.can_be_resumed(command.out):
         return "; what was finished is kept: run the same command with --resume to go on"
+    if isinstance(command, BatchOptions) and batch_command.has_begun(command.out):
+        return "; what was finished is kept: run the same command to go on"
     return ""
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from splatmem.batch.options import BatchOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import (
     CropOptions,
@@ -23,6 +24,7 @@ from splatmem.jobs.edit_options import (
 )
 from splatmem.jobs.option_types import Overrides, PresetName
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.live.options import LiveOptions
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Doctor:
 
 Command = (
     Annotated[FlyaroundOptions, tyro.conf.subcommand("flyaround")]
+    | Annotated[BatchOptions, tyro.conf.subcommand("batch")]
+    | Annotated[LiveOptions, tyro.conf.subcommand("explore")]
     | Annotated[RenderOptions, tyro.conf.subcommand("render")]
     | Annotated[FilmOptions, tyro.conf.subcommand("film")]
     | Annotated[ExtendOptions, tyro.conf.subcommand("extend")]

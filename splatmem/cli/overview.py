@@ -6,10 +6,12 @@ TASKS: dict[str, dict[str, str]] = {
     "Make a film and a scene": {
         "flyaround PHOTO --out DIR": "from a photo, posed pictures, a panorama or words",
         "extend DIR --path orbit": "make more of a scene that was made before",
+        "batch MANIFEST --out DIR": "many films: a row of the manifest for each",
     },
     "Look at a scene": {
         "render DIR --path arc --out FILE.mp4": "film it along another path",
         "film DIR SHOTS.yaml --out FILE.mp4": "film several shots, with cuts",
+        "explore DIR": "look round it in the browser, live; what is unknown is made where one looks",
         "inspect DIR": "show its points and cameras",
     },
     "Change a scene": {
