@@ -1,7 +1,7 @@
-"""Where a camera that goes round a subject may stand: before what the photo's background is, beside its things, inside its walls.
+"""Where a camera that goes round a subject may stand: before the photo's background, beside its things, inside its walls.
 
-What a thing hides from the photo is no solid: the space behind it reaches to the background, which goes on behind it. Walls that
-were seen go on beyond the picture.
+What a thing hides from the photo is no solid: the space behind it reaches to the background, which goes on behind it. Walls
+that were seen go on beyond the picture.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ClearSpace:
         return clear
 
     def _subject(self) -> float:
-        """It is that of the thing that covers most of the middle third, if one covers a quarter of it; else the median depth."""
+        """That of the thing that covers most of the middle third, if it covers a quarter of it; else the median depth."""
         height, width = self.depth.shape
         middle = torch.zeros_like(self.depth, dtype=torch.bool)
         middle[height // 3 : 2 * height // 3 + 1, width // 3 : 2 * width // 3 + 1] = True
@@ -102,7 +102,8 @@ class ClearSpace:
 def _background(depth: Float[Tensor, "h w"], classes: PixelClasses) -> Float[Tensor, "h w"]:
     """Depth with what stands before the background taken away: things, and whatever shows something farther on both sides.
 
-    Where things were, the background's inverse depth goes on smoothly. Floor and ground lie below the cameras, and block nothing.
+    Where things were, the background's inverse depth goes on smoothly. Floor and ground lie below the cameras: they block
+    nothing.
     """
     shown = classes.where(*BACKGROUND)
     far = torch.where(classes.where(PixelClass.FLOOR, PixelClass.GROUND), torch.inf, depth).clamp_max(SKY_DEPTH)
