@@ -357,7 +357,7 @@ def test_whether_gsplat_can_draw(monkeypatch: pytest.MonkeyPatch, kernels: objec
 
 def test_doctor_tells_what_gsplat_lacks(cuda: PretendDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.utils.cpp_extension.CUDA_HOME", None)
-    (found,) = [finding for finding in examine() if finding.name == "CUDA with gsplat"]
+    (found,) = [finding for finding in examine() if finding.name == "GPU (CUDA with gsplat)"]
     assert not found.usable
     assert "there is no CUDA toolkit" in found.state
     assert "install the toolkit (nvcc)" in found.advice

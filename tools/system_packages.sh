@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that the Debian or Ubuntu packages are there that pip cannot bring: installs them if it may, else says which.
-# Without those of Vulkan only Open3D's splat renderer is missing, which tests and the benchmark compare with; without chromium only
-# the tests of the browser's side.
+# Without those of Vulkan only Open3D's splat renderer is missing, which tests and the benchmark compare with;
+# without chromium only the tests in a browser.
 set -eu
 library() { ldconfig -p 2>/dev/null | grep -q "$1"; }
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from splatmem.batch.options import BatchOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import (
     CropOptions,
@@ -84,6 +85,7 @@ class Doctor:
 
 Command = (
     Annotated[FlyaroundOptions, tyro.conf.subcommand("flyaround")]
+    | Annotated[BatchOptions, tyro.conf.subcommand("batch")]
     | Annotated[LiveOptions, tyro.conf.subcommand("explore")]
     | Annotated[RenderOptions, tyro.conf.subcommand("render")]
     | Annotated[FilmOptions, tyro.conf.subcommand("film")]

@@ -22,8 +22,8 @@ from splatmem.inpaint.diffusers.first_frame import make_first_frame
 from splatmem.inpaint.protocol import Traits
 from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
-from splatmem.io.ply import read_ply, read_ply_normals
 from splatmem.io.source import Source
+from splatmem.io.splats.files import read_splat_normals, read_splats
 from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
@@ -160,13 +160,13 @@ def begin_from_splats(
     depth: DepthEstimator | None = None,
 ) -> Beginning:
     """From a Gaussian splat file; see ``Scene.from_splats``."""
-    gaussians, notes = read_ply(file)
+    gaussians, notes = read_splats(file)
     degrees = DEFAULT_FOV_X_DEGREES if fov is None else fov
     cameras = None
     if poses is not None:
         cameras = load_path(poses, width=size[0], height=size[1], fov_x_degrees=degrees)
     device = choose_device(device)
-    memory, more = memory_of_gaussians(gaussians, size, degrees, cameras, read_ply_normals(file), drawing_device(device))
+    memory, more = memory_of_gaussians(gaussians, size, degrees, cameras, read_splat_normals(file), drawing_device(device))
     models = Models(load_preset(preset, overrides), device, inpainter=inpainter, depth=depth)
     return Beginning(memory, models, file.name, 0, [*notes, *more])
 

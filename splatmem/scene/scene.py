@@ -146,10 +146,10 @@ class Scene:
         depth: DepthEstimator | None = None,
         settings: ExploreSettings | None = None,
     ) -> Scene:
-        """The scene of a Gaussian splat file from elsewhere, to be explored, extended and edited like any other.
+        """The scene of a file of Gaussian splats from elsewhere, to be explored, extended and edited like any other.
 
         Args:
-            file: the splats.
+            file: of any format that ``load_splats`` reads.
             size: width and height of the scene's pictures.
             preset: which models; see ``splatmem models list``.
             seed: of all that is made.
