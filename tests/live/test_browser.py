@@ -77,8 +77,7 @@ def test_splats_appear(browser: Browser) -> None:
 
 def test_the_scene_grows_where_one_looks_and_undo_brings_back_what_was(browser: Browser) -> None:
     before, red = splats(browser), red_share(browser)
-    browser.press(TESTS = Path(__file__).parents[1]
-ARROW_LEFT, 0.5)
+    browser.press(ARROW_LEFT, 0.5)
     assert until("the camera to turn", lambda: abs(red_share(browser) - red) > 0.01)
     assert until("a window", lambda: splats(browser) > before)
     until("the end", lambda: "Ready" in browser.text)
