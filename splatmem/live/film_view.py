@@ -142,10 +142,7 @@ class FilmView:
     def _draw(self, wanted: tuple[Snapshot, View], fine: bool) -> None:
         snapshot, view = wanted
         started = time.perf_counter()
-        if fine:
-            width = int(min(max(self._width, view.frame[0]), MOST_FINE))
-        else:
-            width = self.coarse_width
+        width = int(min(max(self._width, view.frame[0]), MOST_FINE)) if fine else self.coarse_width
         with torch.no_grad():
             picture = draw(snapshot, view, width, QUALITY[fine], self._tinted())
         if not self._on:

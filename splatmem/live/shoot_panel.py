@@ -126,8 +126,7 @@ class ShootPanel:
             try:
                 self._show_values()
             finally:
-                self._hidden = False
-        self._quiet = False
+                self._quiet = False
             seen = self._seen.value and not self._hidden
             self._nodes.show(self.shot if seen else None, self._key, self._arrows.value)
 
