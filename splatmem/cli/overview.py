@@ -9,6 +9,7 @@ TASKS: dict[str, dict[str, str]] = {
         "batch MANIFEST --out DIR": "many films: a row of the manifest for each",
     },
     "Look at a scene": {
+        "explore PHOTO|DIR": "in the browser: look around live, let it grow, change it, film it",
         "render DIR --path arc --out FILE.mp4": "film it along another path",
         "film DIR SHOTS.yaml --out FILE.mp4": "film several shots, with cuts",
         "explore DIR": "look round it in the browser, live; what is unknown is made where one looks",
