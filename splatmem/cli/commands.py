@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
@@ -123,6 +124,21 @@ def evaluate(options: EvaluationOptions, progress: RunProgress) -> None:
         f"differences excludes zero (from six scenes on)\nsee {options.out / PAGE}",
         highlight=False,
     )
+
+
+def judge(options: JudgeOptions, progress: RunProgress) -> None:
+    from splatmem.evaluation.judge import judge as run
+
+    for film in run(options, progress):
+        said = f"{film['film']}: {film['registered']} of {film['frames']} frames found their camera"
+        if film["registered"]:
+            poses = film["poses"]
+            far = "" if poses["translation_percent"] is None else f", {poses['translation_percent']:.2f} % of the path"
+            said += (
+                f"; {poses['rotation_degrees']:.3f} degrees off{far}, ATE {poses['ate']:.4f}; {film['points']:,} points, "
+                f"reprojection error {film['reprojection_error']:.2f} pixels"
+            )
+        progress.say(said)
 
 
 def doctor(console: Console) -> int:

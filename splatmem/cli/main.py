@@ -20,6 +20,7 @@ from splatmem.batch.options import BatchOptions
 from splatmem.cli import batch_command, commands, edit_commands, interruption, model_commands
 from splatmem.cli.consoles import PipeConsole, silence
 from splatmem.cli.options import Command, Doctor, Models
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.errors import explained
@@ -32,7 +33,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
     "flyaround", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo",
-    "redo", "export", "inspect", "evaluate", "models", "doctor",
+    "redo", "export", "inspect", "evaluate", "judge", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
@@ -42,6 +43,7 @@ MODULES = {
     ExportOptions: "splatmem.jobs.export",
     InspectOptions: "splatmem.viewer.inspect",
     EvaluationOptions: "splatmem.evaluation.run",
+    JudgeOptions: "splatmem.evaluation.colmap",
     BatchOptions: "splatmem.batch.run",
 }
 EXIT_BAD_INPUT = 2
@@ -142,6 +144,8 @@ def run(command: Any) -> int:
             commands.export(command, progress)
         elif isinstance(command, EvaluationOptions):
             commands.evaluate(command, progress)
+        elif isinstance(command, JudgeOptions):
+            commands.judge(command, progress)
         else:
             commands.inspect(command, progress)
     return 0
