@@ -25,6 +25,7 @@ from splatmem.jobs.edit_options import (
 )
 from splatmem.jobs.option_types import Overrides, PresetName
 from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.live.options import LiveOptions
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Doctor:
 Command = (
     Annotated[FlyaroundOptions, tyro.conf.subcommand("flyaround")]
     | Annotated[BatchOptions, tyro.conf.subcommand("batch")]
+    | Annotated[LiveOptions, tyro.conf.subcommand("explore")]
     | Annotated[RenderOptions, tyro.conf.subcommand("render")]
     | Annotated[FilmOptions, tyro.conf.subcommand("film")]
     | Annotated[ExtendOptions, tyro.conf.subcommand("extend")]

@@ -79,17 +79,21 @@ class HuggingFaceDepth:
             ValueError: it cannot be loaded, or is no model that estimates the depth of pictures.
         """
         from accelerate import cpu_offload_with_hook
-        from transformers import AutoModelForDepthEstimation
+        from transformers import AutoConfig, AutoModelForDepthEstimation
 
-        import splatmem.depth.embedded.network  # noqa: F401  (registers the embedded architecture)
+        from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation  # registers them, too
 
         def load(folder: Path) -> HuggingFaceDepth:
             processor = _processor(folder)
-            model = AutoModelForDepthEstimation.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-            )
+            network: Any
+            if isinstance(AutoConfig.from_pretrained(folder, trust_remote_code=False), SmallDepthConfig):
+                network = SmallDepthForDepthEstimation.from_folder(folder)
+            else:
+                network = AutoModelForDepthEstimation.from_pretrained(
+                    folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+                )
             # Convolutions are faster with the channels last, depthwise ones by half.
-            model = model.to("cpu" if offload else device, memory_format=torch.channels_last)
+            model = network.to("cpu" if offload else device, memory_format=torch.channels_last)
             model, hook = cpu_offload_with_hook(model, device) if offload else (model, None)
             estimator = HuggingFaceDepth(model, processor, Path(source).name)
             estimator._hook = hook
@@ -113,7 +117,10 @@ class HuggingFaceDepth:
         parts = [self._predict(batch, fov_x_degrees) for batch in images.split(PICTURES_AT_ONCE)]
         depth = torch.cat([part.depth for part in parts])
         fovs = [part.fov_x_degrees for part in parts if part.fov_x_degrees is not None]
-        return DepthPrediction(depth, parts[0].metric, sum(fovs) / len(fovs) if fovs else None)
+        logits = [part.class_logits for part in parts if part.class_logits is not None]
+        return DepthPrediction(
+            depth, parts[0].metric, sum(fovs) / len(fovs) if fovs else None, torch.cat(logits) if logits else None
+        )
 
     def complete(
         self,
@@ -173,7 +180,8 @@ class HuggingFaceDepth:
             if getattr(self.model.config, "smooth_surfaces", False):
                 depth = torch.stack([smooth_surfaces(map_, ~none) for map_, none in zip(depth, sky, strict=True)])
             depth = torch.where(sky, torch.inf, depth)
-        return DepthPrediction(depth, metric, estimated)
+        class_logits = getattr(outputs, "label_logits", None)
+        return DepthPrediction(depth, metric, estimated, None if class_logits is None else class_logits.float().cpu())
 
     @torch.no_grad()
     def _run(self, images: Float[Tensor, "t h w 3"], **more: Tensor) -> tuple[Float[Tensor, "t h w"], Any]:

@@ -23,7 +23,7 @@ class PromptedDepth:
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         base = self.base(images, fov_x_degrees=fov_x_degrees)
-        return DepthPrediction(self._sharpened(images, base.depth), base.metric, base.fov_x_degrees)
+        return DepthPrediction(self._sharpened(images, base.depth), base.metric, base.fov_x_degrees, base.class_logits)
 
     def complete(
         self,
@@ -35,7 +35,7 @@ class PromptedDepth:
     ) -> DepthPrediction:
         base = self.base(images, fov_x_degrees=fov_x_degrees)
         dense = torch.stack([align(*maps).depth for maps in zip(base.depth, known_depth, known, strict=True)])
-        return DepthPrediction(self._sharpened(images, dense), base.metric, base.fov_x_degrees)
+        return DepthPrediction(self._sharpened(images, dense), base.metric, base.fov_x_degrees, base.class_logits)
 
     def _sharpened(self, images: Float[Tensor, "t h w 3"], dense: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:
         """The model's depth with ``dense`` as prompt; where that is infinite, it stays infinite."""

@@ -17,11 +17,13 @@ class DepthPrediction:
         depth: z-depth, ``inf`` for sky, ``[t, h, w]``; in metres if ``metric``, else up to one scale per picture.
         metric: whether the unit is metres.
         fov_x_degrees: horizontal field of view, where the model estimates it.
+        class_logits: logits of the values of ``PixelClass``, on a coarse grid over each picture, where the model tells them.
     """
 
     depth: Float[Tensor, "t h w"]
     metric: bool
     fov_x_degrees: float | None = None
+    class_logits: Float[Tensor, "t k p q"] | None = None
 
 
 class DepthEstimator(Protocol):

@@ -7,12 +7,12 @@ pixel gets the value of the line fitted to inverse depth around it, over the pix
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from splatmem.geometry.filters import domain_filter
 
 REACH = 0.1
 """Standard deviation of the neighbourhood, as a share of the shorter side."""
@@ -22,7 +22,6 @@ RAMP = 2 / 288
 """Half of a ramp's width, as a share of the shorter side."""
 MIN_STEP = 0.06
 """Difference of log depth within a ramp from which it is made a step."""
-PASSES = 3
 RANGE = 1.3
 """How far beyond the nearest and the farthest depth of the map a fitted one may lie, as a factor."""
 
@@ -71,12 +70,7 @@ def _fitted(values: Float[Tensor, "h w"], there: Bool[Tensor, "h w"], sigma: flo
     )
     one = there.to(values.dtype)
     moments = torch.stack([one, x * one, y * one, x * x * one, x * y * one, y * y * one, *(values * v for v in (one, x, y))])
-    across, down = 1 + sigma * _steps(values), 1 + sigma * _steps(values.T)
-    for index in range(PASSES):
-        reach = sigma * math.sqrt(3) * 2 ** (PASSES - index - 1) / math.sqrt(4**PASSES - 1)
-        feedback = math.exp(-math.sqrt(2) / reach)
-        moments = _filtered_rows(moments, feedback**across)
-        moments = _filtered_rows(moments.transpose(1, 2), feedback**down).transpose(1, 2)
+    moments = domain_filter(moments, 1 + sigma * _steps(values), 1 + sigma * _steps(values.T), sigma)
     _, mean_x, mean_y, xx, xy, yy, mean, vx, vy = moments / moments[0].clamp_min(1e-12)
     # A thing of one pixel's width has no slope across it: variances get that of a pixel.
     least = (0.7 / sigma) ** 2
@@ -97,14 +91,3 @@ def _steps(values: Float[Tensor, "h w"]) -> Float[Tensor, "h n"]:
     beyond = torch.minimum(change, torch.maximum(bend[:, 1:], bend[:, :-1]))
     nearest = torch.minimum(values[:, 1:], values[:, :-1]).clamp_min(1e-12)
     return (beyond / nearest / STEP) ** 2
-
-
-def _filtered_rows(maps: Float[Tensor, "k h w"], links: Float[Tensor, "h n"]) -> Float[Tensor, "k h w"]:
-    """A recursive filter along rows, to the right and back; ``links``: share that each pixel takes of its left neighbour."""
-    columns = list(maps.movedim(2, 0).contiguous())
-    shares = links.T.contiguous().unbind(0)
-    for index in range(1, len(columns)):
-        columns[index] = torch.lerp(columns[index], columns[index - 1], shares[index - 1])
-    for index in range(len(columns) - 2, -1, -1):
-        columns[index] = torch.lerp(columns[index], columns[index + 1], shares[index])
-    return torch.stack(columns).movedim(0, 2)

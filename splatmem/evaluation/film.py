@@ -81,7 +81,7 @@ class ScaledToTruth:
         if not usable.any():
             return estimate
         scale = (self.scene.photo_depth / estimate.depth[0])[usable].median()
-        return DepthPrediction(estimate.depth * scale, metric=True)
+        return replace(estimate, depth=estimate.depth * scale, metric=True)
 
 
 class TrueDepth:

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.depth import DepthEstimator
+from splatmem.classes import PixelClasses
+from splatmem.depth import DepthEstimator, DepthPrediction
+from splatmem.depth.classes import classify
 from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
@@ -42,7 +44,8 @@ def begin_memory(
         estimate = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees)
         down = _gravity(photo, camera)
         depth = plausible_sky(estimate.depth[0], camera, down, photo)
-    return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device)
+        classes = _classified(photo, depth, camera, down, estimate)
+    return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device, classes=classes)
 
 
 def begin_posed_memory(
@@ -78,9 +81,10 @@ def begin_posed_memory(
         depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
         downs = [_gravity(picture, cameras[index]) for index, picture in enumerate(rgb)]
         depth = torch.stack([plausible_sky(depth[index], cameras[index], down, rgb[index]) for index, down in enumerate(downs)])
+        classes = _classified(rgb[0], depth[0], cameras[0], downs[0], estimates[0])
     metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
     shown = [None] * len(rgb) if usable is None else [*usable]
-    memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device, shown[0])
+    memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device, shown[0], classes)
     memory.world = world
     notes = [] if told.any() or len(rgb) == 1 or one_picture else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
@@ -120,13 +124,21 @@ def _first_written(
     clock: StageClock,
     device: str,
     usable: Bool[Tensor, "h w"] | None = None,
+    classes: PixelClasses | None = None,
 ) -> SpatialMemory:
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"):
-        memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable)
+        memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes)
     with clock.stage("refine"):
         memory.refine(settings.photo_refine_steps)
     return memory
+
+
+def _classified(
+    rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tensor, "3"], told: DepthPrediction
+) -> PixelClasses:
+    """What the pixels of a picture show: by the depth model, if it tells, else by depth."""
+    return classify(rgb, depth, camera, down, None if told.class_logits is None else told.class_logits[0])
 
 
 def _gravity(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:

@@ -15,6 +15,7 @@ from splatmem.home import expanded
 from splatmem.jobs.option_types import (
     Device,
     FieldOfView,
+    FilmSeconds,
     OutputFolder,
     Overrides,
     PathName,
@@ -27,7 +28,7 @@ from splatmem.jobs.option_types import (
 from splatmem.trajectory.names import PRESET_NAMES
 
 Source = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|SCENE|VIDEO")]
-MAY_CHANGE = ("out", "preset", "overrides", "low_vram", "resume", "overwrite")  # when a run is resumed
+MAY_CHANGE = ("out", "seconds", "preset", "overrides", "low_vram", "resume", "overwrite")  # when a run is resumed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,8 @@ class FlyaroundOptions:
     """turn, orbit, arc, spiral, dolly, or a path file (transforms.json, COLMAP, TUM, KITTI, keyframes)."""
     frames: int = 96
     """Length of the film. Path files with poses for every frame bring their own."""
+    seconds: FilmSeconds = None
+    """Length of the film in seconds, instead of --frames."""
     size: Size = (512, 288)
     """Of the film in pixels; even numbers. The photo's middle is cut to this shape."""
     fps: float = 24.0
@@ -72,10 +75,12 @@ class FlyaroundOptions:
 
     def __post_init__(self) -> None:
         paths_from_text(self, "source", "out", "poses")
+        frames_from_seconds(self)
 
     def check(self) -> None:
         """Raises ``ValueError`` or ``FileNotFoundError`` for what can be known to be wrong before any work."""
         check_film(self.frames, self.size, self.fps)
+        check_length(self)
         check_path(self.path)
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite exclude each other")
@@ -120,6 +125,8 @@ class RenderOptions:
     """turn, orbit, arc, spiral, dolly, or a path file."""
     frames: int = 96
     """Length of the film. Path files with poses for every frame bring their own."""
+    seconds: FilmSeconds = None
+    """Length of the film in seconds, instead of --frames."""
     size: SceneSize = None
     """In pixels; the scene's own size if not given. Another shape shows the middle: a portrait keeps the height of the view."""
     fps: float = 24.0
@@ -137,11 +144,13 @@ class RenderOptions:
 
     def __post_init__(self) -> None:
         paths_from_text(self, "scene", "out")
+        frames_from_seconds(self)
 
     def check(self) -> None:
         """Raises ``ValueError`` for what can be known to be wrong before any work."""
         check_target(self.out, ".mp4", self.overwrite)
         check_film(self.frames, self.size, self.fps)
+        check_length(self)
         check_path(self.path)
         check_scene(self.scene)
 
@@ -196,6 +205,27 @@ def paths_from_text(options: Any, *names: str) -> None:
         value = getattr(options, name)
         if isinstance(value, str):
             object.__setattr__(options, name, Path(value))
+
+
+def frames_from_seconds(options: Any) -> None:
+    """Sets ``frames`` of options that have ``seconds``, unless both were given: ``check_length`` compares them then."""
+    if options.seconds is not None and options.frames == type(options).frames:
+        object.__setattr__(options, "frames", frames_of(options.seconds, options.fps))
+
+
+def check_length(options: Any) -> None:
+    """Raises ``ValueError`` where ``frames`` and ``seconds`` do not agree."""
+    if options.seconds is None or options.frames == frames_of(options.seconds, options.fps):
+        return
+    raise ValueError(
+        f"--seconds {options.seconds:g} at {options.fps:g} frames per second are {frames_of(options.seconds, options.fps)} "
+        f"frames, not {options.frames}: give either --seconds or --frames"
+    )
+
+
+def frames_of(seconds: float, fps: float) -> int:
+    """The number of frames of a film; 2 at least."""
+    return max(2, round(min(seconds * fps, 1e9)))
 
 
 def check_path(path: str) -> None:

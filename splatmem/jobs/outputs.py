@@ -50,6 +50,7 @@ def write_outputs(
         "prompt": options.prompt,
         "given_pictures": run.scene.memory.num_given_views,
         "path": options.path,
+        "path_extent": None if run.film.extent is None else run.film.extent.to_json(),
         "frames": len(run.film.cameras),
         "size": list(options.size),
         "fov_x_degrees": round(run.scene.memory.views[0].fov_x_degrees, 3),

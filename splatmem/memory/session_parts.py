@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.atomic import atomic_path
@@ -34,6 +35,7 @@ VIEW_TENSORS = {  # name: dtype, number of dimensions
     "rgb": (torch.uint8, 3), "depth": (torch.float32, 2), "written": (torch.bool, 2),
     "world_to_cam": (torch.float32, 3), "intrinsics": (torch.float32, 3), "gaussians": (torch.int64, 1),
 }  # fmt: skip
+CLASS_TENSORS = {"labels": torch.uint8, "things": torch.int16}  # of the views that have them, [h, w]
 PARAMETERS = tuple(f.name for f in fields(Gaussians))
 _NAME = re.compile(r"part-(\d{5,9})\.safetensors")
 
@@ -182,7 +184,9 @@ def _versions(view: StoredView) -> tuple[int, ...]:
 
 def _view_tensors(view: StoredView) -> dict[str, Tensor]:
     camera = {"world_to_cam": view.camera.world_to_cam, "intrinsics": view.camera.intrinsics}
-    return {"rgb": view.rgb, "depth": view.depth, "written": view.written, **camera, "gaussians": torch.tensor(view.gaussians)}
+    classes = {} if view.classes is None else {name: getattr(view.classes, name) for name in CLASS_TENSORS}
+    pictures = {"rgb": view.rgb, "depth": view.depth, "written": view.written, **classes}
+    return {**pictures, **camera, "gaussians": torch.tensor(view.gaussians)}
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
@@ -319,7 +323,8 @@ def _joined(scenes: list[dict[str, Tensor]]) -> Gaussians | None:
 
 def _view(tensors: dict[str, Tensor], count: int) -> StoredView:
     """A checked view, whose Gaussians are among the first ``count``."""
-    if set(tensors) != set(VIEW_TENSORS):
+    classified = {name: tensors[name] for name in CLASS_TENSORS if name in tensors}
+    if set(tensors) - set(classified) != set(VIEW_TENSORS) or len(classified) not in (0, len(CLASS_TENSORS)):
         raise ValueError(f"a view has {', '.join(VIEW_TENSORS)}, this one has {', '.join(sorted(tensors))}")
     for name, (dtype, dimensions) in VIEW_TENSORS.items():
         if tensors[name].dtype != dtype or tensors[name].ndim != dimensions:
@@ -330,6 +335,9 @@ def _view(tensors: dict[str, Tensor], count: int) -> StoredView:
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
             raise ValueError(f"a view's {name} must have the shape {shape}, got {tuple(tensors[name].shape)}")
+    for name, value in classified.items():
+        if value.dtype != CLASS_TENSORS[name] or value.shape != tensors["depth"].shape:
+            raise ValueError(f"a view's {name} must be {CLASS_TENSORS[name]} of its depth's shape")
     camera = Cameras(tensors["world_to_cam"], tensors["intrinsics"], width, height)
     if not (camera.world_to_cam.isfinite().all() and camera.intrinsics.isfinite().all() and (camera.focal > 0).all()):
         raise ValueError("a view's camera must be of finite numbers, with a focal length above 0")
@@ -338,4 +346,5 @@ def _view(tensors: dict[str, Tensor], count: int) -> StoredView:
     first, last = tensors["gaussians"].tolist()
     if not 0 <= first <= last <= count:
         raise ValueError(f"a view's Gaussians must be a range of the {count} that there are, got {first} to {last}")
-    return StoredView(camera, tensors["rgb"], tensors["depth"], tensors["written"], (first, last))
+    classes = PixelClasses(**classified) if classified else None
+    return StoredView(camera, tensors["rgb"], tensors["depth"], tensors["written"], (first, last), classes)

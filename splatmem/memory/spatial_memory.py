@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
@@ -66,6 +67,7 @@ class StoredView:
         depth: z-depth aligned with the memory, ``inf`` for sky, ``[h, w]``.
         written: pixels that were not known before; of the first view those that were written, ``[h, w]``.
         gaussians: range of the Gaussians that it added.
+        classes: what its pixels show, where that was told.
     """
 
     camera: Cameras
@@ -73,6 +75,7 @@ class StoredView:
     depth: Float[Tensor, "h w"]
     written: Bool[Tensor, "h w"]
     gaussians: tuple[int, int]
+    classes: PixelClasses | None = None
 
     @property
     def fov_x_degrees(self) -> float:
@@ -203,6 +206,7 @@ class SpatialMemory:
         camera: Cameras,
         unknown: Bool[Tensor, "h w"],
         usable: Bool[Tensor, "h w"] | None = None,
+        classes: PixelClasses | None = None,
     ) -> WriteReport:
         """Adds the unknown pixels of a frame; what is there already is not touched.
 
@@ -215,6 +219,7 @@ class SpatialMemory:
             camera: one camera.
             unknown: which pixels to write.
             usable: of these, pixels that show the scene; the others stay unknown. None: all of them.
+            classes: what the frame's pixels show, to be remembered with it.
 
         Raises:
             ValueError: sizes do not fit, or the frame has no usable depth.
@@ -244,6 +249,7 @@ class SpatialMemory:
             depth=depth.clone(),
             written=selected | ~shown if self.views else selected,
             gaussians=(count, count + len(added)),
+            classes=classes,
         )
         joined = Gaussians.cat([self.gaussians, added.to(self.device)])
         down = down_in_world(from_uint8(view.rgb), camera) if self.down is None else self.down

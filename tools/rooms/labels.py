@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
+from splatmem.classes import PixelClass
 
-UNKNOWN, FLOOR, CEILING, WALL, OPENING, THING, SKY, GROUND, VEGETATION, BUILDING = range(10)
-NAMES = ("unknown", "floor", "ceiling", "wall", "opening", "thing", "sky", "ground", "vegetation", "building")
-"""By label. An opening is a window or a door; stairs and rugs are floor; pictures on a wall are wall; everything that stands,
-lies, is held or lives is a thing; ground, vegetation and building are outdoors. What shows through a window is sky."""
+UNKNOWN, FLOOR, CEILING, WALL, OPENING, THING, SKY, GROUND, VEGETATION, BUILDING = map(int, PixelClass)
+NAMES = tuple(label.name.lower() for label in PixelClass)
+"""By label; ``PixelClass`` says what each means."""
 
 PALETTE = np.array(
     [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForDepthEstimation, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import DepthEstimatorOutput
@@ -98,6 +100,20 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
                 quantize_linears(self.stream.transformer.blocks)
         self.post_init()
 
+    @staticmethod
+    def from_folder(folder: Path) -> SmallDepthForDepthEstimation:
+        """What ``from_pretrained`` loads in single precision, in a quarter of its time: integers are mapped, not copied.
+
+        Raises:
+            RuntimeError: the file of weights is another network's.
+        """
+        with torch.device("meta"):
+            network = SmallDepthForDepthEstimation(SmallDepthConfig.from_pretrained(folder))
+        weights = load_file(folder / "model.safetensors")
+        whole = {name: weight.float() if weight.is_floating_point() else weight for name, weight in weights.items()}
+        network.load_state_dict(whole, assign=True)
+        return network.eval()
+
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own initialisation is kept."""
 
@@ -144,17 +160,20 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
         """Depth at the input's size.
 
         Where the configuration asks for it, what is coarser than ``detail_share`` of the shorter side is the mean of what the
-        picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp.
+        picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp. Classes are both's.
         """
         added = self.token_maps(pixel_values)
+        labels = None if added is None else added.label_logits
         log_depth, sky_logits = self.log_depth_and_sky(pixel_values, added)
         if self.config.mirrored:
             mirror = pixel_values.flip(-1)
-            other_depth, other_sky = self.log_depth_and_sky(mirror, self.token_maps(mirror))
+            other = self.token_maps(mirror)
+            other_depth, other_sky = self.log_depth_and_sky(mirror, other)
             radius = max(1, round(self.config.detail_share * min(pixel_values.shape[-2:])))
             log_depth = log_depth + 0.5 * _low_pass(other_depth.flip(-1) - log_depth, radius)
             sky_logits = 0.5 * (sky_logits + other_sky.flip(-1))
-        labels = None if added is None else added.label_logits
+            if labels is not None and other is not None and other.label_logits is not None:
+                labels = 0.5 * (labels + other.label_logits.flip(-1))
         depth = log_depth.clamp(-6, 8).exp()
         return SmallDepthOutput(predicted_depth=depth, sky_logits=sky_logits, label_logits=labels)
 
