@@ -144,8 +144,9 @@ def _outcomes(
     pool = ray.data.ActorPoolStrategy(
         min_size=1, initial_size=sizes[0], max_size=sizes[1], max_tasks_in_flight_per_actor=2
     )  # fmt: skip
-    films = ray.data.from_items(
-        [{"row": pickle.dumps(row)} for row in rows], override_num_blocks=min(len(rows), MOST_BLOCKS)
-    ).map_batches(FilmActor, batch_size=None, compute=pool, fn_constructor_args=actor, zero_copy_batch=False, **given)
+    items = ray.data.from_items([{"row": pickle.dumps(row)} for row in rows], override_num_blocks=min(len(rows), MOST_BLOCKS))
+    films = items.map_batches(
+        FilmActor, batch_size=None, compute=pool, fn_constructor_args=actor, zero_copy_batch=False, **given
+    )  # fmt: skip
     for line in films.iter_rows():
         yield json.loads(line["outcome"])

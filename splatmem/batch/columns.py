@@ -29,7 +29,7 @@ TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 @cache
 def column_types() -> dict[str, Any]:
     """The types of the options that a row may give, by name."""
-    hints = typing.get_type_hints(FlyaroundOptions)
+    hints = typing.get_type_hints(FlyaroundOptions, include_extras=True)
     return {f.name: hints[f.name] for f in dataclasses.fields(FlyaroundOptions) if f.name not in OF_THE_BATCH}
 
 
@@ -95,7 +95,7 @@ def _converter(kind: Any) -> Callable[[Any], Any]:
     """What makes a value of this type of a cell."""
     for told in getattr(kind, "__metadata__", ()):
         if isinstance(told, PrimitiveConstructorSpec):  # an option of one word: as the command line reads it
-            return _pair_or(told) if _bare(kind) == tuple[int, int] else lambda cell: _worded(told, cell)
+            return _one_word(told, pair=_bare(kind) == tuple[int, int])
     kind = _bare(kind)
     if typing.get_origin(kind) is Literal:
         return lambda cell: _one_of(cell, typing.get_args(kind))
@@ -152,20 +152,16 @@ def _yes_or_no(cell: Any) -> bool:
     raise ValueError(f"expected true or false, got {cell!r}")
 
 
-def _worded(spec: PrimitiveConstructorSpec[Any], cell: Any) -> Any:
-    try:
-        return spec.instance_from_str([_text(cell)])
-    except OptionError as error:
-        raise ValueError(str(error)) from error
-
-
-def _pair_or(spec: PrimitiveConstructorSpec[Any]) -> Callable[[Any], Any]:
-    """For sizes, which JSON may give as a list."""
+def _one_word(spec: PrimitiveConstructorSpec[Any], pair: bool) -> Callable[[Any], Any]:
+    """Reads a word as the command line does; and a list of two numbers, if it stands for a pair."""
 
     def convert(cell: Any) -> Any:
-        if isinstance(cell, list | tuple) and len(cell) == 2:
+        if pair and isinstance(cell, list | tuple) and len(cell) == 2:
             return _whole(cell[0]), _whole(cell[1])
-        return _worded(spec, cell)
+        try:
+            return spec.instance_from_str([_text(cell)])
+        except OptionError as error:
+            raise ValueError(str(error)) from error
 
     return convert
 
