@@ -29,6 +29,7 @@ TASKS: dict[str, dict[str, str]] = {
         "doctor": "say what works on this machine, and what to do about the rest",
         "models list": "bigger models: what they need, download them, check them",
         "evaluate SCENES... --out DIR": "compare films with the truth",
+        "judge DIR...": "have COLMAP find the cameras of films",
     },
 }
 """By task: the usual form of a command, without the program's name, and what it does."""
