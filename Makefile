@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OUT ?= out/demo
 
-.PHONY: demo test test-slow lint types sanitize neon system clean
+.PHONY: demo test test-slow lint types docs sanitize neon system clean
 
 demo: $(STAMP)
 	@echo "== one photo in, a film and a scene out: $(OUT)"
@@ -14,7 +14,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@echo "== the test suite (make test-slow runs what takes minutes)"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 test-slow: $(STAMP)
 	@echo "== the tests that take minutes"
@@ -28,6 +28,10 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/pyright --project pyproject.toml
 
+docs: $(STAMP)
+	@echo "== the pages of docs/ as a site: site/index.html"
+	$(BIN)/python -m mkdocs build --strict
+
 sanitize: $(STAMP)
 	@echo "== the kernels under the address and undefined-behaviour sanitizers"
 	PATH="$(abspath $(BIN)):$$PATH" tools/check_kernels.sh
@@ -40,15 +44,15 @@ neon: $(STAMP)
 system:
 	@sh tools/system_packages.sh
 
-$(STAMP): pyproject.toml constraints.txt CMakeLists.txt tools/system_packages.sh $(wildcard csrc/*)
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt tools/system_packages.sh tools/install_torch.sh $(wildcard csrc/*)
 	@$(MAKE) --no-print-directory system
 	@echo "== virtual environment in $(VENV) (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	PYTHON=$(BIN)/python tools/install_torch.sh
 	$(BIN)/python -m pip install --quiet -c constraints.txt "scikit-build-core>=0.10" "nanobind>=2.4" cmake ninja
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation --editable ".[dev,evaluate,inspect-cpu,heif]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation --editable ".[dev,docs,evaluate,inspect-cpu,heif]"
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build out
+	rm -rf $(VENV) build out site

@@ -13,6 +13,8 @@ from .inpaint import load_inpainter as load_inpainter
 from .io.photo import load_photo as load_photo
 from .io.ply import load_ply as load_ply
 from .io.ply import save_ply as save_ply
+from .io.splats.files import load_splats as load_splats
+from .io.splats.files import save_splats as save_splats
 from .jobs.flyaround import flyaround as flyaround
 from .jobs.options import FlyaroundOptions as FlyaroundOptions
 from .memory import MemoryReading as MemoryReading
@@ -46,8 +48,10 @@ __all__ = [
     "load_photo",
     "load_ply",
     "load_session",
+    "load_splats",
     "make_path",
     "save_ply",
     "save_session",
+    "save_splats",
     "unknown_cells",
 ]

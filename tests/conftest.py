@@ -8,7 +8,10 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line sets it; read when PyTorch is loaded
+# Read when PyTorch is loaded. The command line sets the first, too; processes that run tests beside each other share the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import jaxtyping
@@ -19,8 +22,12 @@ jaxtyping.install_import_hook("splatmem", "checked_annotations.check")
 
 from splatmem.geometry.cameras import Cameras
 
+import remembered_depths
 from forked_commands import PHOTO, SMALL_RUN, ForkedCommands, forked_commands
 from textured_room import room, turn
+
+folder_of_depths = remembered_depths.make_folder()
+remembered_depths.remember()
 
 # No test depends on how fast the machine is.
 hypothesis.settings.register_profile("splatmem", deadline=None)
@@ -36,6 +43,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def pytest_unconfigure() -> None:
+    if folder_of_depths is not None:
+        remembered_depths.remove_folder(folder_of_depths)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from splatmem import assets
 
+import remembered_depths
+
 PHOTO = assets.path("photos/interior_table.jpg")
 SMALL_RUN = ("--size", "96x64", "--frames", 12)
 """Options of a run of the main job that takes a few seconds and makes two windows."""
@@ -155,6 +157,7 @@ def _serve() -> None:
     os.environ["OMP_WAIT_POLICY"] = "passive"
     for name in IMPORTED_BEFOREHAND:
         importlib.import_module(name)
+    remembered_depths.remember()
     for line in sys.stdin:
         request = json.loads(line)
         sys.stdout.flush()

@@ -339,7 +339,7 @@ def test_the_whole_job(
 
 def test_without_gsplats_kernels_the_cpu_draws(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with a GPU and no CUDA toolkit."""
-    for module in ("splatmem.models.hardware", "splatmem.scene"):
+    for module in ("splatmem.models.hardware", "splatmem.scene.beginnings"):
         monkeypatch.setattr(f"{module}.why_gsplat_cannot_draw", lambda: "gsplat found no CUDA toolkit")
     request = FlyaroundOptions(source=PHOTO, out=tmp_path / "out", path=str(path), size=(104, 72), device="cuda")
     with pretended("cuda") as device:
@@ -357,7 +357,7 @@ def test_whether_gsplat_can_draw(monkeypatch: pytest.MonkeyPatch, kernels: objec
 
 def test_doctor_tells_what_gsplat_lacks(cuda: PretendDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.utils.cpp_extension.CUDA_HOME", None)
-    (found,) = [finding for finding in examine() if finding.name == "CUDA with gsplat"]
+    (found,) = [finding for finding in examine() if finding.name == "GPU (CUDA with gsplat)"]
     assert not found.usable
     assert "there is no CUDA toolkit" in found.state
     assert "install the toolkit (nvcc)" in found.advice

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
 
 STARTED = time.perf_counter()  # close to the start of the process: what takes long is imported later
@@ -23,8 +26,9 @@ def flyaround(options: FlyaroundOptions, progress: RunProgress) -> None:
         progress.say(f"{options.out} is complete: there is nothing to resume")
         return
     hide_bars_of_libraries()
-    report = make(options, progress, STARTED)
+    report = make(options, progress, STARTED, preview=progress.preview)
     progress.say(_summary(report, options.out))
+    progress.result(folder=str(options.out.resolve()), report=report)
 
 
 def can_be_resumed(out: Path) -> bool:
@@ -70,24 +74,40 @@ def render(options: RenderOptions, progress: RunProgress) -> None:
     if made.generated_frames:
         progress.say(f"{made.generated_frames} frames were made first")
     progress.say(f"{made.frames} frames in {made.seconds:.1f} s, {unknown:.2f} % unknown: {options.out}")
+    progress.result(file=str(options.out.resolve()), frames=made.frames, unknown_fraction=made.film.unknown_fraction)
 
 
 def export(options: ExportOptions, progress: RunProgress) -> None:
     from splatmem.jobs.export import export as write
 
-    count = write(options)
-    progress.say(f"{count:,} Gaussians, {options.file.stat().st_size / 2**20:.0f} MiB: {options.file}")
+    written = write(options, progress)
+    for note in written.notes:
+        progress.say(f"note: {note}")
+    for line in written.lines:
+        progress.say(line)
+    files = [str(path.resolve()) for path in (options.file, options.dataset) if path is not None]
+    progress.result(files=files, gaussians=written.gaussians)
+
+
+def cameras(options: CamerasOptions, progress: RunProgress) -> None:
+    from splatmem.io.cameras.kinds import KINDS
+    from splatmem.jobs.export import export_cameras
+
+    count, kind = export_cameras(options)
+    progress.say(f"{count} cameras as {KINDS[kind]}: {options.file}")
+    progress.result(file=str(options.file.resolve()), cameras=count, kind=kind)
 
 
 def inspect(options: InspectOptions, progress: RunProgress) -> None:
-    from splatmem.io.ply import read_ply
+    from splatmem.io.splats.endings import is_splat_file
+    from splatmem.io.splats.files import read_splats
     from splatmem.scene import Scene
     from splatmem.viewer.colours import by_depth, coloured, facing_colours
     from splatmem.viewer.inspect import show_scene
 
     lines: list[str] = []
-    if options.scene.suffix.lower() == ".ply":
-        gaussians, notes = read_ply(options.scene)
+    if is_splat_file(options.scene) and options.scene.is_file():
+        gaussians, notes = read_splats(options.scene)
         cameras = []
         for note in notes:
             progress.say(f"note: {note}")
@@ -123,14 +143,40 @@ def evaluate(options: EvaluationOptions, progress: RunProgress) -> None:
         f"differences excludes zero (from six scenes on)\nsee {options.out / PAGE}",
         highlight=False,
     )
+    progress.result(folder=str(options.out.resolve()))
 
 
-def doctor(console: Console) -> int:
+def judge(options: JudgeOptions, progress: RunProgress) -> None:
+    from splatmem.evaluation.judge import judge as run
+
+    found = run(options, progress)
+    for film in found:
+        said = f"{film['film']}: {film['registered']} of {film['frames']} frames found their camera"
+        if film["registered"]:
+            poses = film["poses"]
+            far = "" if poses["translation_percent"] is None else f", {poses['translation_percent']:.2f} % of the path"
+            said += (
+                f"; {poses['rotation_degrees']:.3f} degrees off{far}, ATE {poses['ate']:.4f}; {film['points']:,} points, "
+                f"reprojection error {film['reprojection_error']:.2f} pixels"
+            )
+        progress.say(said)
+    progress.result(films=found)
+
+
+def doctor(console: Console, progress: RunProgress) -> int:
+    """Says what works on this machine; returns 1 if something is missing that every run needs, else 0."""
     from splatmem.cli.doctor import examine
 
-    for finding in examine():
-        mark = "[green]yes[/]" if finding.usable else "[yellow]no [/]"
-        console.print(f"{mark}  {finding.name}: {finding.state}", highlight=False)
-        if finding.advice:
-            console.print(f"     {finding.advice}", style="dim", highlight=False)
-    return 0
+    findings = examine()
+    for finding in findings:
+        mark = "[green]yes[/]" if finding.usable else "[red]NO [/]" if finding.needed else "[yellow]no [/]"
+        console.print(f"{mark}  {escape(f'{finding.name}: {finding.state}')}", highlight=False, soft_wrap=True)
+        for line in filter(None, (finding.lack, finding.advice)):
+            console.print(f"     {escape(line)}", style="dim", highlight=False, soft_wrap=True)
+    missing = [finding.name for finding in findings if finding.needed and not finding.usable]
+    if missing:
+        console.print(f"\nMissing, and needed by every run: {', '.join(missing)}", highlight=False, soft_wrap=True)
+    else:
+        console.print("\nAll that a run needs is here.", highlight=False)
+    progress.result(usable=not missing, findings=[asdict(finding) for finding in findings])
+    return int(bool(missing))

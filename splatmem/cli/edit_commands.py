@@ -13,6 +13,7 @@ def change(options: ChangeOptions, progress: RunProgress) -> None:
     for note in made.notes:
         progress.say(f"note: {note}")
     progress.say(f"{made.told}: {made.folder} ({' > '.join(made.history)})")
+    progress.result(folder=str(made.folder.resolve()), history=list(made.history))
 
 
 def film(options: FilmOptions, progress: RunProgress) -> None:
@@ -23,3 +24,4 @@ def film(options: FilmOptions, progress: RunProgress) -> None:
         progress.say(f"note: {note}")
     unknown = 100 * made.film.unknown_fraction
     progress.say(f"{made.frames} frames, {made.generated_frames} made for them, {unknown:.2f} % unknown: {options.out}")
+    progress.result(file=str(options.out.resolve()), frames=made.frames, unknown_fraction=made.film.unknown_fraction)

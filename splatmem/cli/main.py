@@ -5,42 +5,51 @@ from __future__ import annotations
 import difflib
 import gc
 import importlib
-import importlib.metadata
 import os
 import re
 import signal
 import sys
 import warnings
+from functools import partial
 from typing import Any
 
 import tyro
 from rich.markup import escape
 
-from splatmem.cli import commands, edit_commands, interruption, model_commands
+from splatmem.batch.options import BatchOptions
+from splatmem.cli import batch_command, commands, edit_commands, general, interruption, live_command, model_commands
 from splatmem.cli.consoles import PipeConsole, silence
-from splatmem.cli.errors import explained
 from splatmem.cli.options import Command, Doctor, Models
+from splatmem.cli.overview import overview
+from splatmem.cli.telling import Telling
+from splatmem.cli.version import own_version
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
+from splatmem.jobs.errors import explained, one_line
 from splatmem.jobs.option_types import OptionError
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
-from splatmem.report.progress import RunProgress
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.live.options import LiveOptions
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
-    "flyaround", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge", "undo", "redo",
-    "export", "inspect", "evaluate", "models", "doctor",
+    "flyaround", "explore", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge",
+    "undo", "redo", "export", "cameras", "inspect", "evaluate", "judge", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
     FlyaroundOptions: "splatmem.jobs.flyaround",
+    LiveOptions: "splatmem.live.application",
     RenderOptions: "splatmem.jobs.render",
     FilmOptions: "splatmem.jobs.edit",
     ExportOptions: "splatmem.jobs.export",
+    CamerasOptions: "splatmem.jobs.export",
     InspectOptions: "splatmem.viewer.inspect",
     EvaluationOptions: "splatmem.evaluation.run",
+    JudgeOptions: "splatmem.evaluation.colmap",
+    BatchOptions: "splatmem.batch.run",
 }
 EXIT_BAD_INPUT = 2
 console = PipeConsole(stderr=True)
@@ -57,11 +66,31 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _main(arguments: list[str]) -> None:
     if arguments == ["--version"]:
-        print(f"splatmem {importlib.metadata.version('splatmem')}")
+        print(f"splatmem {own_version()}")
         return
-    _suggest_command(arguments)
-    command = _parsed(arguments)
-    warnings.showwarning = _show_warning
+    given = arguments
+    try:
+        options, arguments = general.take_general(arguments)
+        telling = Telling(options, given)
+    except (OptionError, OSError) as error:
+        _print(f"[bold red]error:[/] {escape(one_line(error))}")
+        sys.exit(EXIT_BAD_INPUT)
+    if not arguments:
+        print(overview())
+        return
+    try:
+        _carry_out(arguments, options, telling)
+    except SystemExit as stop:
+        telling.end(stop.code if isinstance(stop.code, int) else int(stop.code is not None))
+        raise
+
+
+def _carry_out(arguments: list[str], options: general.GeneralOptions, telling: Telling) -> None:
+    """Parses and carries out a command; exits with its status."""
+    _suggest_command(arguments, telling)
+    command = _parsed(arguments, telling)
+    warnings.showwarning = partial(_show_warning, telling)
+    general.use_threads(options.threads)
     begun = False
     try:
         if not isinstance(command, Doctor | Models):
@@ -69,31 +98,32 @@ def _main(arguments: list[str]) -> None:
             _import_for(command)
         begun = True
         with interruption.is_raised():
-            status = run(command)
+            status = run(command, telling)
     except (Exception, KeyboardInterrupt) as error:
         kept = _what_is_kept(command) if begun else ""
         number = interruption.received()
         if number is not None or not isinstance(error, Exception):  # whatever a library made of it
-            _print(f"{interruption.LINE}{kept}")
+            telling.interrupted(f"{interruption.LINE}{kept}")
             sys.exit(128 + (number or signal.SIGINT))
         sentence = explained(error)
         if sentence is None:
+            telling.tell("error", text=f"{type(error).__name__}: {one_line(error)}")
             raise
-        _print(f"[bold red]error:[/] {escape(sentence)}{kept}")
+        telling.error(f"{sentence}{kept}")
         sys.exit(EXIT_BAD_INPUT)
     sys.exit(status)
 
 
-def _suggest_command(arguments: list[str]) -> None:
+def _suggest_command(arguments: list[str], telling: Telling) -> None:
     """Exits with a suggestion where the first word is nearly a command."""
-    word = arguments[0] if arguments else "-"
+    word = arguments[0]
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     if not word.startswith("-") and word not in COMMANDS and near:
-        _print(f"[bold red]error:[/] there is no command {escape(word)!r}: did you mean {near[0]!r}? See splatmem --help")
+        telling.error(f"there is no command {word!r}: did you mean {near[0]!r}? See splatmem --help")
         sys.exit(EXIT_BAD_INPUT)
 
 
-def _parsed(arguments: list[str]) -> Any:
+def _parsed(arguments: list[str], telling: Telling) -> Any:
     """The command's options; exits with 2 and a sentence where they cannot be used."""
     try:
         return tyro.cli(
@@ -104,8 +134,14 @@ def _parsed(arguments: list[str]) -> Any:
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
         )
     except OptionError as error:
-        _print(f"[bold red]error:[/] {escape(str(error))}")
+        telling.error(str(error))
         sys.exit(EXIT_BAD_INPUT)
+    except SystemExit as stop:
+        if stop.code:
+            telling.tell("error", text="the command line cannot be understood; stderr says why")
+        else:  # the help was asked for
+            print(general.HELP)
+        raise
 
 
 def _joined_numbers(arguments: list[str]) -> list[str]:
@@ -119,15 +155,19 @@ def _joined_numbers(arguments: list[str]) -> list[str]:
     return joined
 
 
-def run(command: Any) -> int:
+def run(command: Any, telling: Telling) -> int:
     """Carries out a parsed command; returns the exit status."""
     if isinstance(command, Doctor):
-        return commands.doctor(PipeConsole())
+        return commands.doctor(telling.tables(), telling.progress())
     if isinstance(command, Models):
-        return model_commands.run(command.action, PipeConsole())
-    with RunProgress(console) as progress:
+        return model_commands.run(command.action, telling.tables())
+    with telling.progress() as progress:
         if isinstance(command, FlyaroundOptions):
             commands.flyaround(command, progress)
+        elif isinstance(command, BatchOptions):
+            return batch_command.batch(command, progress)
+        elif isinstance(command, LiveOptions):
+            live_command.explore(command, progress)
         elif isinstance(command, RenderOptions):
             commands.render(command, progress)
         elif isinstance(command, FilmOptions):
@@ -136,8 +176,12 @@ def run(command: Any) -> int:
             edit_commands.change(command, progress)
         elif isinstance(command, ExportOptions):
             commands.export(command, progress)
+        elif isinstance(command, CamerasOptions):
+            commands.cameras(command, progress)
         elif isinstance(command, EvaluationOptions):
             commands.evaluate(command, progress)
+        elif isinstance(command, JudgeOptions):
+            commands.judge(command, progress)
         else:
             commands.inspect(command, progress)
     return 0
@@ -162,10 +206,12 @@ def _what_is_kept(command: Any) -> str:
     """What the user can do with a run that did not reach its end."""
     if isinstance(command, FlyaroundOptions) and commands.can_be_resumed(command.out):
         return "; what was finished is kept: run the same command with --resume to go on"
+    if isinstance(command, BatchOptions) and batch_command.has_begun(command.out):
+        return "; what was finished is kept: run the same command to go on"
     return ""
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+def _show_warning(telling: Telling, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Prints this package's own warnings as sentences; those of libraries about their future are not the user's business."""
     if not issubclass(category, FutureWarning | DeprecationWarning):
-        _print(f"[yellow]warning:[/] {escape(str(message))}")
+        telling.warning(str(message))

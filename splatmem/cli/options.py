@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from splatmem.batch.options import BatchOptions
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import (
     CropOptions,
@@ -22,7 +24,8 @@ from splatmem.jobs.edit_options import (
     UndoOptions,
 )
 from splatmem.jobs.option_types import Overrides, PresetName
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.live.options import LiveOptions
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Doctor:
 
 Command = (
     Annotated[FlyaroundOptions, tyro.conf.subcommand("flyaround")]
+    | Annotated[BatchOptions, tyro.conf.subcommand("batch")]
+    | Annotated[LiveOptions, tyro.conf.subcommand("explore")]
     | Annotated[RenderOptions, tyro.conf.subcommand("render")]
     | Annotated[FilmOptions, tyro.conf.subcommand("film")]
     | Annotated[ExtendOptions, tyro.conf.subcommand("extend")]
@@ -95,8 +100,10 @@ Command = (
     | Annotated[UndoOptions, tyro.conf.subcommand("undo")]
     | Annotated[RedoOptions, tyro.conf.subcommand("redo")]
     | Annotated[ExportOptions, tyro.conf.subcommand("export")]
+    | Annotated[CamerasOptions, tyro.conf.subcommand("cameras")]
     | Annotated[InspectOptions, tyro.conf.subcommand("inspect")]
     | Annotated[EvaluationOptions, tyro.conf.subcommand("evaluate")]
+    | Annotated[JudgeOptions, tyro.conf.subcommand("judge")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )

@@ -79,17 +79,21 @@ class HuggingFaceDepth:
             ValueError: it cannot be loaded, or is no model that estimates the depth of pictures.
         """
         from accelerate import cpu_offload_with_hook
-        from transformers import AutoModelForDepthEstimation
+        from transformers import AutoConfig, AutoModelForDepthEstimation
 
-        import splatmem.depth.embedded.network  # noqa: F401  (registers the embedded architecture)
+        from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation  # registers them, too
 
         def load(folder: Path) -> HuggingFaceDepth:
             processor = _processor(folder)
-            model = AutoModelForDepthEstimation.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-            )
+            network: Any
+            if isinstance(AutoConfig.from_pretrained(folder, trust_remote_code=False), SmallDepthConfig):
+                network = SmallDepthForDepthEstimation.from_folder(folder)
+            else:
+                network = AutoModelForDepthEstimation.from_pretrained(
+                    folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+                )
             # Convolutions are faster with the channels last, depthwise ones by half.
-            model = model.to("cpu" if offload else device, memory_format=torch.channels_last)
+            model = network.to("cpu" if offload else device, memory_format=torch.channels_last)
             model, hook = cpu_offload_with_hook(model, device) if offload else (model, None)
             estimator = HuggingFaceDepth(model, processor, Path(source).name)
             estimator._hook = hook

@@ -20,7 +20,7 @@ MOST_VIEWS = 24  # of the cameras that were given
 LOOK_WIDTH = 128  # pixels of the pictures by which sides and places are found
 ENOUGH_KNOWN = 0.5  # share of the picture that the camera at the origin must show to be taken
 OUTSIDE = 1.6  # distance from the middle, in units of the scene's reach, of cameras that look at it from around
-COMMENT = "the .ply does not say from where it was seen: {}"
+COMMENT = "the file does not say from where it was seen: {}"
 
 
 def memory_of_gaussians(

@@ -234,3 +234,49 @@ def _inside_polygon(points: Float[Tensor, "n 2"], corners: Sequence[Sequence[flo
             crosses = (y >= min(y0, y1)) & (y < max(y0, y1))
             inside ^= crosses & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
     return inside
+
+
+def union_of(
+    saved: dict[str, dict[str, Any]],
+    camera: Cameras,
+    *,
+    box: tuple[Sequence[float], Sequence[float]] | None = None,
+    sphere: tuple[Sequence[float], float] | None = None,
+    half_space: tuple[Sequence[float], float] | None = None,
+    at: Sequence[float] | None = None,
+    region: Sequence[Sequence[float]] | None = None,
+    through: bool = False,
+    named: str | None = None,
+) -> Selection:
+    """All parts that are described, together; see ``Scene.select``.
+
+    Args:
+        saved: selections by name, as JSON values.
+        camera: of ``at`` and ``region``.
+
+    Raises:
+        ValueError: nothing is described, or no selection has that name.
+    """
+    parts: list[Selection] = []
+    if box is not None:
+        parts.append(Box(*(tuple(map(float, corner)) for corner in box)))
+    if sphere is not None:
+        parts.append(Sphere(tuple(map(float, sphere[0])), float(sphere[1])))
+    if half_space is not None:
+        parts.append(HalfSpace(tuple(map(float, half_space[0])), float(half_space[1])))
+    if at is not None:
+        if len(at) < 2 or len(at) % 2:
+            raise ValueError(f"a thing is at a pixel x, y, or at several, one after the other; got {len(at)} numbers")
+        parts += [Thing(camera, (float(at[i]), float(at[i + 1]))) for i in range(0, len(at), 2)]
+    if region is not None:
+        parts.append(Region(camera, [list(map(float, corner)) for corner in region], through))
+    if named is not None:
+        if named not in saved:
+            raise ValueError(f"there is no selection {named!r}; saved are: {', '.join(saved) or 'none'}")
+        parts.append(selection_of_json(saved[named]))
+    if not parts:
+        raise ValueError("say which part: box, sphere, half_space, at, region or named")
+    chosen = parts[0]
+    for part in parts[1:]:
+        chosen = chosen | part
+    return chosen

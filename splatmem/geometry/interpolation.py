@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from splatmem.geometry.poses import rigid_from
 
+Times = Sequence[float] | np.ndarray
 WRAPPED_KEYS = 12  # the influence of an open spline's ends falls by 0.27 per key: to 1e-7 over these
 
 
@@ -26,29 +29,48 @@ def interpolate_keyframes(
             which is not repeated.
         closed: whether the last keyframe is followed by the first.
     """
+    keys = len(cam_to_world)
+    return poses_at(cam_to_world, np.arange(keys), _key_times(keys, frames, closed), keys if closed else None)
+
+
+def poses_at(
+    cam_to_world: Float[Tensor, "k 4 4"], knots: Times, times: Times, period: float | None = None
+) -> Float[Tensor, "t 4 4"]:
+    """Poses at any times on the curve of ``interpolate_keyframes``, through keyframes at times of their own.
+
+    Args:
+        knots: times of the keyframes, increasing.
+        times: for which poses are wanted.
+        period: of a closed path: from the first keyframe until it is reached again; None for an open one.
+    """
     from scipy.spatial.transform import Rotation, RotationSpline
 
     keys = len(cam_to_world)
-    positions = interpolate_values(cam_to_world[:, :3, 3].double(), frames, closed)
-    wrap = WRAPPED_KEYS if closed else 0
+    positions = values_at(cam_to_world[:, :3, 3].double(), knots, times, period)
+    wrap = 0 if period is None else WRAPPED_KEYS
     indices = np.arange(-wrap, keys + wrap)
+    at = np.asarray(knots, float)[indices % keys] + (0.0 if period is None else period * (indices // keys))
     rotations = Rotation.from_matrix(cam_to_world[:, :3, :3].double().cpu().numpy())[indices % keys]  # type: ignore[arg-type]
-    turned = RotationSpline(indices.astype(float), rotations)(_key_times(keys, frames, closed))
+    turned = RotationSpline(at, rotations)(np.asarray(times, float))
     return rigid_from(torch.from_numpy(turned.as_matrix().copy()), positions).to(cam_to_world)
 
 
 def interpolate_values(values: Float[Tensor, "k d"], frames: int, closed: bool = False) -> Float[Tensor, "frames d"]:
     """Values on a cubic spline through ``values`` (natural ends, or periodic); timing as in ``interpolate_keyframes``."""
+    keys = len(values)
+    return values_at(values, np.arange(keys), _key_times(keys, frames, closed), keys if closed else None)
+
+
+def values_at(values: Float[Tensor, "k d"], knots: Times, times: Times, period: float | None = None) -> Float[Tensor, "t d"]:
+    """Values at any times on the curve of ``interpolate_values``; for the arguments see ``poses_at``."""
     from scipy.interpolate import CubicSpline
 
-    keys = len(values)
-    times = _key_times(keys, frames, closed)
-    knots = values.double().cpu().numpy()
-    if closed:
-        spline = CubicSpline(np.arange(keys + 1), np.concatenate([knots, knots[:1]]), bc_type="periodic")
+    at, through = np.asarray(knots, float), values.double().cpu().numpy()
+    if period is None:
+        spline = CubicSpline(at, through, bc_type="natural")
     else:
-        spline = CubicSpline(np.arange(keys), knots, bc_type="natural")
-    return torch.from_numpy(spline(times)).to(values)
+        spline = CubicSpline(np.append(at, at[0] + period), np.concatenate([through, through[:1]]), bc_type="periodic")
+    return torch.from_numpy(spline(np.asarray(times, float))).to(values)
 
 
 def _key_times(keys: int, frames: int, closed: bool) -> np.ndarray:

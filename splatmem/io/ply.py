@@ -6,8 +6,10 @@ channel by channel: first all of red), opacity before the sigmoid, logarithms of
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +21,9 @@ from splatmem.geometry.world import World
 from splatmem.io.atomic import atomic_path
 from splatmem.io.drawable import drawable
 from splatmem.io.ply_header import require_whole
+
+if TYPE_CHECKING:
+    from plyfile import PlyData
 
 FULL_BANDS = 16  # SH coefficients per channel in the full layout
 REQUIRED = (
@@ -41,6 +46,23 @@ def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False, worl
         ValueError: a parameter is NaN or infinite.
         OSError: the file cannot be written.
     """
+    content = _file(gaussians, compact, world)
+    with atomic_path(path) as temporary:
+        content.write(str(temporary))
+
+
+def ply_bytes(gaussians: Gaussians) -> bytes:
+    """The bytes of a compact .ply, for programs that take these.
+
+    Raises:
+        ValueError: a parameter is NaN or infinite.
+    """
+    stream = io.BytesIO()
+    _file(gaussians, compact=True, world=None).write(stream)
+    return stream.getvalue()
+
+
+def _file(gaussians: Gaussians, compact: bool, world: World | None) -> PlyData:
     from plyfile import PlyData, PlyElement
 
     columns = _columns(gaussians.to("cpu").detach(), compact)
@@ -50,9 +72,8 @@ def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False, worl
         raise ValueError(f"{wrong} of {len(values)} Gaussians have a parameter that is NaN or infinite; remove them first")
     layout = np.dtype([(name, "<f4") for _, names in columns for name in names])
     table = values.numpy().view(layout)[:, 0] if len(values) else np.empty(0, layout)
-    with atomic_path(path) as temporary:
-        vertices = PlyElement.describe(table, "vertex")
-        PlyData([vertices], text=False, byte_order="<", comments=_world_comments(world)).write(str(temporary))
+    vertices = PlyElement.describe(table, "vertex")
+    return PlyData([vertices], text=False, byte_order="<", comments=_world_comments(world))
 
 
 def _world_comments(world: World | None) -> list[str]:
@@ -100,20 +121,25 @@ def load_ply(path: str | Path) -> Gaussians:
 
 def read_ply(path: str | Path) -> tuple[Gaussians, list[str]]:
     """As ``load_ply``, with notes on Gaussians that were left out (see ``splatmem.io.drawable``)."""
-    from plyfile import PlyData
-
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     require_whole(path)
+    return parse_ply(path, path)
+
+
+def parse_ply(source: Path | bytes, path: Path) -> tuple[Gaussians, list[str]]:
+    """As ``read_ply``, of a file that is whole, or of its bytes; ``path`` is named in messages."""
+    from plyfile import PlyData
+
     try:
-        elements = {element.name: element for element in PlyData.read(str(path))}
+        elements = {e.name: e for e in PlyData.read(io.BytesIO(source) if isinstance(source, bytes) else str(source))}
     except OSError:
         raise
     except Exception as error:  # damaged files end in errors of many kinds
         raise ValueError(f"{path}: expected a whole .ply file, but it cannot be read: {error}") from error
     if "chunk" in elements:
-        raise ValueError(f"{path} is a compressed .ply; convert it to the uncompressed layout (in SuperSplat: export as PLY)")
+        raise ValueError(f"{path} is a compressed .ply, which load_splats reads")
     if "vertex" not in elements:
         raise ValueError(f"{path}: expected an element 'vertex', got {', '.join(elements) or 'nothing'}")
     table = elements["vertex"].data

@@ -20,18 +20,35 @@ SHORTEST_TEXT = 2  # a digit and what parts it from the next
 
 def require_whole(path: Path) -> None:
     """Raises ``ValueError``, naming the file, if it has no .ply header or is shorter than its header promises."""
-    with path.open("rb") as file:
-        head = file.read(LONGEST_HEADER)
-    end = re.search(rb"(?:\r\n|\n|\r)end_header[ \t]*(?:\r\n|\n|\r)", head)
-    if not head.startswith(b"ply") or end is None:
-        raise ValueError(f"{path}: expected a whole .ply file, but it cannot be read: it has no header of this format")
-    promised, text = _promised_bytes(head[: end.start()].decode("ascii", "replace"), path)
-    held = path.stat().st_size - end.end()
+    header, length = _header(path)
+    promised, text = _promised_bytes(header, path)
+    held = path.stat().st_size - length
     if promised > held + (SHORTEST_TEXT if text else 0):  # text need not end in a line break
         raise ValueError(
             f"{path}: expected a whole .ply file, but it cannot be read: its header promises at least {promised} bytes, and "
             f"{held} follow"
         )
+
+
+def elements_of(path: Path) -> list[str]:
+    """The names of a file's elements.
+
+    Raises:
+        ValueError: it is no .ply file, or shorter than its header promises.
+    """
+    require_whole(path)
+    lines = [line.split() for line in _header(path)[0].splitlines()]
+    return [words[1] for words in lines if words[:1] == ["element"]]
+
+
+def _header(path: Path) -> tuple[str, int]:
+    """The header without its last line, and its length in bytes with it."""
+    with path.open("rb") as file:
+        head = file.read(LONGEST_HEADER)
+    end = re.search(rb"(?:\r\n|\n|\r)end_header[ \t]*(?:\r\n|\n|\r)", head)
+    if not head.startswith(b"ply") or end is None:
+        raise ValueError(f"{path}: expected a whole .ply file, but it cannot be read: it has no header of this format")
+    return head[: end.start()].decode("ascii", "replace"), end.end()
 
 
 def _promised_bytes(header: str, path: Path) -> tuple[int, bool]:

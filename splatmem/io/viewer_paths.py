@@ -6,17 +6,36 @@ implementation of Gaussian splatting (INRIA) writes ``cameras.json``: cam-to-wor
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.conventions import world_to_cam_from_opengl
+from splatmem.geometry.conventions import cameras_to_opengl, world_to_cam_from_opengl
 from splatmem.geometry.poses import require_rigid, rigid_inverse
+from splatmem.io.atomic import atomic_path
 from splatmem.io.intrinsics import LARGEST_SIDE, Intrinsics, intrinsics_to_cameras
 from splatmem.io.text import is_number, shortened
 from splatmem.io.transforms_json import opengl_matrix
+
+
+def save_viewer_path(cameras: Cameras, file: str | Path, fps: float = 24.0) -> None:
+    """Writes nerfstudio's ``camera_path.json``: a camera for each frame, with its vertical field of view."""
+    fovs = torch.rad2deg(2 * torch.atan(0.5 * cameras.height / cameras.focal[:, 1]))
+    path = [
+        {"camera_to_world": pose.flatten().tolist(), "fov": fov, "aspect": cameras.width / cameras.height}
+        for pose, fov in zip(cameras_to_opengl(cameras).cpu(), fovs.tolist(), strict=True)
+    ]
+    content = {
+        "camera_type": "perspective", "render_width": cameras.width, "render_height": cameras.height, "fps": fps,
+        "seconds": len(cameras) / fps, "is_cycle": False, "smoothness_value": 0.0, "default_fov": fovs[0].item(),
+        "keyframes": [], "camera_path": path,
+    }  # fmt: skip
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def is_viewer_path(content: Any) -> bool:

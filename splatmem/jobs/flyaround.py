@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.source import Source, read_source
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
-from splatmem.jobs.outputs import write_outputs
+from splatmem.jobs.outputs import SPLATS, write_outputs
+from splatmem.jobs.preview import Preview
 from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
 from splatmem.memory.session import INDEX, SessionStore, has_session
@@ -39,7 +41,7 @@ from splatmem.trajectory.names import PRESET_NAMES
 
 PATH_FIELDS = ("source", "out", "poses")
 PROMISED = (
-    "video.mp4", "contact_sheet.png", "scene.ply", "cameras.json", "report.html", REPORT, f"{MEMORY_FOLDER}/{INDEX}",
+    "video.mp4", "contact_sheet.png", *SPLATS, "cameras.json", "report.html", REPORT, f"{MEMORY_FOLDER}/{INDEX}",
 )  # fmt: skip
 
 
@@ -48,6 +50,7 @@ def flyaround(
     announce: Announce = silent,
     started: float | None = None,
     *,
+    preview: Callable[[Path], None] | None = None,
     photo: str | Path | None = None,
     inpainter: VideoInpainter | None = None,
     depth: DepthEstimator | None = None,
@@ -66,6 +69,7 @@ def flyaround(
         **fields: of ``FlyaroundOptions``.
         announce: told of the progress.
         started: when the user's waiting began, by ``time.perf_counter``; now, if not given.
+        preview: told once where a first look at the film lies, a picture that is written anew until the film is there.
         inpainter, depth, planner: to be used instead of the preset's.
         settings: how the unseen is made.
 
@@ -90,11 +94,17 @@ def flyaround(
     parts: dict[str, Any] = {"inpainter": inpainter, "depth": depth, "planner": planner, "settings": settings}
     size = options.size if device == "cpu" and not needed_models(config) else None
     with locked(options.out), explained_out_of_memory(device, config.hardware, size):
-        return _make(options, config, device, parts, announce, started)
+        return _make(options, config, device, parts, announce, started, preview)
 
 
 def _make(
-    options: FlyaroundOptions, config: Config, device: str, parts: dict[str, Any], announce: Announce, started: float
+    options: FlyaroundOptions,
+    config: Config,
+    device: str,
+    parts: dict[str, Any],
+    announce: Announce,
+    started: float,
+    previewed: Callable[[Path], None] | None,
 ) -> dict[str, Any]:
     resumed = options.resume and has_session(partial_folder(options.out.resolve()) / MEMORY_FOLDER)
     source = None
@@ -120,9 +130,13 @@ def _make(
             discard(options.out)
         raise
 
+    preview = Preview(partial, previewed)
+    preview.show(run)
+
     def after_window(state: ExploreState) -> None:
         run.scene.remark(*state.notes)
         save_run(session, run, fingerprint)
+        preview.show(run)
 
     scene = run.scene
     scene.explore(
@@ -135,6 +149,7 @@ def _make(
     announce("writing the scene and the report", 0.0)
     report = write_outputs(partial, run, film, options, inpainter_name, device)
     session.finish()
+    preview.remove()
     publish(options.out, PROMISED)
     return report
 

@@ -44,6 +44,21 @@ def parse_fov(text: str) -> float | None:
     return degrees
 
 
+def parse_seconds(text: str) -> float:
+    """A length in seconds, with or without an s behind it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"a film's length is a number of seconds above 0, got {text!r}")
+    return seconds
+
+
 class OptionError(Exception):
     """An option on the command line that cannot be used. No ``ValueError``: tyro would break its sentence into a box."""
 
@@ -78,7 +93,13 @@ FieldOfView = Annotated[
     float | None, one_word(parse_fov, lambda value: "auto" if value is None else f"{value:g}", "auto|DEGREES")
 ]
 """Horizontal, in degrees; None, or ``auto`` on the command line, finds it out."""
+FilmSeconds = Annotated[
+    float | None, one_word(parse_seconds, lambda value: "as --frames says" if value is None else f"{value:g}", "SECONDS")
+]
+"""Length of a film; None where the number of frames gives it."""
 SceneFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+SceneOrSplats = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR|SPLATS")]
+"""A scene's folder, or a file of Gaussian splats of any format that is read."""
 OutputFolder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 PathName = Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
 Overrides = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")]
@@ -99,9 +120,9 @@ def check_film(frames: int, size: tuple[int, int] | None, fps: float) -> None:
         raise ValueError(f"frames per second lie in 1..240, got {fps:g}")
 
 
-def check_target(file: Path, suffix: str, overwrite: bool) -> None:
-    """Raises ``ValueError`` if ``file`` should not be written."""
-    if file.suffix.lower() != suffix:
+def check_target(file: Path, suffix: str | None, overwrite: bool) -> None:
+    """Raises ``ValueError`` if ``file`` should not be written, or ends in something else than ``suffix``."""
+    if suffix is not None and file.suffix.lower() != suffix:
         raise ValueError(f"{file}: expected a name that ends in {suffix}")
     if file.exists() and not overwrite:
         raise ValueError(f"{file} exists: choose another name, or give --overwrite")

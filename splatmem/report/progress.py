@@ -1,18 +1,29 @@
-"""Progress on a terminal: the stage's name, its share, the time left."""
+"""Progress on a terminal: the stage's name, its share, the time left; and the same as events for whoever else listens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from splatmem.report.events import Event, Listener
+
 
 class RunProgress:
-    """Shows one bar per stage; calling it moves the bar. Prints plain lines where there is no terminal."""
+    """Shows one bar per stage; calling it moves the bar. Prints plain lines where there is no terminal.
 
-    def __init__(self, console: Console | None = None) -> None:
+    Args:
+        console: where it is shown; stderr by default. A quiet console shows nothing.
+        listeners: are told every event.
+    """
+
+    def __init__(self, console: Console | None = None, listeners: Sequence[Listener] = ()) -> None:
         self.console = console = console or Console(stderr=True)
+        self.listeners = listeners
         self.stages: dict[str, TaskID] = {}
         self.bars = Progress(
             SpinnerColumn(),
@@ -23,7 +34,7 @@ class RunProgress:
             TextColumn("left:"),
             TimeRemainingColumn(),
             console=console,
-            disable=not (console.is_terminal or console.is_jupyter),
+            disable=console.quiet or not (console.is_terminal or console.is_jupyter),
         )
 
     def __enter__(self) -> RunProgress:
@@ -40,12 +51,30 @@ class RunProgress:
             self._finish_all()
             self.stages[stage] = self.bars.add_task(stage, total=1.0)
             if self.bars.disable:
-                self.say(stage)
+                self._print(stage)
         self.bars.update(self.stages[stage], completed=share)
+        self._tell("progress", stage=stage, share=round(share, 4))
 
     def say(self, text: str) -> None:
         """Prints lines of text as they are; long ones are left to the terminal to wrap."""
+        self._print(text)
+        self._tell("message", text=text)
+
+    def preview(self, file: Path) -> None:
+        """Says where a first look at the film lies."""
+        self._print(f"a first look at the film: {file}")
+        self._tell("preview", file=str(file))
+
+    def result(self, **values: Any) -> None:
+        """Tells listeners what came out, as JSON values; people are told by ``say``."""
+        self._tell("result", **values)
+
+    def _print(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _tell(self, kind: str, **values: Any) -> None:
+        for listener in self.listeners:
+            listener(Event(kind, values))
 
     def _finish_all(self) -> None:
         for task in self.stages.values():

@@ -19,13 +19,15 @@ from torch import Tensor
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import look_at
 from splatmem.trajectory.names import PRESET_NAMES
+from splatmem.trajectory.round_subject import Extent, Round, plan_round
 
 TURN_RADIUS = 0.04  # of the scene's scale: enough for parallax, and it fits into any room
-ARC_DEGREES = 30.0  # how far the arc swings to either side
+ARC_DEGREES = 30.0  # how far the arc swings to either side where there is room
 SPIRAL_RADIUS = 0.12  # of the scene's scale
 SPIRAL_ROUNDS = 2
 DOLLY_LENGTH = 0.5  # of the way to the subject
 SMALLEST_SHRINK = 0.02
+NEARLY_ALL = 0.98  # share of what was asked for from which a path counts as what was asked for
 SAMPLES = 192  # positions at which a whole path is tried, however few its frames
 
 FreeSpace = Callable[[Float[Tensor, "p 3"]], Bool[Tensor, " p"]]
@@ -57,14 +59,16 @@ class PathResult:
         cameras: one per frame; the first is the identity.
         shrink: the factor by which the positions were drawn towards the first camera, 1 if they were not, 0 if there is no
             room to move at all.
-        note: one sentence for the report where the path was drawn in, else empty.
+        note: one sentence for the report where the path is not what was asked for, else empty.
         closed: whether the frame after the last would be the first again.
+        extent: how far a path round a subject goes round it; None for other paths.
     """
 
     cameras: Cameras
     shrink: float
     note: str
     closed: bool
+    extent: Extent | None = None
 
 
 def make_path(
@@ -77,9 +81,13 @@ def make_path(
     width: int,
     height: int,
     is_free: FreeSpace | None = None,
+    is_barely_free: FreeSpace | None = None,
     down: Float[Tensor, "3"] | None = None,
 ) -> PathResult:
-    """The cameras of a preset, drawn in towards the first camera until all its positions are free.
+    """The cameras of a preset, in free space.
+
+    A path round the subject goes round as far as there is room, at a smaller radius where it must. The others are drawn in
+    towards the first camera until all their positions are free.
 
     Args:
         name: one of ``PRESET_NAMES``.
@@ -88,6 +96,7 @@ def make_path(
         subject_distance: depth of what stands in the photo's middle.
         fov_x_degrees, width, height: of the cameras.
         is_free: tells which positions lie in free space, with a margin; None: everywhere is free.
+        is_barely_free: tells the same with a smaller margin, which a path round the subject keeps if that makes it whole.
         down: direction of gravity in the world; None: the first camera was held upright. Level paths turn about it, and the
             camera keeps the tilt that it had at first.
 
@@ -105,6 +114,11 @@ def make_path(
     steps = torch.arange(frames, dtype=torch.float64)
     upright = _upright_axes(down) if preset.level else torch.eye(4, dtype=torch.float64)
 
+    if name in SWINGS:
+        return _round_path(
+            name, steps / frames, subject_distance, upright, fov_x_degrees, (width, height), is_free, is_barely_free
+        )
+
     def curve(phase: Tensor) -> Tensor:
         # In upright axes the first camera is tilted; the level curve carries that tilt along.
         level_distance = subject_distance * upright[2, 2].item()
@@ -118,6 +132,52 @@ def make_path(
     cam_to_world[:, :3, 3] *= shrink
     cameras = Cameras.from_fov(cam_to_world, fov_x_degrees, width, height)
     return PathResult(cameras, shrink, _note(name, preset.extent, shrink), preset.closed)
+
+
+def _round_path(
+    name: str,
+    phase: Float[Tensor, " n"],
+    subject_distance: float,
+    upright: Float[Tensor, "4 4"],
+    fov_x_degrees: float,
+    size: tuple[int, int],
+    is_free: FreeSpace | None,
+    is_barely_free: FreeSpace | None,
+) -> PathResult:
+    # In upright axes the first camera is tilted; the level curve carries that tilt along.
+    distance = subject_distance * upright[2, 2].item()
+    swing = SWINGS[name]
+
+    def poses(angle: Tensor, share: Tensor) -> Tensor:
+        return upright @ _around_subject(angle, distance, share) @ upright.T
+
+    def position(angle: Tensor, share: Tensor) -> Tensor:
+        return poses(angle, share)[:, :3, 3]
+
+    free = is_free or (lambda points: torch.ones(len(points), dtype=torch.bool))
+    plan = plan_round(position, free, swing=swing)
+    if is_barely_free is not None and not plan.is_full and swing is None:
+        whole = plan_round(position, is_barely_free, swing=swing)
+        plan = whole if whole.is_full else plan
+    angles = plan.angles(phase)
+    cameras = Cameras.from_fov(poses(angles, plan.radius(angles)), fov_x_degrees, *size)
+    extent = plan.extent()
+    return PathResult(cameras, extent.mean_radius if plan.reach else 0.0, _round_note(name, plan, extent), True, extent)
+
+
+def _round_note(name: str, plan: Round, extent: Extent) -> str:
+    if not plan.reach:
+        return f"{name} stays in one place: there is no free space around the first camera"
+    radius = f"at {100 * extent.least_radius:.0f} to 100 % of the radius (mean {100 * extent.mean_radius:.0f} %)"
+    if plan.is_full:
+        return "" if extent.least_radius > NEARLY_ALL else f"{name}: a full circle round the subject, {radius}"
+    if extent.degrees > NEARLY_ALL * extent.asked_degrees:
+        return "" if extent.least_radius > NEARLY_ALL else f"{name}: {radius}"
+    right, left = (math.degrees(plan.reach + way * plan.centre) for way in (1, -1))
+    return (
+        f"{name}: {extent.asked_degrees:.0f} degrees round the subject were asked for, and {extent.degrees:.0f} were made, "
+        f"{radius}: a swing of {right:.0f} degrees to the right and {left:.0f} to the left, since the way round is blocked"
+    )
 
 
 def _upright_axes(down: Float[Tensor, "3"] | None) -> Float[Tensor, "4 4"]:
@@ -172,20 +232,22 @@ def _turn(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
     return look_at(position, position + outward)
 
 
+def _around_subject(angle: Tensor, distance: float, share: Tensor) -> Tensor:
+    """Poses that look at the subject from directions, at shares of the distance."""
+    subject = torch.tensor([[0.0, 0.0, distance]]).to(angle)
+    outward = torch.stack([angle.sin(), torch.zeros_like(angle), -angle.cos()], dim=-1)
+    return look_at(subject + distance * share[:, None] * outward, subject.expand(len(angle), 3))
+
+
 def _orbit(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
-    """A full circle around the subject, looking at it. Drawn in, it circles a nearer point and looks at that."""
-    return _around_subject(2 * torch.pi * phase, subject_distance)
+    """A full circle around the subject, looking at it."""
+    return _around_subject(2 * torch.pi * phase, subject_distance, torch.ones_like(phase))
 
 
 def _arc(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
     """Swings to one side, back, to the other side and back, looking at the subject."""
-    return _around_subject(math.radians(ARC_DEGREES) * (2 * torch.pi * phase).sin(), subject_distance)
-
-
-def _around_subject(angle: Tensor, distance: float) -> Tensor:
-    subject = torch.tensor([[0.0, 0.0, distance]]).to(angle)
-    outward = torch.stack([angle.sin(), torch.zeros_like(angle), -angle.cos()], dim=-1)
-    return look_at(subject + distance * outward, subject.expand(len(angle), 3))
+    angle = math.radians(ARC_DEGREES) * (2 * torch.pi * phase).sin()
+    return _around_subject(angle, subject_distance, torch.ones_like(phase))
 
 
 def _spiral(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
@@ -202,6 +264,9 @@ def _dolly(phase: Tensor, scale: float, subject_distance: float) -> Tensor:
     poses[:, 2, 3] = DOLLY_LENGTH * subject_distance * phase.square() * (3 - 2 * phase)
     return poses
 
+
+SWINGS: dict[str, float | None] = {"orbit": None, "arc": math.radians(ARC_DEGREES)}
+"""Paths round the subject: radians to either side; None for a full circle."""
 
 PRESETS = {
     "turn": Preset(_turn, closed=True, extent="radius", level=True),

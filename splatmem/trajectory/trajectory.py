@@ -6,17 +6,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.home import expanded
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
+from splatmem.trajectory.clear_space import TIGHT, ClearSpace
 from splatmem.trajectory.names import PRESET_NAMES
-from splatmem.trajectory.presets import make_path
+from splatmem.trajectory.presets import SWINGS, make_path
+from splatmem.trajectory.round_subject import Extent
 
 
 class HasMemory(Protocol):
@@ -35,12 +39,14 @@ class Trajectory:
         moments: film frame numbers, with fractions between the film's own frames; 0, 1, 2, ... by default.
         name: of the preset or file that it comes from, for reports.
         notes: sentences for the report, such as that the path was drawn in.
+        extent: how far a preset round a subject goes round it; None for other paths.
     """
 
     cameras: Cameras
     moments: Sequence[float] = ()
     name: str = ""
     notes: tuple[str, ...] = field(default=(), compare=False)
+    extent: Extent | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.moments:
@@ -145,19 +151,31 @@ def preset_trajectory(
     memory = memory_of(scene)
     camera = first_camera(memory, size, fov)
     begun = memory.as_given()
-    space = begun.free_space()
+    is_barely_free = None
+    if name in SWINGS:
+        clear = ClearSpace(begun)
+        distance, is_free = clear.subject, clear.is_clear
+        is_barely_free = partial(clear.is_clear, nearest=TIGHT)
+    else:
+        space = begun.free_space()
+        distance = subject_distance(begun, begun.views[0].camera)
+
+        def is_free(positions: Tensor) -> Tensor:
+            return space.contains(positions, begun.scale) & space.keeps_distance(positions)
+
     made = make_path(
         name,
         frames,
         scale=begun.scale,
-        subject_distance=subject_distance(begun, begun.views[0].camera),
+        subject_distance=distance,
         fov_x_degrees=camera.fov_x_degrees,
         width=camera.width,
         height=camera.height,
-        is_free=lambda positions: space.contains(positions, begun.scale) & space.keeps_distance(positions),
+        is_free=is_free,
+        is_barely_free=is_barely_free,
         down=begun.down,
     )
-    return Trajectory(made.cameras, name=name, notes=(made.note,) if made.note else ())
+    return Trajectory(made.cameras, name=name, notes=(made.note,) if made.note else (), extent=made.extent)
 
 
 def file_trajectory(

@@ -14,6 +14,8 @@ from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLi
 from splatmem.depth.embedded.network import ConvexUpsampling, SmallDepthConfig, SmallDepthForDepthEstimation
 from transformers import AutoModelForDepthEstimation
 
+import remembered_depths
+
 
 @pytest.fixture(scope="module")
 def model() -> SmallDepthForDepthEstimation:
@@ -96,6 +98,29 @@ class TestShippedWeights:
     def test_small_enough_for_the_wheel(self) -> None:
         folder = assets.path(EMBEDDED_DEPTH_FOLDER)
         assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) < 34e6
+
+    def test_loaded_as_transformers_loads_them(self) -> None:
+        folder = assets.path(EMBEDDED_DEPTH_FOLDER)
+        fast = SmallDepthForDepthEstimation.from_folder(folder)
+        loaded = AutoModelForDepthEstimation.from_pretrained(folder, dtype=torch.float32).state_dict()
+        assert fast.state_dict().keys() == loaded.keys()
+        for name, weight in fast.state_dict().items():
+            assert weight.dtype == loaded[name].dtype
+            assert torch.equal(weight, loaded[name]), name
+        assert not fast.training
+
+    def test_what_is_remembered_is_what_is_computed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The tests' own short cut gives the same depth to the bit, to other weights their own."""
+        picture = torch.rand(1, 32, 48, 3, generator=torch.Generator().manual_seed(0))
+        estimator = load_depth_estimator()
+        first, again = (estimator(picture).depth for _ in range(2))
+        with torch.no_grad():
+            next(estimator.model.head.parameters()).mul_(0.5)
+        other = estimator(picture).depth
+        monkeypatch.delenv(remembered_depths.FOLDER)
+        assert torch.equal(load_depth_estimator()(picture).depth, first)
+        assert torch.equal(again, first)
+        assert not torch.equal(other, first)
 
     def test_floor_of_the_sample_photo_recedes(self) -> None:
         """Depth of a floor or table top falls toward the lower edge in a picture taken upright."""

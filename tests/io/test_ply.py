@@ -156,7 +156,7 @@ class TestRefused:
     def test_compressed(self, tmp_path: Path) -> None:
         table = np.zeros(4, [("min_x", "f4")])
         PlyData([PlyElement.describe(table, "chunk")]).write(str(tmp_path / "a.ply"))
-        with pytest.raises(ValueError, match=r"is a compressed \.ply"):
+        with pytest.raises(ValueError, match=r"is a compressed \.ply, which load_splats reads"):
             load_ply(tmp_path / "a.ply")
 
     def test_odd_number_of_bands(self, tmp_path: Path) -> None:

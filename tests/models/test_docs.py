@@ -8,7 +8,7 @@ import pytest
 from splatmem.config import load_preset, preset_names
 from splatmem.models.needs import needed_models
 
-TABLE = Path(__file__).parents[2] / "README.md"
+TABLE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -24,8 +24,13 @@ class QuantizedLinear(nn.Module):
 
     @staticmethod
     def of(linear: nn.Linear) -> QuantizedLinear:
-        """The layer with the nearest integers; its largest error is half a step of 1/127 of a row's largest weight."""
+        """The layer with the nearest integers; its largest error is half a step of 1/127 of a row's largest weight.
+
+        One of the ``meta`` device, whose weights are still to come, gives one of that kind.
+        """
         quantized = QuantizedLinear(linear.in_features, linear.out_features)
+        if linear.weight.is_meta:
+            return quantized
         with torch.no_grad():
             scales = linear.weight.float().abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / LARGEST
             quantized.integers.copy_((linear.weight.float() / scales).round())

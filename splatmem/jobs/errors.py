@@ -1,4 +1,4 @@
-"""What is said of an error on the terminal: one sentence, if the user can do something about it."""
+"""What is said to a user about an error: one sentence, if the user can do something about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scene: its memory, the models that make it, and how it came to be. The command line, jobs and Python all hold one."""
+"""The scene as an object: what can be made of it, changed in it, shown of it and kept of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Unpack
 
 import torch
 from jaxtyping import Float
@@ -15,54 +15,35 @@ from torch import Tensor
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
 from splatmem.edit.changes import merged, require_some, with_added, with_colours
-from splatmem.edit.from_elsewhere import memory_of_gaussians
 from splatmem.edit.history import ADDING, State, Step, Timeline, counts, cut_back, put
 from splatmem.edit.provenance import Makers
 from splatmem.edit.removal import Removal, fill_holes, settled, take_away
-from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Thing, selection_of_json
-from splatmem.explore.beginnings import begin_memory, begin_posed_memory, field_of_view
+from splatmem.edit.selection import Selection, union_of
 from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.explore.models import Models
 from splatmem.explore.planner import Planner
 from splatmem.gaussians.transform import transformed
-from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.similarity import Similarity
 from splatmem.inpaint import VideoInpainter
-from splatmem.inpaint.diffusers.first_frame import make_first_frame
-from splatmem.inpaint.protocol import Traits
 from splatmem.io.atomic import staged_directory
 from splatmem.io.ownership import locked
-from splatmem.io.path_files import load_path
-from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
-from splatmem.io.ply import read_ply, read_ply_normals
 from splatmem.io.source import Source, read_source
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import SessionStore
-from splatmem.models.hardware import choose_device, drawing_device, release
-from splatmem.models.needs import require_models
-from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
-from splatmem.seeds import usable_seed
+from splatmem.models.hardware import choose_device, drawing_device
+from splatmem.scene.announce import Announce, silent
+from splatmem.scene.beginnings import BeginOptions, begin, begin_from_splats
+from splatmem.scene.folders import KIND, MEMORY_FOLDER, session_folder
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory, trajectory_from
 
-KIND = "scene"  # for the mark of a saved scene's folder
-MEMORY_FOLDER = "memory"
 DEFAULT_SIZE = (512, 288)
 SMALL_MODELS = ("embedded", "push-pull", "telea", "navier-stokes", "smear", "patchmatch")  # surroundings go on better without
 CHANGED_BY_STEPS = ("prompt", "source", "notes", "history", "selections", "makers", "timeline")
 PathLike = str | Path | Cameras | Trajectory
-
-
-class Announce(Protocol):
-    """Receives the progress of work: the stage's name and the share of it that is done, 0..1."""
-
-    def __call__(self, stage: str, share: float) -> None: ...
-
-
-def silent(stage: str, share: float) -> None:
-    """Announces nothing."""
 
 
 @dataclass
@@ -112,10 +93,7 @@ class Scene:
         size: tuple[int, int] = DEFAULT_SIZE,
         preset: str = "embedded",
         seed: int = 0,
-        *,
-        fov: float | None = None,
-        prompt: str = "",
-        **options: Any,
+        **options: Unpack[BeginOptions],
     ) -> Scene:
         """The scene that a photo shows.
 
@@ -124,17 +102,16 @@ class Scene:
             size: width and height of its pictures.
             preset: which models; see ``splatmem models list``.
             seed: of all that is made.
-            fov: horizontal field of view in degrees; found out if not given.
-            prompt: what the scene shows, for models that read words.
-            **options: see ``begin``.
+            **options: see ``splatmem.scene.beginnings.BeginOptions``.
 
         Raises:
             ValueError: the photo, the preset or an option cannot be used.
             FileNotFoundError: there is no such photo.
         """
+        fov = options.get("fov")
         given = isinstance(photo, Tensor)
         source = Source("photo", photo[None], fov) if given else read_source(Path(photo), None, *size, fov)
-        return Scene.begin(source, preset, seed, fov=fov, prompt=prompt, **options)
+        return Scene.begin(source, preset, seed, **options)
 
     @staticmethod
     def from_pictures(
@@ -144,16 +121,14 @@ class Scene:
         seed: int = 0,
         *,
         poses: str | Path | None = None,
-        fov: float | None = None,
-        prompt: str = "",
-        **options: Any,
+        **options: Unpack[BeginOptions],
     ) -> Scene:
         """The scene that posed pictures show: a folder with transforms.json or a COLMAP model, or a video with ``poses``.
 
         Args: see ``from_photo``.
         """
-        read = read_source(Path(source), None if poses is None else Path(poses), *size, fov)
-        return Scene.begin(read, preset, seed, fov=fov, prompt=prompt, **options)
+        read = read_source(Path(source), None if poses is None else Path(poses), *size, options.get("fov"))
+        return Scene.begin(read, preset, seed, **options)
 
     @staticmethod
     def from_splats(
@@ -171,33 +146,32 @@ class Scene:
         depth: DepthEstimator | None = None,
         settings: ExploreSettings | None = None,
     ) -> Scene:
-        """The scene of a Gaussian splat .ply from elsewhere, to be explored, extended and edited like any other.
+        """The scene of a file of Gaussian splats from elsewhere, to be explored, extended and edited like any other.
 
         Args:
-            file: the .ply.
+            file: of any format that ``load_splats`` reads.
             size: width and height of the scene's pictures.
-            preset, overrides, device, inpainter, depth, settings: see ``begin``.
+            preset: which models; see ``splatmem models list``.
             seed: of all that is made.
             poses: cameras that saw it, in its world: transforms.json, COLMAP and the like. Without them, sides are told by the
                 file's normals, or by cameras all around.
             fov: horizontal field of view in degrees where no cameras are given; 60 if None.
             prompt: what the scene shows, for models that read words.
+            overrides, device, inpainter, depth, settings: see ``splatmem.scene.beginnings.BeginOptions``.
 
         Raises:
             ValueError: the file holds no Gaussians that can be drawn, or an option cannot be used.
             FileNotFoundError: there is no such file.
         """
-        gaussians, notes = read_ply(file)
-        degrees = DEFAULT_FOV_X_DEGREES if fov is None else fov
-        cameras = None
-        if poses is not None:
-            cameras = load_path(Path(poses), width=size[0], height=size[1], fov_x_degrees=degrees)
-        device = choose_device(device)
-        memory, more = memory_of_gaussians(gaussians, size, degrees, cameras, read_ply_normals(file), drawing_device(device))
-        models = Models(load_preset(preset, overrides), device, inpainter=inpainter, depth=depth)
-        scene = Scene(memory, models, preset, tuple(overrides), seed, prompt, Path(file).name, settings or ExploreSettings())
-        scene.remark(*notes, *more)
-        scene._record("import", gaussians=len(gaussians), views=len(memory.views))
+        begun = begin_from_splats(
+            Path(file), size, preset, poses=None if poses is None else Path(poses), fov=fov, overrides=overrides, device=device,
+            inpainter=inpainter, depth=depth,
+        )  # fmt: skip
+        scene = Scene(
+            begun.memory, begun.models, preset, tuple(overrides), seed, prompt, begun.source, settings or ExploreSettings()
+        )
+        scene.remark(*begun.notes)
+        scene._record("import", gaussians=len(begun.memory.gaussians), views=len(begun.memory.views))
         return scene
 
     @staticmethod
@@ -212,72 +186,26 @@ class Scene:
 
     @staticmethod
     def begin(
-        source: Source | tuple[int, int],
-        preset: str = "embedded",
-        seed: int = 0,
-        *,
-        fov: float | None = None,
-        prompt: str = "",
-        overrides: Sequence[str] = (),
-        low_vram: bool = False,
-        device: str = "auto",
-        inpainter: VideoInpainter | None = None,
-        depth: DepthEstimator | None = None,
-        planner: Planner | None = None,
-        settings: ExploreSettings | None = None,
-        clock: StageClock | None = None,
-        announce: Announce = silent,
+        source: Source | tuple[int, int], preset: str = "embedded", seed: int = 0, **options: Unpack[BeginOptions]
     ) -> Scene:
         """A scene from pictures that were read, or, given a size alone, from words.
 
         Args:
             source: pictures, or width and height of one to be made from ``prompt``.
-            preset, overrides, low_vram, device: which models, and where they run.
+            preset: which models.
             seed: of all that is made.
-            fov: horizontal field of view in degrees; found out if not given.
-            prompt: what the scene shows.
-            inpainter, depth, planner: to be used instead of the preset's.
-            settings: how the unseen is made.
-            clock: to which the seconds of each stage are added.
-            announce: told of the progress.
+            **options: see ``splatmem.scene.beginnings.BeginOptions``.
 
         Raises:
             ValueError: the preset or an option cannot be used, or a model is missing; the message says what to do.
         """
-        device = choose_device(device)
-        config = load_preset(preset, overrides)
-        config = config.with_low_vram() if low_vram else config
-        clock, settings = clock or StageClock(), settings or ExploreSettings()
-        if inpainter is None or depth is None:
-            require_models(config, preset, tuple(overrides), first_frame=isinstance(source, tuple))
-        if isinstance(source, tuple):
-            announce("making the first frame", 0.0)
-            with clock.stage("fill"):
-                source = picture_from_words(config, device, prompt, *source, seed)
-        models = Models(config, device, inpainter=inpainter, depth=depth, planner=planner)
-        announce("loading the models", 0.0)
-        with clock.stage("load"):
-            traits, estimate_depth = Traits.of(models.inpainter), models.depth
-        announce("lifting the photo" if source.cameras is None else "lifting the pictures", 0.0)
-        draws_on = drawing_device(device)
-        if source.cameras is not None:
-            memory, notes = begin_posed_memory(
-                source.rgb, source.cameras, estimate_depth, settings, clock, draws_on,
-                lambda share: announce("lifting the pictures", share), source.usable, source.one_picture,
-            )  # fmt: skip
-        else:
-            with clock.stage("depth"):
-                degrees, notes = field_of_view(source.rgb, fov or source.fov_x_degrees, estimate_depth)
-            camera = identity_camera(degrees, source.rgb.shape[2], source.rgb.shape[1])
-            memory = begin_memory(source.rgb[0], camera, estimate_depth, settings, clock, draws_on)
-        scene = Scene(memory, models, preset, tuple(overrides), seed, prompt, source.name, settings, clock=clock)
-        scene.remark(*source.notes, *notes)
-        if prompt and not traits.reads_prompt:
-            scene.remark(f"{traits.name} reads no words: the prompt did not reach it")
-        if device != draws_on == "cpu":
-            reason = f": {why_gsplat_cannot_draw()}" if device == "cuda" else ""
-            scene.remark(f"{device} ran the models, the CPU drew the Gaussians{reason}")
-        scene._record("begin", pictures=len(source.rgb), seed=seed, prompt=prompt)
+        begun = begin(source, preset, seed, **options)
+        prompt, overrides = options.get("prompt", ""), tuple(options.get("overrides", ()))
+        scene = Scene(
+            begun.memory, begun.models, preset, overrides, seed, prompt, begun.source, begun.settings, clock=begun.clock
+        )
+        scene.remark(*begun.notes)
+        scene._record("begin", pictures=begun.pictures, seed=seed, prompt=prompt)
         return scene
 
     # ------------------------------------------------------------------------------------------------ operations
@@ -448,28 +376,17 @@ class Scene:
             ValueError: nothing is named, or there is no such selection.
         """
         view = self.memory.views[0].camera if camera is None else camera
-        parts: list[Selection] = []
-        if box is not None:
-            parts.append(Box(*(tuple(map(float, corner)) for corner in box)))
-        if sphere is not None:
-            parts.append(Sphere(tuple(map(float, sphere[0])), float(sphere[1])))
-        if half_space is not None:
-            parts.append(HalfSpace(tuple(map(float, half_space[0])), float(half_space[1])))
-        if at is not None:
-            if len(at) < 2 or len(at) % 2:
-                raise ValueError(f"a thing is at a pixel x, y, or at several, one after the other; got {len(at)} numbers")
-            parts += [Thing(view, (float(at[i]), float(at[i + 1]))) for i in range(0, len(at), 2)]
-        if region is not None:
-            parts.append(Region(view, [list(map(float, corner)) for corner in region], through))
-        if named is not None:
-            if named not in self.selections:
-                raise ValueError(f"there is no selection {named!r}; saved are: {', '.join(self.selections) or 'none'}")
-            parts.append(selection_of_json(self.selections[named]))
-        if not parts:
-            raise ValueError("say which part: box, sphere, half_space, at, region or named")
-        chosen = parts[0]
-        for part in parts[1:]:
-            chosen = chosen | part
+        chosen = union_of(
+            self.selections,
+            view,
+            box=box,
+            sphere=sphere,
+            half_space=half_space,
+            at=at,
+            region=region,
+            through=through,
+            named=named,
+        )
         if save_as is not None:
             self.save_selection(save_as, chosen)
         return chosen
@@ -885,28 +802,3 @@ class Scene:
     def __repr__(self) -> str:
         made = len(self.memory.views) - self.memory.num_given_views
         return f"Scene of {self.source or 'pictures'} ({self.preset}, seed {self.seed}, {made} frames made): {self.memory}"
-
-
-def session_folder(scene: str | Path) -> Path:
-    """Where a scene's folder keeps its memory.
-
-    Raises:
-        ValueError: there is no such folder.
-    """
-    scene = Path(scene)
-    folder = scene / MEMORY_FOLDER if (scene / MEMORY_FOLDER).is_dir() else scene
-    if not folder.is_dir():
-        raise ValueError(f"{scene} is not a folder made by 'splatmem flyaround'")
-    return folder
-
-
-def picture_from_words(config: Config, device: str, prompt: str, width: int, height: int, seed: int) -> Source:
-    """The first frame of a scene without a photo.
-
-    Raises:
-        ValueError: the configuration names no text-to-image model, or it cannot be loaded.
-    """
-    generator = torch.Generator().manual_seed(usable_seed(seed))
-    rgb = make_first_frame(config.first_frame, config.hardware, device, prompt, width, height, generator)
-    release(device)
-    return Source(prompt, rgb[None], notes=[f"the first frame was made by {config.first_frame.model}"])

@@ -1,0 +1,50 @@
+"""What ``splatmem`` says when it is asked nothing: what one can do, by task."""
+
+from __future__ import annotations
+
+TASKS: dict[str, dict[str, str]] = {
+    "Make a film and a scene": {
+        "flyaround PHOTO --out DIR": "from a photo, posed pictures, a panorama or words",
+        "extend DIR --path orbit": "make more of a scene that was made before",
+        "batch MANIFEST --out DIR": "many films: a row of the manifest for each",
+    },
+    "Look at a scene": {
+        "explore PHOTO|DIR": "in the browser: look around live, let it grow, change it, film it",
+        "render DIR --path arc --out FILE.mp4": "film it along another path",
+        "film DIR SHOTS.yaml --out FILE.mp4": "film several shots, with cuts",
+        "explore DIR": "look round it in the browser, live; what is unknown is made where one looks",
+        "inspect DIR": "show its points and cameras",
+    },
+    "Change a scene": {
+        "remove DIR --at X,Y": "take a thing away",
+        "move, duplicate, recolour, crop, merge": "see the help of each",
+        "undo DIR": "go back one step, exactly; redo goes forward again",
+    },
+    "Take it elsewhere": {
+        "export DIR scene.spz": "for other programs: .ply, .spz, .sog, .glb, .usdz, or .html, a page for any browser",
+        "export DIR --dataset DIR2": "frames, cameras and points, to train on",
+        "cameras DIR FILE": "the film's cameras, for Blender, nerfstudio, COLMAP and others",
+    },
+    "Set up and measure": {
+        "doctor": "say what works on this machine, and what to do about the rest",
+        "models list": "bigger models: what they need, download them, check them",
+        "evaluate SCENES... --out DIR": "compare films with the truth",
+        "judge DIR...": "have COLMAP find the cameras of films",
+    },
+}
+"""By task: the usual form of a command, without the program's name, and what it does."""
+
+
+def overview() -> str:
+    """The overview as plain text."""
+    lines = ["splatmem: one photo and a camera path in; a film in which nothing vanishes, and the scene itself, out.", ""]
+    width = 2 + max(len(form) for forms in TASKS.values() for form in forms)
+    for task, forms in TASKS.items():
+        lines.append(task)
+        lines += [f"  {form:{width}}{does}" for form, does in forms.items()]
+        lines.append("")
+    lines += [
+        "Begin with:  splatmem flyaround PHOTO.jpg --out out/first",
+        "All options: splatmem COMMAND --help",
+    ]
+    return "\n".join(lines)

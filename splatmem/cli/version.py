@@ -1,0 +1,13 @@
+"""The version of this package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+
+def own_version() -> str:
+    """As it was installed; "not installed" where the package runs from its source folder alone."""
+    try:
+        return importlib.metadata.version("splatmem")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

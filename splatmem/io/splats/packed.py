@@ -1,0 +1,117 @@
+"""Packed formats of Gaussian splats, through gaussforge: .compressed.ply, .splat, .ksplat, .spz and .sog.
+
+Sources: the formats' own documents. .compressed.ply and .sog: PlayCanvas, https://developer.playcanvas.com; .splat:
+antimatter15, https://github.com/antimatter15/splat; .ksplat: https://github.com/mkkellogg/GaussianSplats3D; .spz: Niantic,
+https://github.com/nianticlabs/spz, whose axes are x right, y up, z backward.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from splatmem.gaussians import Gaussians
+from splatmem.io.atomic import atomic_path
+from splatmem.io.ply import parse_ply, ply_bytes
+from splatmem.io.splats.axes import half_turn_about_x, neighbours_together, without_empty_bands
+
+SPZ_REACH = 2000.0  # positions are whole numbers of 24 bits with a sign, in units of 1/4096
+CONSTANT_COLOURS = (
+    "compressed.ply",
+    "splat",
+)  # .splat has no room for more, and gaussforge 0.6 mixes up the order in the other
+CHUNK = 256  # Gaussians of a .compressed.ply that share their bounds
+_redirecting = threading.Lock()
+
+
+def write_packed(gaussians: Gaussians, path: Path, kind: str) -> list[str]:
+    """Writes a file; bands of spherical harmonics that are zero are left out. Returns what a reader should know.
+
+    Args:
+        kind: compressed.ply, splat, ksplat, spz or sog.
+
+    Raises:
+        ValueError: a parameter is NaN or infinite.
+        OSError: the file cannot be written.
+    """
+    gaussians, notes = without_empty_bands(gaussians.to("cpu").detach()), []
+    if kind in CONSTANT_COLOURS and gaussians.sh.shape[1] > 1:
+        gaussians = replace(gaussians, sh=gaussians.sh[:, :1])
+        notes.append(f"colours that change with the view are left out of .{kind}")
+    if kind == "spz":
+        gaussians, notes = _within_reach(gaussians)
+        gaussians = half_turn_about_x(gaussians)
+    elif kind == "compressed.ply":
+        gaussians = neighbours_together(gaussians, CHUNK)
+    content = _converted(ply_bytes(gaussians), "ply", kind, path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return notes
+
+
+def read_packed(path: Path, kind: str) -> tuple[Gaussians, list[str]]:
+    """The Gaussians of a file, and notes on those that were left out.
+
+    Raises:
+        ValueError: it is no whole file of this kind, or holds nothing that can be drawn.
+        OSError: the file cannot be read.
+    """
+    gaussians, notes = parse_ply(_converted(path.read_bytes(), kind, "ply", path), path)
+    return (half_turn_about_x(gaussians) if kind == "spz" else gaussians), notes
+
+
+def _converted(content: bytes, kind: str, into: str, path: Path) -> bytes:
+    import gaussforge
+
+    with _quiet():
+        try:
+            result = gaussforge.GaussForge().convert(content, kind, into)
+        except Exception as error:  # a native library's, of any kind
+            result = {"error": str(error)}
+    if result.get("error") or "data" not in result:
+        reason = result.get("error") or "it holds nothing"
+        raise ValueError(f"{path}: expected a whole .{kind if into == 'ply' else into} file: {reason}")
+    return result["data"]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What gaussforge prints (a line for each .spz) is not the user's business."""
+    with _redirecting, open(os.devnull, "wb") as nowhere:
+        sys.stdout.flush()
+        kept = os.dup(1)
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _within_reach(gaussians: Gaussians) -> tuple[Gaussians, list[str]]:
+    """The Gaussians with those beyond the reach of .spz brought nearer along the line from the origin, and made smaller alike:
+    they look the same from there.
+
+    Raises:
+        ValueError: most of them lie beyond.
+    """
+    farthest = gaussians.means.abs().amax(dim=1)
+    beyond = farthest > SPZ_REACH
+    count = int(beyond.sum())
+    if not count:
+        return gaussians, []
+    if 2 * count > len(gaussians):
+        raise ValueError(
+            f"a .spz holds places up to {SPZ_REACH:.0f} units from the origin, and {count} of {len(gaussians)} Gaussians lie "
+            "beyond: choose .sog or .compressed.ply"
+        )
+    nearer = torch.where(beyond, SPZ_REACH / farthest, 1.0)[:, None]
+    moved = replace(gaussians, means=gaussians.means * nearer, log_scales=gaussians.log_scales + nearer.log())
+    return moved, [f"{count} Gaussians lie beyond what .spz can hold: they were brought nearer, along the line from the origin"]

@@ -1,0 +1,119 @@
+"""A scene as one HTML page with a viewer: it opens from a disk or a mail, in any browser, and asks no network for anything.
+
+The viewer is viser's (https://viser.studio), which this package depends on: a recorded scene with its player. The camera
+starts as the first one that is given; with more than one, "play" moves the scene as they would see it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor
+
+from splatmem.gaussians import Gaussians
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.poses import rigid_inverse
+from splatmem.geometry.rotations import rotations_to_quats
+from splatmem.io.atomic import atomic_path
+from splatmem.io.y_up_cameras import fov_y
+
+if TYPE_CHECKING:
+    import viser
+
+PLACE_STEP = 2.0**-11  # of the distance from the first camera's place
+SHAPE_STEP = 2.0**-5  # of a covariance's largest number
+LARGEST_VARIANCE = 6e4  # the viewer keeps covariances as 16 bits
+MOST_ENLARGED = 16.0
+WHOLE, GIVEN, MADE = "/scene", "/scene/from the pictures", "/scene/made"
+FAR = 1000.0
+
+
+def write_page(
+    gaussians: Gaussians, path: Path, cameras: Cameras | None, fps: float, given: Bool[Tensor, " n"] | None = None
+) -> list[str]:
+    """Writes a page. Places are rounded to a 4096th of their distance, which does not show; colours are those from the front.
+
+    Args:
+        cameras: the first view and, if there are more, the film.
+        fps: frames per second of the film.
+        given: Gaussians that come from the user's own pictures; the viewer's list of parts can then hide the others.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    gaussians = gaussians.to("cpu").detach()
+    with contextlib.redirect_stdout(io.StringIO()), _server() as server:  # it greets on the terminal
+        page = _recorded(server, gaussians, cameras, fps, given)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return ["colours that change with the view are left out of a page"] if gaussians.sh[:, 1:].any() else []
+
+
+@contextlib.contextmanager
+def _server():
+    """A server that nobody is told of: viser records scenes by one."""
+    import viser
+
+    server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _recorded(
+    server: viser.ViserServer, gaussians: Gaussians, cameras: Cameras | None, fps: float, given: Bool[Tensor, " n"] | None
+) -> str:
+    server.scene.set_up_direction((0.0, -1.0, 0.0))
+    server.scene.world_axes.visible = False
+    whole = server.scene.add_frame(WHOLE, show_axes=False)
+    parts = {GIVEN: gaussians} if given is None else {GIVEN: gaussians.select(given), MADE: gaussians.select(~given)}
+    for name, part in parts.items():
+        if len(part):
+            _add_splats(server, name, part)
+    reach = float(gaussians.means.norm(dim=-1).max()) if len(gaussians) else 0.0
+    server.initial_camera.far = max(FAR, 4 * reach)
+    if cameras is not None:
+        _place_camera(server, cameras)
+    recording = server.get_scene_serializer()
+    if cameras is not None and len(cameras) > 1:
+        # The camera stays where the visitor puts it: the world moves as it would pass by the film's.
+        moves = rigid_inverse(cameras.world_to_cam[:1].double()) @ cameras.world_to_cam.double()
+        for place, quat in zip(moves[:, :3, 3].numpy(), rotations_to_quats(moves[:, :3, :3]).numpy(), strict=True):
+            whole.position, whole.wxyz = place, quat
+            recording.insert_sleep(1 / fps)
+    return recording.as_html(dark_mode=True)
+
+
+def _place_camera(server: viser.ViserServer, cameras: Cameras) -> None:
+    pose = rigid_inverse(cameras.world_to_cam[0].double()).numpy()
+    server.initial_camera.position = pose[:3, 3]
+    server.initial_camera.look_at = pose[:3, 3] + pose[:3, 2]
+    server.initial_camera.up = -pose[:3, 1]
+    server.initial_camera.fov = fov_y(cameras)[0]
+
+
+def _add_splats(server: viser.ViserServer, name: str, part: Gaussians) -> None:
+    # Small covariances are lost in 16 bits: the scene is enlarged, and shown smaller.
+    enlarged = min(MOST_ENLARGED, math.sqrt(LARGEST_VARIANCE) / max(float(part.scales.max()), 1e-6))
+    axes = part.rotations * (part.scales * enlarged)[:, None, :]
+    server.scene.add_gaussian_splats(
+        name,
+        centers=_rounded(part.means * enlarged, PLACE_STEP),
+        covariances=_rounded((axes @ axes.transpose(1, 2)).flatten(1), SHAPE_STEP).reshape(-1, 3, 3),
+        rgbs=part.rgb.clamp(0, 1).numpy(),
+        opacities=part.opacities[:, None].numpy(),
+        scale=1 / enlarged,
+    )
+
+
+def _rounded(rows: Float[Tensor, "n c"], step: float) -> Float32[np.ndarray, "n c"]:
+    """The rows in steps, powers of two, of about so much of their largest number: what has few bits packs well."""
+    steps = 2.0 ** (rows.abs().amax(dim=1, keepdim=True).clamp_min(1e-30).log2().floor() + math.log2(step))
+    return ((rows / steps).round() * steps).numpy()

@@ -1,0 +1,252 @@
+"""The panel for changing the scene: selecting a part of it, and what is done with that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import viser
+
+from splatmem.edit.selection import Box, Region, Sphere, Thing
+from splatmem.live.desk import Desk
+from splatmem.live.look_panel import distance_ahead
+from splatmem.live.picking import Combine, Exactly, Picking, ball
+from splatmem.live.splat_stream import SplatStream
+from splatmem.scene import Announce, Scene
+
+NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE = (
+    "none: I look around", "this thing (click)", "brush (click)", "rectangle (drag)", "box (place it)", "ball (place it)",
+)  # fmt: skip
+TOOLS = (NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE)
+COLOUR = (255, 120, 40)
+CHOSEN, GIZMO, SHAPE = "/chosen", "/gizmo", "/shape"
+MOST_POINTS = 20_000  # that mark a selection
+HINTS = {
+    NO_TOOL: "Choose a tool, then click or drag in the picture.",
+    THING: "Click a thing. Grow it if it stops too early; *add* further clicks.",
+    BRUSH: "Each click dabs a ball of this size onto the surface.",
+    RECTANGLE: "Drag a rectangle: what shows in it is selected.",
+    BOX: "Drag the box by its arrows, set its size, then take it.",
+    SPHERE: "Drag the ball by its arrows, set its size, then take it.",
+}
+
+
+class ChangePanel:
+    """Tools, the selection, and changes."""
+
+    def __init__(self, desk: Desk, stream: SplatStream, in_hand: Callable[[bool], None]) -> None:
+        """Args:
+        in_hand: called when a tool is taken up or laid down: what else could be clicked gives way.
+        """
+        self._in_hand = in_hand
+        self._desk, self._stream, self._server = desk, stream, desk.server
+        self._marks: viser.PointCloudHandle | None = None
+        self._gizmo: viser.TransformControlsHandle | None = None
+        self._shape: viser.TransformControlsHandle | None = None
+        self._outline: Any = None
+        self._middle = np.zeros(3)
+        self.picking = Picking(desk.session, self._picked)
+        self._build()
+
+    # ------------------------------------------------------------------------------------------------ the interface
+
+    def _build(self) -> None:
+        gui, desk = self._server.gui, self._desk
+        self._tool = gui.add_dropdown("Tool", TOOLS, initial_value=NO_TOOL)
+        self._how = gui.add_button_group("and", ("new", "add", "take off"))
+        self._hint = gui.add_markdown(HINTS[NO_TOOL])
+        self._size = gui.add_slider("Size", 0.01, 1.0, 0.01, 0.1, visible=False, hint="In the scene's unit of length")
+        self._sides = gui.add_vector3("Sides", (0.5, 0.5, 0.5), min=(0.001, 0.001, 0.001), step=0.01, visible=False)
+        self._take = desk.button("Take what is in it", self._take_shape, visible=False)
+        self._grow = gui.add_slider("Grow or shrink", -0.1, 0.2, 0.005, 0.0)
+        self._count = gui.add_markdown("*Nothing is selected.*")
+        self._act = gui.add_button_group("", ("invert", "show alone", "clear"))
+        self._tool.on_update(desk.answered(self._tool_chosen))
+        self._size.on_update(desk.answered(lambda event: self._draw_shape()))
+        self._sides.on_update(desk.answered(lambda event: self._draw_shape()))
+        self._how.on_click(lambda event: setattr(self, "_combine", event.target.value))
+        self._combine: Combine = "new"
+        self._act.on_click(desk.answered(self._edit_selection))
+        self._grow.on_update(desk.answered(lambda event: self.picking.grow(self._grow.value * desk.scale)))
+        with gui.add_folder("Take away"):
+            desk.button("Remove, and go on behind it", lambda e: self._remove(True), icon=viser.Icon.ERASER, color="red")
+            desk.button("Remove, leave a hole", lambda e: self._remove(False))
+            desk.button("Keep this alone", lambda e: self._crop())
+        with gui.add_folder("Move or copy", expand_by_default=False):
+            self._moves = gui.add_checkbox("Arrows to drag it by", False)
+            self._turn = gui.add_slider("Turn", -180, 180, 1, 0)
+            self._scale = gui.add_slider("Size of it", 0.2, 3.0, 0.05, 1.0)
+            desk.button("Move it there", lambda e: self._transform(False))
+            desk.button("Put a copy there", lambda e: self._transform(True))
+        with gui.add_folder("Colour", expand_by_default=False):
+            self._exposure = gui.add_slider("Exposure", -3.0, 3.0, 0.1, 0.0, hint="In stops")
+            self._saturation = gui.add_slider("Saturation", 0.0, 2.0, 0.05, 1.0)
+            self._tint = gui.add_rgb("Tint", (255, 255, 255))
+            desk.button("Colour it", lambda e: self._recolour())
+        self._moves.on_update(desk.answered(lambda event: self._show_gizmo()))
+
+    def _tool_chosen(self, event: Any) -> None:
+        tool, scene = self._tool.value, self._server.scene
+        self._size.visible = tool in (BRUSH, SPHERE)
+        self._sides.visible = tool == BOX
+        self._take.visible = tool in (BOX, SPHERE)
+        scene.remove_click_callback()
+        scene.remove_rect_select_callback()
+        if tool in (THING, BRUSH):
+            scene.on_click()(self._desk.answered(self._clicked))
+        if tool == RECTANGLE:
+            scene.on_rect_select()(self._desk.answered(self._dragged))
+        self._place_shape(event.client if tool in (BOX, SPHERE) else None)
+        self._in_hand(tool != NO_TOOL)
+        self._hint.content = HINTS[tool]
+
+    # ------------------------------------------------------------------------------------------------ selecting
+
+    def _clicked(self, event: viser.SceneClickEvent) -> None:
+        camera = self._desk.canvas_camera(event.client)
+        pixel = (event.screen_pos[0] * camera.width, event.screen_pos[1] * camera.height)
+        if self._tool.value == THING:
+            self.picking.pick(lambda memory: Thing(camera, pixel), self._combine)
+        else:
+            self.picking.pick(ball(camera, pixel, self._size.value * self._desk.scale), self._combine)
+
+    def _dragged(self, event: viser.SceneRectSelectEvent) -> None:
+        camera = self._desk.canvas_camera(event.client)
+        size = (camera.width, camera.height)
+        low, high = (
+            [x * side for x, side in zip(corner, size, strict=True)] for corner in (event.screen_min, event.screen_max)
+        )
+        self.picking.pick(lambda memory: Region(camera, [low, high]), self._combine)
+
+    def _place_shape(self, client: viser.ClientHandle | None) -> None:
+        """Puts the box or ball where a browser looks; None takes it away."""
+        for handle in (self._outline, self._shape):
+            if handle is not None:
+                handle.remove()
+        self._outline = self._shape = None
+        if client is None:
+            return
+        view = self._desk.view(client)
+        middle = view.cam_to_world[:3, 3] + distance_ahead(self._desk, view) * view.cam_to_world[:3, 2]
+        self._shape = self._server.scene.add_transform_controls(
+            SHAPE, 0.25 * self._desk.scale, disable_rotations=True, depth_test=False, position=middle.numpy()
+        )
+        self._draw_shape()
+
+    def _draw_shape(self) -> None:
+        if self._shape is None:
+            return
+        if self._outline is not None:
+            self._outline.remove()
+        scene, unit = self._server.scene, self._desk.scale
+        if self._tool.value == BOX:
+            sides = unit * np.asarray(self._sides.value)
+            self._outline = scene.add_box(f"{SHAPE}/outline", COLOUR, sides, wireframe=True)
+        else:
+            self._outline = scene.add_icosphere(f"{SHAPE}/outline", unit * self._size.value, COLOUR, wireframe=True)
+
+    def _take_shape(self, event: Any) -> None:
+        if self._shape is None:
+            raise ValueError("there is no box or ball: choose the tool again")
+        middle, unit = np.asarray(self._shape.position), self._desk.scale
+        if self._tool.value == BOX:
+            half = 0.5 * unit * np.asarray(self._sides.value)
+            shape = Box((middle - half).tolist(), (middle + half).tolist())
+        else:
+            shape = Sphere(middle.tolist(), unit * self._size.value)
+        self.picking.pick(lambda memory: shape, self._combine)
+
+    def _edit_selection(self, event: Any) -> None:
+        asked = event.target.value
+        if asked == "clear":
+            self.picking.clear()
+        elif asked == "invert":
+            self.picking.invert()
+        elif self._stream.is_alone:
+            self._stream.show_alone(None)
+        else:
+            self._stream.show_alone(self.picking.require().mask(self._desk.session.snapshot.memory))
+
+    def _picked(self) -> None:
+        """Another part is selected: it is marked."""
+        points, picked = self.picking.points, self.picking.picked
+        if self._marks is not None:
+            self._marks.remove()
+            self._marks = None
+        if picked is None:
+            self._stream.show_alone(None)
+            self._count.content = "*Nothing is selected.*"
+            self._moves.value = False
+        else:
+            self._count.content = f"**{len(points):,} splats are selected.**"
+            some = points[:: max(1, len(points) // MOST_POINTS)].numpy()
+            self._marks = self._server.scene.add_point_cloud(
+                CHOSEN, some, COLOUR, point_size=0.004 * self._desk.scale, point_shape="circle", precision="float32",
+            )  # fmt: skip
+        self._show_gizmo()
+
+    def _show_gizmo(self) -> None:
+        """Arrows at the middle of the selection; what marks it follows them."""
+        if self._gizmo is not None:
+            self._gizmo.remove()
+            self._gizmo = None
+        if self._marks is not None:
+            self._marks.position = (0.0, 0.0, 0.0)
+        if not self._moves.value or self.picking.picked is None:
+            return
+        self._middle = self.picking.points.median(dim=0).values.numpy().astype(np.float64)
+        gizmo = self._server.scene.add_transform_controls(
+            GIZMO, 0.25 * self._desk.scale, disable_rotations=True, depth_test=False, position=self._middle
+        )
+        self._gizmo = gizmo
+
+        @gizmo.on_update
+        def _(event: Any) -> None:
+            if self._marks is not None:
+                self._marks.position = np.asarray(gizmo.position) - self._middle
+
+    # ------------------------------------------------------------------------------------------------ changes
+
+    def _change(self, label: str, change: Callable[[Scene, Exactly], str]) -> None:
+        """Has the session change what is selected, which then is selected no more."""
+        picked = self.picking.require()
+
+        def work(scene: Scene, announce: Announce) -> str:
+            said = change(scene, picked)
+            self._desk.growing.forget()
+            return said
+
+        self._desk.session.submit(label, work)
+
+    def _remove(self, fill: bool) -> None:
+        self._change("taking it away", lambda scene, part: f"{scene.remove(part, fill):,} splats taken away")
+
+    def _crop(self) -> None:
+        self._change("taking all else away", lambda scene, part: f"{scene.crop(part):,} splats taken away")
+
+    def _transform(self, copy: bool) -> None:
+        by = np.zeros(3) if self._gizmo is None else np.asarray(self._gizmo.position) - self._middle
+        turn, scale = float(self._turn.value), float(self._scale.value)
+        if not copy and not by.any() and turn == 0 and scale == 1:
+            raise ValueError("nothing would change: drag the arrows, or set a turn or a size")
+
+        def change(scene: Scene, part: Exactly) -> str:
+            scene.transform(part, by.tolist(), turn, scale, copy=copy)
+            return "a copy was put there" if copy else "moved"
+
+        self._change("copying it" if copy else "moving it", change)
+
+    def _recolour(self) -> None:
+        exposure, saturation = float(self._exposure.value), float(self._saturation.value)
+        tint = cast(tuple[float, float, float], tuple(channel / 255 for channel in self._tint.value))
+
+        def change(scene: Scene, part: Exactly) -> str:
+            scene.recolour(part, exposure, saturation, tint)
+            return "coloured"
+
+        self._change("colouring it", change)
+
+    def follow(self) -> None:
+        """The scene has changed."""
+        self.picking.follow(self._desk.session.snapshot)

@@ -1,0 +1,115 @@
+"""What the panels share: the server, the session, the browsers that are there, and how errors are answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import viser
+
+from splatmem.geometry.cameras import Cameras
+from splatmem.jobs.errors import explained
+from splatmem.live.film_view import FilmView
+from splatmem.live.framing import View
+from splatmem.live.growing import Growing
+from splatmem.live.session import Session
+
+NOTICE_SECONDS = 8.0
+
+
+@dataclass
+class Guest:
+    """One browser.
+
+    Attributes:
+        client: viser's handle.
+        film: draws the view as the film will be.
+        fov_x_degrees: of the film's frame.
+        canvas: width and height of its picture, in its pixels.
+        backdrop: the picture that lies behind its splats, or None.
+        moved: when its camera moved last, by ``time.monotonic``.
+        arrived: whether it has come to the scene's beginning.
+        rested: whether its rest has been dealt with.
+        playing: set while a shot is played there; cleared to stop it.
+    """
+
+    client: viser.ClientHandle
+    film: FilmView
+    fov_x_degrees: float
+    canvas: tuple[int, int] = (0, 0)
+    backdrop: bytes | None = None
+    moved: float = field(default_factory=time.monotonic)
+    arrived: bool = False
+    rested: bool = False
+    playing: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class Desk:
+    """Attributes:
+    server: with the interface that all browsers share.
+    session: owns the scene.
+    growing: has it grow where one looks.
+    size: width and height of the scene's pictures.
+    guests: the browsers by their numbers.
+    """
+
+    server: viser.ViserServer
+    session: Session
+    growing: Growing
+    size: tuple[int, int]
+    guests: dict[int, Guest] = field(default_factory=dict)
+
+    @property
+    def aspect(self) -> float:
+        """Of the film's frame."""
+        return self.size[0] / self.size[1]
+
+    @property
+    def scale(self) -> float:
+        """The memory's unit of length."""
+        return self.session.snapshot.memory.scale
+
+    def view(self, client: viser.ClientHandle) -> View:
+        """What a browser shows."""
+        return View.of_browser(client.camera, self.aspect)
+
+    def canvas_camera(self, client: viser.ClientHandle) -> Cameras:
+        """The camera of a browser's whole canvas, as fine as the scene's pictures."""
+        return self.view(client).canvas_camera(self.size[0])
+
+    def refuse(self, client: viser.ClientHandle | None, sentence: str) -> None:
+        """Says in a browser, or in all, why something was not done."""
+        self._notice(client, "That did not work", sentence, "red")
+
+    def say(self, client: viser.ClientHandle | None, sentence: str) -> None:
+        self._notice(client, "Done", sentence, "teal")
+
+    def _notice(self, client: viser.ClientHandle | None, title: str, sentence: str, colour: Any) -> None:
+        for one in [client] if client is not None else [guest.client for guest in list(self.guests.values())]:
+            one.add_notification(title, sentence, auto_close_seconds=NOTICE_SECONDS, color=colour)
+
+    def answered(self, act: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A callback whose errors are shown in the browser that caused them."""
+
+        def callback(event: Any) -> None:
+            try:
+                act(event)
+            except Exception as error:
+                sentence = explained(error)
+                if sentence is None:
+                    traceback.print_exc()
+                    sentence = f"{type(error).__name__}: {error}"
+                self.refuse(getattr(event, "client", None), sentence)
+
+        return callback
+
+    def button(self, label: str, act: Callable[[Any], None], **options: Any) -> viser.GuiButtonHandle:
+        """A button of the shared interface."""
+        handle = self.server.gui.add_button(label, **options)
+        handle.on_click(self.answered(act))
+        return handle

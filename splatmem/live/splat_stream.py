@@ -1,0 +1,115 @@
+"""Keeps the splats that browsers show up with the memory: pieces are added and removed as it changes."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import torch
+import viser
+from viser import _messages
+from viser._scene_handles import GaussianSplatHandle
+
+from splatmem.gaussians import Gaussians
+from splatmem.live.packing import ROW, packed
+from splatmem.live.pieces import Rows, cut
+from splatmem.live.session import Snapshot
+from splatmem.memory import SpatialMemory
+
+SPLATS = "/splats"
+ALONE = "/alone"
+UNIT_SHARE = 0.01  # of the memory's scale: places and sizes are told in this unit
+
+
+class SplatStream:
+    """The scene as viser's splats, in pieces under ``/splats``; in all browsers."""
+
+    def __init__(self, server: viser.ViserServer, memory: SpatialMemory) -> None:
+        self._server = server
+        self._unit = UNIT_SHARE * memory.scale
+        self._parent = server.scene.add_frame(SPLATS, show_axes=False)
+        self._handles: dict[str, GaussianSplatHandle] = {}
+        self._rows: Rows = np.zeros((0, ROW), np.uint32)
+        self._shown: Gaussians | None = None
+        self._alone: GaussianSplatHandle | None = None
+        self._hidden: dict[int, list[viser.FrameHandle]] = {}
+        self._lock = threading.RLock()
+        self.sent_bytes = 0  # of all pieces so far
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Brings the browsers up with a snapshot."""
+        memory = snapshot.memory
+        with self._lock:
+            if memory.gaussians is self._shown:
+                return
+            self._rows = self._packed(memory.gaussians)
+            self._shown = memory.gaussians
+            pieces = cut(self._rows, [view.gaussians[1] for view in memory.views])
+            # What is new comes first and what is gone goes last, so that nothing flickers.
+            with self._server.atomic():
+                for name in pieces.keys() - self._handles.keys():
+                    self._handles[name] = self._add(f"{SPLATS}/{name}", pieces[name])
+                    self.sent_bytes += pieces[name].nbytes
+                    for client in self._clients_without():
+                        self._hidden[client.client_id].append(_shadow(client, f"{SPLATS}/{name}"))
+                for name in self._handles.keys() - pieces.keys():
+                    self._handles.pop(name).remove()
+
+    def _packed(self, gaussians: Gaussians) -> Rows:
+        """The rows of all Gaussians; of those that were there before, and have not changed, they are not made again."""
+        shown = self._shown
+        same = 0 if shown is None else min(len(shown), len(gaussians))
+        if shown is not None and not _begins_alike(shown, gaussians, same):
+            same = 0
+        return np.concatenate([self._rows[:same], packed(gaussians.select(slice(same, None)), self._unit)])
+
+    def _add(self, name: str, rows: Rows) -> GaussianSplatHandle:
+        """Adds rows as they are; viser's own ``add_gaussian_splats`` would pack them once more."""
+        message = _messages.GaussianSplatsMessage(name, _messages.GaussianSplatsProps(rows, self._unit))
+        return GaussianSplatHandle._make(self._server.scene, message, name, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), visible=True)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether a part is shown alone."""
+        return self._alone is not None
+
+    def show_alone(self, chosen: torch.Tensor | None) -> None:
+        """Shows the chosen Gaussians, ``[n]`` of the snapshot shown last, and hides all others; None shows all again."""
+        with self._lock:
+            if self._alone is not None:
+                self._alone.remove()
+                self._alone = None
+            if chosen is not None and len(chosen) == len(self._rows):
+                self._alone = self._add(ALONE, self._rows[chosen.numpy()])
+            self._parent.visible = self._alone is None
+
+    def hide_from(self, client: viser.ClientHandle, hidden: bool) -> None:
+        """Takes the splats out of one browser, which keeps what it was sent, or puts them back."""
+        with self._lock:
+            if hidden and client.client_id not in self._hidden:
+                with client.atomic():
+                    self._hidden[client.client_id] = [_shadow(client, f"{SPLATS}/{name}") for name in self._handles]
+            elif not hidden:
+                with client.atomic():
+                    for shadow in self._hidden.pop(client.client_id, []):
+                        shadow.remove()
+
+    def forget(self, client: viser.ClientHandle) -> None:
+        """A browser has gone."""
+        with self._lock:
+            self._hidden.pop(client.client_id, None)
+
+    def _clients_without(self) -> list[viser.ClientHandle]:
+        return [client for number, client in self._server.get_clients().items() if number in self._hidden]
+
+
+def _shadow(client: viser.ClientHandle, name: str) -> viser.FrameHandle:
+    """In one browser, a node of the same name takes the place of the shared one, which is kept beneath it."""
+    return client.scene.add_frame(name, show_axes=False)
+
+
+def _begins_alike(one: Gaussians, other: Gaussians, count: int) -> bool:
+    names = ("means", "quats", "log_scales", "opacity_logits", "sh")
+    if one.sh.shape[1] != other.sh.shape[1]:
+        return False
+    return all(torch.equal(getattr(one, name)[:count], getattr(other, name)[:count]) for name in names)

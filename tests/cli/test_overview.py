@@ -1,0 +1,41 @@
+"""What the command says when it is asked nothing, and whether it names every command."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from splatmem.cli.main import COMMANDS, main
+from splatmem.cli.overview import TASKS, overview
+
+
+def test_it_names_the_commands_that_there_are():
+    named = {word for forms in TASKS.values() for form in forms for word in re.findall(r"^[a-z]+|(?<=, )[a-z]+", form)}
+    said = named | {"redo"}  # in the line of undo
+    assert "redo" in overview()
+    assert said == set(COMMANDS)
+
+
+def test_it_fits_a_terminal():
+    assert max(map(len, overview().splitlines())) <= 120
+
+
+def test_no_arguments(capsys):
+    main([])
+    assert capsys.readouterr().out.strip() == overview()
+
+
+def test_it_needs_nothing_large():
+    code = (
+        "import sys; from splatmem.cli.main import main; main([]); print([n for n in ('torch', 'numpy') if n in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("flyround", "flyaround"), ("exprot", "export"), ("modles", "models")])
+def test_a_mistyped_command(typed, meant, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([typed, "x"])
+    assert stop.value.code == 2
+    assert f"did you mean '{meant}'?" in capsys.readouterr().err

@@ -1,0 +1,137 @@
+"""Debian's chromium, without a window, as a person at the director's chair uses it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+T = TypeVar("T")
+WINDOW = (760, 460)
+PATIENCE = 40.0  # seconds, on a machine that does other things
+ARGUMENTS = (
+    "--headless=new", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", f"--window-size={WINDOW[0]},{WINDOW[1]}",
+)  # fmt: skip
+
+
+def why_not() -> str:
+    """Why no browser can be had here; empty if one can."""
+    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    if missing:
+        return f"needs Debian's chromium and chromium-driver ({' and '.join(missing)} not found)"
+    try:
+        import selenium  # noqa: F401
+    except ImportError:
+        return "needs the package selenium"
+    return ""
+
+
+def until(what: str, ask: Callable[[], T], seconds: float = PATIENCE) -> T:
+    """What ``ask`` gives once it is not false; fails when it takes too long."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:.0f} s in vain: {what}")
+        time.sleep(0.1)
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, profile: Path) -> None:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(shutil.which("chromium"))
+        for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
+            options.add_argument(argument)
+        self.driver = webdriver.Chrome(options=options, service=Service(str(shutil.which("chromedriver"))))
+
+    def quit(self) -> None:
+        self.driver.quit()
+
+    def open(self, address: str) -> None:
+        """Opens the page, and waits until the interface is there."""
+        self.driver.get(address)
+        until("the interface", lambda: "Ready" in self.text)
+
+    def new_tab(self, address: str) -> None:
+        self.driver.switch_to.new_window("tab")
+        self.open(address)
+
+    @property
+    def text(self) -> str:
+        """All that is written on the page."""
+        return str(self.driver.execute_script("return document.body.innerText"))
+
+    def picture(self) -> np.ndarray:
+        """What the canvas shows, ``[h, w, 3]``, 0..255; notices that lie over it are hidden."""
+        self.driver.execute_script("document.querySelectorAll('.mantine-Notification-root').forEach(e => e.style.opacity = 0)")
+        shown = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+        box = self.driver.execute_script(
+            "const r = document.querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]"
+        )
+        return np.asarray(shown.crop([round(side) for side in box]), dtype=np.int16)
+
+    def actions(self) -> Any:
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        return ActionChains(self.driver)
+
+    def press(self, key: str, seconds: float = 0.0) -> None:
+        """Holds a key down, over the picture and not in the panel."""
+        self.driver.execute_script("document.activeElement.blur()")
+        self.actions().key_down(key).pause(seconds).key_up(key).perform()
+
+    def click_picture(self, x: float, y: float) -> None:
+        """Clicks a place of the canvas, 0..1 from its upper left corner."""
+        canvas = self.driver.find_element("css selector", "canvas")
+        size = canvas.size
+        offset = (round((x - 0.5) * size["width"]), round((y - 0.5) * size["height"]))
+        self.actions().move_to_element_with_offset(canvas, *offset).click().perform()
+
+    def tab(self, label: str) -> None:
+        """Opens a tab of the panel."""
+        self._click(f"//*[@role='tab'][@title='{label}']")
+
+    def button(self, label: str) -> None:
+        """Presses a button of the panel."""
+        self._click(f"//button[contains(., '{label}')]")
+
+    def choose(self, label: str, option: str) -> None:
+        """Chooses from a dropdown of the panel, by the label beside it."""
+        self._click(f"//input[@id=//label[normalize-space(.)='{label}']/@for]")
+        until(f"the option {option}", lambda: self._try_click(f"//*[@role='option'][contains(., '{option}')]"))
+
+    def unfold(self, label: str) -> None:
+        """Opens a folder of the panel."""
+        self._click(f"//*[normalize-space(text())='{label}']")
+
+    def _click(self, path: str) -> None:
+        until(path, lambda: self._try_click(path))
+
+    def _try_click(self, path: str) -> bool:
+        from selenium.common.exceptions import WebDriverException
+
+        for element in self.driver.find_elements("xpath", path):
+            if not element.is_displayed():
+                continue
+            try:
+                self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+                element.click()
+            except WebDriverException:  # it moves, or something lies over it still
+                return False
+            return True
+        return False

@@ -1,0 +1,143 @@
+"""The director's chair in a real browser, from the first look to a film."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chromium import Browser, until, why_not
+
+TESTS = Path(__file__).parents[1]
+ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
+REASON = why_not()
+pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
+
+
+class Served:
+    """A server in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            self.port = free.getsockname()[1]
+        self.folder = folder
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("serving.py")), str(self.folder), str(self.port)]
+        found = os.pathsep.join([str(TESTS.parent), str(TESTS / "edit")])
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": found})
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+        assert self.address.startswith("http://localhost")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    server = Served(tmp_path_factory.mktemp("live") / "scene")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def browser(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    window = Browser(tmp_path_factory.mktemp("profile"))
+    window.open(served.address)
+    yield window
+    window.quit()
+
+
+def red_share(browser: Browser) -> float:
+    """Share of the canvas that shows the red block."""
+    r, g, b = np.moveaxis(browser.picture(), -1, 0)
+    return float(((r > 120) & (g < 70) & (b < 70)).mean())
+
+
+def splats(browser: Browser) -> int:
+    """How many splats the panel of the scene tells."""
+    browser.tab("Scene")
+    line = until("the count", lambda: [line for line in browser.text.splitlines() if " splats, " in line])
+    return int(line[0].split(" splats")[0].replace(",", ""))
+
+
+def test_splats_appear(browser: Browser) -> None:
+    assert until("the block", lambda: red_share(browser) > 0.05)
+
+
+def test_the_scene_grows_where_one_looks_and_undo_brings_back_what_was(browser: Browser) -> None:
+    before, red = splats(browser), red_share(browser)
+    browser.press(ARROW_LEFT, 0.5)
+    assert until("the camera to turn", lambda: abs(red_share(browser) - red) > 0.01)
+    assert until("a window", lambda: splats(browser) > before)
+    until("the end", lambda: "Ready" in browser.text)
+    while splats(browser) > before:
+        count = splats(browser)
+        browser.button("Undo")
+        until("the undoing", lambda count=count: splats(browser) < count)
+    assert splats(browser) == before
+
+
+def test_the_films_view_shows_the_same(browser: Browser) -> None:
+    browser.tab("Look")
+    browser.button("Back to the beginning")
+    assert until("the block", lambda: red_share(browser) > 0.05)
+    browser.press("f")
+    until("the film's view", lambda: browser.picture()[1].mean() < 40 and red_share(browser) > 0.03)  # bars above the frame
+    browser.press("f")
+
+
+def test_a_path_is_recorded_played_and_filmed(browser: Browser, served: Served) -> None:
+    browser.tab("Shoot")
+    browser.button("Set a keyframe here")
+    until("a keyframe", lambda: "1 keyframes" in browser.text)
+    browser.button("Play")
+    until("an answer to a path with one keyframe", lambda: "a path needs two keyframes" in browser.text)
+    browser.press(ARROW_RIGHT, 0.3)
+    browser.press("k")
+    until("a second keyframe", lambda: "2 keyframes" in browser.text)
+    browser.button("Film it")
+    film = served.folder / "films" / "film_001.mp4"
+    until("the film", film.is_file)
+    assert film.stat().st_size > 1000
+    until("the end", lambda: "Ready" in browser.text)
+
+
+def test_a_clicked_thing_is_selected_and_removed(browser: Browser) -> None:
+    browser.tab("Look")
+    browser.button("Back to the beginning")
+    before = until("the block", lambda: red_share(browser))
+    browser.tab("Change")
+    browser.button("Remove, and go on behind it")
+    until("an answer to an empty selection", lambda: "nothing is selected" in browser.text)
+    browser.choose("Tool", "this thing")
+    until("the tool", lambda: "Click a thing" in browser.text)
+    browser.click_picture(0.5, 0.58)
+    until("a selection", lambda: "splats are selected" in browser.text)
+    browser.button("Remove, and go on behind it")
+    assert until("the block to go", lambda: red_share(browser) < 0.2 * before)
+
+
+def test_what_was_done_outlives_the_server_and_is_seen_by_a_second_browser(browser: Browser, served: Served) -> None:
+    count = splats(browser)
+    served.kill()
+    served.start()
+    browser.new_tab(served.address)
+    assert splats(browser) == count
+    browser.tab("Shoot")
+    until("the keyframes", lambda: "2 keyframes" in browser.text)
+    browser.tab("Scene")
+    browser.button("Undo")
+    until("the block to come back", lambda: "undone: remove" in browser.text)
+    browser.tab("Look")
+    assert until("the block", lambda: red_share(browser) > 0.03)
