@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.filters import dilate
 
 WIDE = 0.35  # of the picture's width: a thing that covers more of it, a table or a sofa, belongs to the place
-STANDING = 0.12  # of a wide thing's area: what is larger does not stand on it, but is a part of it, such as a bed's head
+ATTACHED = 0.35  # of an outline: a bottle touches the table with less of its own, a bed's head the bed with more
 OPEN_SHARE = 0.25  # of a picture that shows the open air: a room shows less through its windows
 HALO = 0.015  # of the picture's width around a thing that goes with it: its blurred edge and the foot of its shadow
 HEIGHT = 1.5  # the picture's height, in natural logarithms of depth, when patches are compared
@@ -48,18 +48,23 @@ def removable(classes: PixelClasses) -> Bool[Tensor, "h w"]:
             continue
         own = numbers[part] == number
         gone[part] |= torch.from_numpy(own & ~_place(own, max(1, round(WIDE * things.shape[1]))))
-    return gone
+    parts, _ = ndimage.label(gone.numpy(), np.ones((3, 3)))
+    return gone & ~torch.from_numpy(_attached(parts, (numbers > 0) & ~gone.numpy())[parts])
 
 
 def _place(thing: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
-    """What of a thing belongs to the place: where it is so wide, what is below, and what is too large to stand on it."""
+    """What of a thing belongs to the place: where it is at least so wide, and what of it is below."""
     if thing.shape[1] < width:
         return np.zeros_like(thing)
     wide = ndimage.binary_opening(thing, np.ones((1, width), bool))
-    body = np.logical_or.accumulate(wide, axis=0) & thing
-    parts, _ = ndimage.label(thing & ~body)
-    large = np.bincount(parts.ravel()) >= STANDING * body.sum()
-    return thing & body.any() & (body | large[parts])
+    return np.logical_or.accumulate(wide, axis=0) & thing
+
+
+def _attached(parts: Int[np.ndarray, "h w"], place: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, " n"]:
+    """Which numbered parts have much of their outline on things that belong to the place: they are parts of these."""
+    outlines = ndimage.maximum_filter(parts, 3) * (parts == 0)
+    lengths, shared = (np.bincount(outlines.ravel(), weights, parts.max() + 1) for weights in (None, place.ravel()))
+    return shared >= ATTACHED * np.maximum(lengths, 1)
 
 
 def prominent(classes: PixelClasses) -> Bool[Tensor, "h w"]:
@@ -80,7 +85,7 @@ def emptied(shown: Unrolled, shell: Shell, grid: Grid, generator: torch.Generato
     known = shown.seen & ~hole
     if not hole.any() or not known.any():
         return shown
-    # Places go on beside a thing rather than above or below it: distances count thrice downwards.
+    # Places go on beside a thing rather than above or below it.
     below = (grid.heights > 0)[:, None].expand_as(hole)
     beside, grounded = _nearest(shown, known), known & ~(shown.sky & below)
     if grounded.any():  # below the horizon there is no sky
@@ -96,13 +101,20 @@ def emptied(shown: Unrolled, shell: Shell, grid: Grid, generator: torch.Generato
     )
     # What lies at another height is something else: skirting, panelling, windows, the horizon.
     height = HEIGHT * torch.linspace(0, 1, len(grid.heights))[:, None].expand_as(label)
-    guide = Guide((label + 100 * empty.sky).long(), height.contiguous())
-    rgb = continue_colours(shown.rgb, known, hole, guide, generator, fine_search=False)
+    surface = (label + 100 * empty.sky).long()
+    rgb = shown.rgb
+    # A wall is not made of the table that stands before it; a table may need some of the wall.
+    for of_things in (False, True):
+        part = hole & ((label == int(PixelClass.THING)) == of_things)
+        source = known if of_things else known & (shown.label != int(PixelClass.THING))
+        rgb = continue_colours(rgb, source, part, Guide(surface, height.contiguous()), generator, fine_search=False)
+        known = known | part
     return replace(empty, rgb=rgb, prominent=shown.prominent & ~hole, thing=hole)
 
 
 def _nearest(shown: Unrolled, known: Bool[Tensor, "h w"]) -> Unrolled:
-    row, column = ndimage.distance_transform_edt(~known.numpy(), (8, 1), False, True)
+    indices = ndimage.distance_transform_edt(~known.numpy(), (8, 1), return_distances=False, return_indices=True)
+    row, column = np.asarray(indices)
     return shown.take(torch.from_numpy(row).long(), torch.from_numpy(column).long())
 
 

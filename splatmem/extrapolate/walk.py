@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import maximum_filter1d
 from torch import Tensor
 
 COLUMNS, ROWS = 64, 24  # that the view is divided into: a jump need not be found to the pixel
@@ -98,12 +99,13 @@ def _jump_costs(
     """Costs of going on from each state in each other; a state is a column, or ``COLUMNS`` more for going backwards."""
     costs = np.zeros((2, COLUMNS, 2, COLUMNS))
     middle = np.arange(COLUMNS) + 2 * CONTEXT
+    beside = maximum_filter1d(share, 2 * CONTEXT + 1)
     for a, step in enumerate((1, -1)):
         for b, other in enumerate((1, -1)):
             for offset in range(-CONTEXT, CONTEXT):
                 # What would have come next beside what comes instead, and what came beside what would have come before.
                 costs[a, :, b, :] += difference[np.ix_(middle + step * (1 + offset), middle + other * offset)] / (2 * CONTEXT)
-            costs[a, :, b, :] += JUMP + CUT * (share[:, None] + share) + (TURN * near if a != b else 0.0)
+            costs[a, :, b, :] += JUMP + CUT * (beside[:, None] + beside) + (TURN * near if a != b else 0.0)
     return costs.reshape(2 * COLUMNS, 2 * COLUMNS)
 
 

@@ -25,7 +25,7 @@ def test_small_things_go_and_wide_ones_belong_to_the_place() -> None:
 
 def test_what_stands_on_a_wide_thing_goes_and_its_own_parts_stay() -> None:
     classes = room(bed=(slice(30, 50), slice(20, 80)))
-    bottle, headboard = (slice(20, 30), slice(30, 34)), (slice(20, 30), slice(55, 75))
+    bottle, headboard = (slice(20, 30), slice(30, 34)), (slice(20, 30), slice(45, 77))
     for place in (bottle, headboard):
         classes.labels[place], classes.things[place] = PixelClass.THING, 1
     gone = removable(classes)
