@@ -139,6 +139,7 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
         colours[sample][keep],
         torch.cat([seen.centers, wanted.centers]),
         down,
+        metric=True,
     )
     cameras = wanted.resized(options.width, options.height)
     partial_rgb, partial_depth, known = splat(points.reshape(-1, 3), colours.reshape(-1, 3), cameras)
