@@ -69,7 +69,7 @@ class Browser:
         # Notices are read as text; in a window as small as this one they would lie over the picture.
         self.driver.execute_script(
             "const style = document.createElement('style'); document.head.append(style);"
-            "style.textContent = '.mantine-Notification-root {opacity: 0 !important; pointer-events: none}'"
+            "style.textContent = '[class*=mantine-Notification] {opacity: 0 !important; pointer-events: none !important}'"
         )
 
     def new_tab(self, address: str) -> None:
