@@ -25,7 +25,7 @@ class LiveOptions:
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|DIR|SPLATS")]
     """A photo; a scene's folder, which is then changed in place; or a file of Gaussian splats from elsewhere."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The scene's folder for a photo or a file of splats, out/NAME by default. A scene that is there already is gone on with."""
+    """The scene's folder for a photo or a file of splats, out/NAME by default. One that is there is gone on with."""
     port: int = 8080
     """Of the address that is printed; the next free one if it is taken."""
     host: str = "localhost"
