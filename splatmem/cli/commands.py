@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
@@ -143,6 +144,23 @@ def evaluate(options: EvaluationOptions, progress: RunProgress) -> None:
         highlight=False,
     )
     progress.result(folder=str(options.out.resolve()))
+
+
+def judge(options: JudgeOptions, progress: RunProgress) -> None:
+    from splatmem.evaluation.judge import judge as run
+
+    found = run(options, progress)
+    for film in found:
+        said = f"{film['film']}: {film['registered']} of {film['frames']} frames found their camera"
+        if film["registered"]:
+            poses = film["poses"]
+            far = "" if poses["translation_percent"] is None else f", {poses['translation_percent']:.2f} % of the path"
+            said += (
+                f"; {poses['rotation_degrees']:.3f} degrees off{far}, ATE {poses['ate']:.4f}; {film['points']:,} points, "
+                f"reprojection error {film['reprojection_error']:.2f} pixels"
+            )
+        progress.say(said)
+    progress.result(films=found)
 
 
 def doctor(console: Console, progress: RunProgress) -> int:

@@ -23,6 +23,7 @@ from splatmem.cli.options import Command, Doctor, Models
 from splatmem.cli.overview import overview
 from splatmem.cli.telling import Telling
 from splatmem.cli.version import own_version
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.errors import explained, one_line
@@ -35,8 +36,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
     "flyaround", "explore", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge",
-    "undo",
-    "redo", "export", "cameras", "inspect", "evaluate", "models", "doctor",
+    "undo", "redo", "export", "cameras", "inspect", "evaluate", "judge", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
@@ -48,6 +48,7 @@ MODULES = {
     CamerasOptions: "splatmem.jobs.export",
     InspectOptions: "splatmem.viewer.inspect",
     EvaluationOptions: "splatmem.evaluation.run",
+    JudgeOptions: "splatmem.evaluation.colmap",
     BatchOptions: "splatmem.batch.run",
 }
 EXIT_BAD_INPUT = 2
@@ -179,6 +180,8 @@ def run(command: Any, telling: Telling) -> int:
             commands.cameras(command, progress)
         elif isinstance(command, EvaluationOptions):
             commands.evaluate(command, progress)
+        elif isinstance(command, JudgeOptions):
+            commands.judge(command, progress)
         else:
             commands.inspect(command, progress)
     return 0

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from splatmem.batch.options import BatchOptions
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import (
     CropOptions,
@@ -102,6 +103,7 @@ Command = (
     | Annotated[CamerasOptions, tyro.conf.subcommand("cameras")]
     | Annotated[InspectOptions, tyro.conf.subcommand("inspect")]
     | Annotated[EvaluationOptions, tyro.conf.subcommand("evaluate")]
+    | Annotated[JudgeOptions, tyro.conf.subcommand("judge")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )

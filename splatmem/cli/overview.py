@@ -9,6 +9,7 @@ TASKS: dict[str, dict[str, str]] = {
         "batch MANIFEST --out DIR": "many films: a row of the manifest for each",
     },
     "Look at a scene": {
+        "explore PHOTO|DIR": "in the browser: look around live, let it grow, change it, film it",
         "render DIR --path arc --out FILE.mp4": "film it along another path",
         "film DIR SHOTS.yaml --out FILE.mp4": "film several shots, with cuts",
         "explore DIR": "look round it in the browser, live; what is unknown is made where one looks",
@@ -28,6 +29,7 @@ TASKS: dict[str, dict[str, str]] = {
         "doctor": "say what works on this machine, and what to do about the rest",
         "models list": "bigger models: what they need, download them, check them",
         "evaluate SCENES... --out DIR": "compare films with the truth",
+        "judge DIR...": "have COLMAP find the cameras of films",
     },
 }
 """By task: the usual form of a command, without the program's name, and what it does."""
