@@ -12,6 +12,7 @@ import pytest
 import splatmem as sm
 import torch
 from PIL import Image
+from splatmem.jobs.export import write_splats
 from splatmem.metrics import psnr
 
 from live.chromium import Browser, until, why_not
@@ -64,7 +65,7 @@ def test_the_first_view_is_the_photo(browser: PageBrowser, small_run: Path, tmp_
     camera = scene.memory.views[0].camera
     photo = scene.memory.first_photo
     file = tmp_path / "a page.html"
-    sm.save_splats(scene.memory.gaussians, file, cameras=camera)
+    write_splats(scene.memory, file, camera)
     browser.show(file)
 
     def likeness() -> float:
