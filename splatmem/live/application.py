@@ -14,6 +14,7 @@ import viser
 
 from splatmem.geometry.gravity import down_in_world
 from splatmem.io.ownership import locked
+from splatmem.io.splats.endings import is_splat_file
 from splatmem.live.access import Access, new_token
 from splatmem.live.change_panel import ChangePanel
 from splatmem.live.desk import Desk, Guest
@@ -62,7 +63,7 @@ def opened(options: LiveOptions, announce: Announce = silent) -> Scene:
         "preset": options.preset, "seed": options.seed, "fov": options.fov, "prompt": options.prompt,
         "overrides": options.overrides, "device": options.device,
     }  # fmt: skip
-    if options.source.suffix.lower() == ".ply":
+    if is_splat_file(options.source):
         announce("reading the splats", 0.0)
         scene = Scene.from_splats(options.source, options.size, poses=options.poses, **given)
     else:

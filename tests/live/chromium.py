@@ -49,7 +49,7 @@ def until(what: str, ask: Callable[[], T], seconds: float = PATIENCE) -> T:
 class Browser:
     """One window."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, capabilities: dict[str, Any] | None = None) -> None:
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
 
@@ -57,6 +57,8 @@ class Browser:
         options.binary_location = str(shutil.which("chromium"))
         for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
             options.add_argument(argument)
+        for name, value in (capabilities or {}).items():
+            options.set_capability(name, value)
         self.driver = webdriver.Chrome(options=options, service=Service(str(shutil.which("chromedriver"))))
 
     def quit(self) -> None:
