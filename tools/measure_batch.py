@@ -2,7 +2,7 @@
 
 python tools/measure_batch.py --films 8 --out out/batch_speed
 
-Both make the same films of one photo with different seeds, one after the other on this machine. Seconds are wall-clock and those
+Both make the same films of one photo with different seeds, first one, then the other. Seconds are wall-clock and those
 of processors (of all processes): on a busy machine the latter are the ones to trust.
 """
 
@@ -45,15 +45,16 @@ def main(
     size: str = "96x64",
     workers: int = 2,
     threads: int | None = None,
-    photo: Path = assets.path("photos/interior_table.jpg"),
+    photo: Path | None = None,
 ) -> None:
     """Args:
     out: a new folder for the films and figures.json.
     films: how many.
-    frames, size, photo: of each.
+    frames, size, photo: of each; the photo that comes with the package if not given.
     workers, threads: of the batch.
     """
     out.mkdir(parents=True)
+    photo = photo or assets.path("photos/interior_table.jpg")
     splatmem = [sys.executable, "-m", "splatmem"]
     common = [str(photo.resolve()), "--frames", str(frames), "--size", size]
     alone = [[*splatmem, "flyaround", *common, "--seed", str(n), "--out", str(out / "loop" / str(n))] for n in range(films)]
