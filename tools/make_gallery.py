@@ -6,13 +6,13 @@ A list in YAML names the photos::
       title: Planks by a lake
       author: Jane Doe
       licence: CC-BY-4.0
-      source: Debian's package mate-backgrounds 1.26.0
-      path: arc                     # optional: arc
+      source: mate-backgrounds      # Debian's package; lomiri-wallpapers-16.04 if not given
+      path: dolly                   # arc if not given
 
     python tools/make_gallery.py docs/gallery.yaml --photos FOLDER
     python tools/make_gallery.py --readme
 
-Each photo becomes a film by the command that stands below its strip; frames of the strip are evenly spread over the film.
+Each photo becomes a film, as by the command that stands below its strip; frames of the strip are evenly spread over the film.
 Photos are not copied: the strip's first tile is the photo as the film shows it.
 """
 
@@ -20,18 +20,18 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import splatmem as sm
 import yaml
 from PIL import Image
 from splatmem import assets
 from splatmem.io.video import read_video
+from splatmem.jobs.option_types import parse_size
 
 PROJECT = Path(__file__).parents[1]
 PAGE = PROJECT / "docs" / "gallery.md"
@@ -41,19 +41,19 @@ MAX_BYTES = 80_000  # of a strip
 BEGINNING = """# Gallery
 
 Each strip is one film from one photo, with the models that come with the package and no choice among seeds: five frames, evenly
-spread. The first is the photo. Seconds are those of the whole command on {machine}.
+spread. The first is the photo. Seconds are those of the film on {machine}, without the few that the models take to load.
 """
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A photo of the gallery: the file's name below the folder of photos, who made it, and the film's path."""
+    """A photo of the gallery: its name below the folder of photos, who made it, Debian's package of it, and the film's path."""
 
     file: str
     title: str
     author: str
     licence: str
-    source: str
+    source: str = "lomiri-wallpapers-16.04"
     path: str = "arc"
 
     @property
@@ -62,12 +62,18 @@ class Exhibit:
         return "".join(c if c.isalnum() else "-" for c in Path(self.file).stem.lower())
 
 
-def make_film(photo: Path, out: Path, *options: str) -> float:
-    """Runs the command; returns its seconds."""
-    began = time.perf_counter()
-    command = [sys.executable, "-m", "splatmem", "flyaround", str(photo), "--out", str(out), "--quiet", *options]
-    subprocess.run(command, check=True, cwd=PROJECT)
-    return time.perf_counter() - began
+class Films:
+    """Makes films as ``splatmem flyaround`` does, with the embedded models loaded once."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, Any] = {
+            "inpainter": sm.load_inpainter("embedded"),
+            "depth": sm.load_depth_estimator("embedded"),
+        }
+
+    def __call__(self, photo: Path, out: Path, **options: Any) -> dict[str, Any]:
+        """The report of the film that was made in ``out``."""
+        return sm.flyaround(photo=photo, out=out, **options, **self.models)
 
 
 def film_strip(video: Path, frames: int = STRIP_FRAMES, width: int = STRIP_WIDTH) -> Image.Image:
@@ -88,43 +94,49 @@ def save_jpeg(picture: Image.Image, file: Path, max_bytes: int) -> None:
             return
 
 
-def entry(exhibit: Exhibit, seconds: float, options: tuple[str, ...]) -> str:
+def entry(exhibit: Exhibit, report: dict[str, Any]) -> str:
     """The gallery's text about one film."""
-    words = shlex.join(["splatmem", "flyaround", Path(exhibit.file).name, "--out", exhibit.name, *options])
+    width, height = report["size"]
+    words = ["splatmem", "flyaround", Path(exhibit.file).name, "--out", exhibit.name, "--path", exhibit.path]
+    words += ["--frames", str(report["frames"]), "--size", f"{width}x{height}"]
+    figures = (
+        f"{report['seconds']['total']:.0f} s, {report['gaussians']:,} Gaussians; photo kept at {report['photo_psnr']:.1f} dB"
+    )
+    credit = f"Photo: {exhibit.author}, {exhibit.licence}, from Debian's package {exhibit.source}; cropped"
     return (
-        f"## {exhibit.title}\n\n![Five frames of the film](images/gallery/{exhibit.name}.jpg)\n\n    {words}\n\n"
-        f"{seconds:.0f} s. Photo: {exhibit.author}, {exhibit.licence}, from {exhibit.source}; cropped.\n"
+        f"## {exhibit.title}\n\n![Five frames of the film](images/gallery/{exhibit.name}.jpg)\n\n    {shlex.join(words)}\n\n"
+        f"{figures}. {credit}. The strip has the photo's licence.\n"
     )
 
 
-def make_gallery(listed: Path, photos: Path, size: str, seconds: float, machine: str) -> None:
+def make_gallery(listed: Path, photos: Path, size: tuple[int, int], frames: int, machine: str) -> None:
+    """Makes the strips and the page, which has all that is finished after each film."""
     folder = IMAGES / "gallery"
     folder.mkdir(exist_ok=True)
     exhibits = [Exhibit(**values) for values in yaml.safe_load(listed.read_text(encoding="utf-8"))]
-    texts = []
+    texts, make_film = [], Films()
     for exhibit in exhibits:
         photo = next(photos.rglob(exhibit.file), None)
         if photo is None:
             raise SystemExit(f"{exhibit.file} is not below {photos}; it is part of {exhibit.source}")
-        options = ("--path", exhibit.path, "--seconds", f"{seconds:g}", "--size", size)
         with tempfile.TemporaryDirectory() as temporary:
-            took = make_film(photo, Path(temporary) / "film", *options)
+            report = make_film(photo, Path(temporary) / "film", path=exhibit.path, size=size, frames=frames)
             save_jpeg(film_strip(Path(temporary) / "film" / "video.mp4"), folder / f"{exhibit.name}.jpg", MAX_BYTES)
-        texts.append(entry(exhibit, took, options))
-        print(f"{exhibit.title}: {took:.0f} s", flush=True)
-        page = [BEGINNING.format(machine=machine), *texts, f"\nMade by `python tools/make_gallery.py {listed.name}`.\n"]
+        texts.append(entry(exhibit, report))
+        print(f"{exhibit.title}: {report['seconds']['total']:.0f} s", flush=True)
+        page = [BEGINNING.format(machine=machine), *texts, f"Made by `python tools/make_gallery.py docs/{listed.name}`.\n"]
         PAGE.write_text("\n".join(page), encoding="utf-8")
 
 
 def make_readme_pictures(which: str) -> None:
     """docs/images/move.jpg, a small camera move, and docs/images/turn.jpg, the contact sheet of the turn."""
-    photo = assets.path("photos/interior_table.jpg")
+    photo, make_film = assets.path("photos/interior_table.jpg"), Films()
     with tempfile.TemporaryDirectory() as temporary:
         if which in ("move", "both"):
-            make_film(photo, Path(temporary) / "move", "--path", "arc")
+            make_film(photo, Path(temporary) / "move", path="arc", frames=96)
             save_jpeg(film_strip(Path(temporary) / "move" / "video.mp4"), IMAGES / "move.jpg", 160_000)
         if which in ("turn", "both"):
-            make_film(photo, Path(temporary) / "turn", "--path", "turn")
+            make_film(photo, Path(temporary) / "turn", path="turn", frames=96)
             with Image.open(Path(temporary) / "turn" / "contact_sheet.png") as sheet:
                 save_jpeg(sheet, IMAGES / "turn.jpg", 400_000)
 
@@ -133,8 +145,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("list", type=Path, nargs="?", help="the photos, in YAML")
     parser.add_argument("--photos", type=Path, default=PROJECT / "assets", help="the folder below which the photos lie")
-    parser.add_argument("--size", default="384x216", help="of the films (default: 384x216)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of the films (default: 2)")
+    parser.add_argument("--size", type=parse_size, default=(256, 144), help="of the films (default: 256x144)")
+    parser.add_argument("--frames", type=int, default=48, help="of each film (default: 48)")
     parser.add_argument("--machine", default="two cores of a server", help="in words, for the page")
     parser.add_argument(
         "--readme", choices=["move", "turn", "both"], nargs="?", const="both", help="the README's pictures instead"
@@ -145,7 +157,7 @@ def main() -> None:
     elif options.list is None:
         parser.error("give the list of photos, or --readme")
     else:
-        make_gallery(options.list, options.photos, options.size, options.seconds, options.machine)
+        make_gallery(options.list, options.photos, options.size, options.frames, options.machine)
 
 
 if __name__ == "__main__":

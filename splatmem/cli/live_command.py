@@ -17,6 +17,7 @@ def explore(options: LiveOptions, progress: RunProgress) -> None:
         for note in application.notes:
             progress.say(f"note: {note}")
         progress.say(f"open {application.address} in a browser; the scene is kept in {options.folder}; Ctrl-C ends this")
+        progress.result(address=application.address, folder=str(options.folder))
         if not options.is_local:
             progress.say("note: who has this address may change the scene; what is sent is not encrypted")
         threading.Event().wait()

@@ -28,7 +28,7 @@ from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.errors import explained, one_line
 from splatmem.jobs.option_types import OptionError
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.live.options import LiveOptions
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
@@ -36,7 +36,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
     "flyaround", "explore", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge",
-    "undo", "redo", "export", "inspect", "evaluate", "judge", "models", "doctor",
+    "undo", "redo", "export", "cameras", "inspect", "evaluate", "judge", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
@@ -45,6 +45,7 @@ MODULES = {
     RenderOptions: "splatmem.jobs.render",
     FilmOptions: "splatmem.jobs.edit",
     ExportOptions: "splatmem.jobs.export",
+    CamerasOptions: "splatmem.jobs.export",
     InspectOptions: "splatmem.viewer.inspect",
     EvaluationOptions: "splatmem.evaluation.run",
     JudgeOptions: "splatmem.evaluation.colmap",
@@ -175,6 +176,8 @@ def run(command: Any, telling: Telling) -> int:
             edit_commands.change(command, progress)
         elif isinstance(command, ExportOptions):
             commands.export(command, progress)
+        elif isinstance(command, CamerasOptions):
+            commands.cameras(command, progress)
         elif isinstance(command, EvaluationOptions):
             commands.evaluate(command, progress)
         elif isinstance(command, JudgeOptions):

@@ -24,7 +24,7 @@ from splatmem.jobs.edit_options import (
     UndoOptions,
 )
 from splatmem.jobs.option_types import Overrides, PresetName
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.live.options import LiveOptions
 
 
@@ -100,6 +100,7 @@ Command = (
     | Annotated[UndoOptions, tyro.conf.subcommand("undo")]
     | Annotated[RedoOptions, tyro.conf.subcommand("redo")]
     | Annotated[ExportOptions, tyro.conf.subcommand("export")]
+    | Annotated[CamerasOptions, tyro.conf.subcommand("cameras")]
     | Annotated[InspectOptions, tyro.conf.subcommand("inspect")]
     | Annotated[EvaluationOptions, tyro.conf.subcommand("evaluate")]
     | Annotated[JudgeOptions, tyro.conf.subcommand("judge")]
