@@ -40,7 +40,7 @@ def overview() -> str:
         lines += [f"  {form:{width}}{does}" for form, does in forms.items()]
         lines.append("")
     lines += [
-        "Begin with:  splatmem flyaround PHOTO.jpg --out out/first",
+        "Begin with:  splatmem flyaround PHOTO.jpg --out room --path spiral",
         "All options: splatmem COMMAND --help",
     ]
     return "\n".join(lines)
