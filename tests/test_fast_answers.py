@@ -31,6 +31,8 @@ except SystemExit as stop:
         (["flyaround", PHOTO, "--out", "x", "--sede", "1"], "--seed"),
         (["render", "nowhere", "--out", "x.mp4"], "is not a folder made by"),
         (["export", "nowhere", "x.ply"], "is not a folder made by"),
+        (["batch", "films.csv", "--out", "x", "--each", "pth=arc"], "did you mean 'path'"),
+        (["batch", "films.csv", "--out", "x", "--array", "4/4"], "a part is I/N"),
     ],
 )
 def test_nothing_large_is_imported(arguments: list[str], said: str) -> None:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes sure that the Debian or Ubuntu packages are there that pip cannot bring: installs them if it may, else says which.
-# Without those of Vulkan only Open3D's splat renderer is missing, which tests and the benchmark compare with.
+# Without those of Vulkan only Open3D's splat renderer is missing, which tests and the benchmark compare with;
+# without chromium only the tests in a browser.
 set -eu
 library() { ldconfig -p 2>/dev/null | grep -q "$1"; }
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -33,6 +34,12 @@ fi
 useful=""
 library libvulkan.so.1 || useful="$useful libvulkan1"
 library libvulkan_lvp.so || useful="$useful mesa-vulkan-drivers"
+browser=""
+command -v chromium >/dev/null 2>&1 || browser="$browser chromium"
+command -v chromedriver >/dev/null 2>&1 || browser="$browser chromium-driver"
+if [ -n "$browser" ] && ! install $browser; then
+    echo "Tests in a browser are left out; they need:  sudo apt-get install$browser" >&2
+fi
 if [ -n "$useful" ] && ! install $useful; then
     echo "Comparisons with Open3D's splat renderer are left out; they need:  sudo apt-get install$useful" >&2
 fi

@@ -8,14 +8,20 @@ to another one, which goes on from its last finished window. What is whole is fo
 from __future__ import annotations
 
 import json
+import logging
+import os
 import pickle
+import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from splatmem.batch.manifest import Row
 from splatmem.batch.workers import FAILED, limit_memory
 
-MOST_BLOCKS = 2000  # rows beyond that share blocks, which are lost together and then given out one by one
+MOST_BLOCKS = 5000  # rows beyond that share blocks
+DIED = "its worker died each time, most often because memory was full: give less to do at a time (--threads), or more memory"
 
 
 class Says(Protocol):
@@ -27,14 +33,34 @@ class Says(Protocol):
 class FilmActor:
     """Makes the films of a block of rows, with the models loaded once."""
 
-    def __init__(self, start: Callable[..., Any], arguments: tuple[Any, ...], memory_limit: int | None) -> None:
-        """Args: as of ``WorkerSettings``."""
+    def __init__(
+        self, start: Callable[..., Any], arguments: tuple[Any, ...], memory_limit: int | None, begun: Path, tries: int
+    ) -> None:
+        """Args:
+        start, arguments, memory_limit: as of ``WorkerSettings``.
+        begun: a folder that the actors share, for notes of how often each film was begun.
+        tries: how often a film is begun.
+        """
         limit_memory(memory_limit)
-        self.make = start(*arguments)
+        begun.mkdir(parents=True, exist_ok=True)
+        self.make, self.begun, self.tries = start(*arguments), begun, tries
 
     def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
         """Makes a film for each of ``block["row"]``, pickled rows; returns ``outcome``, JSON texts."""
-        return {"outcome": [json.dumps(self.make(pickle.loads(row))) for row in block["row"]]}
+        return {"outcome": [json.dumps(self._film(pickle.loads(row))) for row in block["row"]]}
+
+    def _film(self, row: Row) -> dict[str, Any]:
+        """Makes a film, unless as many actors as may have died of it. Ray itself would go on for ever, or count the films that
+        only waited for an actor whose machine died."""
+        note = self.begun / f"{row.name}.txt"
+        before = note.stat().st_size if note.is_file() else 0
+        if before >= self.tries:
+            return {"id": row.name, "state": FAILED, "tries": before, "error": DIED}
+        with note.open("ab") as file:
+            file.write(b".")
+        outcome = {**self.make(row), "tries": before + 1}
+        note.unlink(missing_ok=True)
+        return outcome
 
 
 def connect(address: str) -> None:
@@ -53,7 +79,7 @@ def connect(address: str) -> None:
     if ray.is_initialized():
         return
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=None)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None)
     except (ConnectionError, RuntimeError) as error:
         raise ValueError(f"--address {address}: no Ray cluster answers ({' '.join(str(error).split())})") from error
 
@@ -68,6 +94,7 @@ def run_on_ray(
     gpus: float,
     memory_limit: int | None,
     tries: int,
+    work: Path,
     tell: Says,
 ) -> Iterator[dict[str, Any]]:
     """Has the actors of a cluster make films; yields how each ended, in the order of their ends. See ``connect``.
@@ -80,6 +107,8 @@ def run_on_ray(
         gpus: of each.
         memory_limit: bytes that an actor may take; Ray puts it where that much is free.
         tries: how often a film is begun whose actor dies.
+        work: a folder that the actors share, for notes.
+        tell: is told of the cluster.
     """
     import ray
 
@@ -89,44 +118,35 @@ def run_on_ray(
     nodes = sum(node["Alive"] for node in ray.nodes())
     tell.say(f"Ray: {nodes} machines, {have.get('CPU', 0):g} cores, {have.get('GPU', 0):g} GPUs; {first} workers to begin with")
     given: dict[str, Any] = {
-        "num_cpus": threads, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": tries - 1,
+        "num_cpus": threads, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": -1,
         "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}},
     }  # fmt: skip
     if memory_limit is not None:
         given["memory"] = memory_limit
-    left = {row.name: row for row in rows}
-    while left:
-        blocks = min(len(left), MOST_BLOCKS)
-        alone = blocks == len(left)
-        for outcome in _outcomes(list(left.values()), blocks, (first, workers), given, (start, arguments, memory_limit)):
-            del left[outcome["id"]]
-            yield outcome
-        if alone:  # what was lost now was lost for its own sake
-            break
-    for name in left:
-        yield {
-            "id": name,
-            "state": FAILED,
-            "tries": tries,
-            "error": "its worker died each time, most often since memory was full",
-        }
+    begun = work / f"begun-{os.getpid()}-{time.time_ns()}"
+    try:
+        yield from _outcomes(rows, (first, workers), given, (start, arguments, memory_limit, begun, tries))
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
 
 
 def _outcomes(
-    rows: list[Row], blocks: int, sizes: tuple[int, int | None], given: dict[str, Any], actor: tuple[Any, ...]
+    rows: Sequence[Row], sizes: tuple[int, int | None], given: dict[str, Any], actor: tuple[Any, ...]
 ) -> Iterator[dict[str, Any]]:
-    """How the films of rows ended; rows whose block was lost are not among them."""
+    """How the films of rows ended. A block that Ray gives up takes its rows with it: they stay waiting for the next batch."""
     import ray.data
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.actor_task_retry_on_errors = True  # what an actor raises beside a film's failures, such as a lost file system
     context.max_errored_blocks = -1
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # the table says what failed
     pool = ray.data.ActorPoolStrategy(
-        min_size=1, initial_size=sizes[0], max_size=sizes[1], max_tasks_in_flight_per_actor=1
+        min_size=1, initial_size=sizes[0], max_size=sizes[1], max_tasks_in_flight_per_actor=2
     )  # fmt: skip
-    films = ray.data.from_items([{"row": pickle.dumps(row)} for row in rows], override_num_blocks=blocks).map_batches(
+    items = ray.data.from_items([{"row": pickle.dumps(row)} for row in rows], override_num_blocks=min(len(rows), MOST_BLOCKS))
+    films = items.map_batches(
         FilmActor, batch_size=None, compute=pool, fn_constructor_args=actor, zero_copy_batch=False, **given
-    )
+    )  # fmt: skip
     for line in films.iter_rows():
         yield json.loads(line["outcome"])

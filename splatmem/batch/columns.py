@@ -14,7 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from splatmem.jobs.option_types import parse_fov, parse_size
+from tyro.constructors import PrimitiveConstructorSpec
+
+from splatmem.jobs.option_types import OptionError
 from splatmem.jobs.options import FlyaroundOptions
 
 ID = "id"
@@ -27,7 +29,7 @@ TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 @cache
 def column_types() -> dict[str, Any]:
     """The types of the options that a row may give, by name."""
-    hints = typing.get_type_hints(FlyaroundOptions)
+    hints = typing.get_type_hints(FlyaroundOptions, include_extras=True)
     return {f.name: hints[f.name] for f in dataclasses.fields(FlyaroundOptions) if f.name not in OF_THE_BATCH}
 
 
@@ -91,12 +93,15 @@ def is_empty(cell: Any) -> bool:
 
 def _converter(kind: Any) -> Callable[[Any], Any]:
     """What makes a value of this type of a cell."""
+    for told in getattr(kind, "__metadata__", ()):
+        if isinstance(told, PrimitiveConstructorSpec):  # an option of one word: as the command line reads it
+            return _one_word(told, pair=_bare(kind) == tuple[int, int])
     kind = _bare(kind)
     if typing.get_origin(kind) is Literal:
         return lambda cell: _one_of(cell, typing.get_args(kind))
     converters: dict[Any, Callable[[Any], Any]] = {
         int: _whole, float: _number, bool: _yes_or_no, str: _text, Path: _text,  # a place may be a URL
-        tuple[int, int]: _size, tuple[str, ...]: _words, float | None: _degrees,
+        tuple[str, ...]: _words,
     }  # fmt: skip
     if kind not in converters and typing.get_origin(kind) in (types.UnionType, typing.Union):
         (kind,) = [part for part in typing.get_args(kind) if part is not type(None)]
@@ -147,14 +152,18 @@ def _yes_or_no(cell: Any) -> bool:
     raise ValueError(f"expected true or false, got {cell!r}")
 
 
-def _degrees(cell: Any) -> float | None:
-    return parse_fov(_text(cell))
+def _one_word(spec: PrimitiveConstructorSpec[Any], pair: bool) -> Callable[[Any], Any]:
+    """Reads a word as the command line does; and a list of two numbers, if it stands for a pair."""
 
+    def convert(cell: Any) -> Any:
+        if pair and isinstance(cell, list | tuple) and len(cell) == 2:
+            return _whole(cell[0]), _whole(cell[1])
+        try:
+            return spec.instance_from_str([_text(cell)])
+        except OptionError as error:
+            raise ValueError(str(error)) from error
 
-def _size(cell: Any) -> tuple[int, int]:
-    if isinstance(cell, list | tuple) and len(cell) == 2:
-        return _whole(cell[0]), _whole(cell[1])
-    return parse_size(_text(cell))
+    return convert
 
 
 def _words(cell: Any) -> tuple[str, ...]:

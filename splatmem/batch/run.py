@@ -12,7 +12,7 @@ from splatmem.batch.machine import plan_workers
 from splatmem.batch.manifest import PLACES, Row, read_manifest
 from splatmem.batch.options import BatchOptions
 from splatmem.batch.places import is_url
-from splatmem.batch.results import Results
+from splatmem.batch.results import WORK, Results
 from splatmem.batch.table import csv_bytes, parquet_bytes, table_row
 from splatmem.batch.workers import WorkerSettings, run_workers
 
@@ -107,7 +107,7 @@ def _made(rows: Sequence[Row], results: Results, options: BatchOptions, tell: Te
         connect(options.address)
         return run_on_ray(
             rows, film_maker, (results.place, options.overwrite), workers=options.workers, threads=options.threads or 1,
-            gpus=options.gpus, memory_limit=limit, tries=options.tries, tell=tell,
+            gpus=options.gpus, memory_limit=limit, tries=options.tries, work=results.folder / WORK, tell=tell,
         )  # fmt: skip
     plan = plan_workers(rows, options.threads, limit)
     count = min(options.workers or plan.workers, len(rows))
@@ -118,7 +118,7 @@ def _made(rows: Sequence[Row], results: Results, options: BatchOptions, tell: Te
         environment = {"OMP_WAIT_POLICY": "passive", **threads}
         if plan.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = plan.gpus[number % len(plan.gpus)]
-        log = results.folder / ".batch" / f"worker-{number + 1}.log"
+        log = results.folder / WORK / f"worker-{number + 1}.log"
         settings.append(WorkerSettings(film_maker, (results.place, options.overwrite), log, limit, tuple(environment.items())))
     return run_workers(rows, settings, options.tries)
 

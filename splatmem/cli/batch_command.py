@@ -34,6 +34,5 @@ def batch(options: BatchOptions, progress: RunProgress) -> int:
     for note in summary.notes:
         progress.say(f"note: {note}")
     progress.say(f"see {options.out}/{'results*.csv' if options.array else 'index.html'}")
-    states = (("made", MADE), ("kept", KEPT), ("failed", FAILED), ("waiting", WAITING))
-    progress.result(folder=str(options.out), **{name: summary.count(state) for name, state in states})
+    progress.result(folder=options.out, **{state: summary.count(state) for state in said})
     return SOME_FAILED if summary.count(FAILED) else 0

@@ -10,8 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.report.progress import RunProgress
 
 STARTED = time.perf_counter()  # close to the start of the process: what takes long is imported later
@@ -79,20 +80,34 @@ def render(options: RenderOptions, progress: RunProgress) -> None:
 def export(options: ExportOptions, progress: RunProgress) -> None:
     from splatmem.jobs.export import export as write
 
-    count = write(options)
-    progress.say(f"{count:,} Gaussians, {options.file.stat().st_size / 2**20:.0f} MiB: {options.file}")
-    progress.result(file=str(options.file.resolve()), gaussians=count)
+    written = write(options, progress)
+    for note in written.notes:
+        progress.say(f"note: {note}")
+    for line in written.lines:
+        progress.say(line)
+    files = [str(path.resolve()) for path in (options.file, options.dataset) if path is not None]
+    progress.result(files=files, gaussians=written.gaussians)
+
+
+def cameras(options: CamerasOptions, progress: RunProgress) -> None:
+    from splatmem.io.cameras.kinds import KINDS
+    from splatmem.jobs.export import export_cameras
+
+    count, kind = export_cameras(options)
+    progress.say(f"{count} cameras as {KINDS[kind]}: {options.file}")
+    progress.result(file=str(options.file.resolve()), cameras=count, kind=kind)
 
 
 def inspect(options: InspectOptions, progress: RunProgress) -> None:
-    from splatmem.io.ply import read_ply
+    from splatmem.io.splats.endings import is_splat_file
+    from splatmem.io.splats.files import read_splats
     from splatmem.scene import Scene
     from splatmem.viewer.colours import by_depth, coloured, facing_colours
     from splatmem.viewer.inspect import show_scene
 
     lines: list[str] = []
-    if options.scene.suffix.lower() == ".ply":
-        gaussians, notes = read_ply(options.scene)
+    if is_splat_file(options.scene) and options.scene.is_file():
+        gaussians, notes = read_splats(options.scene)
         cameras = []
         for note in notes:
             progress.say(f"note: {note}")
@@ -129,6 +144,23 @@ def evaluate(options: EvaluationOptions, progress: RunProgress) -> None:
         highlight=False,
     )
     progress.result(folder=str(options.out.resolve()))
+
+
+def judge(options: JudgeOptions, progress: RunProgress) -> None:
+    from splatmem.evaluation.judge import judge as run
+
+    found = run(options, progress)
+    for film in found:
+        said = f"{film['film']}: {film['registered']} of {film['frames']} frames found their camera"
+        if film["registered"]:
+            poses = film["poses"]
+            far = "" if poses["translation_percent"] is None else f", {poses['translation_percent']:.2f} % of the path"
+            said += (
+                f"; {poses['rotation_degrees']:.3f} degrees off{far}, ATE {poses['ate']:.4f}; {film['points']:,} points, "
+                f"reprojection error {film['reprojection_error']:.2f} pixels"
+            )
+        progress.say(said)
+    progress.result(films=found)
 
 
 def doctor(console: Console, progress: RunProgress) -> int:

@@ -23,11 +23,12 @@ from splatmem.cli.options import Command, Doctor, Models
 from splatmem.cli.overview import overview
 from splatmem.cli.telling import Telling
 from splatmem.cli.version import own_version
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import ChangeOptions, FilmOptions
 from splatmem.jobs.errors import explained, one_line
 from splatmem.jobs.option_types import OptionError
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.live.options import LiveOptions
 
 # Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
@@ -35,8 +36,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
     "flyaround", "explore", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge",
-    "undo",
-    "redo", "export", "inspect", "evaluate", "models", "doctor",
+    "undo", "redo", "export", "cameras", "inspect", "evaluate", "judge", "models", "doctor",
 )  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.][\d.eE+,-]*,[\d.eE+,-]+")  # numbers between commas that begin with a minus
 MODULES = {
@@ -45,8 +45,10 @@ MODULES = {
     RenderOptions: "splatmem.jobs.render",
     FilmOptions: "splatmem.jobs.edit",
     ExportOptions: "splatmem.jobs.export",
+    CamerasOptions: "splatmem.jobs.export",
     InspectOptions: "splatmem.viewer.inspect",
     EvaluationOptions: "splatmem.evaluation.run",
+    JudgeOptions: "splatmem.evaluation.colmap",
     BatchOptions: "splatmem.batch.run",
 }
 EXIT_BAD_INPUT = 2
@@ -174,8 +176,12 @@ def run(command: Any, telling: Telling) -> int:
             edit_commands.change(command, progress)
         elif isinstance(command, ExportOptions):
             commands.export(command, progress)
+        elif isinstance(command, CamerasOptions):
+            commands.cameras(command, progress)
         elif isinstance(command, EvaluationOptions):
             commands.evaluate(command, progress)
+        elif isinstance(command, JudgeOptions):
+            commands.judge(command, progress)
         else:
             commands.inspect(command, progress)
     return 0

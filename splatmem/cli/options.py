@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from splatmem.batch.options import BatchOptions
+from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import (
     CropOptions,
@@ -23,7 +24,7 @@ from splatmem.jobs.edit_options import (
     UndoOptions,
 )
 from splatmem.jobs.option_types import Overrides, PresetName
-from splatmem.jobs.options import ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
+from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.live.options import LiveOptions
 
 
@@ -99,8 +100,10 @@ Command = (
     | Annotated[UndoOptions, tyro.conf.subcommand("undo")]
     | Annotated[RedoOptions, tyro.conf.subcommand("redo")]
     | Annotated[ExportOptions, tyro.conf.subcommand("export")]
+    | Annotated[CamerasOptions, tyro.conf.subcommand("cameras")]
     | Annotated[InspectOptions, tyro.conf.subcommand("inspect")]
     | Annotated[EvaluationOptions, tyro.conf.subcommand("evaluate")]
+    | Annotated[JudgeOptions, tyro.conf.subcommand("judge")]
     | Annotated[Models, tyro.conf.subcommand("models")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )

@@ -9,6 +9,7 @@ TASKS: dict[str, dict[str, str]] = {
         "batch MANIFEST --out DIR": "many films: a row of the manifest for each",
     },
     "Look at a scene": {
+        "explore PHOTO|DIR": "in the browser: look around live, let it grow, change it, film it",
         "render DIR --path arc --out FILE.mp4": "film it along another path",
         "film DIR SHOTS.yaml --out FILE.mp4": "film several shots, with cuts",
         "explore DIR": "look round it in the browser, live; what is unknown is made where one looks",
@@ -20,12 +21,15 @@ TASKS: dict[str, dict[str, str]] = {
         "undo DIR": "go back one step, exactly; redo goes forward again",
     },
     "Take it elsewhere": {
-        "export DIR FILE.ply": "for other programs that show Gaussian splats",
+        "export DIR scene.spz": "for other programs: .ply, .spz, .sog, .glb, .usdz, or .html, a page for any browser",
+        "export DIR --dataset DIR2": "frames, cameras and points, to train on",
+        "cameras DIR FILE": "the film's cameras, for Blender, nerfstudio, COLMAP and others",
     },
     "Set up and measure": {
         "doctor": "say what works on this machine, and what to do about the rest",
         "models list": "bigger models: what they need, download them, check them",
         "evaluate SCENES... --out DIR": "compare films with the truth",
+        "judge DIR...": "have COLMAP find the cameras of films",
     },
 }
 """By task: the usual form of a command, without the program's name, and what it does."""

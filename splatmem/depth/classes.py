@@ -134,8 +134,8 @@ def _things(thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], top: Bool[T
     smallest = max(4, SMALLEST_THING * height * width)
     there = thing & torch.isfinite(depth)
     tops = _opened(there & top, max(1, round(0.004 * min(height, width))))
-    bodies = _connected(there & ~tops, depth, smallest)
-    carried = _connected(tops, depth, 1)
+    bodies = connected_surfaces(there & ~tops, depth, smallest)
+    carried = connected_surfaces(tops, depth, 1)
     numbers = _with_tops(bodies.numpy(), carried.numpy(), smallest)
     numbers = _nearest_filled(numbers, there.numpy(), depth.numpy())
     sizes = np.bincount(numbers.ravel())
@@ -151,7 +151,7 @@ def _opened(mask: Bool[Tensor, "h w"], radius: int) -> Bool[Tensor, "h w"]:
     return torch.from_numpy(ndimage.binary_opening(mask.numpy(), np.ones((2 * radius + 1,) * 2, bool)))
 
 
-def _connected(mask: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], smallest: float) -> Int16[Tensor, "h w"]:
+def connected_surfaces(mask: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], smallest: float) -> Int16[Tensor, "h w"]:
     """Connected parts of a mask, which gaps of depth part; those of fewer pixels are left out."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator
-from splatmem.edit.behind import OCCLUDER, Behind, continue_behind
+from splatmem.depth.behind import OCCLUDER, Behind, continue_behind
 from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_in
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.gaussians import Gaussians

@@ -15,6 +15,7 @@ from splatmem.depth.classes import classify
 from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
+from splatmem.explore.behind_things import hidden_background
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.explore.planner import GRID_WIDTH
 from splatmem.gaussians import Gaussians
@@ -45,7 +46,7 @@ def begin_memory(
         down = _gravity(photo, camera)
         depth = plausible_sky(estimate.depth[0], camera, down, photo)
         classes = _classified(photo, depth, camera, down, estimate)
-    return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device, classes=classes)
+    return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device, classes=classes, behind=True)
 
 
 def begin_posed_memory(
@@ -125,10 +126,15 @@ def _first_written(
     device: str,
     usable: Bool[Tensor, "h w"] | None = None,
     classes: PixelClasses | None = None,
+    behind: bool = False,
 ) -> SpatialMemory:
+    """A memory that holds one picture; ``behind``: and what goes on behind its silhouettes."""
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"):
         memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes)
+        if behind and classes is not None:
+            hidden = hidden_background(rgb, depth, classes, camera)
+            memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
     with clock.stage("refine"):
         memory.refine(settings.photo_refine_steps)
     return memory

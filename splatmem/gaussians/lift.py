@@ -51,22 +51,23 @@ class LiftSettings:
     opacity of a surface is 0.99 or more however near a camera comes, without the help of a rasterizer's low-pass, which is
     nothing beside a magnified footprint. Less is sharper without refinement and shows cracks."""
     detail_spread: float = 0.2
-    """The same where the picture's contrast is strong: no colours, which cannot be darker than black, could make up for the
+    """``spread`` where the picture's contrast is strong: no colours, which cannot be darker than black, could make up for the
     blur of wide footprints there. What such narrow Gaussians let through is covered by an underlay."""
     faint_contrast: float = 0.06
     """Change of colour from pixel to pixel, as a share of the darker, up to which Gaussians are as wide as ``spread``."""
     strong_contrast: float = 0.4
-    """The same from which they are as narrow as ``detail_spread``; linear between the two."""
+    """Change of colour from pixel to pixel, as a share of the darker, from which Gaussians are as narrow as ``detail_spread``;
+    between the two it is linear."""
     block_spread: float = 1.0
-    """The same for Gaussians that stand for blocks of pixels: smaller neighbours reach less far towards them."""
+    """``spread`` of Gaussians that stand for blocks of pixels: smaller neighbours reach less far towards them."""
     underlay_block: int = 4
     """Most pixels along one side that share a Gaussian of the underlay: 1, 2, 4, 8 or 16; 0 for no underlay."""
     underlay_tolerance: float = 0.03
     """Pixels may share a Gaussian of the underlay if they lie on one plane up to this share of their depth."""
     underlay_spread: float = 0.77
-    """The same for the underlay, in units of the distance between its Gaussians."""
+    """Standard deviation of a Gaussian of the underlay, in units of the distance between the underlay's Gaussians."""
     outline_spread: float = 0.58
-    """The same for the underlay along outlines of what lies in front, so that it does not show beside them."""
+    """``underlay_spread`` along outlines of what lies in front, so that the underlay does not show beside them."""
     max_stretch: float = 4.0
     """Longest footprint on surfaces seen at a grazing angle, relative to one seen from the front."""
     opacity: float = 0.99

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
@@ -23,6 +24,7 @@ from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.text import data_lines, numbers, whole_number
 
 IMAGE_FIELDS = "IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME"
+POINTS_FILE, POINTS_HEAD = "points3D.txt", "# POINT3D_ID X Y Z R G B ERROR TRACK[]\n"
 
 
 def save_colmap(cameras: Cameras, folder: str | Path, names: Sequence[str] | None = None) -> None:
@@ -47,11 +49,21 @@ def save_colmap(cameras: Cameras, folder: str | Path, names: Sequence[str] | Non
     files = {
         "cameras.txt": "# CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]\n" + "".join(camera_lines),
         "images.txt": f"# {IMAGE_FIELDS}\n# POINTS2D[] as X Y POINT3D_ID\n" + "".join(image_lines),
-        "points3D.txt": "# POINT3D_ID X Y Z R G B ERROR TRACK[]\n",
+        POINTS_FILE: POINTS_HEAD,
     }
     for name, text in files.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def save_colmap_points(places: Float[np.ndarray, "n 3"], colours: UInt8[np.ndarray, "n 3"], folder: str | Path) -> None:
+    """Writes points3D.txt into the folder of a model: points that no image observes, which trainers begin with."""
+    rows = zip(places.tolist(), colours.tolist(), strict=True)
+    lines = [
+        f"{number} {_join(place)} {' '.join(map(str, colour))} 0\n" for number, (place, colour) in enumerate(rows, start=1)
+    ]
+    with atomic_path(Path(folder) / POINTS_FILE) as temporary:
+        temporary.write_text(POINTS_HEAD + "".join(lines), encoding="utf-8")
 
 
 def _join(values: Sequence[float]) -> str:

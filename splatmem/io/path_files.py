@@ -28,6 +28,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_values
 from splatmem.geometry.poses import look_at, rigid_from, rigid_inverse
 from splatmem.geometry.rotations import quats_to_rotations
+from splatmem.io.cameras.supersplat import is_supersplat_settings, parse_supersplat_settings
 from splatmem.io.colmap import find_colmap, load_colmap, read_colmap
 from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.kitti import is_kitti, load_kitti
@@ -41,8 +42,8 @@ from splatmem.io.yaml_text import parse_yaml
 DEFAULT_FRAMES = 96
 MOST_FRAMES = 10_000  # of a film
 KINDS = (
-    "transforms.json, nerfstudio's camera_path.json, 3DGS's cameras.json, a COLMAP folder or its images.bin or images.txt, a "
-    "TUM or KITTI .txt, an .npz with w2c and K, or keyframes in .yaml or .json"
+    "transforms.json, nerfstudio's camera_path.json, 3DGS's cameras.json, the SuperSplat viewer's settings, a COLMAP folder or "
+    "its images.bin or images.txt, a TUM or KITTI .txt, an .npz with w2c and K, or keyframes in .yaml or .json"
 )
 KEYFRAME_FIELDS = {"position", "look_at", "quaternion", "fov"}
 FOV_RANGE = (1.0, 170.0)
@@ -81,6 +82,8 @@ def _load(file: Path, width: int, height: int, fov: float, frames: int) -> Camer
         content = parse_json(file)
         if is_viewer_path(content):
             return parse_viewer_path(content, str(file), width, height, fov)
+        if is_supersplat_settings(content):
+            return parse_supersplat_settings(content, str(file), width, height)
         if is_inria_cameras(content):
             return parse_inria_cameras(content, str(file), width, height)
         if isinstance(content, dict) and "keyframes" in content:

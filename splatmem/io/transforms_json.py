@@ -33,7 +33,11 @@ INDEX_NAMES = ("transforms.json", "transforms_train.json")  # NeRF's own scenes 
 
 
 def save_transforms_json(
-    cameras: Cameras, path: str | Path, file_paths: Sequence[str] | None = None, world: World | None = None
+    cameras: Cameras,
+    path: str | Path,
+    file_paths: Sequence[str] | None = None,
+    world: World | None = None,
+    points: str | None = None,
 ) -> None:
     """Writes the cameras; equal intrinsics are written once, others per frame.
 
@@ -43,11 +47,12 @@ def save_transforms_json(
         file_paths: the frames' images; nerfstudio wants them named, by default ``images/frame_00001.png`` and on.
         world: in which the poses are written, in double precision; how the scene's own lies in it is written as
             ``world_from_scene``.
+        points: name of a .ply beside the file with points to begin a training with.
     """
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {} if points is None else {"ply_file_path": points}
     if world is not None and not world.is_memory:
         cameras = world.from_memory(cameras)
-        more = {"world_from_scene": world.world_from_memory.tolist()}
+        more["world_from_scene"] = world.world_from_memory.tolist()
     if file_paths is None:
         file_paths = [f"images/frame_{i + 1:05d}.png" for i in range(len(cameras))]
     if len(file_paths) != len(cameras):

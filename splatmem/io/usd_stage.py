@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.io.splats.y_up_cameras import camera_matrices_y_up
+from splatmem.io.y_up_cameras import camera_matrices_y_up
 
 if TYPE_CHECKING:
     from pxr import Usd

@@ -26,8 +26,8 @@ TREE_STEP = 8  # x264 goes through the rows of its macroblock tree in such steps
 class VideoWriter:
     """Writes frames one by one, as a context manager; the file appears whole when the block ends without an error.
 
-    Yuv420p, tagged as BT.709, with the index in front, plays everywhere. Odd sizes get one more row or column, a copy of
-    the last.
+    Yuv420p, tagged as BT.709, with the index in front and a keyframe a second, plays everywhere and can be wound. Odd sizes get
+    one more row or column, a copy of the last.
     """
 
     def __init__(self, path: str | Path, width: int, height: int, fps: float, crf: int = 17) -> None:
@@ -58,7 +58,8 @@ class VideoWriter:
     def _add_stream(self) -> av.VideoStream:
         width, height = self.size
         # One thread: the same frames give the same bytes on any machine.
-        options = {"crf": str(self.crf), "preset": "faster", "threads": "1"}
+        keyframes = str(max(1, round(self.rate)))  # one a second: a film is wound back and forth there
+        options = {"crf": str(self.crf), "preset": "faster", "threads": "1", "g": keyframes}
         if -(-width // MACROBLOCK) % TREE_STEP:
             options["x264-params"] = "mbtree=0"
         stream = self._container.add_stream("libx264", rate=self.rate, options=options)

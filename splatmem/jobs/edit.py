@@ -13,6 +13,7 @@ from splatmem.edit.selection import Selection
 from splatmem.explore.loop import ExploreState
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.ply import save_ply
+from splatmem.io.splats.endings import is_splat_file
 from splatmem.jobs.edit_options import (
     ChangeOptions,
     CropOptions,
@@ -64,7 +65,7 @@ def changed(options: ChangeOptions) -> Iterator[Scene]:
 
 
 def _opened(options: ChangeOptions) -> Scene:
-    if options.scene.suffix.lower() == ".ply":
+    if is_splat_file(options.scene) and options.scene.is_file():
         poses = options.poses if isinstance(options, ExtendOptions) else None
         return Scene.from_splats(options.scene, poses=poses, device=options.device)
     return Scene.open(options.scene, device=options.device)

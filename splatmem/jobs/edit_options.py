@@ -10,8 +10,18 @@ from typing import Annotated, Any
 
 import tyro
 
-from splatmem.jobs.option_types import Device, PathName, SceneFolder, SceneSize, check_film, check_target, one_word
-from splatmem.jobs.options import check_path, check_scene, paths_from_text
+from splatmem.io.splats.endings import is_splat_file
+from splatmem.jobs.option_types import (
+    Device,
+    PathName,
+    SceneFolder,
+    SceneOrSplats,
+    SceneSize,
+    check_film,
+    check_target,
+    one_word,
+)
+from splatmem.jobs.options import check_path, check_scene, check_scene_or_splats, paths_from_text
 
 
 def parse_numbers(text: str, counts: Callable[[int], bool], expected: str) -> tuple[float, ...]:
@@ -75,8 +85,8 @@ class ChangeOptions:
 class ExtendOptions(ChangeOptions):
     """Goes on with a scene: what a path shows and the memory does not know is made."""
 
-    scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR|FILE.ply")]
-    """A folder made by flyaround or by another change; or a Gaussian splat .ply from elsewhere, with --out."""
+    scene: SceneOrSplats
+    """A folder made by flyaround or by another change; or a file of Gaussian splats from elsewhere, with --out."""
     path: PathName = "turn"
     """turn, orbit, arc, spiral, dolly, or a path file."""
     frames: int = 96
@@ -84,15 +94,14 @@ class ExtendOptions(ChangeOptions):
     prompt: str | None = None
     """What is to be seen there, for models that read it; the scene's own words if not given."""
     poses: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Of a .ply: the cameras that saw it (transforms.json, COLMAP), in its own world."""
+    """Of a file of splats: the cameras that saw it (transforms.json, COLMAP), in its own world."""
 
     def __post_init__(self) -> None:
         paths_from_text(self, "scene", "out", "poses")
 
     def check(self) -> None:
-        if self.scene.suffix.lower() == ".ply":
-            if not self.scene.is_file():
-                raise ValueError(f"there is no file {self.scene}")
+        if is_splat_file(self.scene) and not self.scene.is_dir():
+            check_scene_or_splats(self.scene)
             if self.out is None:
                 raise ValueError(f"{self.scene} is a file: name a folder for the scene with --out")
         else:

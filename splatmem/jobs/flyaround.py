@@ -27,7 +27,7 @@ from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.source import Source, read_source
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
-from splatmem.jobs.outputs import write_outputs
+from splatmem.jobs.outputs import SPLATS, write_outputs
 from splatmem.jobs.preview import Preview
 from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
@@ -41,7 +41,7 @@ from splatmem.trajectory.names import PRESET_NAMES
 
 PATH_FIELDS = ("source", "out", "poses")
 PROMISED = (
-    "video.mp4", "contact_sheet.png", "scene.ply", "cameras.json", "report.html", REPORT, f"{MEMORY_FOLDER}/{INDEX}",
+    "video.mp4", "contact_sheet.png", *SPLATS, "cameras.json", "report.html", REPORT, f"{MEMORY_FOLDER}/{INDEX}",
 )  # fmt: skip
 
 

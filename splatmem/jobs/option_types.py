@@ -98,6 +98,8 @@ FilmSeconds = Annotated[
 ]
 """Length of a film; None where the number of frames gives it."""
 SceneFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+SceneOrSplats = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR|SPLATS")]
+"""A scene's folder, or a file of Gaussian splats of any format that is read."""
 OutputFolder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 PathName = Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
 Overrides = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")]
@@ -118,9 +120,9 @@ def check_film(frames: int, size: tuple[int, int] | None, fps: float) -> None:
         raise ValueError(f"frames per second lie in 1..240, got {fps:g}")
 
 
-def check_target(file: Path, suffix: str, overwrite: bool) -> None:
-    """Raises ``ValueError`` if ``file`` should not be written."""
-    if file.suffix.lower() != suffix:
+def check_target(file: Path, suffix: str | None, overwrite: bool) -> None:
+    """Raises ``ValueError`` if ``file`` should not be written, or ends in something else than ``suffix``."""
+    if suffix is not None and file.suffix.lower() != suffix:
         raise ValueError(f"{file}: expected a name that ends in {suffix}")
     if file.exists() and not overwrite:
         raise ValueError(f"{file} exists: choose another name, or give --overwrite")

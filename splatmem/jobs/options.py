@@ -12,6 +12,8 @@ import tyro
 
 from splatmem.config import Config, load_preset, preset_names
 from splatmem.home import expanded
+from splatmem.io.cameras.kinds import CameraKind, kind_of
+from splatmem.io.splats.endings import READABLE, format_of, is_splat_file
 from splatmem.jobs.option_types import (
     Device,
     FieldOfView,
@@ -19,7 +21,7 @@ from splatmem.jobs.option_types import (
     OutputFolder,
     Overrides,
     PathName,
-    SceneFolder,
+    SceneOrSplats,
     SceneSize,
     Size,
     check_film,
@@ -117,8 +119,8 @@ class FlyaroundOptions:
 class RenderOptions:
     """Films a finished scene along another path; nothing is generated, unless --fill asks for it."""
 
-    scene: SceneFolder
-    """A folder made by flyaround."""
+    scene: SceneOrSplats
+    """A folder made by flyaround, or a file of Gaussian splats (docs/formats.md)."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.mp4")]
     """The video to write."""
     path: PathName = "turn"
@@ -152,19 +154,60 @@ class RenderOptions:
         check_film(self.frames, self.size, self.fps)
         check_length(self)
         check_path(self.path)
-        check_scene(self.scene)
+        check_scene_or_splats(self.scene)
+        if self.fill and is_splat_file(self.scene):
+            raise ValueError(f"{self.scene} is a file: make a scene of it first, with splatmem extend {self.scene} --out DIR")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Writes a finished scene as a Gaussian splat .ply (3DGS convention)."""
+    """Writes a scene for other programs, in the format that the file's ending names; docs/formats.md says which is for what."""
 
-    scene: SceneFolder
-    """A folder made by flyaround."""
-    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE.ply")]
-    """The file to write."""
+    scene: SceneOrSplats
+    """A folder made by flyaround, or a file of Gaussian splats."""
+    file: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")] = None
+    """The file to write: .ply, .compressed.ply, .splat, .ksplat, .spz, .sog, .glb, .usdc, .usdz, or .html, a page with a
+    viewer that needs no network."""
+    dataset: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """A folder to write what 3DGS trainers read: the film's frames, their cameras (transforms.json and COLMAP) and points."""
     compact: bool = False
-    """Leave out normals and zero coefficients: 17 properties instead of 62."""
+    """Of a .ply: leave out normals and zero coefficients, 17 properties instead of 62 and a quarter of the size. .spz and .sog
+    are 20 to 30 times smaller than the .ply, and rounded."""
+    overwrite: bool = False
+    """Replace an existing file, or a data set that was written before."""
+
+    def __post_init__(self) -> None:
+        paths_from_text(self, "scene", "file", "dataset")
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for what can be known to be wrong before any work."""
+        if self.file is None and self.dataset is None:
+            raise ValueError("say what to write: a FILE, or --dataset DIR")
+        if self.file is not None:
+            ending = format_of(self.file).ending
+            if self.compact and ending != ".ply":
+                raise ValueError(f"--compact is a choice of .ply files: {ending} has one layout")
+            check_target(self.file, None, self.overwrite)
+        check_scene_or_splats(self.scene)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CamerasOptions:
+    """Writes the cameras of a scene's film, or of another path through it, for other programs."""
+
+    scene: SceneOrSplats
+    """A folder made by flyaround, or a file of Gaussian splats."""
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """camera_path.json (nerfstudio), transforms.json, NAME.supersplat.json, a TUM .txt, a Blender script .py, an OpenUSD .usda,
+    or a folder for a COLMAP model."""
+    kind: CameraKind | None = None
+    """What to write, where the name does not say it."""
+    path: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """turn, orbit, arc, spiral, dolly, or a path file; the film's own cameras if not given."""
+    frames: int = 96
+    """Length of the path."""
+    fps: float = 24.0
+    """Frames per second, where the format holds times."""
     overwrite: bool = False
     """Replace an existing file."""
 
@@ -173,30 +216,33 @@ class ExportOptions:
 
     def check(self) -> None:
         """Raises ``ValueError`` for what can be known to be wrong before any work."""
-        check_target(self.file, ".ply", self.overwrite)
-        check_scene(self.scene)
+        if (self.kind or kind_of(self.file)) != "colmap":
+            check_target(self.file, None, self.overwrite)
+        check_film(self.frames, None, self.fps)
+        if self.path is not None:
+            check_path(self.path)
+        check_scene_or_splats(self.scene)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectOptions:
     """Shows a scene's memory in Open3D as points, with the cameras that wrote it."""
 
-    scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR|FILE.ply")]
-    """A folder made by flyaround, or a Gaussian splat .ply."""
+    scene: SceneOrSplats
+    """A folder made by flyaround, or a file of Gaussian splats (docs/formats.md)."""
     screenshot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None
     """Write a picture instead of opening a window; needs no display."""
     colour: Literal["photo", "provenance", "trust", "depth", "normals", "age"] = "photo"
     """photo: the scene's own. provenance: which step made it. age: which step and window. trust: how densely it was seen, for
-    the first camera. depth: how far it lies from there. normals: where it faces. Of a .ply: photo, depth or normals."""
+    the first camera. depth: how far it lies from there. normals: where it faces. Of a file: photo, depth or normals."""
 
     def check(self) -> None:
         """Raises ``ValueError`` for what can be known to be wrong before any work."""
-        if self.scene.suffix.lower() == ".ply" and self.colour in ("provenance", "trust", "age"):
-            raise ValueError(f"a .ply does not say who made it: --colour {self.colour} is for a scene's folder")
+        if is_splat_file(self.scene) and self.colour in ("provenance", "trust", "age"):
+            raise ValueError(f"{self.scene.name} does not say who made it: --colour {self.colour} is for a scene's folder")
         if self.screenshot is not None:
             check_target(self.screenshot, ".png", overwrite=True)
-        if not self.scene.exists():
-            raise ValueError(f"{self.scene} is not there: give a folder made by 'splatmem flyaround', or a .ply file")
+        check_scene_or_splats(self.scene)
 
 
 def paths_from_text(options: Any, *names: str) -> None:
@@ -241,6 +287,17 @@ def check_scene(scene: Path) -> None:
     """Raises ``ValueError`` for what cannot be a scene's folder."""
     if not scene.is_dir():
         raise ValueError(f"{scene} is not a folder made by 'splatmem flyaround'{_nearest_file(scene)}")
+
+
+def check_scene_or_splats(scene: Path) -> None:
+    """Raises ``ValueError`` for what is neither a scene's folder nor a file of Gaussian splats."""
+    if scene.is_file():
+        if not is_splat_file(scene):
+            raise ValueError(f"{scene}: expected a scene's folder, or a file of splats that ends in {', '.join(READABLE)}")
+    elif is_splat_file(scene) and not scene.exists():
+        raise ValueError(f"there is no file {scene}{_nearest_file(scene)}")
+    else:
+        check_scene(scene)
 
 
 def _nearest_file(missing: Path) -> str:

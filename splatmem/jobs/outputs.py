@@ -11,8 +11,8 @@ from PIL import Image
 
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.io.atomic import atomic_path
-from splatmem.io.ply import save_ply
 from splatmem.io.transforms_json import save_transforms_json
+from splatmem.jobs.export import write_splats
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.run_state import Run
 from splatmem.memory.film import FilmFigures
@@ -23,6 +23,7 @@ from splatmem.report.html import report_page
 from splatmem.report.sheet import contact_sheet
 
 SHEET_FRAMES = 12
+SPLATS = ("scene.ply", "scene.spz", "scene.html")  # for everything old, to hand on, and to look at
 
 
 def write_outputs(
@@ -39,7 +40,8 @@ def write_outputs(
     with run.scene.clock.stage("encode"):
         with atomic_path(folder / "contact_sheet.png") as temporary:
             sheet.save(temporary)
-        save_ply(run.scene.memory.gaussians, folder / "scene.ply", world=run.scene.memory.world)
+        for name in SPLATS:
+            write_splats(run.scene.memory, folder / name, run.film.cameras, fps=options.fps)
         save_transforms_json(run.film.cameras, folder / "cameras.json", world=run.scene.memory.world)
     with run.scene.clock.stage("read"):
         photo, retention = run.scene.memory.photo_fidelity(), run.scene.memory.retention()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from splatmem.io.splats.endings import is_splat_file
 from splatmem.jobs.edit import fill_for, write_back
 from splatmem.jobs.options import RenderOptions
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import load_session
-from splatmem.scene import Announce, Scene, session_folder, silent
+from splatmem.scene import DEFAULT_SIZE, Announce, Scene, session_folder, silent
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import trajectory_from
 
@@ -40,7 +41,7 @@ def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
         OSError: the file cannot be written.
     """
     options.check()
-    clock, made = StageClock(), 0
+    clock, made, notes = StageClock(), 0, ()
     if options.fill:
         scene = Scene.open(options.scene, device=options.device)
         trajectory = trajectory_from(options.path, scene, options.frames, options.size, options.fov)
@@ -49,9 +50,13 @@ def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
             write_back(scene, options.scene, None)
         scene.models.release()
         memory = scene.memory
+    elif is_splat_file(options.scene) and options.scene.is_file():
+        scene = Scene.from_splats(options.scene, options.size or DEFAULT_SIZE, fov=options.fov, device="cpu")
+        memory, notes = scene.memory, tuple(scene.notes)
+        trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)
     else:
         memory = load_session(session_folder(options.scene))[0]
         trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)
     film = film_memory(memory, trajectory.cameras, options.out, options.fps, clock, announce)
     seconds = clock.seconds["render"] + clock.seconds["encode"]
-    return RenderReport(film, len(trajectory), seconds, trajectory.notes, made)
+    return RenderReport(film, len(trajectory), seconds, notes + trajectory.notes, made)

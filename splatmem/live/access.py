@@ -40,7 +40,8 @@ class Access:
 
     def answer(self, request: Request) -> Response | None:
         """None for a request that may pass; else what it is answered with."""
-        host = request.headers.get("Host", "")
+        hosts = request.headers.get_all("Host")
+        host = hosts[0] if len(hosts) == 1 else ""
         if self.token is None and _name(host) not in LOCAL_HOSTS:
             return refusal("this server answers to localhost only")
         if _is_websocket(request) and not _of_same_server(request, host):
@@ -74,7 +75,7 @@ def refusal(reason: str) -> Response:
 
 
 def _is_websocket(request: Request) -> bool:
-    return "websocket" in request.headers.get("Upgrade", "").lower()
+    return any("websocket" in value.lower() for value in request.headers.get_all("Upgrade"))
 
 
 def _of_same_server(request: Request, host: str) -> bool:

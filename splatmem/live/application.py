@@ -151,7 +151,7 @@ class Application:
         with tabs.add_tab("Look", viser.Icon.EYE):
             self.look = LookPanel(desk, self.stream)
         with tabs.add_tab("Change", viser.Icon.WAND):
-            self.change = ChangePanel(desk, self.stream)
+            self.change = ChangePanel(desk, self.stream, lambda in_hand: self.shoot.give_way(in_hand))
         with tabs.add_tab("Shoot", viser.Icon.MOVIE):
             self.shoot = ShootPanel(desk)
         with tabs.add_tab("Scene", viser.Icon.HISTORY):

@@ -35,7 +35,11 @@ HINTS = {
 class ChangePanel:
     """Tools, the selection, and changes."""
 
-    def __init__(self, desk: Desk, stream: SplatStream) -> None:
+    def __init__(self, desk: Desk, stream: SplatStream, in_hand: Callable[[bool], None]) -> None:
+        """Args:
+        in_hand: called when a tool is taken up or laid down: what else could be clicked gives way.
+        """
+        self._in_hand = in_hand
         self._desk, self._stream, self._server = desk, stream, desk.server
         self._marks: viser.PointCloudHandle | None = None
         self._gizmo: viser.TransformControlsHandle | None = None
@@ -94,6 +98,7 @@ class ChangePanel:
         if tool == RECTANGLE:
             scene.on_rect_select()(self._desk.answered(self._dragged))
         self._place_shape(event.client if tool in (BOX, SPHERE) else None)
+        self._in_hand(tool != NO_TOOL)
         self._hint.content = HINTS[tool]
 
     # ------------------------------------------------------------------------------------------------ selecting

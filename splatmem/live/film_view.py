@@ -89,6 +89,11 @@ class FilmView:
     def on(self) -> bool:
         return self._on
 
+    @property
+    def coarse_width(self) -> int:
+        """Width in pixels of the frames while the camera moves."""
+        return max(16, round(COARSE[self._step] * self._width))
+
     def switch(self, on: bool) -> None:
         with self._changed:
             self._on, self._drawn = on, None
@@ -137,10 +142,7 @@ class FilmView:
     def _draw(self, wanted: tuple[Snapshot, View], fine: bool) -> None:
         snapshot, view = wanted
         started = time.perf_counter()
-        if fine:
-            width = int(min(max(self._width, view.frame[0]), MOST_FINE))
-        else:
-            width = max(16, round(COARSE[self._step] * self._width))
+        width = int(min(max(self._width, view.frame[0]), MOST_FINE)) if fine else self.coarse_width
         with torch.no_grad():
             picture = draw(snapshot, view, width, QUALITY[fine], self._tinted())
         if not self._on:

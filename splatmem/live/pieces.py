@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt32
 
 ROWS_PER_PIECE = 8192  # on average
-Rows = UInt32[np.ndarray, "n 8"]
+Rows = UInt32[np.ndarray, "_ 8"]
 
 
 def cut(rows: Rows, ends: Sequence[int] = ()) -> dict[str, Rows]:

@@ -40,6 +40,7 @@ class ShootPanel:
         self._board = Storyboard.load(desk.session.folder)
         self._place, self._key = 0, None if not self._board.shots[0].keys else 0
         self._lock = threading.RLock()
+        self._hidden = False
         self._quiet = False  # while the interface is brought up with the storyboard
         self._nodes = PathNodes(desk, self._choose_key, self._dragged)
         self._build()
@@ -126,7 +127,13 @@ class ShootPanel:
                 self._show_values()
             finally:
                 self._quiet = False
-            self._nodes.show(self.shot if self._seen.value else None, self._key, self._arrows.value)
+            seen = self._seen.value and not self._hidden
+            self._nodes.show(self.shot if seen else None, self._key, self._arrows.value)
+
+    def give_way(self, hidden: bool) -> None:
+        """Takes the path out of the scene as long as something else is clicked there."""
+        self._hidden = hidden
+        self._show()
 
     def _show_values(self) -> None:
         shot, board = self.shot, self._board

@@ -256,6 +256,27 @@ class SpatialMemory:
         self.gaussians, self.views, self.scale, self.down = joined, [*self.views, view], scale, down
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
 
+    def write_behind(
+        self, rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras, hidden: Bool[Tensor, "h w"]
+    ) -> int:
+        """Adds what lies behind what a view shows, made and not seen; returns how many Gaussians that is.
+
+        They belong to no view: nothing of them is what was given, and the first view's pixels stay those that it showed.
+
+        Args:
+            rgb: 0..1.
+            depth: z-depth of the hidden surfaces, ``inf`` for sky; elsewhere that of what is shown.
+            camera: of the view, at any size.
+            hidden: which pixels to add.
+        """
+        added = lift(rgb, depth, camera, hidden, settings=LiftSettings(far_radius=FAR_SHELL * self.scale))
+        if len(added):
+            first = self.views[0].camera
+            known = self.read(first).known.to(self.device)
+            added = trim_leaks(self.gaussians, added.to(self.device), first.to(self.device), known)
+            self.gaussians = Gaussians.cat([self.gaussians, added])
+        return len(added)
+
     def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: Cameras) -> int:
         """Gives the surfaces that a view shows features, one Gaussian for each cell that has none yet; returns how many.
 

@@ -2,6 +2,6 @@
 
 from splatmem.scene.announce import Announce, silent
 from splatmem.scene.folders import MEMORY_FOLDER, session_folder
-from splatmem.scene.scene import PathLike, Scene
+from splatmem.scene.scene import DEFAULT_SIZE, PathLike, Scene
 
-__all__ = ["MEMORY_FOLDER", "Announce", "PathLike", "Scene", "session_folder", "silent"]
+__all__ = ["DEFAULT_SIZE", "MEMORY_FOLDER", "Announce", "PathLike", "Scene", "session_folder", "silent"]

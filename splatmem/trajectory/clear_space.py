@@ -86,7 +86,7 @@ class ClearSpace:
         return clear
 
     def _subject(self) -> float:
-        """The depth of the thing that covers most of the middle third, if one covers a quarter of it; else the median depth."""
+        """That of the thing that covers most of the middle third, if it covers a quarter of it; else the median depth."""
         height, width = self.depth.shape
         middle = torch.zeros_like(self.depth, dtype=torch.bool)
         middle[height // 3 : 2 * height // 3 + 1, width // 3 : 2 * width // 3 + 1] = True
@@ -100,9 +100,10 @@ class ClearSpace:
 
 
 def _background(depth: Float[Tensor, "h w"], classes: PixelClasses) -> Float[Tensor, "h w"]:
-    """Depth without what stands before the background: things, and what has something farther on both sides.
+    """Depth with what stands before the background taken away: things, and whatever shows something farther on both sides.
 
-    Where things were, the background's inverse depth goes on smoothly. Floor and ground block nothing.
+    Where things were, the background's inverse depth goes on smoothly. Floor and ground lie below the cameras: they block
+    nothing.
     """
     shown = classes.where(*BACKGROUND)
     far = torch.where(classes.where(PixelClass.FLOOR, PixelClass.GROUND), torch.inf, depth).clamp_max(SKY_DEPTH)

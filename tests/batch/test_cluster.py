@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ def cluster() -> Iterator[Any]:
         nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
         for _ in range(2):
             nodes.add_node(num_cpus=1, object_store_memory=10**8)
-        ray.init(address=nodes.address, log_to_driver=False, logging_level="error")
+        ray.init(address=nodes.address, log_to_driver=False, logging_level=logging.ERROR)
         yield nodes
         ray.shutdown()
         nodes.shutdown()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from splatmem.edit.behind import continue_behind
+from splatmem.depth.behind import continue_behind
 from splatmem.edit.removal import fill_holes, settled, take_away
 from splatmem.edit.selection import Box, Thing
 from splatmem.explore.loop import ExploreSettings

@@ -77,8 +77,8 @@ class Browser:
         return str(self.driver.execute_script("return document.body.innerText"))
 
     def picture(self) -> np.ndarray:
-        """What the canvas shows, ``[h, w, 3]``, 0..255; notices that lie over it are taken away."""
-        self.driver.execute_script("document.querySelectorAll('.mantine-Notification-root').forEach(e => e.remove())")
+        """What the canvas shows, ``[h, w, 3]``, 0..255; notices that lie over it are hidden."""
+        self.driver.execute_script("document.querySelectorAll('.mantine-Notification-root').forEach(e => e.style.opacity = 0)")
         shown = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
         box = self.driver.execute_script(
             "const r = document.querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]"

@@ -9,10 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
+import thing_before_wall
 import torch
-
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "edit")]
-
 from splatmem.config import load_preset
 from splatmem.depth import DepthPrediction
 from splatmem.explore.models import Models
@@ -27,7 +25,6 @@ def flat_depth(images: torch.Tensor, fov_x_degrees: float | None = None) -> Dept
 
 def begin(folder: Path) -> None:
     """Saves the scene."""
-    import thing_before_wall
 
     scene = Scene(
         thing_before_wall.memory(), Models(load_preset("push-pull", ()), depth=flat_depth), "push-pull", source="wall"

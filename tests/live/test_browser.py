@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from chromium import Browser, until, why_not
 
+TESTS = Path(__file__).parents[1]
 ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
 REASON = why_not()
 pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
@@ -30,7 +32,8 @@ class Served:
 
     def start(self) -> None:
         command = [sys.executable, str(Path(__file__).with_name("serving.py")), str(self.folder), str(self.port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        found = os.pathsep.join([str(TESTS.parent), str(TESTS / "edit")])
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": found})
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
         assert self.address.startswith("http://localhost")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from splatmem.gaussians import Gaussians
@@ -28,17 +29,21 @@ def without_empty_bands(gaussians: Gaussians) -> Gaussians:
     )
 
 
-def neighbours_together(gaussians: Gaussians) -> Gaussians:
-    """The Gaussians along a Z-order curve (Morton 1966), so that blocks of them span little space.
-
-    The curve runs through the ranks of the coordinates, since a sky far away would leave a room a single cell.
+def neighbours_together(gaussians: Gaussians, block: int) -> Gaussians:
+    """The Gaussians in an order in which each ``block`` of them spans little space: halves along the longest side, and again
+    (Bentley 1975, "Multidimensional binary search trees"). Bounds that a block shares are narrow then, so that its steps are.
     """
-    if len(gaussians) < 2:
-        return gaussians
-    ranks = gaussians.means.argsort(dim=0).argsort(dim=0)
-    cells = ranks * (2**10 - 1) // (len(gaussians) - 1)
-    code = torch.zeros(len(gaussians), dtype=torch.int64, device=cells.device)
-    for bit in range(10):
-        for axis in range(3):
-            code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
-    return gaussians.select(code.argsort())
+    count = len(gaussians)
+    means = gaussians.means.double().cpu().numpy()
+    order, size = np.arange(count), block
+    while size < count:
+        size *= 2
+    while size > block:
+        starts = np.arange(0, count, size)
+        placed = means[order]
+        sides = np.maximum.reduceat(placed, starts) - np.minimum.reduceat(placed, starts)
+        group = np.arange(count) // size
+        along = placed[np.arange(count), sides.argmax(1)[group]]
+        order = order[np.lexsort((along, group))]
+        size //= 2
+    return gaussians.select(torch.from_numpy(order).to(gaussians.means.device))

@@ -1,8 +1,8 @@
 """Gaussian splats as binary glTF (.glb) with Khronos's ratified extension KHR_gaussian_splatting.
 
-Source: https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Khronos/KHR_gaussian_splatting. A primitive of points holds
-the positions, unit quaternions ``xyzw``, linear scales, opacities in 0..1 and the coefficients of spherical harmonics. Axes
-are glTF's: x right, y up, z backward. A camera, animated where there is a film, lies beside them.
+Source: https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Khronos/KHR_gaussian_splatting. A primitive of points
+holds the positions, unit quaternions ``xyzw``, linear scales, opacities in 0..1 and the coefficients of spherical harmonics.
+Axes are glTF's: x right, y up, z backward. A camera, animated where there is a film, lies beside them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from splatmem.geometry.rotations import rotations_to_quats
 from splatmem.io.atomic import atomic_path
 from splatmem.io.drawable import drawable
 from splatmem.io.splats.axes import half_turn_about_x, without_empty_bands
-from splatmem.io.splats.y_up_cameras import camera_matrices_y_up, fov_y
+from splatmem.io.y_up_cameras import camera_matrices_y_up, fov_y
 
 if TYPE_CHECKING:
     import pygltflib

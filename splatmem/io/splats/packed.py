@@ -1,7 +1,7 @@
 """Packed formats of Gaussian splats, through gaussforge: .compressed.ply, .splat, .ksplat, .spz and .sog.
 
-Sources: the formats' own documents. .compressed.ply and .sog: PlayCanvas, https://developer.playcanvas.com; .splat: antimatter15,
-https://github.com/antimatter15/splat; .ksplat: https://github.com/mkkellogg/GaussianSplats3D; .spz: Niantic,
+Sources: the formats' own documents. .compressed.ply and .sog: PlayCanvas, https://developer.playcanvas.com; .splat:
+antimatter15, https://github.com/antimatter15/splat; .ksplat: https://github.com/mkkellogg/GaussianSplats3D; .spz: Niantic,
 https://github.com/nianticlabs/spz, whose axes are x right, y up, z backward.
 """
 
@@ -27,6 +27,7 @@ CONSTANT_COLOURS = (
     "compressed.ply",
     "splat",
 )  # .splat has no room for more, and gaussforge 0.6 mixes up the order in the other
+CHUNK = 256  # Gaussians of a .compressed.ply that share their bounds
 _redirecting = threading.Lock()
 
 
@@ -47,8 +48,8 @@ def write_packed(gaussians: Gaussians, path: Path, kind: str) -> list[str]:
     if kind == "spz":
         gaussians, notes = _within_reach(gaussians)
         gaussians = half_turn_about_x(gaussians)
-    elif kind == "compressed.ply":  # a block of 256 shares its bounds
-        gaussians = neighbours_together(gaussians)
+    elif kind == "compressed.ply":
+        gaussians = neighbours_together(gaussians, CHUNK)
     content = _converted(ply_bytes(gaussians), "ply", kind, path)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)

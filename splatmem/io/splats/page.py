@@ -21,14 +21,13 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import rigid_inverse
 from splatmem.geometry.rotations import rotations_to_quats
 from splatmem.io.atomic import atomic_path
-from splatmem.io.splats.axes import neighbours_together
-from splatmem.io.splats.y_up_cameras import fov_y
+from splatmem.io.y_up_cameras import fov_y
 
 if TYPE_CHECKING:
     import viser
 
-PLACE_BITS = 12  # of a coordinate's mantissa: an 8192nd of its distance
-SHAPE_BITS = 6  # of a covariance's
+PLACE_STEP = 2.0**-11  # of the distance from the first camera's place
+SHAPE_STEP = 2.0**-5  # of a covariance's largest number
 LARGEST_VARIANCE = 6e4  # the viewer keeps covariances as 16 bits
 MOST_ENLARGED = 16.0
 WHOLE, GIVEN, MADE = "/scene", "/scene/from the pictures", "/scene/made"
@@ -38,7 +37,7 @@ FAR = 1000.0
 def write_page(
     gaussians: Gaussians, path: Path, cameras: Cameras | None, fps: float, given: Bool[Tensor, " n"] | None = None
 ) -> list[str]:
-    """Writes a page. Places are rounded to an 8192nd of their distance, which no picture shows; colours are those from the front.
+    """Writes a page. Places are rounded to a 4096th of their distance, which does not show; colours are those from the front.
 
     Args:
         cameras: the first view and, if there are more, the film.
@@ -77,7 +76,7 @@ def _recorded(
     parts = {GIVEN: gaussians} if given is None else {GIVEN: gaussians.select(given), MADE: gaussians.select(~given)}
     for name, part in parts.items():
         if len(part):
-            _add_splats(server, name, neighbours_together(part))
+            _add_splats(server, name, part)
     reach = float(gaussians.means.norm(dim=-1).max()) if len(gaussians) else 0.0
     server.initial_camera.far = max(FAR, 4 * reach)
     if cameras is not None:
@@ -106,16 +105,15 @@ def _add_splats(server: viser.ViserServer, name: str, part: Gaussians) -> None:
     axes = part.rotations * (part.scales * enlarged)[:, None, :]
     server.scene.add_gaussian_splats(
         name,
-        centers=_rounded(part.means * enlarged, PLACE_BITS),
-        covariances=_rounded(axes @ axes.transpose(1, 2), SHAPE_BITS),
+        centers=_rounded(part.means * enlarged, PLACE_STEP),
+        covariances=_rounded((axes @ axes.transpose(1, 2)).flatten(1), SHAPE_STEP).reshape(-1, 3, 3),
         rgbs=part.rgb.clamp(0, 1).numpy(),
         opacities=part.opacities[:, None].numpy(),
         scale=1 / enlarged,
     )
 
 
-def _rounded(values: Float[Tensor, "*n"], bits: int) -> Float32[np.ndarray, "*n"]:
-    """The values with so many bits of mantissa, which packs well."""
-    dropped = 23 - bits
-    whole = np.ascontiguousarray(values.numpy(), dtype=np.float32).view(np.int32)
-    return ((whole + (1 << (dropped - 1))) & ~((1 << dropped) - 1)).astype(np.int32).view(np.float32)
+def _rounded(rows: Float[Tensor, "n c"], step: float) -> Float32[np.ndarray, "n c"]:
+    """The rows in steps, powers of two, of about so much of their largest number: what has few bits packs well."""
+    steps = 2.0 ** (rows.abs().amax(dim=1, keepdim=True).clamp_min(1e-30).log2().floor() + math.log2(step))
+    return ((rows / steps).round() * steps).numpy()

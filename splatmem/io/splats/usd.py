@@ -1,7 +1,7 @@
 """Gaussian splats as OpenUSD (.usdc, .usdz): the schema UsdVol ParticleField3DGaussianSplat, of OpenUSD 26.03 and later.
 
-Source: https://openusd.org/release/api/usd_vol_page_front.html. Scales are linear, opacities 0..1, the world has y up. A camera,
-moving along the film where there is one, lies beside the splats.
+Source: https://openusd.org/release/api/usd_vol_page_front.html. Scales are linear, opacities 0..1, the world has y up. A
+camera, moving along the film where there is one, lies beside the splats.
 """
 
 from __future__ import annotations

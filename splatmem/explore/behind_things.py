@@ -1,0 +1,166 @@
+"""What the things of a photo hide: the background goes on behind every silhouette, so that a step aside uncovers something.
+
+A silhouette is where something clearly farther shows beside a surface. The part of the surface that a step aside may move away
+from what it hides is taken for a hole in the background, and filled from the background alone: depth by the planes that are
+seen beside it, colours patch by patch. It is made at half the photo's size: it is less to be trusted than what was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int16
+from scipy import ndimage
+from torch import Tensor
+
+from splatmem.classes import PixelClass, PixelClasses
+from splatmem.depth.behind import continue_behind
+from splatmem.depth.classes import connected_surfaces
+from splatmem.geometry.cameras import Cameras
+from splatmem.inpaint.continuation import Guide, continue_colours
+
+REDUCED = 2
+"""The background is made at the photo's size over this."""
+STEP = 0.06
+"""Difference of log depth, beyond that of a slanted surface, that makes a silhouette."""
+REACH = 0.15
+"""How far inward from a silhouette the background goes on, as a share of the picture's width: a swing of 30 degrees about a
+thing at two thirds of the background's distance uncovers about so much."""
+WHOLE = 0.6
+"""Share of a surface within that reach from which the background goes on behind all of it."""
+SMALLEST = 0.0004
+"""Share of the picture that a hole covers at least."""
+MOST = 24
+FARTHER = 1.05
+"""By how many times another thing must be farther to be background."""
+GAP = 1.01
+"""By how many times the background lies behind what hides it, at least."""
+SKY_STEPS = 4.0
+"""Sky counts as so many times as far as the farthest surface."""
+MARGIN = 0.12
+"""How far around a hole the picture is looked at, as a share of its width."""
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """The background where a photo does not show it.
+
+    Attributes:
+        camera: the photo's, at a smaller size.
+        rgb: 0..1, ``[h, w, 3]``.
+        depth: z-depth, ``inf`` for sky, ``[h, w]``.
+        where: pixels that are hidden, ``[h, w]``; elsewhere the rest is what the photo shows.
+    """
+
+    camera: Cameras
+    rgb: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+    where: Bool[Tensor, "h w"]
+
+
+def hidden_background(
+    rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], classes: PixelClasses, camera: Cameras
+) -> Hidden:
+    """The background behind a photo's silhouettes.
+
+    Args:
+        rgb: the photo, 0..1.
+        depth: its z-depth, ``inf`` for sky.
+        classes: what its pixels show.
+        camera: of the photo.
+    """
+    small = camera.resized(max(8, camera.width // REDUCED), max(8, camera.height // REDUCED))
+    size = (small.height, small.width)
+    colours = F.interpolate(rgb.permute(2, 0, 1)[None], size=size, mode="area")[0].permute(1, 2, 0)
+    shown = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
+    classes = classes.at(small.width, small.height)
+    thing = classes.where(PixelClass.THING)
+    surfaces = _surfaces(thing, shown)
+    hole = _near_silhouettes(shown, surfaces)
+    made_rgb, made_depth, where = colours.clone(), shown.clone(), torch.zeros_like(hole)
+    counts = np.bincount(surfaces[hole].numpy().ravel(), minlength=1)
+    counts[0] = 0
+    smallest = max(6, SMALLEST * hole.numel())
+    order = [int(index) for index in np.argsort(-counts, kind="stable")[:MOST] if counts[index] >= smallest]
+    generator = torch.Generator().manual_seed(0)
+    for surface in order:
+        own = surfaces == surface
+        part = _around(hole & own, round(MARGIN * small.width))
+        filled = _filled(colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], generator)
+        if filled is None:
+            continue
+        new_rgb, new_depth, new = filled
+        made_rgb[part][new], made_depth[part][new] = new_rgb[new], new_depth[new]
+        where[part] |= new
+    return Hidden(small, made_rgb, made_depth, where)
+
+
+def _surfaces(thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"]) -> Int16[Tensor, "h w"]:
+    """Numbers of connected surfaces, of things and of the rest apart; 0 for sky and specks."""
+    there = torch.isfinite(depth)
+    things, rest = connected_surfaces(thing & there, depth, 6), connected_surfaces(~thing & there, depth, 6)
+    return torch.where(rest > 0, rest + things.max(), things)
+
+
+def _near_silhouettes(depth: Float[Tensor, "h w"], surfaces: Int16[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Pixels of surfaces within reach of their silhouettes, and all of the surfaces that mostly are."""
+    finite = torch.isfinite(depth)
+    if not finite.any():
+        return torch.zeros_like(finite)
+    log_depth = torch.where(finite, depth, SKY_STEPS * depth[finite].max()).log()[None, None]
+    farther = F.max_pool2d(log_depth, 3, 1, 1) - log_depth
+    nearer = log_depth + F.max_pool2d(-log_depth, 3, 1, 1)
+    silhouette = (farther - nearer > STEP)[0, 0] & (surfaces > 0)
+    if not silhouette.any():
+        return torch.zeros_like(finite)
+    away, (row, column) = ndimage.distance_transform_edt(~silhouette.numpy(), return_indices=True)
+    numbers = surfaces.numpy()
+    near = (away <= REACH * depth.shape[1]) & (numbers == numbers[row, column]) & (numbers > 0)
+    whole = np.bincount(numbers[near], minlength=numbers.max() + 1) >= WHOLE * np.bincount(numbers.ravel())
+    whole[0] = False
+    return torch.from_numpy(near | whole[numbers])
+
+
+def _around(hole: Bool[Tensor, "h w"], margin: int) -> tuple[slice, slice]:
+    row, column = torch.nonzero(hole, as_tuple=True)
+    return (
+        slice(max(0, int(row.min()) - margin), int(row.max()) + margin + 1),
+        slice(max(0, int(column.min()) - margin), int(column.max()) + margin + 1),
+    )
+
+
+def _filled(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    hole: Bool[Tensor, "h w"],
+    own: Bool[Tensor, "h w"],
+    background: Bool[Tensor, "h w"],
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"], Bool[Tensor, "h w"]] | None:
+    """Colours and depth behind one surface, and where they lie behind it; None where nothing shows of what is behind.
+
+    Args:
+        hole: part of the surface behind which the background goes on.
+        own: the whole surface.
+        background: pixels of no thing.
+    """
+    nearest = ndimage.distance_transform_edt(~hole.numpy(), return_distances=False, return_indices=True)
+    front = depth[torch.from_numpy(nearest[0]).long(), torch.from_numpy(nearest[1]).long()]
+    # Pixels at the silhouette show both sides: they say nothing of the background.
+    rim = torch.from_numpy(ndimage.binary_dilation(own.numpy(), np.ones((3, 3), bool)))
+    known = ~rim & ((background & (depth > front / FARTHER)) | (depth > FARTHER * front))
+    if int(known.sum()) < 12:
+        return None
+    behind = continue_behind(depth, known, hole | (rim & ~own), torch.where(hole, front, 0.0))
+    made = torch.maximum(behind.depth, GAP * front)
+    new = hole & (behind.depth > GAP * front)
+    if not new.any():
+        return None
+    finite = torch.isfinite(made)
+    far = SKY_STEPS * (made[finite].max() if finite.any() else torch.tensor(1.0))
+    guide = Guide(behind.label, torch.where(finite, made, far).clamp_min(1e-6).log())
+    filled = continue_colours(rgb, known, hole | (rim & ~own), guide, generator)
+    return filled, made, new

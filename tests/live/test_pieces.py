@@ -1,0 +1,68 @@
+"""What of a scene was sent once is not sent again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import rgb_to_sh
+from splatmem.live import pieces
+from splatmem.live.packing import packed
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "ROWS_PER_PIECE", 64)
+
+
+def rows(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2**32, (count, 8), dtype=np.uint32)
+
+
+def together(cut: dict[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate(list(cut.values()))
+
+
+def test_the_pieces_are_the_scene() -> None:
+    scene = rows(5000)
+    assert np.array_equal(together(pieces.cut(scene)), scene)
+    assert 40 < len(pieces.cut(scene)) < 160
+    assert pieces.cut(rows(0)) == {}
+
+
+def test_what_grew_is_in_pieces_of_its_own() -> None:
+    before = rows(5000)
+    after = np.concatenate([before, rows(300, seed=1)])
+    old, new = pieces.cut(before, [5000]), pieces.cut(after, [5000, 5300])
+    assert set(old) <= set(new)
+    assert sum(len(new[name]) for name in set(new) - set(old)) == 300
+
+
+def test_a_removal_and_its_undoing_change_the_pieces_beside_it_alone() -> None:
+    before = rows(5000)
+    kept = np.ones(5000, bool)
+    kept[[700, 701, 3000]] = False
+    old, new = pieces.cut(before), pieces.cut(before[kept])
+    assert 1 <= len(set(new) - set(old)) <= 4
+    assert pieces.cut(before).keys() == old.keys()
+
+
+def test_the_same_content_twice_is_two_pieces() -> None:
+    scene = rows(500)
+    twice = np.concatenate([scene, scene])
+    assert np.array_equal(together(pieces.cut(twice, [500])), twice)
+
+
+def test_rows_hold_what_viser_draws() -> None:
+    turned = torch.tensor([[0.9239, 0.0, 0.0, 0.3827]])  # by 45 degrees about z
+    gaussians = Gaussians(
+        torch.tensor([[1.0, -2.0, 3.0]]), turned, torch.log(torch.tensor([[0.02, 0.01, 0.001]])), torch.tensor([20.0]),
+        rgb_to_sh(torch.tensor([[1.0, 0.5, 2.0]])),
+    )  # fmt: skip
+    row = packed(gaussians, unit=0.01)[0]
+    assert np.allclose(row[:3].view(np.float32), [100.0, -200.0, 300.0])
+    xx, xy, xz, yy, yz, zz = row[4:7].copy().view(np.float16).tolist()
+    assert (xx, xy, yy) == pytest.approx((2.5, 1.5, 2.5), abs=0.01)
+    assert (xz, yz, zz) == pytest.approx((0.0, 0.0, 0.01), abs=1e-3)
+    assert row[7:8].copy().view(np.uint8).tolist() == [255, 128, 255, 255]
