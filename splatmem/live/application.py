@@ -243,6 +243,11 @@ def _reachable(host: str) -> str:
     return socket.gethostname()
 
 
+def load_models(scene: Scene, announce: Announce) -> None:
+    """Loads what makes the unseen, so that the first window need not wait for it."""
+    _ = scene.models.inpainter, scene.models.depth
+
+
 @contextmanager
 def exploring(options: LiveOptions, announce: Announce = silent) -> Iterator[Application]:
     """An application as long as the block lasts. Nobody else explores the same folder meanwhile.
@@ -253,9 +258,8 @@ def exploring(options: LiveOptions, announce: Announce = silent) -> Iterator[App
     scene = opened(options, announce)
     folder = options.folder.resolve()
     with locked(folder / LOCK):
-        announce("loading the models", 0.0)
-        _ = scene.models.inpainter, scene.models.depth
         application = Application(scene, folder, options.host, options.port)
+        application.session.submit("loading the models", load_models)
         try:
             yield application
         finally:

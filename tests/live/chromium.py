@@ -68,6 +68,11 @@ class Browser:
         """Opens the page, and waits until the interface is there."""
         self.driver.get(address)
         until("the interface", lambda: "Ready" in self.text)
+        # Notices are read as text; in a window as small as this one they would lie over the picture.
+        self.driver.execute_script(
+            "const style = document.createElement('style'); document.head.append(style);"
+            "style.textContent = '[class*=mantine-Notification] {opacity: 0 !important; pointer-events: none !important}'"
+        )
 
     def new_tab(self, address: str) -> None:
         self.driver.switch_to.new_window("tab")
@@ -79,8 +84,7 @@ class Browser:
         return str(self.driver.execute_script("return document.body.innerText"))
 
     def picture(self) -> np.ndarray:
-        """What the canvas shows, ``[h, w, 3]``, 0..255; notices that lie over it are hidden."""
-        self.driver.execute_script("document.querySelectorAll('.mantine-Notification-root').forEach(e => e.style.opacity = 0)")
+        """What the canvas shows, ``[h, w, 3]``, 0..255."""
         shown = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
         box = self.driver.execute_script(
             "const r = document.querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]"
