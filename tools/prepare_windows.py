@@ -1,8 +1,8 @@
 """Turns rendered clips into training windows for the embedded inpainter.
 
 From each clip a few views play what the memory has seen; their points are splatted into four other views, which gives
-the partial frames. The first view's points, mirrored all around, and the room layout fitted to all points give the proposal, as
-in the loop. Shards are .npz files of windows.
+the partial frames. What may lie around the first view and the room layout fitted to all points give the proposal, as in the
+loop. Shards are .npz files of windows.
 
     python tools/prepare_windows.py --clips clips --out windows
 """
@@ -19,14 +19,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
-from splatmem.extrapolate.azimuth import AzimuthRange
-from splatmem.extrapolate.azimuth_mapping import choose_segments, prominence
-from splatmem.extrapolate.room_layout import BACKGROUND, fit_room_layout
-from splatmem.extrapolate.surroundings import propose
-from splatmem.extrapolate.view_copies import copy_points
+from splatmem.extrapolate.room_layout import fit_room_layout
+from splatmem.extrapolate.surroundings import extrapolate_view
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.normals import surface_normals
+from splatmem.memory import SpatialMemory
 from torch import Tensor
 
 OPENGL_TO_OPENCV = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
@@ -141,20 +139,14 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
         colours[sample][keep],
         torch.cat([seen.centers, wanted.centers]),
         down,
+        metric=True,
     )
     cameras = wanted.resized(options.width, options.height)
     partial_rgb, partial_depth, known = splat(points.reshape(-1, 3), colours.reshape(-1, 3), cameras)
-    view_range, first = AzimuthRange.of(seen[0], down), points[0].reshape(-1, 3)
-    foreground = clip.depth[sources[0]] < BACKGROUND * layout.render(seen[0]).depth[0]
-    segments = choose_segments(view_range, prominence(seen[0], foreground, view_range), seed=int(rng.integers(2**31)))
-    copies, copied = copy_points(first, view_range, segments)
-    copied_rgb, copied_depth, covered = splat(copies, colours[0].reshape(-1, 3)[copied], cameras)
-    proposal = propose(
-        torch.where(known[..., None], partial_rgb, copied_rgb),
-        torch.where(known, partial_depth, copied_depth),
-        known | covered,
-        layout.render(cameras),
-    )
+    photo = SpatialMemory(metric=True, down=down)
+    photo.write(colours[0], torch.where(near[0], clip.depth[sources[0]], torch.inf), seen[0], torch.ones_like(near[0]))
+    surroundings = extrapolate_view(photo, layout, wanted, seed=int(rng.integers(2**31)))
+    proposal = surroundings.propose(cameras, partial_rgb, partial_depth, known)
     unknown_share = 1 - known.float().mean()
     if unknown_share < 0.08:
         return None

@@ -17,7 +17,7 @@ from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
-from splatmem.inpaint.continuation import Guide, continue_colours
+from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.timing import StageClock
 

@@ -24,6 +24,9 @@ WALLS = (0, 1, 4, 5)
 CEILING, FLOOR = 2, 3
 BACKGROUND = 0.75  # of the room's depth: what is farther than this belongs to its sides, not to the things in it
 MIN_EVIDENCE = 12  # points on a side from which it counts as seen
+# From 24 rooms of tools/build_validation.py, where the distance behind a camera and that ahead correlate with -0.5: metres behind
+# a camera that has AHEAD metres ahead, and the exponent for other distances up to FARTHEST; larger rooms are like that one.
+BEHIND, AHEAD, SLOPE, FARTHEST = 2.2, 2.0, -0.35, 4.0
 SIDE_COLOUR_WEIGHT = 0.02  # of the guessed colour against a seen one
 
 
@@ -93,6 +96,7 @@ def fit_room_layout(
     rgb: Float[Tensor, "n 3"],
     interior: Float[Tensor, "p 3"],
     down: Float[Tensor, "3"] | None = None,
+    metric: bool = False,
 ) -> RoomLayout:
     """Fits the box to surface points that were seen.
 
@@ -102,10 +106,11 @@ def fit_room_layout(
         rgb: colours of the points, 0..1.
         interior: positions that must lie inside the room: the cameras, seen and to come.
         down: the direction of gravity if it is known; else the level surfaces vote for it.
+        metric: whether the unit is the metre: how far walls are from a camera that does not see them is known in metres.
     """
     axes = _room_axes(normals, down)
     local, local_normals, inside = points @ axes.T, normals @ axes.T, interior @ axes.T
-    low, high, seen = _bounds(local, local_normals, inside)
+    low, high, seen = _bounds(local, local_normals, inside, metric)
     return RoomLayout(axes, low, high, _textures(local, local_normals, rgb, low, high), seen)
 
 
@@ -154,7 +159,7 @@ def _dominant_quarter_angle(angle: Float[Tensor, " n"]) -> Float[Tensor, ""]:
 
 
 def _bounds(
-    local: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"], inside: Float[Tensor, "p 3"]
+    local: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"], inside: Float[Tensor, "p 3"], metric: bool
 ) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"], Bool[Tensor, " 6"]]:
     """Positions of the six sides along the room's axes, and which of them were seen."""
     centre = inside.mean(0)
@@ -170,10 +175,11 @@ def _bounds(
     horizontal = torch.tensor([0, 1, 4, 5])
     known_walls = distance[horizontal][seen[horizontal]]
     typical = known_walls.median() if len(known_walls) else scale
+    usual = _unseen_distance(typical) if metric else 0.75 * typical
     for side in horizontal.tolist():
         if not seen[side]:
             # An unseen wall stands beyond all that was seen toward it, and no nearer than a room of this size has it.
-            distance[side] = torch.maximum(1.1 * distance[side], 0.75 * typical)
+            distance[side] = torch.maximum(1.1 * distance[side], usual)
     if not seen[3]:
         distance[3] = torch.maximum(distance[3], 0.45 * typical)  # floor: eye height over a common room's half width
     if not seen[2]:
@@ -183,6 +189,12 @@ def _bounds(
     low = torch.minimum(centre - distance[0::2], inside.amin(0) - margin[0::2])
     high = torch.maximum(centre + distance[1::2], inside.amax(0) + margin[1::2])
     return low, high, seen
+
+
+def _unseen_distance(typical: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """How far, in metres, a wall that a camera does not see is from it, when those that it sees are at ``typical``."""
+    room = typical.clamp(max=FARTHEST)
+    return BEHIND * (room / AHEAD) ** SLOPE * typical / room
 
 
 def _wall_distance(

@@ -1,4 +1,4 @@
-"""What may lie around a whole scene: a closed room fitted to the views of a memory, and copies of its first view in it."""
+"""What may lie around a whole scene: a closed room fitted to the views of a memory, and what its first view shows, going on in it."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ def fit_scene_layout(memory: SpatialMemory, cameras: Cameras) -> RoomLayout:
         normals.append(surface_normals(depth[None], camera)[0][near])
         colours.append(rgb[near])
     inside = torch.cat([cameras.centers, *(view.camera.centers for view in memory.views)])
-    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside, memory.down)
+    return fit_room_layout(torch.cat(points), torch.cat(normals), torch.cat(colours), inside, memory.down, memory.metric)

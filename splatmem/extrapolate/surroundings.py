@@ -1,28 +1,35 @@
-"""A guess of what lies all around a view: a closed room, with mirrored copies of the view in it."""
+"""A guess of what lies all around a view: the empty place that it shows, going on around a shell."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.extrapolate.above_below import extend_above_and_below
+from splatmem.classes import PixelClasses
+from splatmem.depth.classes import classify
 from splatmem.extrapolate.azimuth import AzimuthRange
-from splatmem.extrapolate.azimuth_mapping import choose_segments, prominence
-from splatmem.extrapolate.clearance import is_clear_of_cameras, move_clear_of_cameras
+from splatmem.extrapolate.emptied import emptied, in_the_open, level_relief, prominent, removable
+from splatmem.extrapolate.mosaic import joined
+from splatmem.extrapolate.raised import raised
 from splatmem.extrapolate.room_layout import BACKGROUND, LayoutReading, RoomLayout
-from splatmem.extrapolate.view_copies import copy_gaussians
-from splatmem.extrapolate.walls import move_to_walls
-from splatmem.gaussians import Gaussians
+from splatmem.extrapolate.shell import BINS, Shell, clear_distance, fit_shell
+from splatmem.extrapolate.unrolled import Grid, Unrolled, extended, unroll
+from splatmem.extrapolate.walk import walk_around
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
 from splatmem.memory import SpatialMemory
+from splatmem.memory.spatial_memory import FAR_SHELL, StoredView
+from splatmem.pixels import from_uint8
 
 MAX_CLEARANCE = 0.3  # of the memory's scale: copies keep this distance from the cameras of the path ...
 CLEARANCE_SHARE = 0.5  # ... or, if less, this share of the view's own distance from the nearest surfaces
-INCLINATION_MARGIN = 0.2  # radians
+INCLINATION_MARGIN = 0.2  # radians, for what stands before the shell and is seen from aside
+MADE_UP = 0.3  # how far a pixel that was made up counts as prominent, and is shown less often
+MAX_INCLINATION = 1.4  # radians above or below the horizon
 ROOM_COLOUR_WEIGHT = 0.002  # of the layout's colours, relative to background that was seen, where gaps are closed
 
 
@@ -100,9 +107,8 @@ def propose(
 def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras, seed: int) -> Surroundings:
     """Extends the first view of a memory to all directions.
 
-    Its background goes on above and below it; mirrored and plain copies of both fill the rest of a full turn. If the memory is
-    metric and shows a room, the copies are moved to where walls would stand. What is in the way of the cameras is moved back,
-    or left out.
+    The view is unrolled onto a shell around its camera, and emptied of things. The empty place goes on above, below and around;
+    raised from the shell by its relief it becomes a memory of its own. Nothing of it stands in the way of the cameras.
 
     Args:
         memory: what is known, with at least one view.
@@ -110,29 +116,61 @@ def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras
         cameras: that will look at the surroundings.
         seed: decides which stretch of the view is shown again where.
     """
-    view, depth = memory.views[0].camera, memory.views[0].depth
+    view = memory.views[0]
     assert memory.down is not None
-    view_range = AzimuthRange.of(view, memory.down)
-    foreground = depth < BACKGROUND * layout.render(view).depth[0]
-    segments = choose_segments(view_range, prominence(view, foreground, view_range), seed)
-    seen = memory.gaussians.to("cpu")  # where cameras, view_range and layout are
-    beyond = extend_above_and_below(seen, view, view_range, layout, _inclinations(cameras, layout, view_range))
-    gaussians = Gaussians.cat([beyond, copy_gaussians(Gaussians.cat([seen, beyond]), view_range, segments)])
-    if memory.metric:
-        gaussians = move_to_walls(gaussians, seen, view_range, layout, memory.scale)
-    nearest = (seen.means - view.centers).norm(dim=1).sort().values[len(seen) // 100]
-    clearance = min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * nearest.item())
+    view_range = AzimuthRange.of(view.camera, memory.down)
+    near = view.depth[torch.isfinite(view.depth)]
+    nearest = near.quantile(0.01).item() if len(near) else memory.scale
+    clearance = min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * nearest)
     positions = cameras.centers[:: max(1, len(cameras) // 48)]
-    gaussians = move_clear_of_cameras(gaussians, view_range, layout, positions, clearance)
-    clear = gaussians.select(is_clear_of_cameras(gaussians, positions, clearance)).to(memory.device)
-    return Surroundings(layout, SpatialMemory(clear, memory.views, memory.scale, down=memory.down))
+    classes = _classes(view, memory.down)
+    azimuth = view_range.left + torch.linspace(0, 2 * math.pi, BINS + 1)
+    needed = clear_distance(azimuth, view_range, positions, clearance)
+    shell = fit_shell(view_range, layout, not in_the_open(classes), memory.scale, needed / BACKGROUND)
+    grid = _grid(view.camera, shell, _inclinations(cameras, layout, view_range))
+    turn, width = _around(view, classes, shell, grid, seed)
+    gaussians = raised(turn, width, shell, grid, view.camera, positions, clearance, FAR_SHELL * memory.scale)
+    return Surroundings(layout, SpatialMemory(gaussians.to(memory.device), memory.views, memory.scale, down=memory.down))
+
+
+def _classes(view: StoredView, down: Float[Tensor, "3"]) -> PixelClasses:
+    return classify(from_uint8(view.rgb), view.depth, view.camera, down) if view.classes is None else view.classes
+
+
+def _grid(view: Cameras, shell: Shell, inclinations: tuple[float, float]) -> Grid:
+    """Rows that hold the view and what the cameras see, at the view's own resolution."""
+    rays = view.centers[0] + view.world_rays()[0]
+    own = shell.view_range.inclination(rays)
+    top = max(min(own.min().item(), inclinations[0]), -MAX_INCLINATION)
+    bottom = min(max(own.max().item(), inclinations[1]), MAX_INCLINATION)
+    ahead = float(shell.radius.max())
+    unit = shell.view_length / shell.view_range.width
+    return Grid.of(math.tan(top) * ahead, math.tan(bottom) * ahead, shell.view_length / view.width, unit)
+
+
+def _around(view: StoredView, classes: PixelClasses, shell: Shell, grid: Grid, seed: int) -> tuple[Unrolled, int]:
+    """Pictures of the whole turn on the shell, and how many columns of them the view shows."""
+    gone = removable(classes) | ~view.written
+    shown = unroll(view.camera, from_uint8(view.rgb), view.depth, classes.labels, prominent(classes), gone, shell, grid)
+    generator = torch.Generator().manual_seed(0)
+    empty = extended(emptied(shown, shell, grid, generator), level_relief(shell, grid), grid)
+    rows = shown.seen.any(1)
+    sky = empty.sky[None].float()
+    features = torch.cat([empty.rgb.permute(2, 0, 1), 0.5 * empty.log_relief.clamp(-2, 2)[None], sky])[:, rows]
+    # What was made up where a thing stood is worse than what was seen.
+    shunned = torch.maximum(empty.prominent.float(), MADE_UP * empty.thing.float())[rows]
+    stretches = walk_around(features, shunned, shell.length / shell.view_length - 1, seed)
+    width = empty.log_relief.shape[1]
+    return joined(empty, stretches, max(2 * width, round(shell.length / grid.step))), width
 
 
 def _inclinations(cameras: Cameras, layout: RoomLayout, view_range: AzimuthRange) -> tuple[float, float]:
     """Inclinations of the highest and the lowest point of the room's sides that the cameras see, in radians below the horizon.
 
-    ``INCLINATION_MARGIN`` is added at both ends for what stands before the sides.
+    ``INCLINATION_MARGIN`` is added at both ends unless all cameras stand where the view's does.
     """
     coarse = cameras.resized(8, 8)
     inclination = view_range.inclination(coarse.unproject(layout.render(coarse).depth))
-    return inclination.min().item() - INCLINATION_MARGIN, inclination.max().item() + INCLINATION_MARGIN
+    aside = (cameras.centers - view_range.center).norm(dim=1).max() > 1e-3 * layout.render(coarse).depth.median()
+    margin = INCLINATION_MARGIN if aside else 0.02
+    return inclination.min().item() - margin, inclination.max().item() + margin

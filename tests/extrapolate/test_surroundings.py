@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from splatmem.classes import PixelClass, PixelClasses
 from splatmem.extrapolate.room_layout import LayoutReading
 from splatmem.extrapolate.scene import extrapolate_scene
 from splatmem.extrapolate.surroundings import CLEARANCE_SHARE, MAX_CLEARANCE, Surroundings, propose
@@ -39,8 +40,7 @@ def test_a_whole_turn_is_proposed(surroundings) -> None:
     assert proposal.depth.min() > 0.3
 
 
-def test_beside_the_view_stands_its_mirror_image(surroundings) -> None:
-    """Seen symmetrically about the view's right end, the picture is the same on both sides."""
+def test_the_view_goes_on_beside_its_end_in_colour_and_in_depth(surroundings) -> None:
     pose = torch.eye(4)
     angle = math.radians(35)
     pose[0, 0] = pose[2, 2] = math.cos(angle)
@@ -50,10 +50,22 @@ def test_beside_the_view_stands_its_mirror_image(surroundings) -> None:
     known = torch.zeros(1, 54, 96, dtype=torch.bool)
     known[:, :, :48] = True
     proposal = surroundings.propose(across, seen.rgb, seen.depth, known)
-    left, right = proposal.rgb[0, 6:-6, :48], proposal.rgb[0, 6:-6, 48:].flip(1)
-    assert (left - right)[:, 10:].abs().mean() < 0.05
-    near, far = proposal.depth[0, 6:-6, :48], proposal.depth[0, 6:-6, 48:].flip(1)
-    assert (near / far).log()[:, 10:].abs().mean() < 0.05
+    assert (proposal.rgb[0, 6:-6, 50] - proposal.rgb[0, 6:-6, 45]).abs().mean() < 0.06
+    assert (proposal.depth[0, 6:-6, 50] / proposal.depth[0, 6:-6, 45]).log().abs().mean() < 0.06
+
+
+def test_things_are_not_shown_again() -> None:
+    red = torch.tensor([1.0, 0.0, 0.0])
+    seen = room().render(VIEWS[0])
+    rgb, depth, thing = 0.3 * seen.rgb[0] + 0.5, seen.depth[0].clone(), torch.zeros(54, 96, dtype=torch.bool)
+    thing[15:40, 40:55] = True
+    rgb[thing], depth[thing] = red, 1.5
+    labels = torch.where(thing, int(PixelClass.THING), int(PixelClass.WALL)).to(torch.uint8)
+    memory = SpatialMemory()
+    everywhere = torch.ones(54, 96, dtype=torch.bool)
+    memory.write(rgb, depth, VIEWS[0], everywhere, None, PixelClasses(labels, thing.to(torch.int16)))
+    around = extrapolate_scene(memory, VIEWS, seed=0).copies.gaussians
+    assert ((around.rgb - red).abs().amax(1) < 0.3).float().mean() < 0.001
 
 
 def test_known_pixels_are_proposed_as_they_are(surroundings) -> None:
@@ -66,16 +78,16 @@ def test_known_pixels_are_proposed_as_they_are(surroundings) -> None:
     assert proposal.covered[known].all()
 
 
-def test_cameras_are_kept_clear_and_nothing_is_cut(memory) -> None:
-    copies = extrapolate_scene(memory, VIEWS, seed=0).copies.gaussians
-    copy = copies.means[len(copies) // 2]
+def test_cameras_are_kept_clear(memory) -> None:
+    around = extrapolate_scene(memory, VIEWS, seed=0).copies.gaussians
+    level = around.means[:, 1].abs() < 0.2
+    copy = around.means[level][0]
     pose = torch.eye(4)
     pose[:3, 3] = copy
     visitor = Cameras.from_fov(pose[None], 60.0, 96, 54)
     kept = extrapolate_scene(memory, Cameras.cat([VIEWS, visitor]), seed=0).copies.gaussians
-    assert len(kept) >= len(copies)
-    nearest = memory.gaussians.means.norm(dim=1).min()
-    assert (kept.means - copy).norm(dim=1).min() > min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * float(nearest))
+    nearest = memory.views[0].depth.quantile(0.01)
+    assert (kept.means - copy).norm(dim=1).min() > 0.9 * min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * float(nearest))
 
 
 def test_gaps_take_the_background_s_colours_and_the_room_s_depth() -> None:

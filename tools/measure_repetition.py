@@ -1,0 +1,132 @@
+"""How much of what is made around photos shows their things again.
+
+    python tools/measure_repetition.py PHOTOS...
+    python tools/measure_repetition.py PHOTOS... --size 512x288 --json figures.json --pictures FOLDER
+
+What may lie around each photo is looked at all around, as the embedded inpainter starts from it. Each patch of it is compared
+with the patches of the photo by the tokens of the depth model's transformer (DINOv2, Oquab et al. 2023). The figure is the
+share of the made patches whose nearest patch of the photo, by the cosine of their tokens, lies on a thing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+from jaxtyping import Bool, Float
+from rich.console import Console
+from rich.table import Table
+from splatmem.classes import PixelClass
+from splatmem.depth import load_depth_estimator
+from splatmem.depth.embedded.network import SmallDepthForDepthEstimation
+from splatmem.depth.embedded.token_stream import DEVIATION, MEAN, grid_of
+from splatmem.depth.embedded.vision_transformer import PATCH
+from splatmem.depth.huggingface import HuggingFaceDepth
+from splatmem.explore.beginnings import begin_memory
+from splatmem.explore.loop import ExploreSettings
+from splatmem.extrapolate.scene import extrapolate_scene
+from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo
+from splatmem.pixels import to_png
+from splatmem.timing import StageClock
+from torch import Tensor
+
+from render_rooms import parse_size
+
+TOKENS = 700  # of a picture
+MOSTLY, HARDLY = 0.6, 0.1  # share of a patch that things cover, from which it is one of theirs, and up to which it is not
+
+
+@dataclass
+class Options:
+    """Which photos."""
+
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    size: str = "256x144"
+    """Width x height of the views."""
+    views: int = 8
+    """How many look around."""
+    seed: int = 0
+    """Another seed goes another way around."""
+    json: Path | None = None
+    """Also write the figures to this file."""
+    pictures: Path | None = None
+    """Also write what lies around each photo to this folder, as one picture."""
+
+
+def tokens_of(model: SmallDepthForDepthEstimation, rgb: Float[Tensor, "t h w 3"]) -> Float[Tensor, "t c rows columns"]:
+    """Tokens of the transformer's last layer, of unit length."""
+    rows, columns = grid_of(rgb.shape[1], rgb.shape[2], TOKENS)
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
+    size = (PATCH * rows, PATCH * columns)
+    pictures = F.interpolate(rgb.permute(0, 3, 1, 2), size=size, mode="bilinear", antialias=True, align_corners=False)
+    stream = model.stream
+    assert stream is not None
+    patches, _ = stream.transformer((pictures - mean) / deviation, stream.layers)[-1]
+    return F.normalize(stream.standardise[-1](patches), dim=1)
+
+
+def covered(mask: Bool[Tensor, "t h w"], like: Float[Tensor, "t c rows columns"]) -> Float[Tensor, "t rows columns"]:
+    """Share of each patch that a mask covers."""
+    return F.interpolate(mask[:, None].float(), size=like.shape[-2:], mode="area")[:, 0]
+
+
+def repeated_share(
+    photo: Float[Tensor, "1 c r k"],
+    thing: Float[Tensor, "1 r k"],
+    made: Float[Tensor, "t c r k"],
+    unknown: Float[Tensor, "t r k"],
+) -> float:
+    """Share of the made patches whose nearest patch of the photo is one of a thing; nan if the photo shows no thing."""
+    flat = photo.flatten(2)[0].T
+    things, place = flat[thing.flatten() >= MOSTLY], flat[thing.flatten() <= HARDLY]
+    wanted = made.permute(0, 2, 3, 1)[unknown >= MOSTLY]
+    if not len(things) or not len(place) or not len(wanted):
+        return float("nan")
+    return ((wanted @ things.T).amax(1) > (wanted @ place.T).amax(1)).float().mean().item()
+
+
+@torch.no_grad()
+def measure(path: Path, options: Options, estimate: HuggingFaceDepth) -> float:
+    width, height = parse_size(options.size)
+    picture = load_photo(path, width=width, height=height)
+    camera = identity_camera(picture.fov_x_degrees or DEFAULT_FOV_X_DEGREES, width, height)
+    memory = begin_memory(picture.rgb, camera, estimate, ExploreSettings(), StageClock())
+    angles = [360 * number / options.views for number in range(options.views)]
+    turn = Cameras.cat([camera.turned(right_degrees=angle) for angle in angles])
+    reading = memory.read(turn)
+    proposal = extrapolate_scene(memory, turn, options.seed).propose(turn, reading.rgb, reading.depth, reading.known)
+    if options.pictures is not None:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        rows = proposal.rgb.chunk(2)
+        (options.pictures / f"{path.stem}.png").write_bytes(to_png(torch.cat([torch.cat(list(row), dim=1) for row in rows])))
+    classes = memory.views[0].classes
+    assert classes is not None
+    own, around = (tokens_of(estimate.model, rgb) for rgb in (picture.rgb[None], proposal.rgb))
+    things = classes.where(PixelClass.THING, PixelClass.BUILDING)[None]
+    return repeated_share(own, covered(things, own), around, covered(~reading.known, around))
+
+
+def main(options: Options) -> None:
+    estimate = load_depth_estimator()
+    assert isinstance(estimate, HuggingFaceDepth)
+    shares = {}
+    for path in options.photos:
+        shares[path.name] = measure(path, options, estimate)
+        print(path.name, f"{100 * shares[path.name]:.1f} %", flush=True)
+    table = Table("photo", "made patches that show a thing again, %")
+    for name, share in {**shares, "mean": float(np.nanmean(list(shares.values())))}.items():
+        table.add_row(name, f"{100 * share:.1f}")
+    Console().print(table)
+    if options.json is not None:
+        options.json.write_text(json.dumps(shares, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
