@@ -13,6 +13,8 @@ def explained(error: Exception) -> str | None:
         return f"memory is full ({reason(error)}{left}): end other programs, raise the limit, or give a smaller --size"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "no thread can be started: raise the limit of processes (ulimit -u, a container's pids limit) or of memory"
+    if isinstance(error, ModuleNotFoundError) and error.name is not None and not error.name.startswith("splatmem"):
+        return f"the package {error.name} is not installed: 'splatmem doctor' says what is missing, and what to do about it"
     if isinstance(error, ValueError | OSError):
         return one_line(error)
     return None

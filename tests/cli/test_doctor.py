@@ -1,5 +1,6 @@
 """What the doctor finds, and the status with which it ends."""
 
+import subprocess
 import sys
 
 import pytest
@@ -36,6 +37,29 @@ def test_pytorch_that_does_not_load(monkeypatch):
     assert not found["PyTorch"].usable
     assert found["PyTorch"].needed
     assert "--index-url" in found["PyTorch"].advice
+
+
+def test_a_command_without_pytorch_names_the_doctor(tmp_path):
+    code = """
+import sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name=name)
+sys.meta_path.insert(0, Without())
+from splatmem.cli.main import main
+main(sys.argv[1:])
+"""
+    photo = str(assets.path("photos/interior_table.jpg"))
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "flyaround", photo, "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "the package torch is not installed: 'splatmem doctor' says" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
