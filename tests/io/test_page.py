@@ -23,7 +23,7 @@ CANVAS_ALONE = """
 for (const e of document.querySelectorAll('body *'))
   if (!e.querySelector('canvas') && e.tagName !== 'CANVAS') e.style.visibility = 'hidden';
 """
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark.slow]
 
 
 class PageBrowser(Browser):
