@@ -8,8 +8,8 @@ from splatmem.depth.behind import continue_behind
 from splatmem.edit.removal import fill_holes, settled, take_away
 from splatmem.edit.selection import Box, Thing
 from splatmem.explore.loop import ExploreSettings
-from splatmem.inpaint.classical import ClassicalInpainter
 from splatmem.extrapolate.continuation import Guide, continue_colours
+from splatmem.inpaint.classical import ClassicalInpainter
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import psnr
 from splatmem.timing import StageClock
