@@ -7,7 +7,7 @@ A list in YAML names the photos::
       author: Jane Doe
       licence: CC-BY-4.0
       source: mate-backgrounds      # Debian's package; lomiri-wallpapers-16.04 if not given
-      path: dolly                   # arc if not given
+      path: dolly                   # spiral if not given
 
     python tools/make_gallery.py docs/gallery.yaml --photos FOLDER
     python tools/make_gallery.py --readme
@@ -36,7 +36,7 @@ from splatmem.jobs.option_types import parse_size
 PROJECT = Path(__file__).parents[1]
 PAGE = PROJECT / "docs" / "gallery.md"
 IMAGES = PROJECT / "docs" / "images"
-STRIP_FRAMES, STRIP_WIDTH = 5, 1280  # pixels
+STRIP_FRAMES, STRIP_WIDTH, GAP = 5, 1280, 3  # pixels
 MAX_BYTES = 80_000  # of a strip
 BEGINNING = """# Gallery
 
@@ -54,7 +54,7 @@ class Exhibit:
     author: str
     licence: str
     source: str = "lomiri-wallpapers-16.04"
-    path: str = "arc"
+    path: str = "spiral"
 
     @property
     def name(self) -> str:
@@ -82,7 +82,9 @@ def film_strip(video: Path, frames: int = STRIP_FRAMES, width: int = STRIP_WIDTH
     chosen = film[[round(i * len(film) / frames) for i in range(frames)]]
     tile = width // frames
     height = round(tile * film.shape[1] / film.shape[2])
-    tiles = [np.asarray(Image.fromarray(frame).resize((tile, height), Image.Resampling.LANCZOS)) for frame in chosen]
+    tiles = [np.array(Image.fromarray(frame).resize((tile, height), Image.Resampling.LANCZOS)) for frame in chosen]
+    for left in tiles[:-1]:
+        left[:, -GAP:] = 255
     return Image.fromarray(np.concatenate(tiles, axis=1))
 
 
@@ -133,8 +135,8 @@ def make_readme_pictures(which: str) -> None:
     photo, make_film = assets.path("photos/interior_table.jpg"), Films()
     with tempfile.TemporaryDirectory() as temporary:
         if which in ("move", "both"):
-            make_film(photo, Path(temporary) / "move", path="arc", frames=96)
-            save_jpeg(film_strip(Path(temporary) / "move" / "video.mp4"), IMAGES / "move.jpg", 160_000)
+            make_film(photo, Path(temporary) / "move", path="spiral", frames=96)
+            save_jpeg(film_strip(Path(temporary) / "move" / "video.mp4", frames=4), IMAGES / "move.jpg", 160_000)
         if which in ("turn", "both"):
             make_film(photo, Path(temporary) / "turn", path="turn", frames=96)
             with Image.open(Path(temporary) / "turn" / "contact_sheet.png") as sheet:

@@ -95,7 +95,7 @@ def cameras(options: CamerasOptions, progress: RunProgress) -> None:
 
     count, kind = export_cameras(options)
     progress.say(f"{count} cameras as {KINDS[kind]}: {options.file}")
-    progress.result(file=str(options.file.resolve()), cameras=count, kind=kind)
+    progress.result(file=str(options.file.resolve()), cameras=count, format=kind)
 
 
 def inspect(options: InspectOptions, progress: RunProgress) -> None:

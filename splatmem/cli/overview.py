@@ -12,7 +12,6 @@ TASKS: dict[str, dict[str, str]] = {
         "explore PHOTO|DIR": "in the browser: look around live, let it grow, change it, film it",
         "render DIR --path arc --out FILE.mp4": "film it along another path",
         "film DIR SHOTS.yaml --out FILE.mp4": "film several shots, with cuts",
-        "explore DIR": "look round it in the browser, live; what is unknown is made where one looks",
         "inspect DIR": "show its points and cameras",
     },
     "Change a scene": {
@@ -21,7 +20,7 @@ TASKS: dict[str, dict[str, str]] = {
         "undo DIR": "go back one step, exactly; redo goes forward again",
     },
     "Take it elsewhere": {
-        "export DIR scene.spz": "for other programs: .ply, .spz, .sog, .glb, .usdz, or .html, a page for any browser",
+        "export DIR scene.spz": "for other programs: .ply, .spz, .sog, .glb, .usdz, or .html for any browser",
         "export DIR --dataset DIR2": "frames, cameras and points, to train on",
         "cameras DIR FILE": "the film's cameras, for Blender, nerfstudio, COLMAP and others",
     },
@@ -44,7 +43,7 @@ def overview() -> str:
         lines += [f"  {form:{width}}{does}" for form, does in forms.items()]
         lines.append("")
     lines += [
-        "Begin with:  splatmem flyaround PHOTO.jpg --out out/first",
+        "Begin with:  splatmem flyaround PHOTO.jpg --out room --path spiral",
         "All options: splatmem COMMAND --help",
     ]
     return "\n".join(lines)

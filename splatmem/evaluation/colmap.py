@@ -19,6 +19,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
+from splatmem.evaluation.figures import Figures
 from splatmem.evaluation.pose_error import PoseError, pose_error
 from splatmem.geometry.cameras import Cameras
 
@@ -82,6 +83,19 @@ def judge_frames(frames: UInt8[np.ndarray, "n h w 3"], cameras: Cameras) -> Verd
     estimated[:, :3] = torch.from_numpy(np.stack([image.cam_from_world().matrix() for image in images]))
     poses = pose_error(estimated, cameras.world_to_cam[numbers])
     return Verdict(len(frames), len(images), model.num_points3D(), float(model.compute_mean_reprojection_error()), poses)
+
+
+def colmap_figures(frames: UInt8[np.ndarray, "n h w 3"], cameras: Cameras) -> Figures:
+    """The figures of the group ``cameras``; None where COLMAP found nothing. See ``judge_frames``."""
+    verdict = judge_frames(frames, cameras)
+    values = {
+        "colmap_registered": verdict.registered / verdict.frames,
+        "colmap_reprojection": verdict.reprojection_error,
+        "colmap_rotation": verdict.poses.rotation_degrees,
+        "colmap_translation": verdict.poses.translation_percent,
+        "colmap_ate": verdict.poses.ate,
+    }
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def imported() -> ModuleType:

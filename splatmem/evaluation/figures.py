@@ -14,7 +14,7 @@ class Figure:
     """One of them.
 
     Attributes:
-        group: photo, kept, made, uncovered, loop or cost.
+        group: photo, kept, made, uncovered, loop, cameras or cost.
         name: in evaluate.json.
         label: in tables.
         better: which way; None where neither way is.
@@ -22,7 +22,7 @@ class Figure:
         meaning: one line for the report.
     """
 
-    group: Literal["photo", "kept", "made", "uncovered", "loop", "cost"]
+    group: Literal["photo", "kept", "made", "uncovered", "loop", "cameras", "cost"]
     name: str
     label: str
     better: Literal["higher", "lower"] | None
@@ -85,6 +85,11 @@ FIGURES = (
         ".4f",
         "the same from the photo's true depth",
     ),
+    Figure("cameras", "colmap_registered", "registered", "higher", ".3f", "share of the frames whose camera COLMAP finds"),
+    Figure("cameras", "colmap_reprojection", "reprojection", "lower", ".3f", "mean error of COLMAP's points, in pixels"),
+    Figure("cameras", "colmap_rotation", "RotErr", "lower", ".3f", "degrees between its cameras and those asked for, mean"),
+    Figure("cameras", "colmap_translation", "TransErr", "lower", ".3f", "distance between them in % of the path's extent"),
+    Figure("cameras", "colmap_ate", "ATE", "lower", ".4f", "root of the mean squared distance, in the unit of the cameras"),
     Figure("cost", "seconds", "seconds", "lower", ".1f", "from the photo to the film's frames, models loaded"),
     Figure("cost", "generated_frames", "generated", "lower", ".1f", "frames that went through the inpainter"),
     Figure("cost", "gaussians", "Gaussians", None, ",.0f", "in the memory"),

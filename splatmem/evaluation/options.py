@@ -43,6 +43,8 @@ class EvaluationOptions:
     """Width x height of the films; that of each scene's pictures by default."""
     seed: int = 0
     """Any whole number; the same seed gives the same films on the same machine."""
+    colmap: bool = False
+    """Have COLMAP find the cameras of each film too; needs splatmem[colmap], and minutes for each film."""
     device: Device = "auto"
     """Where the models run."""
     overwrite: bool = False

@@ -14,6 +14,7 @@ from torch import Tensor
 from splatmem.config import load_preset
 from splatmem.depth import DepthEstimator, load_depth_estimator
 from splatmem.depth.protocol import estimator_name
+from splatmem.evaluation.colmap import colmap_figures, imported
 from splatmem.evaluation.features import PatchFeatures
 from splatmem.evaluation.figures import Figures
 from splatmem.evaluation.film import Film, ScaledToTruth, TrueDepth, begin
@@ -31,6 +32,7 @@ from splatmem.geometry.sampling import evenly_spread
 from splatmem.inpaint import VideoInpainter
 from splatmem.io.atomic import staged_directory
 from splatmem.models.hardware import choose_device
+from splatmem.pixels import to_uint8
 from splatmem.report.figures import versions, write_json, write_text
 from splatmem.report.sheet import UNKNOWN_COLOUR
 from splatmem.scene import Announce, silent
@@ -88,6 +90,8 @@ def evaluate(
     options.check()
     config = load_preset(options.preset, options.overrides)
     device = choose_device(options.device)
+    if options.colmap:
+        imported()  # or say now that it is missing
     announce("reading the scenes", 0.0)
     describe = PatchFeatures.pretrained()
     folders = _named(each_scene(options.scenes))
@@ -107,7 +111,9 @@ def evaluate(
 
             progress(0.0)
             yardstick = Yardstick.of(scene, describe)
-            results[name] = evaluate_scene(yardstick, loaded, estimate_depth, options.seed, settings, progress)
+            results[name] = evaluate_scene(
+                yardstick, loaded, estimate_depth, options.seed, settings, progress, colmap=options.colmap
+            )
         announce("writing the report", 0.0)
         report = _report(results, folders, list(loaded), options, estimator_name(estimate_depth))
         sheets = {name: comparison_sheet(result.pictures) for name, result in results.items()}
@@ -126,6 +132,8 @@ def evaluate_scene(
     seed: int,
     settings: ExploreSettings,
     progress: Callable[[float], None],
+    *,
+    colmap: bool = False,
 ) -> SceneResult:
     """All methods on one scene, from the same lifted photo and with the same seed.
 
@@ -149,6 +157,8 @@ def evaluate_scene(
         film, true_depth_film = films
         assert film is not None
         figures[name] = measure(film, true_depth_film, yardstick) | given
+        if colmap:
+            figures[name] |= colmap_figures(to_uint8(film.rgb), scene.path)
         stages[name] = film.seconds
         pictures[name] = at_size(film, scene.truth)[0][chosen]
     facts = {

@@ -16,6 +16,7 @@ TITLES = {
     "made": "made: what it does not show",
     "uncovered": "uncovered: what the photo's things hid",
     "loop": "loop: holding together",
+    "cameras": "cameras: as COLMAP finds them in the film",
     "cost": "cost",
 }
 
@@ -28,7 +29,9 @@ def tables(summary: dict[str, Any], reference: str, heading: str) -> list[Table]
         reference: the method that the others are compared with.
         heading: what the figures are means of.
     """
-    return [_table(summary, reference, group, f"{title} ({heading})") for group, title in TITLES.items()]
+    rows = summary["methods"].values()
+    given = {figure.group for figure in FIGURES if any(row[figure.name] is not None for row in rows)}
+    return [_table(summary, reference, group, f"{title} ({heading})") for group, title in TITLES.items() if group in given]
 
 
 def verdict(figure: Figure, difference: dict[str, Any] | None) -> str:

@@ -22,6 +22,7 @@ from splatmem.depth.classes import connected_surfaces
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint.continuation import Guide, continue_colours
 
+LEVEL = (PixelClass.FLOOR, PixelClass.GROUND, PixelClass.CEILING)
 REDUCED = 2
 """The background is made at the photo's size over this."""
 STEP = 0.06
@@ -77,8 +78,8 @@ def hidden_background(
     colours = F.interpolate(rgb.permute(2, 0, 1)[None], size=size, mode="area")[0].permute(1, 2, 0)
     shown = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
     classes = classes.at(small.width, small.height)
-    thing = classes.where(PixelClass.THING)
-    surfaces = _surfaces(thing, shown)
+    thing, level = classes.where(PixelClass.THING), classes.where(*LEVEL)
+    surfaces = _surfaces(thing, shown, ~level)
     hole = _near_silhouettes(shown, surfaces)
     made_rgb, made_depth, where = colours.clone(), shown.clone(), torch.zeros_like(hole)
     counts = np.bincount(surfaces[hole].numpy().ravel(), minlength=1)
@@ -89,7 +90,7 @@ def hidden_background(
     for surface in order:
         own = surfaces == surface
         part = _around(hole & own, round(MARGIN * small.width))
-        filled = _filled(colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], generator)
+        filled = _filled(colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], generator)
         if filled is None:
             continue
         new_rgb, new_depth, new = filled
@@ -98,9 +99,9 @@ def hidden_background(
     return Hidden(small, made_rgb, made_depth, where)
 
 
-def _surfaces(thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"]) -> Int16[Tensor, "h w"]:
-    """Numbers of connected surfaces, of things and of the rest apart; 0 for sky and specks."""
-    there = torch.isfinite(depth)
+def _surfaces(thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], hiding: Bool[Tensor, "h w"]) -> Int16[Tensor, "h w"]:
+    """Numbers of connected surfaces that hide something, of things and of the rest apart; 0 for all others and specks."""
+    there = torch.isfinite(depth) & hiding
     things, rest = connected_surfaces(thing & there, depth, 6), connected_surfaces(~thing & there, depth, 6)
     return torch.where(rest > 0, rest + things.max(), things)
 
@@ -138,6 +139,7 @@ def _filled(
     hole: Bool[Tensor, "h w"],
     own: Bool[Tensor, "h w"],
     background: Bool[Tensor, "h w"],
+    level: Bool[Tensor, "h w"],
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"], Bool[Tensor, "h w"]] | None:
     """Colours and depth behind one surface, and where they lie behind it; None where nothing shows of what is behind.
@@ -146,6 +148,7 @@ def _filled(
         hole: part of the surface behind which the background goes on.
         own: the whole surface.
         background: pixels of no thing.
+        level: pixels of floors and ceilings: these go on behind what stands nearer or farther alike.
     """
     nearest = ndimage.distance_transform_edt(~hole.numpy(), return_distances=False, return_indices=True)
     front = depth[torch.from_numpy(nearest[0]).long(), torch.from_numpy(nearest[1]).long()]
@@ -162,5 +165,5 @@ def _filled(
     finite = torch.isfinite(made)
     far = SKY_STEPS * (made[finite].max() if finite.any() else torch.tensor(1.0))
     guide = Guide(behind.label, torch.where(finite, made, far).clamp_min(1e-6).log())
-    filled = continue_colours(rgb, known, hole | (rim & ~own), guide, generator)
+    filled = continue_colours(rgb, known | (level & ~rim), hole | (rim & ~own), guide, generator)
     return filled, made, new

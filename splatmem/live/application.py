@@ -14,6 +14,7 @@ import viser
 
 from splatmem.geometry.gravity import down_in_world
 from splatmem.io.ownership import locked
+from splatmem.io.splats.endings import is_splat_file
 from splatmem.live.access import Access, new_token
 from splatmem.live.change_panel import ChangePanel
 from splatmem.live.desk import Desk, Guest
@@ -62,7 +63,7 @@ def opened(options: LiveOptions, announce: Announce = silent) -> Scene:
         "preset": options.preset, "seed": options.seed, "fov": options.fov, "prompt": options.prompt,
         "overrides": options.overrides, "device": options.device,
     }  # fmt: skip
-    if options.source.suffix.lower() == ".ply":
+    if is_splat_file(options.source):
         announce("reading the splats", 0.0)
         scene = Scene.from_splats(options.source, options.size, poses=options.poses, **given)
     else:
@@ -242,6 +243,11 @@ def _reachable(host: str) -> str:
     return socket.gethostname()
 
 
+def load_models(scene: Scene, announce: Announce) -> None:
+    """Loads what makes the unseen, so that the first window need not wait for it."""
+    _ = scene.models.inpainter, scene.models.depth
+
+
 @contextmanager
 def exploring(options: LiveOptions, announce: Announce = silent) -> Iterator[Application]:
     """An application as long as the block lasts. Nobody else explores the same folder meanwhile.
@@ -252,9 +258,8 @@ def exploring(options: LiveOptions, announce: Announce = silent) -> Iterator[App
     scene = opened(options, announce)
     folder = options.folder.resolve()
     with locked(folder / LOCK):
-        announce("loading the models", 0.0)
-        _ = scene.models.inpainter, scene.models.depth
         application = Application(scene, folder, options.host, options.port)
+        application.session.submit("loading the models", load_models)
         try:
             yield application
         finally:

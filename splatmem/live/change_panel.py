@@ -20,8 +20,7 @@ NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE = (
 )  # fmt: skip
 TOOLS = (NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE)
 COLOUR = (255, 120, 40)
-CHOSEN, GIZMO, SHAPE = "/chosen", "/gizmo", "/shape"
-MOST_POINTS = 20_000  # that mark a selection
+GIZMO, SHAPE = "/gizmo", "/shape"
 HINTS = {
     NO_TOOL: "Choose a tool, then click or drag in the picture.",
     THING: "Click a thing. Grow it if it stops too early; *add* further clicks.",
@@ -41,7 +40,7 @@ class ChangePanel:
         """
         self._in_hand = in_hand
         self._desk, self._stream, self._server = desk, stream, desk.server
-        self._marks: viser.PointCloudHandle | None = None
+        self._marks: viser.GaussianSplatHandle | None = None
         self._gizmo: viser.TransformControlsHandle | None = None
         self._shape: viser.TransformControlsHandle | None = None
         self._outline: Any = None
@@ -180,10 +179,7 @@ class ChangePanel:
             self._moves.value = False
         else:
             self._count.content = f"**{len(points):,} splats are selected.**"
-            some = points[:: max(1, len(points) // MOST_POINTS)].numpy()
-            self._marks = self._server.scene.add_point_cloud(
-                CHOSEN, some, COLOUR, point_size=0.004 * self._desk.scale, point_shape="circle", precision="float32",
-            )  # fmt: skip
+            self._marks = self._stream.mark(picked.mask(self._desk.session.snapshot.memory))
         self._show_gizmo()
 
     def _show_gizmo(self) -> None:

@@ -22,10 +22,10 @@ class LiveOptions:
     """Looks around a scene in the browser. It grows where one looks; things are taken away, moved and coloured, shots are set
     and filmed. All that is made is kept in the scene's folder at once."""
 
-    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|DIR|FILE.ply")]
-    """A photo; a scene's folder, which is then changed in place; or a Gaussian splat .ply from elsewhere."""
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PHOTO|DIR|SPLATS")]
+    """A photo; a scene's folder, which is then changed in place; or a file of Gaussian splats from elsewhere."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The scene's folder for a photo or a .ply, out/NAME by default. A scene that is there already is gone on with."""
+    """The scene's folder for a photo or a file of splats, out/NAME by default. One that is there is gone on with."""
     port: int = 8080
     """Of the address that is printed; the next free one if it is taken."""
     host: str = "localhost"
@@ -44,7 +44,7 @@ class LiveOptions:
     seed: int = 0
     """Of all that is made."""
     poses: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Of a .ply: the cameras that saw it (transforms.json, COLMAP), in its own world."""
+    """Of a file of splats: the cameras that saw it (transforms.json, COLMAP), in its own world."""
     device: Device = "auto"
     """Where the models and the rasterizer run."""
 
@@ -61,7 +61,7 @@ class LiveOptions:
     def check(self) -> None:
         """Raises ``ValueError`` or ``FileNotFoundError`` for what can be known to be wrong before any work."""
         if not self.source.exists():
-            raise FileNotFoundError(f"there is no photo, scene or .ply {self.source}")
+            raise FileNotFoundError(f"there is no photo, scene or file of splats {self.source}")
         if self.source.is_dir():
             check_scene(self.source)
             if self.out is not None and self.out.resolve() != self.source.resolve():

@@ -18,6 +18,9 @@ from splatmem.memory import SpatialMemory
 
 SPLATS = "/splats"
 ALONE = "/alone"
+CHOSEN = "/chosen"
+GLOW = (255, 120, 40, 150)  # red, green, blue, opacity
+GLOW_SIZE = 1.25
 UNIT_SHARE = 0.01  # of the memory's scale: places and sizes are told in this unit
 
 
@@ -72,6 +75,14 @@ class SplatStream:
     def is_alone(self) -> bool:
         """Whether a part is shown alone."""
         return self._alone is not None
+
+    def mark(self, chosen: torch.Tensor) -> GaussianSplatHandle:
+        """Puts a glow over the chosen Gaussians, ``[n]`` of the snapshot shown last."""
+        with self._lock:
+            rows = self._rows[: len(chosen)][chosen.numpy()[: len(self._rows)]].copy()
+        rows[:, 4:7] = (rows[:, 4:7].copy().view(np.float16) * np.float16(GLOW_SIZE**2)).view(np.uint32)
+        rows[:, 7:] = np.array(GLOW, np.uint8).view(np.uint32)
+        return self._add(CHOSEN, rows)
 
     def show_alone(self, chosen: torch.Tensor | None) -> None:
         """Shows the chosen Gaussians, ``[n]`` of the snapshot shown last, and hides all others; None shows all again."""

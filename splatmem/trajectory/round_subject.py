@@ -19,11 +19,14 @@ from torch import Tensor
 DIRECTIONS = 120
 """Into which a full circle is divided to look for room."""
 RADII = 33
-LEAST_RADIUS = 0.35
+LEAST_RADIUS = 0.5
 """Share of the asked radius below which a path counts as blocked in a direction."""
 SMOOTH_DEGREES = 9.0
 """Standard deviation over which the radius is smoothed."""
 FULL_CIRCLE = 360.0
+WIDEST_SWING = 60.0
+"""Degrees to either side up to which a path swings where it cannot go all the way round: from farther aside the subject's
+surfaces are seen edge-on, and what is made of them is no longer like it."""
 LEAST_SWING = 4.0
 """Degrees to one side below which a path does not swing there at all."""
 
@@ -125,11 +128,11 @@ def plan_round(
     free[front] = True  # there the photo was taken
     if swing is None and free.all():
         return Round(0.0, math.pi, radii, asked)
-    limit = DIRECTIONS // 2 - 1 if swing is None else max(1, math.ceil(swing / (directions[1] - directions[0])))
+    largest = math.radians(WIDEST_SWING) if swing is None else swing
+    limit = max(1, math.ceil(largest / (directions[1] - directions[0])))
     right, left = (
         next((i - 1 for i in range(1, limit + 1) if not free[(front + way * i) % DIRECTIONS]), limit) for way in (1, -1)
     )
-    largest = math.pi * (1 - 2 / DIRECTIONS) if swing is None else swing
     ends = [min(largest, count * 2 * math.pi / DIRECTIONS) for count in (right, left)]
     ends = [end if math.degrees(end) >= LEAST_SWING else 0.0 for end in ends]
     return Round((ends[0] - ends[1]) / 2, sum(ends) / 2, radii, asked)

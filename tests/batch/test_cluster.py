@@ -17,6 +17,7 @@ from test_batch import Heard, begun, made, manifest_of, states
 from stub_films import StubMaker, tree
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.slow  # to start three nodes takes longer than their films
 FOLDERS = (Path(__file__).parent, Path(__file__).parents[1], Path(splatmem.__file__).parents[1])
 FILMS = 24
 

@@ -49,7 +49,7 @@ def until(what: str, ask: Callable[[], T], seconds: float = PATIENCE) -> T:
 class Browser:
     """One window."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, capabilities: dict[str, Any] | None = None) -> None:
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
 
@@ -57,6 +57,8 @@ class Browser:
         options.binary_location = str(shutil.which("chromium"))
         for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
             options.add_argument(argument)
+        for name, value in (capabilities or {}).items():
+            options.set_capability(name, value)
         self.driver = webdriver.Chrome(options=options, service=Service(str(shutil.which("chromedriver"))))
 
     def quit(self) -> None:
@@ -66,6 +68,11 @@ class Browser:
         """Opens the page, and waits until the interface is there."""
         self.driver.get(address)
         until("the interface", lambda: "Ready" in self.text)
+        # Notices are read as text; in a window as small as this one they would lie over the picture.
+        self.driver.execute_script(
+            "const style = document.createElement('style'); document.head.append(style);"
+            "style.textContent = '[class*=mantine-Notification] {opacity: 0 !important; pointer-events: none !important}'"
+        )
 
     def new_tab(self, address: str) -> None:
         self.driver.switch_to.new_window("tab")
@@ -77,8 +84,7 @@ class Browser:
         return str(self.driver.execute_script("return document.body.innerText"))
 
     def picture(self) -> np.ndarray:
-        """What the canvas shows, ``[h, w, 3]``, 0..255; notices that lie over it are hidden."""
-        self.driver.execute_script("document.querySelectorAll('.mantine-Notification-root').forEach(e => e.style.opacity = 0)")
+        """What the canvas shows, ``[h, w, 3]``, 0..255."""
         shown = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
         box = self.driver.execute_script(
             "const r = document.querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]"

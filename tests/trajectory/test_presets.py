@@ -146,13 +146,13 @@ def test_free_space_that_is_not_convex() -> None:
 
 
 def test_an_orbit_before_a_wall_is_a_narrower_circle() -> None:
-    """A wall 1.5 behind the subject: the circle is as narrow there as it must be, as wide as it was elsewhere, and closed."""
-    result = made("orbit", is_free=lambda points: points[:, 2] < 4.5)
+    """A wall 1.9 behind the subject: the circle is as narrow there as it must be, as wide as it was elsewhere, and closed."""
+    result = made("orbit", is_free=lambda points: points[:, 2] < 4.9)
     assert result.extent is not None
     assert result.extent.degrees == 360
-    assert 0.35 <= result.extent.least_radius <= 0.5
+    assert 0.5 <= result.extent.least_radius <= 1.9 / 3
     assert result.extent.mean_radius > 0.75
-    assert (result.cameras.centers[:, 2] < 4.5).all()
+    assert (result.cameras.centers[:, 2] < 4.9).all()
     assert result.note.startswith("orbit: a full circle round the subject, at")
 
 
@@ -168,7 +168,7 @@ def test_where_the_way_round_is_blocked_it_swings_as_far_as_it_can(name: str) ->
     angle = azimuths(result)
     assert result.extent is not None
     assert 10 < angle.max() < 20.1
-    left = {"orbit": (-90, -65), "arc": (-30.1, -29)}[name]
+    left = {"orbit": (-60.1, -58), "arc": (-30.1, -29)}[name]
     assert left[0] < angle.min() < left[1]
     assert result.extent.degrees == pytest.approx(float(angle.max() - angle.min()), abs=1)
     assert "were asked for" in result.note

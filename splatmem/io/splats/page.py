@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 PLACE_STEP = 2.0**-11  # of the distance from the first camera's place
 SHAPE_STEP = 2.0**-5  # of a covariance's largest number
+DILATION = 0.3  # square pixels by which 3DGS widens what it draws, at the film's size; the viewer's own do not cover at another
 LARGEST_VARIANCE = 6e4  # the viewer keeps covariances as 16 bits
 MOST_ENLARGED = 16.0
 WHOLE, GIVEN, MADE = "/scene", "/scene/from the pictures", "/scene/made"
@@ -35,7 +37,12 @@ FAR = 1000.0
 
 
 def write_page(
-    gaussians: Gaussians, path: Path, cameras: Cameras | None, fps: float, given: Bool[Tensor, " n"] | None = None
+    gaussians: Gaussians,
+    path: Path,
+    cameras: Cameras | None,
+    fps: float,
+    given: Bool[Tensor, " n"] | None = None,
+    pixels: Float[Tensor, " n"] | None = None,
 ) -> list[str]:
     """Writes a page. Places are rounded to a 4096th of their distance, which does not show; colours are those from the front.
 
@@ -43,11 +50,16 @@ def write_page(
         cameras: the first view and, if there are more, the film.
         fps: frames per second of the film.
         given: Gaussians that come from the user's own pictures; the viewer's list of parts can then hide the others.
+        pixels: size of a pixel at each Gaussian, in the world, of the picture that it was made from: Gaussians are widened by
+            as much as they are when that picture is drawn, so that they cover at any size of the window (a 3D smoothing filter,
+            Yu et al. 2024, "Mip-Splatting").
 
     Raises:
         OSError: the file cannot be written.
     """
     gaussians = gaussians.to("cpu").detach()
+    if pixels is not None:
+        gaussians = _widened(gaussians, pixels)
     with contextlib.redirect_stdout(io.StringIO()), _server() as server:  # it greets on the terminal
         page = _recorded(server, gaussians, cameras, fps, given)
     with atomic_path(path) as temporary:
@@ -89,6 +101,13 @@ def _recorded(
             whole.position, whole.wxyz = place, quat
             recording.insert_sleep(1 / fps)
     return recording.as_html(dark_mode=True)
+
+
+def _widened(gaussians: Gaussians, pixels: Float[Tensor, " n"]) -> Gaussians:
+    """The Gaussians, wider within their surfaces."""
+    variances = (2 * gaussians.log_scales).exp()
+    variances[:, :2] += DILATION * pixels[:, None] ** 2
+    return replace(gaussians, log_scales=0.5 * variances.log())
 
 
 def _place_camera(server: viser.ViserServer, cameras: Cameras) -> None:

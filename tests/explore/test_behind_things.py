@@ -1,0 +1,74 @@
+"""What a photo's things hide: a wall and a floor go on behind a box, and the photo stays as it was."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from splatmem.depth import DepthPrediction
+from splatmem.explore.beginnings import begin_memory
+from splatmem.explore.behind_things import hidden_background
+from splatmem.explore.loop import ExploreSettings
+from splatmem.geometry.cameras import Cameras
+from splatmem.memory import SpatialMemory
+from splatmem.memory.session import load_session, save_session
+from splatmem.timing import StageClock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from solid_scenes import SCENES, labels_as_logits
+
+BOX = SCENES[0]
+
+
+@pytest.fixture(scope="module")
+def photo() -> Cameras:
+    return Cameras.from_fov(torch.eye(4)[None], 65.0, 96, 54)
+
+
+@pytest.fixture(scope="module")
+def memory(photo: Cameras) -> SpatialMemory:
+    rgb, depth, classes = BOX.view(photo)
+    prediction = DepthPrediction(depth[None], True, class_logits=labels_as_logits(classes.labels, 4)[None])
+    return begin_memory(rgb, photo, lambda images, *, fov_x_degrees=None: prediction, ExploreSettings(), StageClock())
+
+
+def test_wall_and_floor_go_on_behind_a_box(photo: Cameras) -> None:
+    rgb, depth, classes = BOX.view(photo)
+    hidden = hidden_background(rgb, depth, classes, photo)
+    empty = type(BOX)("empty", (), BOX.walls)
+    true_rgb, true_depth, _ = empty.view(hidden.camera)
+    behind = hidden.where
+    assert behind.float().mean() > 0.03
+    assert ((hidden.depth / true_depth - 1).abs()[behind] < 0.05).float().mean() > 0.9
+    assert (hidden.rgb - true_rgb).abs().mean(-1)[behind].mean() < 0.12, "the box is red: none of it may be left"
+
+
+def test_what_is_made_behind_does_not_show_in_the_photo(memory: SpatialMemory) -> None:
+    alone = memory.as_given()
+    assert len(memory.gaussians) > len(alone.gaussians)
+    assert memory.photo_fidelity().psnr > alone.photo_fidelity().psnr - 0.3
+
+
+def test_a_step_aside_uncovers_something(memory: SpatialMemory, photo: Cameras) -> None:
+    pose = torch.eye(4)[None]
+    pose[0, 0, 3] = 0.6
+    aside = Cameras.from_fov(pose, 65.0, 96, 54)
+    _, depth, _ = BOX.view(aside)
+    pixels, _ = photo.project(aside.unproject(depth[None])[0].reshape(-1, 3))
+    inside = ((pixels[0] > 2) & (pixels[0] < torch.tensor([94.0, 52.0]))).all(-1).view(depth.shape)
+    before, now = memory.as_given().read(aside), memory.read(aside)
+    assert (~before.known[0] & inside).sum() > 4 * (~now.known[0] & inside).sum()
+    assert ((now.depth[0] / depth - 1).abs()[inside & now.known[0]] < 0.1).float().mean() > 0.9
+
+
+def test_classes_and_what_lies_behind_are_kept_in_a_session(memory: SpatialMemory, tmp_path) -> None:
+    save_session(memory, tmp_path / "memory")
+    again, _ = load_session(tmp_path / "memory")
+    assert len(again.gaussians) == len(memory.gaussians)
+    assert again.views[0].classes is not None
+    assert memory.views[0].classes is not None
+    assert torch.equal(again.views[0].classes.labels, memory.views[0].classes.labels)
+    assert torch.equal(again.views[0].classes.things, memory.views[0].classes.things)
