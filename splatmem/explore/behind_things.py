@@ -19,8 +19,8 @@ from torch import Tensor
 from splatmem.classes import PixelClass, PixelClasses
 from splatmem.depth.behind import continue_behind
 from splatmem.depth.classes import connected_surfaces
+from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.geometry.cameras import Cameras
-from splatmem.inpaint.continuation import Guide, continue_colours
 
 LEVEL = (PixelClass.FLOOR, PixelClass.GROUND, PixelClass.CEILING)
 REDUCED = 2
