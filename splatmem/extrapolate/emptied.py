@@ -35,7 +35,7 @@ def removable(classes: PixelClasses) -> Bool[Tensor, "h w"]:
     things = classes.things.long()
     if in_the_open(classes):
         built = prominent(classes) | (things > 0)
-        parts = torch.from_numpy(ndimage.label(built.numpy(), np.ones((3, 3)))[0]).long()
+        parts = torch.from_numpy(_numbered(built.numpy())).long()
         sizes, own = torch.bincount(parts.flatten()), torch.bincount(parts.flatten(), (things > 0).flatten().float())
         green = classes.where(PixelClass.VEGETATION)
         around = dilate(green[None], max(1, round(HALO * green.shape[1])))[0]
@@ -48,8 +48,15 @@ def removable(classes: PixelClasses) -> Bool[Tensor, "h w"]:
             continue
         own = numbers[part] == number
         gone[part] |= torch.from_numpy(own & ~_place(own, max(1, round(WIDE * things.shape[1]))))
-    parts, _ = ndimage.label(gone.numpy(), np.ones((3, 3)))
+    parts = _numbered(gone.numpy())
     return gone & ~torch.from_numpy(_attached(parts, (numbers > 0) & ~gone.numpy())[parts])
+
+
+def _numbered(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+    """Numbers of the connected parts of a mask, 0 outside of it."""
+    numbers = np.zeros(mask.shape, np.int32)
+    ndimage.label(mask, np.ones((3, 3)), output=numbers)
+    return numbers
 
 
 def _place(thing: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:

@@ -24,8 +24,8 @@ WALLS = (0, 1, 4, 5)
 CEILING, FLOOR = 2, 3
 BACKGROUND = 0.75  # of the room's depth: what is farther than this belongs to its sides, not to the things in it
 MIN_EVIDENCE = 12  # points on a side from which it counts as seen
-# From 24 rooms of tools/build_validation.py, where the distance behind a camera and that ahead correlate with -0.5: metres behind
-# a camera that has AHEAD metres ahead, and the exponent for other distances up to FARTHEST; larger rooms are like that one.
+# From 24 rooms of tools/build_validation.py, where the distance behind a camera and that ahead correlate with -0.5: metres
+# behind a camera that has AHEAD metres ahead, and the exponent for other distances up to FARTHEST; beyond it both grow alike.
 BEHIND, AHEAD, SLOPE, FARTHEST = 2.2, 2.0, -0.35, 4.0
 SIDE_COLOUR_WEIGHT = 0.02  # of the guessed colour against a seen one
 

@@ -1,4 +1,4 @@
-"""What may lie around a whole scene: a closed room fitted to the views of a memory, and what its first view shows, going on in it."""
+"""What may lie around a whole scene: a closed room fitted to a memory's views, and its first view, going on in it."""
 
 from __future__ import annotations
 

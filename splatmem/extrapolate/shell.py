@@ -20,6 +20,7 @@ from torch import Tensor
 from splatmem.extrapolate.azimuth import AzimuthRange
 from splatmem.extrapolate.room_layout import CEILING, FLOOR, RoomLayout
 
+NEAREST = 0.6  # of the wall's usual distance in the view: nearer, what goes on there would be seen magnified and blurred
 BINS = 1440  # of azimuth, in which the distance is kept: a quarter of a degree, a pixel of the photo
 
 
@@ -92,8 +93,15 @@ def fit_shell(
     if indoors:
         ahead = azimuth.sin()[:, None] * view_range.axes[0] + azimuth.cos()[:, None] * view_range.axes[2]
         radius = room.exit(center.expand_as(ahead), _level(ahead @ room.axes.T))[0]
+    shown = azimuth <= view_range.right
+    nearest = torch.where(shown, 0.0, NEAREST * radius[shown].median())
     height = [(room.bounds[side] - center[1]).item() for side in (FLOOR, CEILING)]
-    return Shell(view_range, torch.maximum(radius, needed).double().numpy(), max(height[0], 1e-3), min(height[1], -1e-3))
+    return Shell(
+        view_range,
+        torch.maximum(radius, torch.maximum(needed, nearest)).double().numpy(),
+        max(height[0], 1e-3),
+        min(height[1], -1e-3),
+    )
 
 
 def _level(directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:

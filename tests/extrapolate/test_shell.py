@@ -9,7 +9,7 @@ from splatmem.geometry.cameras import identity_camera
 
 VIEW = AzimuthRange.of(identity_camera(60.0, 96, 54), torch.tensor([0.0, 1.0, 0.0]))
 BOX = RoomLayout(
-    torch.eye(3), torch.tensor([-2.0, -1.2, -2.5]), torch.tensor([1.5, 1.4, 3.0]), torch.rand(6, 8, 8, 3), torch.ones(6).bool()
+    torch.eye(3), torch.tensor([-2.0, -1.2, -2.5]), torch.tensor([2.0, 1.4, 3.0]), torch.rand(6, 8, 8, 3), torch.ones(6).bool()
 )
 
 
@@ -20,8 +20,8 @@ def nothing_needed() -> torch.Tensor:
 def test_indoors_the_shell_is_the_room_s_box() -> None:
     shell = fit_shell(VIEW, BOX, True, 9.0, nothing_needed())
     ahead, right, behind, left = shell.radius_at(torch.tensor([0.0, math.pi / 2, math.pi, -math.pi / 2])).tolist()
-    assert (ahead, right, behind, left) == pytest.approx((3.0, 1.5, 2.5, 2.0), rel=0.01)
-    assert shell.length == pytest.approx(2 * (3.5 + 5.5), rel=0.01)
+    assert (ahead, right, behind, left) == pytest.approx((3.0, 2.0, 2.5, 2.0), rel=0.01)
+    assert shell.length == pytest.approx(2 * (4.0 + 5.5), rel=0.01)
     assert (shell.floor, shell.ceiling) == pytest.approx((1.4, -1.2))
 
 
@@ -43,3 +43,11 @@ def test_the_shell_leaves_room_for_cameras() -> None:
     shell = fit_shell(VIEW, BOX, True, 9.0, needed)
     assert shell.radius_at(torch.tensor([math.pi])).item() == pytest.approx(2.8, rel=0.01)
     assert shell.radius_at(torch.tensor([0.0])).item() == pytest.approx(3.0, rel=0.01)
+
+
+def test_what_was_not_seen_stands_no_nearer_than_the_view_s_content_bears() -> None:
+    narrow = RoomLayout(BOX.axes, torch.tensor([-0.5, -1.2, -2.5]), torch.tensor([2.0, 1.4, 3.0]), BOX.textures, BOX.seen)
+    shell = fit_shell(VIEW, narrow, True, 9.0, nothing_needed())
+    left = shell.radius_at(torch.tensor([-math.pi / 2])).item()
+    assert left > 1.0
+    assert shell.radius_at(torch.tensor([math.pi / 2])).item() == pytest.approx(2.0, rel=0.01)
