@@ -51,6 +51,10 @@ class PixelClasses:
         """Pixels of any of the classes."""
         return torch.isin(self.labels, torch.tensor(list(classes), dtype=torch.uint8, device=self.labels.device))
 
+    def without(self, gone: Bool[Tensor, "h w"]) -> PixelClasses:
+        """The classes with nothing said of some pixels."""
+        return PixelClasses(self.labels.masked_fill(gone, int(PixelClass.UNKNOWN)), self.things.masked_fill(gone, 0))
+
     def at(self, width: int, height: int) -> PixelClasses:
         """The classes of the picture at another size (sampled)."""
         both = torch.stack([self.labels.short(), self.things])[None].float()

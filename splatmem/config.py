@@ -161,9 +161,7 @@ def load_preset(name: str, overrides: Sequence[str] = ()) -> Config:
     file = assets.configs() / f"{name}.yaml"
     if Path(name).name != name or not file.is_file():
         raise ValueError(f"unknown preset {name!r}{_nearest(name, preset_names())}; there are: {', '.join(preset_names())}")
-    import yaml
-
-    config = overlay(Config(), yaml.safe_load(file.read_text(encoding="utf-8")) or {}, where=file.name)
+    config = overlay(Config(), _parsed_file(file.read_text(encoding="utf-8")), where=file.name)
     for override in overrides:
         config = overlay(config, _parsed(override), where=f"--set {override}")
     return config
@@ -188,6 +186,14 @@ def overlay(base: Any, values: Any, where: str) -> Any:
             raise ValueError(f"{where}: {key} must be {_spelled(types_of[key])}, got {value!r}")
         changes[key] = value
     return dataclasses.replace(base, **changes)
+
+
+@cache
+def _parsed_file(text: str) -> Any:
+    """The values of a preset's file; a batch asks for them with every film."""
+    import yaml
+
+    return yaml.safe_load(text) or {}
 
 
 def _parsed(override: str) -> dict[str, Any]:

@@ -69,8 +69,10 @@ class Results:
             ValueError: it was made with other options, and is not to be replaced.
         """
         report, made = self.report(name), self._options(name)
+        if made is None:
+            return report, False
         wanted = options.fingerprint(options.config())
-        changed = [] if made is None else [f"{k} = {made.get(k)}" for k, v in wanted.items() if not _same(k, made.get(k), v)]
+        changed = [f"{k} = {made.get(k)}" for k, v in wanted.items() if not _same(k, made.get(k), v)]
         if changed and not overwrite:
             raise ValueError(
                 f"{self.place}/{name} was made with other options ({', '.join(changed)}): give the row another id, or "

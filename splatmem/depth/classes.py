@@ -202,7 +202,7 @@ def _nearest_filled(numbers: np.ndarray, there: np.ndarray, depth: np.ndarray) -
     """Pixels of things that are too few to be one join the nearest thing of about their depth."""
     if not numbers.any():
         return numbers
-    row, column = ndimage.distance_transform_edt(numbers == 0, return_distances=False, return_indices=True)
+    row, column = np.asarray(ndimage.distance_transform_edt(numbers == 0, return_distances=False, return_indices=True))
     nearest = numbers[row, column]
     away = np.hypot(*(index - own for index, own in zip((row, column), np.indices(numbers.shape), strict=True)))
     alike = np.abs(np.log(np.where(there, depth, 1.0) / depth[row, column])) < 3 * GAP

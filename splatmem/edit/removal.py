@@ -13,11 +13,11 @@ from splatmem.depth import DepthEstimator
 from splatmem.depth.behind import OCCLUDER, Behind, continue_behind
 from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_in
 from splatmem.explore.loop import ExploreSettings, write_frame
+from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
-from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.timing import StageClock
 

@@ -68,5 +68,6 @@ def seen_again(memory: SpatialMemory, changed: Sequence[Bool[Tensor, "h w"] | No
         depth = torch.where(known, now.depth[0], view.depth)
         lost = where & ~now.known[0]
         written = view.written & ~lost if index == 0 else view.written | lost
-        views.append(replace(view, rgb=torch.from_numpy(to_uint8(rgb)), depth=depth, written=written))
+        classes = None if view.classes is None else view.classes.without(where)
+        views.append(replace(view, rgb=torch.from_numpy(to_uint8(rgb)), depth=depth, written=written, classes=classes))
     return replace(memory, views=views)

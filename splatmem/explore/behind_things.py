@@ -117,7 +117,8 @@ def _near_silhouettes(depth: Float[Tensor, "h w"], surfaces: Int16[Tensor, "h w"
     silhouette = (farther - nearer > STEP)[0, 0] & (surfaces > 0)
     if not silhouette.any():
         return torch.zeros_like(finite)
-    away, (row, column) = ndimage.distance_transform_edt(~silhouette.numpy(), return_indices=True)
+    row, column = np.asarray(ndimage.distance_transform_edt(~silhouette.numpy(), return_distances=False, return_indices=True))
+    away = np.hypot(*(index - own for index, own in zip((row, column), np.indices(silhouette.shape), strict=True)))
     numbers = surfaces.numpy()
     near = (away <= REACH * depth.shape[1]) & (numbers == numbers[row, column]) & (numbers > 0)
     whole = np.bincount(numbers[near], minlength=numbers.max() + 1) >= WHOLE * np.bincount(numbers.ravel())
@@ -150,7 +151,7 @@ def _filled(
         background: pixels of no thing.
         level: pixels of floors and ceilings: these go on behind what stands nearer or farther alike.
     """
-    nearest = ndimage.distance_transform_edt(~hole.numpy(), return_distances=False, return_indices=True)
+    nearest = np.asarray(ndimage.distance_transform_edt(~hole.numpy(), return_distances=False, return_indices=True))
     front = depth[torch.from_numpy(nearest[0]).long(), torch.from_numpy(nearest[1]).long()]
     # Pixels at the silhouette show both sides: they say nothing of the background.
     rim = torch.from_numpy(ndimage.binary_dilation(own.numpy(), np.ones((3, 3), bool)))

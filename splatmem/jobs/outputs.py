@@ -20,6 +20,7 @@ from splatmem.models.hardware import peak_device_bytes
 from splatmem.report.bend import memory_bend
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
 from splatmem.report.html import report_page
+from splatmem.report.measures import scene_measures
 from splatmem.report.sheet import contact_sheet
 
 SHEET_FRAMES = 12
@@ -75,10 +76,21 @@ def write_outputs(
         "bend": bend.report(),
         "unknown_fraction": film.unknown_fraction,
         "worst_frame": {"frame": film.worst_frame[0], "unknown_fraction": film.worst_frame[1]},
+        "unknown_by_frame": [round(share, 5) for share in film.unknown_by_frame],
+        "scene": scene_measures(run.scene.memory),
         "border_depth_step": float(np.median(run.state.border_steps)) if run.state.border_steps else 0.0,
         "notes": run.scene.notes,
     }
-    page = report_page(report, sheet, run.film.cameras, run.state, run.coverage)
+    page = report_page(
+        report,
+        sheet,
+        run.film.cameras,
+        run.state,
+        run.coverage,
+        video=folder / "video.mp4",
+        fps=options.fps,
+        folder=options.out,
+    )
     write_text(folder / "report.html", page)
     write_json(report, folder / "report.json")
     return report

@@ -27,11 +27,13 @@ class FilmFigures:
         file: the film.
         unknown_fraction: mean share of pixels that the memory does not know, 0..1.
         worst_frame: the frame with most of them, and its share.
+        unknown_by_frame: share of each frame's pixels that the memory does not know.
     """
 
     file: Path
     unknown_fraction: float
     worst_frame: tuple[int, float]
+    unknown_by_frame: tuple[float, ...] = ()
 
     def _repr_html_(self) -> str:
         """The film itself, for notebooks."""
@@ -67,7 +69,7 @@ def film_memory(
         with clock.stage("encode"):
             encoding.result()
     worst = max(range(len(shares)), key=shares.__getitem__)
-    return FilmFigures(file, sum(shares) / len(shares), (worst, shares[worst]))
+    return FilmFigures(file, sum(shares) / len(shares), (worst, shares[worst]), tuple(shares))
 
 
 def _write(video: VideoWriter, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> None:

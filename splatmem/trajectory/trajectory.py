@@ -154,14 +154,14 @@ def preset_trajectory(
     is_barely_free = None
     if name in SWINGS:
         clear = ClearSpace(begun)
-        distance, is_free = clear.subject, clear.is_clear
+        distance, is_free = clear.subject, partial(clear.is_clear)
         is_barely_free = partial(clear.is_clear, nearest=TIGHT)
     else:
         space = begun.free_space()
         distance = subject_distance(begun, begun.views[0].camera)
 
-        def is_free(positions: Tensor) -> Tensor:
-            return space.contains(positions, begun.scale) & space.keeps_distance(positions)
+        def is_free(points: Tensor) -> Tensor:
+            return space.contains(points, begun.scale) & space.keeps_distance(points)
 
     made = make_path(
         name,

@@ -75,3 +75,12 @@ def test_classes_at_another_size() -> None:
     assert half.labels.tolist() == [[0, 5, 5], [0, 5, 5]]
     assert half.num_things == 1
     assert half.where(PixelClass.THING, PixelClass.SKY).sum() == 4
+
+
+def test_what_is_taken_away_has_no_class() -> None:
+    classes = PixelClasses(torch.full((2, 3), int(PixelClass.THING), dtype=torch.uint8), torch.ones(2, 3, dtype=torch.int16))
+    gone = torch.zeros(2, 3, dtype=torch.bool)
+    gone[0] = True
+    left = classes.without(gone)
+    assert left.labels.tolist() == [[0, 0, 0], [5, 5, 5]]
+    assert left.things.tolist() == [[0, 0, 0], [1, 1, 1]]

@@ -14,7 +14,7 @@ from PIL import Image
 
 T = TypeVar("T")
 WINDOW = (760, 460)
-PATIENCE = 40.0  # seconds, on a machine that does other things
+PATIENCE = 90.0  # seconds, on a machine that does other things
 ARGUMENTS = (
     "--headless=new", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--use-angle=swiftshader",

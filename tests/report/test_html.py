@@ -8,6 +8,7 @@ import re
 import warnings
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ import torch
 from PIL import Image
 from splatmem.explore.loop import ExploreState
 from splatmem.geometry.cameras import Cameras
+from splatmem.report import html
 from splatmem.report.html import report_page
+from splatmem.report.units import readable
 
 REPORT: dict[str, Any] = {
     "source": "a <b>& 'c'.jpg",
@@ -49,7 +52,7 @@ class Page(HTMLParser):
             self.rows.append([])
         if tag == "td":
             self.rows[-1].append("")
-        if tag not in ("img", "meta"):
+        if tag not in ("img", "meta", "br"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -71,14 +74,16 @@ class Page(HTMLParser):
         return found
 
 
-def written(report: dict[str, Any] = REPORT, windows: list[list[int]] | None = None, path: Cameras | None = None) -> str:
+def written(
+    report: dict[str, Any] = REPORT, windows: list[list[int]] | None = None, path: Cameras | None = None, **more: Any
+) -> str:
     if path is None:
         poses = torch.eye(4).repeat(24, 1, 1)
         poses[:, 0, 3] = torch.linspace(0, 2, 24)
         path = Cameras.from_fov(poses, 60, 512, 288)
     windows = [[3, 5], [9]] if windows is None else windows
     sheet = Image.new("RGB", (64, 48), (200, 30, 60))
-    return report_page(report, sheet, path, ExploreState(windows), [0.6, 0.25, 0.01][: len(windows) + 1])
+    return report_page(report, sheet, path, ExploreState(windows), [0.6, 0.25, 0.01][: len(windows) + 1], **more)
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +149,13 @@ def test_every_figure_is_in_the_table(page: Page) -> None:
             for leaf in (leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key])
         ]
 
-    table = {row[0]: row[1] for row in page.rows}
+    table = {row[0]: row[1] for row in page.rows if row}
     assert list(table) == leaves(REPORT)
-    assert table["photo_psnr"] == "33.21"
-    assert table["retention_psnr.mean"] == "40.5"
-    assert table["size"] == "[512, 288]"
+    assert table["photo_psnr"] == "33.2 dB"
+    assert table["retention_psnr.mean"] == "40.5 dB"
+    assert table["retention_psnr.min"] == "none"
+    assert table["size"] == "512 x 288"
+    assert table["seconds.fill"] == "7.0 s"
 
 
 def test_names_and_notes_are_text_and_not_markup(page: Page) -> None:
@@ -165,3 +172,52 @@ def test_a_path_that_stays_in_one_place_can_be_drawn() -> None:
         warnings.simplefilter("error")
         page = Page(written(windows=[[1]], path=Cameras.from_fov(torch.eye(4).repeat(2, 1, 1), 60, 64, 64)))
     assert len(page.pictures()) == 3
+
+
+FULL = REPORT | {
+    "unknown_fraction": 0.0016,
+    "unknown_by_frame": [0.0, 0.004] * 12,
+    "scene": {"subject_distance": 2.1, "size": [4.0, 2.5, 6.0], "unit": "m"},
+    "peak_rss_bytes": 1_900_000_000,
+    "gaussians": 650348,
+}
+
+
+def test_the_film_lies_in_the_page_and_the_viewer_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"a film")
+    text = written(FULL, video=tmp_path / "video.mp4", folder=Path("out/demo"))
+    page = Page(text)
+    videos = [attributes for tag, attributes in page.tags if tag == "video"]
+    assert base64.b64decode((videos[0]["src"] or "").removeprefix("data:video/mp4;base64,")) == b"a film"
+    assert [attributes["href"] for tag, attributes in page.tags if tag == "a"] == ["scene.html"]
+    assert "splatmem export out/demo scene.glb" in page.text
+    assert "unknown by frame" in page.pictures()
+    for words in ("2.1 m", "4 wide, 2.5 high, 6 deep", "1.9 GB", "0.16 %", "33.2 dB", "12.2 s", "650,348"):
+        assert words in page.text
+    assert "unknown_by_frame" not in page.text, "a plot shows it"
+
+
+def test_a_large_film_stays_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "LARGEST_EMBEDDED", 3)
+    (tmp_path / "video.mp4").write_bytes(b"a film")
+    assert 'src="video.mp4"' in written(FULL, video=tmp_path / "video.mp4")
+
+
+def test_notes_say_what_they_mean() -> None:
+    note = "the picture does not say its field of view: 60 degrees are assumed"
+    page = Page(written(REPORT | {"notes": [note]}))
+    assert note in page.text
+    assert "--fov gives the true one" in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("peak_rss_bytes", 1_900_000_000, "1.9 GB"), ("memory_bytes", 45_300_000, "45.3 MB"), ("photo_psnr", 45.93, "45.9 dB"),
+        ("unknown_fraction", 0.00161, "0.16 %"), ("seconds.load", 1.25, "1.2 s"), ("gaussians", 583062, "583,062"),
+        ("seed", 123456, "123456"), ("fov_x_degrees", 60.0, "60\N{DEGREE SIGN}"), ("bend.mean", 0.0088, "0.88 %"),
+        ("device", "cpu", "cpu"), ("path_extent", None, "none"), ("scene.subject_distance", 2.125, "2.125"),
+    ],
+)  # fmt: skip
+def test_figures_as_people_read_them(name: str, value: Any, said: str) -> None:
+    assert readable(name, value) == said
