@@ -126,7 +126,11 @@ def make_gallery(listed: Path, photos: Path, size: tuple[int, int], frames: int,
             save_jpeg(film_strip(Path(temporary) / "film" / "video.mp4"), folder / f"{exhibit.name}.jpg", MAX_BYTES)
         texts.append(entry(exhibit, report))
         print(f"{exhibit.title}: {report['seconds']['total']:.0f} s", flush=True)
-        page = [BEGINNING.format(machine=machine), *texts, f"Made by `python tools/make_gallery.py docs/{listed.name} --photos FOLDER`.\n"]
+        page = [
+            BEGINNING.format(machine=machine),
+            *texts,
+            f"Made by `python tools/make_gallery.py docs/{listed.name} --photos FOLDER`.\n",
+        ]
         PAGE.write_text("\n".join(page), encoding="utf-8")
 
 
