@@ -51,7 +51,7 @@ $(STAMP): pyproject.toml constraints.txt CMakeLists.txt tools/system_packages.sh
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	PYTHON=$(BIN)/python tools/install_torch.sh
 	$(BIN)/python -m pip install --quiet -c constraints.txt "scikit-build-core>=0.10" "nanobind>=2.4" cmake ninja
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation --editable ".[dev,docs,evaluate,inspect-cpu,heif]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation --editable ".[dev,docs,evaluate,inspect-cpu,heif,usd,colmap,cluster]"
 	touch $(STAMP)
 
 clean:

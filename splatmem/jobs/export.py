@@ -11,6 +11,7 @@ from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.cameras.files import save_cameras
+from splatmem.io.cameras.kinds import CameraKind
 from splatmem.io.splats.endings import format_of, is_splat_file
 from splatmem.io.splats.files import save_splats
 from splatmem.jobs.dataset import write_dataset
@@ -80,7 +81,7 @@ def pixel_sizes(memory: SpatialMemory) -> Float[Tensor, " n"]:
     return sizes
 
 
-def export_cameras(options: CamerasOptions) -> tuple[int, str]:
+def export_cameras(options: CamerasOptions) -> tuple[int, CameraKind]:
     """Writes ``options.file``; returns how many cameras it holds, and their kind.
 
     Raises:

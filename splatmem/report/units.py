@@ -14,7 +14,7 @@ def readable(name: str, value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return " x ".join(map(str, value)) if name == "size" else str(value)
+        return " x ".join(str(side) for side in value) if name == "size" and isinstance(value, list | tuple) else str(value)
     group, _, last = name.rpartition(".")
     if name.endswith("_bytes"):
         return file_size(value)

@@ -158,7 +158,7 @@ def read_glb(path: Path) -> tuple[Gaussians, list[str]]:
 
 
 def _splats(document: pygltflib.GLTF2) -> list[Gaussians]:
-    blob = document.binary_blob()
+    blob: bytes = document.binary_blob() or b""
 
     def accessor(number: int) -> torch.Tensor:
         return torch.from_numpy(_rows(document, blob, number))
@@ -207,6 +207,8 @@ def _gaussians(attributes: dict[str, int], accessor: Callable[[int], torch.Tenso
 def _rows(document: pygltflib.GLTF2, blob: bytes, number: int) -> np.ndarray:
     """An accessor's values as float32, ``[n, c]``; whole numbers count as parts of their largest."""
     accessor = document.accessors[number]
+    if accessor.bufferView is None:
+        raise ValueError(f"accessor {number} has no values in the file")
     view = document.bufferViews[accessor.bufferView]
     stored, width = np.dtype(STORED[accessor.componentType]), WIDTHS[accessor.type]
     start = (view.byteOffset or 0) + (accessor.byteOffset or 0)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -78,7 +79,7 @@ def _converted(content: bytes, kind: str, into: str, path: Path) -> bytes:
     if result.get("error") or "data" not in result:
         reason = result.get("error") or "it holds nothing"
         raise ValueError(f"{path}: expected a whole .{kind if into == 'ply' else into} file: {reason}")
-    return result["data"]
+    return cast(bytes, result["data"])
 
 
 @contextmanager
