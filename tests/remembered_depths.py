@@ -49,9 +49,12 @@ def remember() -> None:
         key.update(images.contiguous().numpy().tobytes())
         file = Path(folder) / key.hexdigest()
         if file.is_file():
-            return DepthPrediction(load_file(file)["depth"], metric=True)
+            kept = load_file(file)
+            return DepthPrediction(kept["depth"], metric=True, class_logits=kept["class_logits"])
         prediction = compute(self, images, fov_x_degrees)
-        _write(prediction.depth, file)
+        assert prediction.fov_x_degrees is None
+        assert prediction.class_logits is not None
+        _write({"depth": prediction.depth.contiguous(), "class_logits": prediction.class_logits.contiguous()}, file)
         return prediction
 
     HuggingFaceDepth._predict = predict
@@ -76,9 +79,9 @@ def _weights(estimator: HuggingFaceDepth) -> str:
     return known[1]
 
 
-def _write(depth: torch.Tensor, file: Path) -> None:
+def _write(tensors: dict[str, torch.Tensor], file: Path) -> None:
     """Whole or not at all: other processes look for the file meanwhile."""
     with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as partial:
         pass
-    save_file({"depth": depth.contiguous()}, partial.name)
+    save_file(tensors, partial.name)
     os.replace(partial.name, file)

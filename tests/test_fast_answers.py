@@ -30,7 +30,7 @@ except SystemExit as stop:
         (["flyaround", PHOTO, "--out", "x", "--path", "trun"], "did you mean 'turn'"),
         (["flyaround", PHOTO, "--out", "x", "--sede", "1"], "--seed"),
         (["render", "nowhere", "--out", "x.mp4"], "is not a folder made by"),
-        (["explore", "nothere.jpg"], "there is no photo, scene or .ply nothere.jpg"),
+        (["explore", "nothere.jpg"], "there is no photo, scene or file of splats nothere.jpg"),
         (["explore", PHOTO, "--host", "a b"], "--host is a name"),
         (["explore", PHOTO, "--preset", "embeded"], "did you mean 'embedded'"),
         (["export", "nowhere", "x.ply"], "is not a folder made by"),

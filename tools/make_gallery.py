@@ -30,6 +30,7 @@ import splatmem as sm
 import yaml
 from PIL import Image
 from splatmem import assets
+from splatmem.io.pictures import open_picture
 from splatmem.io.video import read_video
 from splatmem.jobs.option_types import parse_size
 
@@ -143,7 +144,7 @@ def make_readme_pictures(which: str) -> None:
             save_jpeg(film_strip(Path(temporary) / "move" / "video.mp4", frames=4), IMAGES / "move.jpg", 160_000)
         if which in ("turn", "both"):
             make_film(photo, Path(temporary) / "turn", path="turn", frames=96)
-            with Image.open(Path(temporary) / "turn" / "contact_sheet.png") as sheet:
+            with open_picture(Path(temporary) / "turn" / "contact_sheet.png") as sheet:
                 save_jpeg(sheet, IMAGES / "turn.jpg", 400_000)
 
 

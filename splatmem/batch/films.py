@@ -15,6 +15,7 @@ from splatmem.batch.manifest import PLACES, Row
 from splatmem.batch.places import fetched, is_url
 from splatmem.batch.results import Results, begun
 from splatmem.explore.models import Models
+from splatmem.io.pictures import open_picture
 from splatmem.jobs.errors import explained
 from splatmem.jobs.flyaround import flyaround
 from splatmem.jobs.options import FlyaroundOptions
@@ -92,7 +93,7 @@ class FilmMaker:
 
     def _make_thumbnail(self, name: str, options: FlyaroundOptions) -> None:
         """The first frames of the contact sheet, two beside two, as a small picture for the page of all films."""
-        with Image.open(options.out / "contact_sheet.png") as sheet:
+        with open_picture(options.out / "contact_sheet.png") as sheet:
             picture = thumbnail(sheet.convert("RGB"), *options.size)
         content = io.BytesIO()
         picture.save(content, "JPEG", quality=80)

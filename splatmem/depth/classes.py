@@ -111,7 +111,10 @@ def _by_geometry(
     labels = torch.full(depth.shape, int(PixelClass.WALL), dtype=torch.uint8)
     labels[(level < -LEVEL) & below] = PixelClass.FLOOR
     labels[(level > LEVEL) & ~below] = PixelClass.CEILING
-    finite = torch.where(torch.isfinite(depth), depth, depth[torch.isfinite(depth)].max() * 4).log().numpy()
+    measured = torch.isfinite(depth)
+    if not measured.any():
+        return torch.full_like(labels, int(PixelClass.SKY))
+    finite = torch.where(measured, depth, depth[measured].max() * 4).log().numpy()
     size = 2 * max(1, round(BESIDE * min(depth.shape))) + 1
     # A level surface goes on behind what stands on it: it is compared with what lies beside it, along the row.
     beside = -ndimage.grey_closing(-finite, (1, size))

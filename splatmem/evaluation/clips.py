@@ -83,8 +83,10 @@ def frechet_distance(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"]) -> 
     if min(len(one), len(other)) < 2:
         raise ValueError(f"a distribution needs two clips or more, got {len(one)} and {len(other)}")
     one, other = one.double(), other.double()
-    # The singular values of the product of the centred sets are the eigenvalues of (A B)^(1/2): no matrix of d x d is needed.
+    # The singular values of the product of the centred sets are the eigenvalues of (A B)^(1/2). Triangular factors of the sets
+    # have the same ones, and no side of theirs is longer than the lesser of n and d.
     a, b = ((x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (one, other))
-    root = torch.linalg.svdvals(a @ b.mT).sum()
+    factors = [torch.linalg.qr(x, mode="r").R for x in (a, b)]
+    root = torch.linalg.svdvals(factors[0] @ factors[1].mT).sum()
     means = (one.mean(0) - other.mean(0)).square().sum()
     return max(0.0, float(means + a.square().sum() + b.square().sum() - 2 * root))

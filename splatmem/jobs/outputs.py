@@ -46,7 +46,7 @@ def write_outputs(
         save_transforms_json(run.film.cameras, folder / "cameras.json", world=run.scene.memory.world)
     with run.scene.clock.stage("read"):
         photo, retention = run.scene.memory.photo_fidelity(), run.scene.memory.retention()
-        bend = memory_bend(run.scene.memory)
+        bend, measures = memory_bend(run.scene.memory), scene_measures(run.scene.memory)
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,
@@ -77,7 +77,7 @@ def write_outputs(
         "unknown_fraction": film.unknown_fraction,
         "worst_frame": {"frame": film.worst_frame[0], "unknown_fraction": film.worst_frame[1]},
         "unknown_by_frame": [round(share, 5) for share in film.unknown_by_frame],
-        "scene": scene_measures(run.scene.memory),
+        "scene": measures,
         "border_depth_step": float(np.median(run.state.border_steps)) if run.state.border_steps else 0.0,
         "notes": run.scene.notes,
     }

@@ -314,7 +314,7 @@ class TestSessions:
     def test_not_a_scene(self, refused: Refused) -> None:
         (error,) = self.refuse_all(refused, refused.folder)
         assert "there is no session in" in error
-        assert "not a folder made by 'splatmem flyaround'" in refused("export", PHOTO, refused.folder / "s.ply")
+        assert "expected a scene's folder, or a file of splats" in refused("export", PHOTO, refused.folder / "s.ply")
 
     def test_targets(self, refused: Refused, scene: Path) -> None:
         existing = refused.folder / "s.ply"

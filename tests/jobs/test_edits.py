@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import splatmem as sm
 from splatmem import assets
+from splatmem.cli.general import GeneralOptions
 from splatmem.cli.main import _joined_numbers, _parsed
+from splatmem.cli.telling import Telling
 from splatmem.io.ply import load_ply, save_ply
 from splatmem.jobs.edit import change
 from splatmem.jobs.edit_options import CropOptions, ExtendOptions, RecolourOptions, RemoveOptions, UndoOptions
@@ -69,7 +71,7 @@ def test_a_change_that_cannot_be_made_leaves_the_folder_as_it_was(room: Path) ->
 def test_numbers_that_begin_with_a_minus_are_no_options() -> None:
     words = ["remove", "room", "--box", "-1,0,0,1,1,2", "--grow", "-0.1", "--no-fill"]
     assert _joined_numbers(words) == ["remove", "room", "--box=-1,0,0,1,1,2", "--grow", "-0.1", "--no-fill"]
-    options = _parsed(words)
+    options = _parsed(words, Telling(GeneralOptions(), words))
     assert options.box == (-1, 0, 0, 1, 1, 2)
     assert options.grow == -0.1
     assert options.no_fill
