@@ -103,7 +103,8 @@ def _planes(
         row, column = torch.nonzero(rim & (label < 0), as_tuple=True)
         if len(row) < max(12, SUPPORT * total):
             break
-        points, values = place[row, column], inverse[row, column]
+        # In double precision: how a library rounds depends on where its memory lies, and a run is to be repeated exactly.
+        points, values = place[row, column].double(), inverse[row, column].double()
         picks = torch.randint(len(row), (TRIALS, 3), generator=generator)
         sampled, wanted = points[picks], values[picks][..., None]
         good = torch.linalg.det(sampled).abs() > 1e-7
@@ -116,12 +117,13 @@ def _planes(
         for _ in range(2):
             if int(inliers.sum()) < 6:
                 break
-            plane = torch.linalg.lstsq(points[inliers], values[inliers][:, None]).solution[:, 0]
+            normal_matrix, right = points[inliers].T @ points[inliers], points[inliers].T @ values[inliers]
+            plane = torch.linalg.solve(normal_matrix + 1e-12 * torch.eye(3, dtype=torch.float64), right)
             inliers = (points @ plane - values).abs() <= TOLERANCE * values
         if int(inliers.sum()) < SUPPORT * total:
             break
         label[row[inliers], column[inliers]] = len(planes)
-        planes.append(plane)
+        planes.append(plane.float())
     return planes, label
 
 
