@@ -17,7 +17,7 @@ from chromium import Browser, until, why_not
 TESTS = Path(__file__).parents[1]
 ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
 REASON = why_not()
-pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]  # a browser without a graphics card is slow
 
 
 class Served:
