@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from jaxtyping import Bool, Float
@@ -236,28 +236,42 @@ def _inside_polygon(points: Float[Tensor, "n 2"], corners: Sequence[Sequence[flo
     return inside
 
 
-def union_of(
-    saved: dict[str, dict[str, Any]],
-    camera: Cameras,
-    *,
-    box: tuple[Sequence[float], Sequence[float]] | None = None,
-    sphere: tuple[Sequence[float], float] | None = None,
-    half_space: tuple[Sequence[float], float] | None = None,
-    at: Sequence[float] | None = None,
-    region: Sequence[Sequence[float]] | None = None,
-    through: bool = False,
-    named: str | None = None,
-) -> Selection:
-    """All parts that are described, together; see ``Scene.select``.
+class Parts(TypedDict, total=False):
+    """Descriptions of parts of a scene, by any of these.
+
+    Attributes:
+        box: two corners in the memory's world.
+        sphere: middle and radius.
+        half_space: ``(normal, offset)``: all x with ``normal . x >= offset``.
+        at: the thing at a pixel x, y of a camera; with more pixels, one after the other, those at each of them.
+        region: what the camera shows inside a polygon of pixels; two are the corners of a rectangle.
+        through: with what lies behind the visible surface of the region.
+        named: one that was saved.
+    """
+
+    box: tuple[Sequence[float], Sequence[float]] | None
+    sphere: tuple[Sequence[float], float] | None
+    half_space: tuple[Sequence[float], float] | None
+    at: Sequence[float] | None
+    region: Sequence[Sequence[float]] | None
+    through: bool
+    named: str | None
+
+
+def union_of(saved: dict[str, dict[str, Any]], camera: Cameras, described: Parts) -> Selection:
+    """All parts that are described, together.
 
     Args:
         saved: selections by name, as JSON values.
         camera: of ``at`` and ``region``.
+        described: which parts.
 
     Raises:
         ValueError: nothing is described, or no selection has that name.
     """
     parts: list[Selection] = []
+    box, sphere, half_space = described.get("box"), described.get("sphere"), described.get("half_space")
+    at, region, named = described.get("at"), described.get("region"), described.get("named")
     if box is not None:
         parts.append(Box(*(tuple(map(float, corner)) for corner in box)))
     if sphere is not None:
@@ -269,7 +283,7 @@ def union_of(
             raise ValueError(f"a thing is at a pixel x, y, or at several, one after the other; got {len(at)} numbers")
         parts += [Thing(camera, (float(at[i]), float(at[i + 1]))) for i in range(0, len(at), 2)]
     if region is not None:
-        parts.append(Region(camera, [list(map(float, corner)) for corner in region], through))
+        parts.append(Region(camera, [list(map(float, corner)) for corner in region], described.get("through", False)))
     if named is not None:
         if named not in saved:
             raise ValueError(f"there is no selection {named!r}; saved are: {', '.join(saved) or 'none'}")

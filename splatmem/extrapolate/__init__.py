@@ -1,1 +1,1 @@
-"""What may lie around a view: a closed room, and mirrored copies of the view in it."""
+"""What may lie around a view: a closed room, and the empty place that the view shows, going on around in it."""

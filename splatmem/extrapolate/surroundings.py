@@ -56,7 +56,7 @@ class Surroundings:
 
     Attributes:
         layout: the closed room behind everything; its axes are the frame of reference of ``Proposal.place``.
-        copies: mirrored copies of what is known, as a memory of their own.
+        copies: stretches of the emptied view all around, as a memory of their own.
     """
 
     layout: RoomLayout

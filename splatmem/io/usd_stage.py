@@ -1,5 +1,7 @@
 """OpenUSD stages in our conventions: y up, one unit a metre, cameras in frames of the film (https://openusd.org)."""
 
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+# usd-core has no type information: its modules fill themselves when they are imported.
 from __future__ import annotations
 
 from importlib.util import find_spec

@@ -18,7 +18,7 @@ from splatmem.edit.changes import merged, require_some, with_added, with_colours
 from splatmem.edit.history import ADDING, State, Step, Timeline, counts, cut_back, put
 from splatmem.edit.provenance import Makers
 from splatmem.edit.removal import Removal, fill_holes, settled, take_away
-from splatmem.edit.selection import Selection, union_of
+from splatmem.edit.selection import Parts, Selection, union_of
 from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.explore.models import Models
@@ -346,47 +346,20 @@ class Scene:
                 self.timeline.ahead.clear()
             return state
 
-    def select(
-        self,
-        *,
-        box: tuple[Sequence[float], Sequence[float]] | None = None,
-        sphere: tuple[Sequence[float], float] | None = None,
-        half_space: tuple[Sequence[float], float] | None = None,
-        at: Sequence[float] | None = None,
-        region: Sequence[Sequence[float]] | None = None,
-        through: bool = False,
-        camera: Cameras | None = None,
-        named: str | None = None,
-        save_as: str | None = None,
-    ) -> Selection:
+    def select(self, *, camera: Cameras | None = None, save_as: str | None = None, **parts: Unpack[Parts]) -> Selection:
         """A part of the scene: all that is named, together. ``&``, ``|``, ``~`` and ``grown`` make further selections of it.
 
         Args:
-            box: two corners in the memory's world.
-            sphere: middle and radius.
-            half_space: ``(normal, offset)``: all x with ``normal . x >= offset``.
-            at: the thing at a pixel x, y of ``camera``; with more pixels, one after the other, those at each of them.
-            region: what ``camera`` shows inside a polygon of pixels; two are the corners of a rectangle.
-            through: with what lies behind the visible surface of the region.
             camera: of ``at`` and ``region``; that of the first picture if None.
-            named: one that was saved.
             save_as: saves the selection by a name; ``scene.selections`` holds them.
+            **parts: ``box``, ``sphere``, ``half_space``, ``at``, ``region``, ``through``, ``named``: see
+                ``splatmem.edit.selection.Parts``.
 
         Raises:
             ValueError: nothing is named, or there is no such selection.
         """
         view = self.memory.views[0].camera if camera is None else camera
-        chosen = union_of(
-            self.selections,
-            view,
-            box=box,
-            sphere=sphere,
-            half_space=half_space,
-            at=at,
-            region=region,
-            through=through,
-            named=named,
-        )
+        chosen = union_of(self.selections, view, parts)
         if save_as is not None:
             self.save_selection(save_as, chosen)
         return chosen

@@ -4,6 +4,8 @@ Source: https://openusd.org/release/api/usd_vol_page_front.html. Scales are line
 camera, moving along the film where there is one, lies beside the splats.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+# usd-core has no type information: its modules fill themselves when they are imported.
 from __future__ import annotations
 
 import math
