@@ -85,10 +85,10 @@ def _recorded(
     server.scene.set_up_direction((0.0, -1.0, 0.0))
     server.scene.world_axes.visible = False
     whole = server.scene.add_frame(WHOLE, show_axes=False)
-    parts = {GIVEN: gaussians} if given is None else {GIVEN: gaussians.select(given), MADE: gaussians.select(~given)}
+    parts = {GIVEN: gaussians} if given is None else {MADE: gaussians.select(~given), GIVEN: gaussians.select(given)}
     for name, part in parts.items():
         if len(part):
-            _add_splats(server, name, part)
+            _add_splats(server, name, part if cameras is None else _back_to_front(part, cameras))
     reach = float(gaussians.means.norm(dim=-1).max()) if len(gaussians) else 0.0
     server.initial_camera.far = max(FAR, 4 * reach)
     if cameras is not None:
@@ -101,6 +101,12 @@ def _recorded(
             whole.position, whole.wxyz = place, quat
             recording.insert_sleep(1 / fps)
     return recording.as_html(dark_mode=True)
+
+
+def _back_to_front(part: Gaussians, cameras: Cameras) -> Gaussians:
+    """In the order in which the first camera needs them: the viewer draws them as they come until it has sorted them itself."""
+    ahead = part.means @ cameras.world_to_cam[0, 2, :3] + cameras.world_to_cam[0, 2, 3]
+    return part.select(ahead.argsort(descending=True))
 
 
 def _widened(gaussians: Gaussians, pixels: Float[Tensor, " n"]) -> Gaussians:
