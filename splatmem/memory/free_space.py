@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.gaussians.changes import tensor_version
 from splatmem.geometry.cameras import Cameras
-from splatmem.memory.changes import tensor_version
 
 FREE_SPACE_WIDTH = 160  # stored depth is looked up at about this width
 SURFACE_TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
