@@ -117,7 +117,7 @@ class _Source:
 
     @staticmethod
     def _versions(camera: Cameras, depth: Tensor) -> tuple[int, ...]:
-        return tuple(map(tensor_version, (depth, camera.world_to_cam, camera.intrinsics)))
+        return tensor_version(depth), tensor_version(camera.world_to_cam), tensor_version(camera.intrinsics)
 
     def is_of(self, camera: Cameras, depth: Tensor) -> bool:
         return self.camera() is camera and self.depth() is depth and self.versions == self._versions(camera, depth)

@@ -191,9 +191,9 @@ def _recognised(views: Sequence[StoredView]) -> tuple[tuple[weakref.ref[StoredVi
 
 
 def _versions(view: StoredView) -> tuple[int, ...]:
-    return tuple(
-        tensor_version(t) for t in (view.rgb, view.depth, view.written, view.camera.world_to_cam, view.camera.intrinsics)
-    )
+    camera = view.camera
+    tensors = (view.rgb, view.depth, view.written, camera.world_to_cam, camera.intrinsics)
+    return tuple([tensor_version(tensor) for tensor in tensors])  # a list is faster than a generator, and there are many views
 
 
 def _view_tensors(view: StoredView) -> dict[str, Tensor]:
