@@ -243,9 +243,9 @@ def _reachable(host: str) -> str:
     return socket.gethostname()
 
 
-def load_models(scene: Scene, announce: Announce) -> None:
-    """Loads what makes the unseen, so that the first window need not wait for it."""
-    _ = scene.models.inpainter, scene.models.depth
+def get_ready(scene: Scene, announce: Announce) -> None:
+    """Does beforehand what can be done for the first window."""
+    scene.prepare_to_look(scene.memory.views[0].camera)
 
 
 @contextmanager
@@ -259,7 +259,7 @@ def exploring(options: LiveOptions, announce: Announce = silent) -> Iterator[App
     folder = options.folder.resolve()
     with locked(folder / LOCK):
         application = Application(scene, folder, options.host, options.port)
-        application.session.submit("loading the models", load_models)
+        application.session.submit("getting ready to grow", get_ready)
         try:
             yield application
         finally:

@@ -8,15 +8,17 @@ from typing import Any, cast
 import numpy as np
 import viser
 
-from splatmem.edit.selection import Box, Region, Sphere, Thing
+from splatmem.edit.selection import Box, Region, Sphere, Stroke, Thing
+from splatmem.geometry.cameras import Cameras
+from splatmem.live.brush import Brush
 from splatmem.live.desk import Desk
 from splatmem.live.look_panel import distance_ahead
-from splatmem.live.picking import Combine, Exactly, Picking, ball
+from splatmem.live.picking import Combine, Exactly, Picking
 from splatmem.live.splat_stream import SplatStream
 from splatmem.scene import Announce, Scene
 
 NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE = (
-    "none: I look around", "this thing (click)", "brush (click)", "rectangle (drag)", "box (place it)", "ball (place it)",
+    "none: I look around", "this thing (click)", "brush (paint)", "rectangle (drag)", "box (place it)", "ball (place it)",
 )  # fmt: skip
 TOOLS = (NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE)
 COLOUR = (255, 120, 40)
@@ -24,7 +26,7 @@ GIZMO, SHAPE = "/gizmo", "/shape"
 HINTS = {
     NO_TOOL: "Choose a tool, then click or drag in the picture.",
     THING: "Click a thing. Grow it if it stops too early; *add* further clicks.",
-    BRUSH: "Each click dabs a ball of this size onto the surface.",
+    BRUSH: "Drag over what you mean: what shows under the brush is selected. The keys still turn and walk.",
     RECTANGLE: "Drag a rectangle: what shows in it is selected.",
     BOX: "Drag the box by its arrows, set its size, then take it.",
     SPHERE: "Drag the ball by its arrows, set its size, then take it.",
@@ -46,6 +48,7 @@ class ChangePanel:
         self._outline: Any = None
         self._middle = np.zeros(3)
         self.picking = Picking(desk.session, self._picked)
+        self._brush = Brush(desk, lambda: self._width.value / 200, self._paint)
         self._build()
 
     # ------------------------------------------------------------------------------------------------ the interface
@@ -56,6 +59,7 @@ class ChangePanel:
         self._how = gui.add_button_group("and", ("new", "add", "take off"))
         self._hint = gui.add_markdown(HINTS[NO_TOOL])
         self._size = gui.add_slider("Size", 0.01, 1.0, 0.01, 0.1, visible=False, hint="In the scene's unit of length")
+        self._width = gui.add_slider("Width of it", 1, 40, 1, 8, visible=False, hint="In percent of the picture's width")
         self._sides = gui.add_vector3("Sides", (0.5, 0.5, 0.5), min=(0.001, 0.001, 0.001), step=0.01, visible=False)
         self._take = desk.button("Take what is in it", self._take_shape, visible=False)
         self._grow = gui.add_slider("Grow or shrink", -0.1, 0.2, 0.005, 0.0)
@@ -87,13 +91,18 @@ class ChangePanel:
 
     def _tool_chosen(self, event: Any) -> None:
         tool, scene = self._tool.value, self._server.scene
-        self._size.visible = tool in (BRUSH, SPHERE)
+        self._size.visible = tool == SPHERE
+        self._width.visible = tool == BRUSH
         self._sides.visible = tool == BOX
         self._take.visible = tool in (BOX, SPHERE)
         scene.remove_click_callback()
         scene.remove_rect_select_callback()
         if tool in (THING, BRUSH):
             scene.on_click()(self._desk.answered(self._clicked))
+        if tool == BRUSH:
+            self._brush.take_up()
+        else:
+            self._brush.lay_down()
         if tool == RECTANGLE:
             scene.on_rect_select()(self._desk.answered(self._dragged))
         self._place_shape(event.client if tool in (BOX, SPHERE) else None)
@@ -108,7 +117,11 @@ class ChangePanel:
         if self._tool.value == THING:
             self.picking.pick(lambda memory: Thing(camera, pixel), self._combine)
         else:
-            self.picking.pick(ball(camera, pixel, self._size.value * self._desk.scale), self._combine)
+            self._paint(event.client, camera, [pixel])
+
+    def _paint(self, client: viser.ClientHandle, camera: Cameras, pixels: list[tuple[float, float]]) -> None:
+        radius = 0.005 * self._width.value * self._desk.size[0]
+        self.picking.pick(lambda memory: Stroke(camera, pixels, radius), self._combine)
 
     def _dragged(self, event: viser.SceneRectSelectEvent) -> None:
         camera = self._desk.canvas_camera(event.client)
