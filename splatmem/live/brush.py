@@ -1,7 +1,7 @@
 """A brush: what one paints over with the mouse or a finger becomes a stroke of pixels.
 
-viser tells of clicks, rectangles, and drags of things in the scene. So that a drag that begins anywhere is told, a sheet that is
-not to be seen lies around the whole scene, and is what is dragged.
+viser tells of clicks, rectangles, and drags of things in the scene. So that a drag is told wherever it begins, an invisible
+sheet lies around the whole scene, and is what is dragged.
 """
 
 from __future__ import annotations

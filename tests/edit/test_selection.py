@@ -68,7 +68,7 @@ def test_a_region_means_what_shows_or_all_behind_it_too(scene: SpatialMemory) ->
 
 
 def test_a_stroke_means_what_shows_under_the_brush(scene: SpatialMemory) -> None:
-    left, _, right, bottom = BLOCK
+    left, _, right, _ = BLOCK
     stroke = Stroke(camera(), [(left + 4, 40), (right - 4, 40)], 3.0)
     chosen = stroke.mask(scene)
     pixels = camera().project(scene.gaussians.means)[0][0]
