@@ -58,7 +58,7 @@ class Walk:
     size: Size = (192, 108)
     """Of the pictures."""
     windows: int = 30
-    """To be made on the way."""
+    """Places on the way at which something is made."""
     seed: int = 0
     """Of the scene and of the walk."""
     preset: str = "embedded"
@@ -226,7 +226,7 @@ def measure_walk(options: Walk) -> dict[str, Any]:
     scene.prepare_to_look(start)
     generator = torch.Generator().manual_seed(options.seed)
     cameras, shown, gaussians, seconds = [start], [scene.memory.film(start)[0][0]], [len(scene.memory.gaussians)], []
-    windows = tries = 0
+    windows = frames = tries = 0
     while windows < options.windows and tries < 100 * options.windows:
         tries += 1
         turn, ahead = (torch.rand(2, generator=generator) * 2 - 0.8).tolist()
@@ -236,8 +236,9 @@ def measure_walk(options: Walk) -> dict[str, Any]:
         began = time.process_time()
         made = scene.look(following)
         if made.windows:
-            windows += len(made.windows)
-            seconds.append((time.process_time() - began) / len(made.windows))
+            windows += 1
+            frames += made.generated_frames
+            seconds.append((time.process_time() - began) / made.generated_frames)
             gaussians.append(len(scene.memory.gaussians))
         cameras.append(following)
         shown.append(scene.memory.film(following)[0][0])
@@ -245,12 +246,13 @@ def measure_walk(options: Walk) -> dict[str, Any]:
     away = torch.cat([camera.centers for camera in cameras]).norm(dim=-1).max().item() / scene.memory.scale
     return {
         "windows": windows,
+        "frames made": frames,
         "cameras": len(cameras),
         "farthest from the photo's camera, in its median depth": round(away, 2),
         "retention, dB, least": round(min(scene.memory.retention_psnr(), default=99.0), 1),
         "loop, dB, least": round(min(loops), 1),
         "loop, dB, median": round(float(np.median(loops)), 1),
-        "CPU seconds a window, median": round(float(np.median(seconds)), 2) if seconds else None,
+        "CPU seconds a frame, median": round(float(np.median(seconds)), 2) if seconds else None,
         "splats": gaussians,
         "MB of the memory": round(scene.memory.nbytes / 1e6, 1),
     }

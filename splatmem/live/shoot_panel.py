@@ -108,9 +108,13 @@ class ShootPanel:
         return self._board.shots[self._place]
 
     def _put(self, board: Storyboard, place: int | None = None, key: int | None = None) -> None:
-        """Takes a storyboard over, keeps it on disk and shows it."""
+        """Takes a storyboard over, keeps it on disk and shows it. One that cannot be kept is not taken over."""
         with self._lock:
-            board.save(self._desk.session.folder)
+            try:
+                board.save(self._desk.session.folder)
+            except (OSError, ValueError):
+                self._show()
+                raise
             self._board = board
             self._place = min(self._place if place is None else place, len(board.shots) - 1)
             keys = len(self.shot.keys)
