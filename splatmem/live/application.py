@@ -85,17 +85,20 @@ def has_scene(folder: Path) -> bool:
 class Application:
     """A scene in the browser."""
 
-    def __init__(self, scene: Scene, folder: Path, host: str = "localhost", port: int = 8080) -> None:
+    def __init__(
+        self, scene: Scene, folder: Path, host: str = "localhost", port: int = 8080, begin_as_film: bool = False
+    ) -> None:
         """Args:
         scene: saved in ``folder``.
         host, port: see ``LiveOptions``.
+        begin_as_film: whether browsers show the film's view at first.
         """
         local = LiveOptions(source=folder, host=host).is_local
         self.access = Access(None if local else new_token())
         memory, self.notes = scene.memory, tuple(scene.notes)
         self.session = Session(scene, folder)
         self.server = GuardedServer(self.access, host, port, LABEL)
-        self._host = host
+        self._host, self._begin_as_film = host, begin_as_film
         first = memory.views[0].camera
         self.desk = Desk(self.server, self.session, Growing(self.session), (first.width, first.height))
         self.stream = SplatStream(self.server, memory)
@@ -166,7 +169,7 @@ class Application:
         first = self.session.snapshot.memory.views[0].camera
         guest = Guest(client, FilmView(client, desk.size[0], self.look.is_marked), first.fov_x_degrees)
         desk.guests[client.client_id] = guest
-        self.look.welcome(guest)
+        self.look.welcome(guest, self._begin_as_film)
         self._put_backdrop(guest)
 
         @client.camera.on_update
@@ -258,7 +261,7 @@ def exploring(options: LiveOptions, announce: Announce = silent) -> Iterator[App
     scene = opened(options, announce)
     folder = options.folder.resolve()
     with locked(folder / LOCK):
-        application = Application(scene, folder, options.host, options.port)
+        application = Application(scene, folder, options.host, options.port, options.view == "film")
         application.session.submit("getting ready to grow", get_ready)
         try:
             yield application

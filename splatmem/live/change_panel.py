@@ -23,9 +23,14 @@ NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE = (
 TOOLS = (NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE)
 COLOUR = (255, 120, 40)
 GIZMO, SHAPE = "/gizmo", "/shape"
+COMBINATIONS: dict[str, Combine] = {
+    "is the selection": "new",
+    "is added to it": "add",
+    "is taken off it": "take off",
+}
 HINTS = {
     NO_TOOL: "Choose a tool, then click or drag in the picture.",
-    THING: "Click a thing. Grow it if it stops too early; *add* further clicks.",
+    THING: "Click a thing. If it stops too early, grow it, or have further clicks added to it.",
     BRUSH: "Drag over what you mean: what shows under the brush is selected. The keys still turn and walk.",
     RECTANGLE: "Drag a rectangle: what shows in it is selected.",
     BOX: "Drag the box by its arrows, set its size, then take it.",
@@ -56,7 +61,7 @@ class ChangePanel:
     def _build(self) -> None:
         gui, desk = self._server.gui, self._desk
         self._tool = gui.add_dropdown("Tool", TOOLS, initial_value=NO_TOOL)
-        self._how = gui.add_button_group("and", ("new", "add", "take off"))
+        self._how = gui.add_dropdown("What I choose", tuple(COMBINATIONS))
         self._hint = gui.add_markdown(HINTS[NO_TOOL])
         self._size = gui.add_slider("Size", 0.01, 1.0, 0.01, 0.1, visible=False, hint="In the scene's unit of length")
         self._width = gui.add_slider("Width of it", 1, 40, 1, 8, visible=False, hint="In percent of the picture's width")
@@ -68,20 +73,18 @@ class ChangePanel:
         self._tool.on_update(desk.answered(self._tool_chosen))
         self._size.on_update(desk.answered(lambda event: self._draw_shape()))
         self._sides.on_update(desk.answered(lambda event: self._draw_shape()))
-        self._how.on_click(lambda event: setattr(self, "_combine", event.target.value))
-        self._combine: Combine = "new"
         self._act.on_click(desk.answered(self._edit_selection))
         self._grow.on_update(desk.answered(lambda event: self.picking.grow(self._grow.value * desk.scale)))
         with gui.add_folder("Take away"):
             desk.button("Remove, and go on behind it", lambda e: self._remove(True), icon=viser.Icon.ERASER, color="red")
-            desk.button("Remove, leave a hole", lambda e: self._remove(False))
-            desk.button("Keep this alone", lambda e: self._crop())
+            desk.button("Remove, leave a hole", lambda e: self._remove(False), color="gray")
+            desk.button("Keep this alone", lambda e: self._crop(), color="gray")
         with gui.add_folder("Move or copy", expand_by_default=False):
             self._moves = gui.add_checkbox("Arrows to drag it by", False)
             self._turn = gui.add_slider("Turn", -180, 180, 1, 0)
             self._scale = gui.add_slider("Size of it", 0.2, 3.0, 0.05, 1.0)
             desk.button("Move it there", lambda e: self._transform(False))
-            desk.button("Put a copy there", lambda e: self._transform(True))
+            desk.button("Put a copy there", lambda e: self._transform(True), color="gray")
         with gui.add_folder("Colour", expand_by_default=False):
             self._exposure = gui.add_slider("Exposure", -3.0, 3.0, 0.1, 0.0, hint="In stops")
             self._saturation = gui.add_slider("Saturation", 0.0, 2.0, 0.05, 1.0)
@@ -115,13 +118,13 @@ class ChangePanel:
         camera = self._desk.canvas_camera(event.client)
         pixel = (event.screen_pos[0] * camera.width, event.screen_pos[1] * camera.height)
         if self._tool.value == THING:
-            self.picking.pick(lambda memory: Thing(camera, pixel), self._combine)
+            self.picking.pick(lambda memory: Thing(camera, pixel), COMBINATIONS[self._how.value])
         else:
             self._paint(event.client, camera, [pixel])
 
     def _paint(self, client: viser.ClientHandle, camera: Cameras, pixels: list[tuple[float, float]]) -> None:
         radius = 0.005 * self._width.value * self._desk.size[0]
-        self.picking.pick(lambda memory: Stroke(camera, pixels, radius), self._combine)
+        self.picking.pick(lambda memory: Stroke(camera, pixels, radius), COMBINATIONS[self._how.value])
 
     def _dragged(self, event: viser.SceneRectSelectEvent) -> None:
         camera = self._desk.canvas_camera(event.client)
@@ -129,7 +132,7 @@ class ChangePanel:
         low, high = (
             [x * side for x, side in zip(corner, size, strict=True)] for corner in (event.screen_min, event.screen_max)
         )
-        self.picking.pick(lambda memory: Region(camera, [low, high]), self._combine)
+        self.picking.pick(lambda memory: Region(camera, [low, high]), COMBINATIONS[self._how.value])
 
     def _place_shape(self, client: viser.ClientHandle | None) -> None:
         """Puts the box or ball where a browser looks; None takes it away."""
@@ -167,7 +170,7 @@ class ChangePanel:
             shape = Box((middle - half).tolist(), (middle + half).tolist())
         else:
             shape = Sphere(middle.tolist(), unit * self._size.value)
-        self.picking.pick(lambda memory: shape, self._combine)
+        self.picking.pick(lambda memory: shape, COMBINATIONS[self._how.value])
 
     def _edit_selection(self, event: Any) -> None:
         asked = event.target.value

@@ -32,7 +32,7 @@ class ScenePanel:
             kind = gui.add_dropdown("As", kinds)
             desk.button("Write it", lambda event: self._export(kind.value.split(" ")[0]), icon=viser.Icon.PACKAGE_EXPORT)
             self._files: viser.GuiDropdownHandle[Any] = gui.add_dropdown("Files", ("none yet",))
-            desk.button("Download", self._download)
+            desk.button("Download", self._download, color="gray")
         gui.add_command("Undo", hotkey="Z").on_trigger(desk.answered(self._go_back))
         gui.add_command("Redo", hotkey="Y").on_trigger(desk.answered(self._go_forth))
         self.show()

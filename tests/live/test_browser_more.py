@@ -1,4 +1,4 @@
-"""What else people do at the director's chair, in a real browser: painting, fingers, a disk that is full, a server that dies."""
+"""What else people do at the chair, in a real browser: painting, fingers, a disk that is full, a server that dies."""
 
 from __future__ import annotations
 
@@ -81,6 +81,11 @@ def test_a_full_disk_is_answered_and_breaks_nothing(browser: Browser, served: Se
     browser.tab("Look")
     browser.button("Back to the beginning")
     browser.check("By itself", False)
+    browser.tab("Change")
+    browser.choose("Tool", "this thing")
+    until("the tool", lambda: "Click a thing" in browser.text)
+    browser.click_picture(0.5, 0.58)
+    until("a selection", lambda: selected(browser))
     before = splats(browser)
     served.process.send_signal(signal.SIGUSR1)
     try:
@@ -88,17 +93,18 @@ def test_a_full_disk_is_answered_and_breaks_nothing(browser: Browser, served: Se
         browser.button("Set a keyframe here")
         until("an answer to a keyframe that cannot be kept", lambda: "That did not work" in browser.text)
         assert "1 keyframes" not in browser.text
-        browser.press(ARROW_RIGHT, 0.5)
-        browser.press("g")
-        until("an answer to a window that cannot be kept", lambda: "not saved, but kept here" in browser.text)
-        assert splats(browser) > before
+        browser.tab("Change")
+        browser.button("Remove, leave a hole")
+        until("an answer to a step that cannot be kept", lambda: "not saved, but kept here" in browser.text)
+        count = splats(browser)
+        assert count < before
     finally:
         served.process.send_signal(signal.SIGUSR2)
-    count = splats(browser)
     browser.press("z")
-    until("the undoing", lambda: splats(browser) < count)
+    until("the undoing", lambda: splats(browser) == before)
     browser.press("y")
     until("it once more", lambda: splats(browser) == count)
+    until("the end", lambda: "Ready" in browser.text)
     served.kill()
     served.start()
     browser.open(served.address)
