@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -57,6 +58,7 @@ def look(
     settings: ExploreSettings,
     clock: StageClock,
     prompt: str = "",
+    after_window: Callable[[], None] | None = None,
 ) -> ExploreState:
     """Fills what ``camera`` shows and the memory does not know, and with it the view to its left or right that lacks most.
 
@@ -68,6 +70,7 @@ def look(
         camera: one camera.
         inpainter: made ready as cameras come.
         generator: of the inpainter's randomness.
+        after_window: called when a window has become part of the memory.
     """
     state, traits, min_unknown = ExploreState(finished=True), Traits.of(inpainter.inpainter), settings.plan.min_unknown
     turns = [side * share * camera.fov_x_degrees for share in ASIDE for side in (1, -1)]
@@ -91,6 +94,8 @@ def look(
             ready = inpainter.for_camera(memory, camera)
         make_window(memory, views[chosen], ready, traits, estimate_depth, generator, settings, clock, prompt, state)
         state.windows.append([float(chosen)])
+        if after_window is not None:
+            after_window()
     return state
 
 
