@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from chromium import Browser, until, why_not
 from served import Served
-from test_browser import ARROW_LEFT, ARROW_RIGHT, changed, red_share, splats
+from test_browser import ARROW_LEFT, changed, red_share, splats
 
 REASON = why_not()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]
