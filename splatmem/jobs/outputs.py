@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Bool
 from PIL import Image
+from torch import Tensor
 
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.io.atomic import atomic_path
+from splatmem.io.source import Source
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.jobs.export import write_splats
 from splatmem.jobs.options import FlyaroundOptions
@@ -21,9 +25,10 @@ from splatmem.report.bend import memory_bend
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
 from splatmem.report.html import report_page
 from splatmem.report.measures import scene_measures
-from splatmem.report.sheet import contact_sheet
+from splatmem.report.sheet import contact_sheet, moving_sheet
 
 SHEET_FRAMES = 12
+MOVING = "moving.png"
 SPLATS = ("scene.ply", "scene.spz", "scene.html")  # for everything old, to hand on, and to look at
 
 
@@ -90,10 +95,20 @@ def write_outputs(
         video=folder / "video.mp4",
         fps=options.fps,
         folder=options.out,
+        moving=_picture(folder / MOVING),
     )
     write_text(folder / "report.html", page)
     write_json(report, folder / "report.json")
     return report
+
+
+def write_moving(folder: Path, source: Source, moving: Bool[Tensor, "n h w"] | None) -> None:
+    """Writes which parts of the given pictures moved and were left out, if any did, for the report to show."""
+    if moving is not None:
+        shown = torch.nonzero(moving.flatten(1).any(1))[:, 0]
+        some = shown[evenly_spread(len(shown), SHEET_FRAMES)]
+        with atomic_path(folder / MOVING) as temporary:
+            moving_sheet(source.rgb[some], moving[some]).save(temporary)
 
 
 def photo_sheet(run: Run) -> Image.Image:
@@ -102,3 +117,11 @@ def photo_sheet(run: Run) -> Image.Image:
     memory = run.scene.memory
     before, after = memory.as_given().read(cameras), memory.read(cameras)
     return contact_sheet(after.rgb, before.rgb, before.known, after.depth)
+
+
+def _picture(file: Path) -> Image.Image | None:
+    """A picture that a run left, if it did."""
+    if not file.is_file():
+        return None
+    with Image.open(file) as picture:
+        return picture.convert("RGB")

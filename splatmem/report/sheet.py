@@ -1,4 +1,4 @@
-"""Contact sheets: film, what was known before filling, depth."""
+"""Contact sheets: of a film (frames, what was known before filling, depth), and of given pictures with what moved."""
 
 from __future__ import annotations
 
@@ -34,12 +34,22 @@ def contact_sheet(
     unknown = torch.tensor(UNKNOWN_COLOUR)
     before = torch.where(before_known[..., None], before_rgb, unknown)
     stacks = [np.concatenate(tiles) for tiles in zip(*map(_tiles, (film, before, depth_colours(depth))), strict=True)]
-    blank = np.full_like(stacks[0], 255)
+    return _in_rows(stacks, columns)
+
+
+def _in_rows(tiles: list[np.ndarray], columns: int) -> Image.Image:
+    blank = np.full_like(tiles[0], 255)
     rows = []
-    for first in range(0, len(stacks), columns):
-        row = stacks[first : first + columns]
+    for first in range(0, len(tiles), columns):
+        row = tiles[first : first + columns]
         rows.append(np.concatenate(row + [blank] * (columns - len(row)), axis=1))
     return Image.fromarray(np.concatenate(rows))
+
+
+def moving_sheet(rgb: Float[Tensor, "n h w 3"], moving: Bool[Tensor, "n h w"], columns: int = 4) -> Image.Image:
+    """The given pictures with what was left out of them tinted, ``columns`` a row."""
+    tinted = torch.where(moving[..., None], 0.4 * rgb + 0.6 * torch.tensor(UNKNOWN_COLOUR), rgb)
+    return _in_rows(_tiles(tinted), columns)
 
 
 def depth_colours(depth: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w 3"]:
