@@ -23,8 +23,8 @@ from splatmem.geometry.sampling import evenly_spread
 WIDTH = 192  # pictures are compared at this width
 PARTNERS = 6  # other pictures that each is compared with
 MIN_OVERLAP = 0.2  # share of a picture that must fall into another for the two to be compared
-DEPTH_DOUBT = 0.2  # places this share nearer and farther along a ray are looked up
-DEPTH_TRIALS = 11
+DEPTH_DOUBT = 0.12  # places this share nearer and farther along a ray are looked up
+DEPTH_TRIALS = 7
 SAME = 0.06  # differences of colour, 0..1, below which two places show the same ...
 OTHER = 0.12  # ... and above which they do not
 AGAINST = 0.6  # share of the pictures that tell anything which must speak for motion
