@@ -6,8 +6,9 @@ A selection is a description, kept as JSON values; ``mask`` finds the Gaussians 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypedDict
 
 import torch
@@ -107,15 +108,44 @@ class Region(Selection):
     through: bool = False
 
     def mask(self, memory: SpatialMemory) -> Bool[Tensor, " n"]:
-        means = memory.gaussians.means.cpu()
-        pixels, depth = self.camera.project(means)
-        inside = _inside_polygon(pixels[0], self.corners) & self.camera.in_picture(pixels, depth)[0]
-        if self.through:
-            return inside
-        seen = memory.read(self.camera).depth[0]
-        column = pixels[0, :, 0].floor().clamp(0, self.camera.width - 1).long()
-        row = pixels[0, :, 1].floor().clamp(0, self.camera.height - 1).long()
-        return inside & (depth[0] <= (1 + BEHIND) * seen[row, column])
+        return _shown(memory, self.camera, lambda pixels: _inside_polygon(pixels, self.corners), self.through)
+
+
+@dataclass(frozen=True, eq=False)
+class Stroke(Selection):
+    """What a camera sees under the stroke of a round brush.
+
+    Attributes:
+        camera: one camera.
+        pixels: ``x, y`` of the brush's middle, along its way; one alone is a dab.
+        radius: of the brush, in pixels.
+        through: whether what lies behind the visible surface is meant too.
+    """
+
+    camera: Cameras
+    pixels: Sequence[Sequence[float]]
+    radius: float
+    through: bool = False
+
+    def mask(self, memory: SpatialMemory) -> Bool[Tensor, " n"]:
+        return _shown(memory, self.camera, lambda pixels: _near_line(pixels, self.pixels, self.radius), self.through)
+
+
+def _shown(
+    memory: SpatialMemory,
+    camera: Cameras,
+    inside: Callable[[Float[Tensor, "n 2"]], Bool[Tensor, " n"]],
+    through: bool,
+) -> Bool[Tensor, " n"]:
+    """The Gaussians that a camera shows at the pixels for which ``inside`` is true; ``through``: those behind them, too."""
+    pixels, depth = camera.project(memory.gaussians.means.cpu())
+    chosen = inside(pixels[0]) & camera.in_picture(pixels, depth)[0]
+    if through:
+        return chosen
+    seen = memory.read(camera).depth[0]
+    column = pixels[0, :, 0].floor().clamp(0, camera.width - 1).long()
+    row = pixels[0, :, 1].floor().clamp(0, camera.height - 1).long()
+    return chosen & (depth[0] <= (1 + BEHIND) * seen[row, column])
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +207,7 @@ class Grown(Selection):
 
 
 KINDS: dict[str, type[Selection]] = {
-    kind.__name__.lower(): kind for kind in (Box, Sphere, HalfSpace, Region, Thing, Both, Either, Other, Grown)
+    kind.__name__.lower(): kind for kind in (Box, Sphere, HalfSpace, Region, Stroke, Thing, Both, Either, Other, Grown)
 }
 
 
@@ -234,6 +264,21 @@ def _inside_polygon(points: Float[Tensor, "n 2"], corners: Sequence[Sequence[flo
             crosses = (y >= min(y0, y1)) & (y < max(y0, y1))
             inside ^= crosses & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
     return inside
+
+
+def _near_line(points: Float[Tensor, "n 2"], line: Sequence[Sequence[float]], distance: float) -> Bool[Tensor, " n"]:
+    """Which points lie within a distance of a line through pixels."""
+    if not line:
+        raise ValueError("a stroke has a pixel x, y or more")
+    ends = points.new_tensor([list(end) for end in line])
+    near = torch.zeros(len(points), dtype=torch.bool)
+    candidates = ((points >= ends.amin(0) - distance) & (points <= ends.amax(0) + distance)).all(-1).nonzero()[:, 0]
+    some = points[candidates]
+    for start, end in pairwise([ends[0], *ends]):
+        along = end - start
+        share = ((some - start) @ along / (along @ along).clamp_min(1e-12)).clamp(0, 1)
+        near[candidates[(some - start - share[:, None] * along).norm(dim=-1) <= distance]] = True
+    return near
 
 
 class Parts(TypedDict, total=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -57,6 +58,7 @@ def look(
     settings: ExploreSettings,
     clock: StageClock,
     prompt: str = "",
+    after_window: Callable[[], None] | None = None,
 ) -> ExploreState:
     """Fills what ``camera`` shows and the memory does not know, and with it the view to its left or right that lacks most.
 
@@ -68,21 +70,22 @@ def look(
         camera: one camera.
         inpainter: made ready as cameras come.
         generator: of the inpainter's randomness.
+        after_window: called when a window has become part of the memory.
     """
-    state, traits, least = ExploreState(finished=True), Traits.of(inpainter.inpainter), settings.plan.min_unknown
+    state, traits, min_unknown = ExploreState(finished=True), Traits.of(inpainter.inpainter), settings.plan.min_unknown
     turns = [side * share * camera.fov_x_degrees for share in ASIDE for side in (1, -1)]
     views = Cameras.cat([camera, *(camera.turned(angle) for angle in turns)])
     waiting = list(range(len(views)))
     while waiting:
         with clock.stage("read"):
             own = _unknown(memory, camera)[0]
-        if own <= least:
+        if own <= min_unknown:
             break
         with clock.stage("read"):
             unknown = [own, *_unknown(memory, views[1:])]
         # The view with most to be made holds what the camera lacks at its edge, and what it sees next; but it must have enough
         # to hold on to.
-        anchored = [i for i in waiting if unknown[i] <= 1 - settings.plan.min_known and unknown[i] > least]
+        anchored = [i for i in waiting if unknown[i] <= 1 - settings.plan.min_known and unknown[i] > min_unknown]
         chosen = max(anchored, key=unknown.__getitem__) if anchored else 0
         if chosen not in waiting:
             break
@@ -91,6 +94,8 @@ def look(
             ready = inpainter.for_camera(memory, camera)
         make_window(memory, views[chosen], ready, traits, estimate_depth, generator, settings, clock, prompt, state)
         state.windows.append([float(chosen)])
+        if after_window is not None:
+            after_window()
     return state
 
 

@@ -85,17 +85,20 @@ def has_scene(folder: Path) -> bool:
 class Application:
     """A scene in the browser."""
 
-    def __init__(self, scene: Scene, folder: Path, host: str = "localhost", port: int = 8080) -> None:
+    def __init__(
+        self, scene: Scene, folder: Path, host: str = "localhost", port: int = 8080, begin_as_film: bool = False
+    ) -> None:
         """Args:
         scene: saved in ``folder``.
         host, port: see ``LiveOptions``.
+        begin_as_film: whether browsers show the film's view at first.
         """
         local = LiveOptions(source=folder, host=host).is_local
         self.access = Access(None if local else new_token())
         memory, self.notes = scene.memory, tuple(scene.notes)
         self.session = Session(scene, folder)
         self.server = GuardedServer(self.access, host, port, LABEL)
-        self._host = host
+        self._host, self._begin_as_film = host, begin_as_film
         first = memory.views[0].camera
         self.desk = Desk(self.server, self.session, Growing(self.session), (first.width, first.height))
         self.stream = SplatStream(self.server, memory)
@@ -166,7 +169,7 @@ class Application:
         first = self.session.snapshot.memory.views[0].camera
         guest = Guest(client, FilmView(client, desk.size[0], self.look.is_marked), first.fov_x_degrees)
         desk.guests[client.client_id] = guest
-        self.look.welcome(guest)
+        self.look.welcome(guest, self._begin_as_film)
         self._put_backdrop(guest)
 
         @client.camera.on_update
@@ -243,9 +246,9 @@ def _reachable(host: str) -> str:
     return socket.gethostname()
 
 
-def load_models(scene: Scene, announce: Announce) -> None:
-    """Loads what makes the unseen, so that the first window need not wait for it."""
-    _ = scene.models.inpainter, scene.models.depth
+def get_ready(scene: Scene, announce: Announce) -> None:
+    """Does beforehand what can be done for the first window."""
+    scene.prepare_to_look(scene.memory.views[0].camera)
 
 
 @contextmanager
@@ -258,8 +261,8 @@ def exploring(options: LiveOptions, announce: Announce = silent) -> Iterator[App
     scene = opened(options, announce)
     folder = options.folder.resolve()
     with locked(folder / LOCK):
-        application = Application(scene, folder, options.host, options.port)
-        application.session.submit("loading the models", load_models)
+        application = Application(scene, folder, options.host, options.port, options.view == "film")
+        application.session.submit("getting ready to grow", get_ready)
         try:
             yield application
         finally:

@@ -8,23 +8,30 @@ from typing import Any, cast
 import numpy as np
 import viser
 
-from splatmem.edit.selection import Box, Region, Sphere, Thing
+from splatmem.edit.selection import Box, Region, Sphere, Stroke, Thing
+from splatmem.geometry.cameras import Cameras
+from splatmem.live.brush import Brush
 from splatmem.live.desk import Desk
 from splatmem.live.look_panel import distance_ahead
-from splatmem.live.picking import Combine, Exactly, Picking, ball
+from splatmem.live.picking import Combine, Exactly, Picking
 from splatmem.live.splat_stream import SplatStream
 from splatmem.scene import Announce, Scene
 
 NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE = (
-    "none: I look around", "this thing (click)", "brush (click)", "rectangle (drag)", "box (place it)", "ball (place it)",
+    "none: I look around", "this thing (click)", "brush (paint)", "rectangle (drag)", "box (place it)", "ball (place it)",
 )  # fmt: skip
 TOOLS = (NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE)
 COLOUR = (255, 120, 40)
 GIZMO, SHAPE = "/gizmo", "/shape"
+COMBINATIONS: dict[str, Combine] = {
+    "is the selection": "new",
+    "is added to it": "add",
+    "is taken off it": "take off",
+}
 HINTS = {
     NO_TOOL: "Choose a tool, then click or drag in the picture.",
-    THING: "Click a thing. Grow it if it stops too early; *add* further clicks.",
-    BRUSH: "Each click dabs a ball of this size onto the surface.",
+    THING: "Click a thing. If it stops too early, grow it, or have further clicks added to it.",
+    BRUSH: "Drag over what you mean: what shows under the brush is selected. The keys still turn and walk.",
     RECTANGLE: "Drag a rectangle: what shows in it is selected.",
     BOX: "Drag the box by its arrows, set its size, then take it.",
     SPHERE: "Drag the ball by its arrows, set its size, then take it.",
@@ -46,6 +53,7 @@ class ChangePanel:
         self._outline: Any = None
         self._middle = np.zeros(3)
         self.picking = Picking(desk.session, self._picked)
+        self._brush = Brush(desk, lambda: self._width.value / 200, self._paint)
         self._build()
 
     # ------------------------------------------------------------------------------------------------ the interface
@@ -53,9 +61,10 @@ class ChangePanel:
     def _build(self) -> None:
         gui, desk = self._server.gui, self._desk
         self._tool = gui.add_dropdown("Tool", TOOLS, initial_value=NO_TOOL)
-        self._how = gui.add_button_group("and", ("new", "add", "take off"))
+        self._how = gui.add_dropdown("What I choose", tuple(COMBINATIONS))
         self._hint = gui.add_markdown(HINTS[NO_TOOL])
         self._size = gui.add_slider("Size", 0.01, 1.0, 0.01, 0.1, visible=False, hint="In the scene's unit of length")
+        self._width = gui.add_slider("Width of it", 1, 40, 1, 8, visible=False, hint="In percent of the picture's width")
         self._sides = gui.add_vector3("Sides", (0.5, 0.5, 0.5), min=(0.001, 0.001, 0.001), step=0.01, visible=False)
         self._take = desk.button("Take what is in it", self._take_shape, visible=False)
         self._grow = gui.add_slider("Grow or shrink", -0.1, 0.2, 0.005, 0.0)
@@ -64,20 +73,18 @@ class ChangePanel:
         self._tool.on_update(desk.answered(self._tool_chosen))
         self._size.on_update(desk.answered(lambda event: self._draw_shape()))
         self._sides.on_update(desk.answered(lambda event: self._draw_shape()))
-        self._how.on_click(lambda event: setattr(self, "_combine", event.target.value))
-        self._combine: Combine = "new"
         self._act.on_click(desk.answered(self._edit_selection))
         self._grow.on_update(desk.answered(lambda event: self.picking.grow(self._grow.value * desk.scale)))
         with gui.add_folder("Take away"):
             desk.button("Remove, and go on behind it", lambda e: self._remove(True), icon=viser.Icon.ERASER, color="red")
-            desk.button("Remove, leave a hole", lambda e: self._remove(False))
-            desk.button("Keep this alone", lambda e: self._crop())
+            desk.button("Remove, leave a hole", lambda e: self._remove(False), color="gray")
+            desk.button("Keep this alone", lambda e: self._crop(), color="gray")
         with gui.add_folder("Move or copy", expand_by_default=False):
             self._moves = gui.add_checkbox("Arrows to drag it by", False)
             self._turn = gui.add_slider("Turn", -180, 180, 1, 0)
             self._scale = gui.add_slider("Size of it", 0.2, 3.0, 0.05, 1.0)
             desk.button("Move it there", lambda e: self._transform(False))
-            desk.button("Put a copy there", lambda e: self._transform(True))
+            desk.button("Put a copy there", lambda e: self._transform(True), color="gray")
         with gui.add_folder("Colour", expand_by_default=False):
             self._exposure = gui.add_slider("Exposure", -3.0, 3.0, 0.1, 0.0, hint="In stops")
             self._saturation = gui.add_slider("Saturation", 0.0, 2.0, 0.05, 1.0)
@@ -87,13 +94,18 @@ class ChangePanel:
 
     def _tool_chosen(self, event: Any) -> None:
         tool, scene = self._tool.value, self._server.scene
-        self._size.visible = tool in (BRUSH, SPHERE)
+        self._size.visible = tool == SPHERE
+        self._width.visible = tool == BRUSH
         self._sides.visible = tool == BOX
         self._take.visible = tool in (BOX, SPHERE)
         scene.remove_click_callback()
         scene.remove_rect_select_callback()
         if tool in (THING, BRUSH):
             scene.on_click()(self._desk.answered(self._clicked))
+        if tool == BRUSH:
+            self._brush.take_up()
+        else:
+            self._brush.lay_down()
         if tool == RECTANGLE:
             scene.on_rect_select()(self._desk.answered(self._dragged))
         self._place_shape(event.client if tool in (BOX, SPHERE) else None)
@@ -106,9 +118,13 @@ class ChangePanel:
         camera = self._desk.canvas_camera(event.client)
         pixel = (event.screen_pos[0] * camera.width, event.screen_pos[1] * camera.height)
         if self._tool.value == THING:
-            self.picking.pick(lambda memory: Thing(camera, pixel), self._combine)
+            self.picking.pick(lambda memory: Thing(camera, pixel), COMBINATIONS[self._how.value])
         else:
-            self.picking.pick(ball(camera, pixel, self._size.value * self._desk.scale), self._combine)
+            self._paint(event.client, camera, [pixel])
+
+    def _paint(self, client: viser.ClientHandle, camera: Cameras, pixels: list[tuple[float, float]]) -> None:
+        radius = 0.005 * self._width.value * self._desk.size[0]
+        self.picking.pick(lambda memory: Stroke(camera, pixels, radius), COMBINATIONS[self._how.value])
 
     def _dragged(self, event: viser.SceneRectSelectEvent) -> None:
         camera = self._desk.canvas_camera(event.client)
@@ -116,7 +132,7 @@ class ChangePanel:
         low, high = (
             [x * side for x, side in zip(corner, size, strict=True)] for corner in (event.screen_min, event.screen_max)
         )
-        self.picking.pick(lambda memory: Region(camera, [low, high]), self._combine)
+        self.picking.pick(lambda memory: Region(camera, [low, high]), COMBINATIONS[self._how.value])
 
     def _place_shape(self, client: viser.ClientHandle | None) -> None:
         """Puts the box or ball where a browser looks; None takes it away."""
@@ -154,7 +170,7 @@ class ChangePanel:
             shape = Box((middle - half).tolist(), (middle + half).tolist())
         else:
             shape = Sphere(middle.tolist(), unit * self._size.value)
-        self.picking.pick(lambda memory: shape, self._combine)
+        self.picking.pick(lambda memory: shape, COMBINATIONS[self._how.value])
 
     def _edit_selection(self, event: Any) -> None:
         asked = event.target.value

@@ -49,7 +49,7 @@ def draw(snapshot: Snapshot, view: View, width: int, quality: int, tinted: bool)
     unknown = ~known[0].numpy()
     if tinted and unknown.any():
         picture = _tinted(picture, unknown)
-    columns, rows = view.canvas_camera(width).width, view.canvas_camera(width).height
+    columns, rows = view.canvas_size(width)
     left, top = max(0, (columns - camera.width) // 2), max(0, (rows - camera.height) // 2)
     right, bottom = max(0, columns - camera.width - left), max(0, rows - camera.height - top)
     if left or top or right or bottom:

@@ -57,11 +57,16 @@ class View:
         """The camera of the film's frame."""
         return Cameras.from_fov(self.cam_to_world[None], self.fov_x_degrees, width, height)
 
+    def canvas_size(self, frame_width: int) -> tuple[int, int]:
+        """Width and height of the canvas at a size at which the film's frame is ``frame_width`` pixels wide."""
+        share = frame_width / self.frame[0]
+        width, height = (max(1, round(side * share)) for side in self.canvas)
+        return width, height
+
     def canvas_camera(self, frame_width: int) -> Cameras:
         """The camera of all that the canvas shows, of a size at which the film's frame is ``frame_width`` pixels wide."""
         frame = self.film_camera(frame_width, max(1, round(frame_width / self.aspect)))
-        share = frame_width / self.frame[0]
-        width, height = (max(1, round(side * share)) for side in self.canvas)
+        width, height = self.canvas_size(frame_width)
         intrinsics = frame.intrinsics.clone()
         intrinsics[:, 0, 2], intrinsics[:, 1, 2] = width / 2, height / 2
         return Cameras(frame.world_to_cam, intrinsics, width, height)

@@ -69,7 +69,12 @@ class Growing:
                 return (
                     "nothing grows from here: this is inside or behind a surface. Step back, or press G to have it all the same"
                 )
-            state = scene.look(camera, prompt=prompt)
+
+            def shown() -> None:
+                announce("", 0.0)  # here the user may have it stopped
+                self.session.show()
+
+            state = scene.look(camera, prompt=prompt, after_window=shown)
             return "" if state.windows or unknown is not None else "all of this view is known already"
 
         share = "" if unknown is None else f" ({100 * unknown:.0f} % of this view is unknown)"

@@ -35,7 +35,7 @@ class LookPanel:
         with gui.add_folder("Growing"):
             desk.button("Make what is missing here", self._grow, icon=viser.Icon.SPARKLES, hint="Key: G")
             grows = gui.add_checkbox("By itself", desk.growing.on, hint="Whenever the view rests and much of it is unknown")
-            least = gui.add_slider("from % unknown", 1, 50, 1, round(100 * desk.growing.least))
+            least = gui.add_slider("From % unknown", 1, 50, 1, round(100 * desk.growing.least))
             words = gui.add_text("Words", desk.growing.prompt, hint="What is to be seen there; read by large models alone")
         grows.on_update(lambda event: setattr(desk.growing, "on", grows.value))
         least.on_update(lambda event: setattr(desk.growing, "least", least.value / 100))
@@ -54,21 +54,23 @@ class LookPanel:
         for guest in list(self._desk.guests.values()):
             guest.film.redraw()
 
-    def welcome(self, guest: Guest) -> None:
-        """Builds what a browser has for itself."""
+    def welcome(self, guest: Guest, as_film: bool) -> None:
+        """Builds what a browser has for itself, and shows it the scene, as the film will be or as splats."""
         client = guest.client
         with self._own:
-            mode = client.gui.add_dropdown("View", (SPLATS, FILM), initial_value=SPLATS)
+            mode = client.gui.add_dropdown("View", (SPLATS, FILM), initial_value=FILM if as_film else SPLATS)
             turns = client.gui.add_dropdown("Dragging turns", (HEAD, AROUND), initial_value=HEAD)
             fov = client.gui.add_slider("Field of view", 15, 110, 1, round(guest.fov_x_degrees))
             roll = client.gui.add_slider("Roll", -45, 45, 1, 0)
-            home = client.gui.add_button("Back to the beginning", icon=viser.Icon.HOME)
+            home = client.gui.add_button("Back to the beginning", icon=viser.Icon.HOME, color="gray")
         self._modes[client.client_id] = mode
         mode.on_update(self._desk.answered(lambda event: self._show_as(guest, mode.value == FILM)))
         turns.on_update(self._desk.answered(lambda event: self._turn(client, turns.value)))
         fov.on_update(self._desk.answered(lambda event: self._zoom(client, fov.value)))
         roll.on_update(self._desk.answered(lambda event: self._roll(client, roll.value)))
         home.on_click(self._desk.answered(lambda event: self.go_home(client)))
+        if as_film:
+            self._show_as(guest, True)
 
     def farewell(self, guest: Guest) -> None:
         self._modes.pop(guest.client.client_id, None)

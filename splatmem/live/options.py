@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -31,6 +31,8 @@ class LiveOptions:
     host: str = "localhost"
     """Where to listen. Beyond localhost (0.0.0.0: on all networks) the printed address carries a token, without which nothing
     is shown or done; what is sent is not encrypted."""
+    view: Literal["splats", "film"] = "splats"
+    """How browsers show the scene at first. film: frames that are drawn here; for browsers without a graphics card."""
     preset: str = "embedded"
     """Which models: the name of a file in configs/, without its ending."""
     overrides: Overrides = ()

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.edit.selection import Selection, Sphere
-from splatmem.geometry.cameras import Cameras
+from splatmem.edit.selection import Selection
 from splatmem.live.session import Session, Snapshot
 from splatmem.memory import SpatialMemory
 from splatmem.scene import Announce, Scene
@@ -127,21 +126,3 @@ class Picking:
         self._of = now
         if not grew and self._picked is not None:
             self.clear()
-
-
-def ball(camera: Cameras, pixel: tuple[float, float], radius: float) -> Find:
-    """A ball around the surface that a camera sees at a pixel.
-
-    Raises:
-        ValueError: (when it is looked for) there is no surface.
-    """
-
-    def find(memory: SpatialMemory) -> Selection:
-        depth = memory.read(camera).depth
-        row = min(max(int(pixel[1]), 0), camera.height - 1)
-        column = min(max(int(pixel[0]), 0), camera.width - 1)
-        if not torch.isfinite(depth[0, row, column]):
-            raise ValueError("there is no surface here")
-        return Sphere(camera.unproject(depth)[0, row, column].tolist(), radius)
-
-    return find

@@ -6,7 +6,8 @@ from typing import Any
 
 import viser
 
-from splatmem.io.ply import save_ply
+from splatmem.io.splats.endings import FORMATS
+from splatmem.jobs.export import film_of, write_splats
 from splatmem.live.desk import Desk
 from splatmem.live.files import free_name, inside
 from splatmem.scene import Announce, Scene
@@ -27,10 +28,11 @@ class ScenePanel:
         self._redo = desk.button("Redo", self._go_forth, icon=viser.Icon.ARROW_FORWARD_UP, hint="Key: Y")
         self._steps = gui.add_markdown("")
         with gui.add_folder("Take it with you"):
-            compact = gui.add_checkbox("Compact", True, hint="Without normals and coefficients that are zero")
-            desk.button("Write a .ply", lambda event: self._export(bool(compact.value)))
+            kinds = tuple(f"{ending}  ({format_.opens_in})" for ending, format_ in FORMATS.items())
+            kind = gui.add_dropdown("As", kinds)
+            desk.button("Write it", lambda event: self._export(kind.value.split(" ")[0]), icon=viser.Icon.PACKAGE_EXPORT)
             self._files: viser.GuiDropdownHandle[Any] = gui.add_dropdown("Files", ("none yet",))
-            desk.button("Download", self._download)
+            desk.button("Download", self._download, color="gray")
         gui.add_command("Undo", hotkey="Z").on_trigger(desk.answered(self._go_back))
         gui.add_command("Redo", hotkey="Y").on_trigger(desk.answered(self._go_forth))
         self.show()
@@ -45,7 +47,7 @@ class ScenePanel:
         steps = [f"{number}. {step.operation}" for number, step in enumerate(snapshot.history[first:], start=first + 1)]
         self._steps.content = "\n".join(reversed(steps))
         self._undo.disabled, self._redo.disabled = len(snapshot.history) < 2, not snapshot.can_redo
-        names = tuple(sorted(file.name for file in (self._desk.session.folder / EXPORTS).glob("*.ply"))) or ("none yet",)
+        names = tuple(sorted(file.name for file in (self._desk.session.folder / EXPORTS).glob("scene_*"))) or ("none yet",)
         if tuple(self._files.options) != names:
             self._files.options = names
             self._files.value = names[-1]
@@ -64,14 +66,16 @@ class ScenePanel:
 
         return work
 
-    def _export(self, compact: bool) -> None:
+    def _export(self, ending: str) -> None:
         folder = self._desk.session.folder / EXPORTS
+        if ending not in FORMATS:
+            raise ValueError(f"expected one of {', '.join(FORMATS)}, got {ending!r:.40}")
 
         def work(scene: Scene, announce: Announce) -> str:
-            file = free_name(folder, "scene", ".ply")
-            save_ply(scene.memory.gaussians, file, world=scene.memory.world, compact=compact)
+            file = free_name(folder, "scene", ending)
+            notes = write_splats(scene.memory, file, film_of(scene), compact=True)
             self.show()
-            return f"{EXPORTS}/{file.name}: {file.stat().st_size / 2**20:.0f} MiB"
+            return "; ".join([f"{EXPORTS}/{file.name}: {file.stat().st_size / 2**20:.1f} MiB", *notes])
 
         self._desk.session.submit("writing the splats", work)
 

@@ -147,6 +147,11 @@ class Session:
         self.told = Told(text, is_error, self.told.number + 1)
         self._notify()
 
+    def show(self) -> None:
+        """Shows the scene as it is in the middle of an operation, in whose thread this is called."""
+        self.snapshot = self._snapshot(self.snapshot.version + 1)
+        self._notify()
+
     def _snapshot(self, version: int) -> Snapshot:
         scene = self._scene
         return Snapshot(replace(scene.memory), tuple(scene.history), bool(scene.timeline.ahead), version)
@@ -188,15 +193,16 @@ class Session:
             before = self._state()
             sentence = job.work(self._scene, announce)
             if self._unsaved or _differs(before, self._state()):
-                self.snapshot = self._snapshot(self.snapshot.version + 1)
-                self._notify()
+                self.show()
                 self._save()
             if sentence:
                 self.tell(sentence)
         except StoppedError:
+            self._take_back()
             self.tell(f"stopped: {job.label}")
             return False
         except Exception as error:
+            self._take_back()
             sentence = explained(error)
             if sentence is None:  # a fault of this program: the terminal gets all of it
                 traceback.print_exc()
@@ -207,6 +213,11 @@ class Session:
         known = self._seconds.get(job.kind, taken)
         self._seconds[job.kind] = known + SMOOTHING * (taken - known)
         return True
+
+    def _take_back(self) -> None:
+        """Shows the scene as it was before an operation that did not come to its end, if parts of that were shown."""
+        if self.snapshot.memory.gaussians is not self._scene.memory.gaussians:
+            self.show()
 
     def _state(self) -> list[object]:
         """What is another object whenever the scene has changed."""

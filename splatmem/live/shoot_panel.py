@@ -65,7 +65,7 @@ class ShootPanel:
             self._prompt = gui.add_text("Words", "", hint="What is to be seen in this shot; read by large models alone")
         with gui.add_folder("A move from here", expand_by_default=False):
             self._preset = gui.add_dropdown("Move", PRESET_NAMES, initial_value="arc")
-            desk.button("Lay it from this view", self._lay)
+            desk.button("Lay it from this view", self._lay, color="gray")
         self._moment = gui.add_slider("Moment", 0.0, 1.0, 0.001, 0.0)
         self._play_button = desk.button("Play", self._play, icon=viser.Icon.PLAYER_PLAY, hint="Key: P")
         with gui.add_folder("Film"):
@@ -76,12 +76,12 @@ class ShootPanel:
             self._fill = gui.add_checkbox("First make what is missing", True)
             desk.button("Film it", self._film, icon=viser.Icon.MOVIE, color="red")
             self._films = gui.add_dropdown("Films", ("none yet",))
-            desk.button("Download", self._download)
+            desk.button("Download", self._download, color="gray")
         with gui.add_folder("Files", expand_by_default=False):
             self._kind = gui.add_dropdown("Kind", PATH_KINDS, initial_value=SHOTS)
-            desk.button("Save the shots", self._save_path)
+            desk.button("Save the shots", self._save_path, color="gray")
             self._saved = gui.add_dropdown("Saved", ("none yet",))
-            desk.button("Load", self._load)
+            desk.button("Load", self._load, color="gray")
             upload = gui.add_upload_button("Load from this computer", hint="Shots, keyframes, camera_path.json, TUM, ...")
         self._seen = gui.add_checkbox("Show the path", True)
         for handle, act in (
@@ -108,9 +108,13 @@ class ShootPanel:
         return self._board.shots[self._place]
 
     def _put(self, board: Storyboard, place: int | None = None, key: int | None = None) -> None:
-        """Takes a storyboard over, keeps it on disk and shows it."""
+        """Takes a storyboard over, keeps it on disk and shows it. One that cannot be kept is not taken over."""
         with self._lock:
-            board.save(self._desk.session.folder)
+            try:
+                board.save(self._desk.session.folder)
+            except (OSError, ValueError):
+                self._show()
+                raise
             self._board = board
             self._place = min(self._place if place is None else place, len(board.shots) - 1)
             keys = len(self.shot.keys)

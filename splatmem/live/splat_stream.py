@@ -19,7 +19,7 @@ from splatmem.memory import SpatialMemory
 SPLATS = "/splats"
 ALONE = "/alone"
 CHOSEN = "/chosen"
-GLOW = (255, 120, 40, 150)  # red, green, blue, opacity
+GLOW = (255, 120, 40, 28)  # red, green, blue, opacity; many lie over each other, and the thing shows through them
 GLOW_SIZE = 1.25
 UNIT_SHARE = 0.01  # of the memory's scale: places and sizes are told in this unit
 

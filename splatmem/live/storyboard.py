@@ -184,8 +184,21 @@ class Storyboard:
         """
         return Cameras.cat([shot.cameras(self.fps, width, height) for shot in self.shots])
 
+    def check(self) -> None:
+        """Raises ``ValueError`` for what a file would not be read with again."""
+        if not 1 <= self.fps <= 240:
+            raise ValueError(f"a film has 1 to 240 frames a second, got {self.fps:g}")
+        for shot in self.shots:
+            for number, key in enumerate(shot.keys, start=1):
+                if not SECONDS_RANGE[0] / 2 <= key.seconds <= SECONDS_RANGE[1]:
+                    raise ValueError(
+                        f"{shot.name}: from one keyframe to the next it is {SECONDS_RANGE[0]:.4f} to {SECONDS_RANGE[1]:.0f} s, "
+                        f"to keyframe {number} it would be {key.seconds:.3g} s"
+                    )
+
     def save(self, folder: Path) -> None:
-        """Raises ``OSError`` if it cannot be written."""
+        """Raises ``ValueError`` if a number is out of range, and ``OSError`` if it cannot be written."""
+        self.check()
         with atomic_path(folder / FILE) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 

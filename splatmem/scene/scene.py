@@ -64,7 +64,7 @@ class Scene:
         makers: which step made each Gaussian.
         selections: selections that were saved by name, as JSON values.
         timeline: states to go back and forth to; its budget says how many bytes they may take.
-        route: the cameras of the film that the scene was made for, or None.
+        film_cameras: the cameras of the film that the scene was made for, or None.
     """
 
     memory: SpatialMemory
@@ -81,7 +81,7 @@ class Scene:
     makers: Makers = field(default_factory=Makers.none)
     selections: dict[str, dict[str, Any]] = field(default_factory=dict)
     timeline: Timeline = field(default_factory=Timeline)
-    route: Cameras | None = None
+    film_cameras: Cameras | None = None
     _store: SessionStore | None = field(default=None, repr=False, compare=False)
     _live: LiveInpainter | None = field(default=None, repr=False, compare=False)
 
@@ -320,7 +320,25 @@ class Scene:
             unfinished=not state.finished,
         )  # fmt: skip
 
-    def look(self, camera: Cameras, *, prompt: str | None = None) -> ExploreState:
+    def prepare_to_look(self, camera: Cameras) -> None:
+        """Does what the first ``look`` at a place would do before it makes anything: loads the models, and has the inpainter
+        find out what may lie around.
+
+        Args:
+            camera: one camera; what it sees need not be unknown.
+        """
+        _ = self.models.depth
+        with self.clock.stage("fill"):
+            self._looking().for_camera(self.memory, camera)
+
+    def _looking(self) -> LiveInpainter:
+        if self._live is None:
+            self._live = LiveInpainter(self.models.inpainter, self.seed)
+        return self._live
+
+    def look(
+        self, camera: Cameras, *, prompt: str | None = None, after_window: Callable[[], None] | None = None
+    ) -> ExploreState:
         """Fills what a camera shows and the memory does not know, and its neighbourhood; its path need not be known.
 
         Nothing is made, and no step recorded, where nearly all of the view is known.
@@ -328,16 +346,15 @@ class Scene:
         Args:
             camera: one camera.
             prompt: what is to be seen there, for models that read words; the scene's own if None.
+            after_window: called when a window has become part of the memory; what it raises takes all of them back.
         """
         with self._whole():
             words, place = self.prompt if prompt is None else prompt, len(self.history)
             seed = self.seed + sum(step.operation in ADDING for step in self.history)
-            if self._live is None:
-                self._live = LiveInpainter(self.models.inpainter, self.seed)
             notes = len(self.notes)
             state = look(
-                self.memory, camera, self._live, self.models.depth, generator=torch.Generator().manual_seed(seed),
-                settings=self.settings, clock=self.clock, prompt=words,
+                self.memory, camera, self._looking(), self.models.depth, generator=torch.Generator().manual_seed(seed),
+                settings=self.settings, clock=self.clock, prompt=words, after_window=after_window,
             )  # fmt: skip
             self.remark(*state.notes)
             if state.windows:
@@ -665,11 +682,12 @@ class Scene:
         self._store = store
 
     def _write(self, store: SessionStore) -> None:
-        fixed = {} if self.route is None else {"world_to_cam": self.route.world_to_cam, "intrinsics": self.route.intrinsics}
-        timeline = self.timeline.write(store, fixed)
-        progress: dict[str, Any] = {"scene": self.record(), "timeline": timeline}
-        if self.route is not None:
-            progress["size"] = [self.route.width, self.route.height]
+        film, fixed = self.film_cameras, {}
+        if film is not None:
+            fixed = {"world_to_cam": film.world_to_cam, "intrinsics": film.intrinsics}
+        progress: dict[str, Any] = {"scene": self.record(), "timeline": self.timeline.write(store, fixed)}
+        if film is not None:
+            progress["size"] = [film.width, film.height]
         store.save(self.memory, progress, fixed, self.timeline.numbers)
 
     @staticmethod
@@ -701,7 +719,7 @@ class Scene:
         if "timeline" in progress:
             scene.timeline = Timeline.read(progress["timeline"], store)
         if "intrinsics" in fixed:
-            scene.route = Cameras(fixed["world_to_cam"], fixed["intrinsics"], *progress["size"])
+            scene.film_cameras = Cameras(fixed["world_to_cam"], fixed["intrinsics"], *progress["size"])
         scene._store = store
         return scene
 

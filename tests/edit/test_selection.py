@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Thing, selection_of_json
+from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Stroke, Thing, selection_of_json
 from splatmem.memory import SpatialMemory
 from thing_before_wall import BLOCK, BLOCK_DEPTH, MIDDLE, WALL, camera, memory
 
@@ -67,9 +67,28 @@ def test_a_region_means_what_shows_or_all_behind_it_too(scene: SpatialMemory) ->
     assert behind.sum() >= Region(aside, [(0, 0), (128, 72)]).mask(scene).sum()
 
 
+def test_a_stroke_means_what_shows_under_the_brush(scene: SpatialMemory) -> None:
+    left, _, right, _ = BLOCK
+    stroke = Stroke(camera(), [(left + 4, 40), (right - 4, 40)], 3.0)
+    chosen = stroke.mask(scene)
+    pixels = camera().project(scene.gaussians.means)[0][0]
+    assert 0 < chosen.sum() < is_block(scene).sum()
+    assert (chosen <= is_block(scene)).all(), "not the wall behind it"
+    assert (pixels[chosen, 1] - 40).abs().max() <= 3.0
+    assert pixels[chosen, 0].max() - pixels[chosen, 0].min() > 0.8 * (right - left)
+    dab = Stroke(camera(), [(left + 4, 40)], 3.0).mask(scene)
+    assert (dab <= chosen).all()
+    assert (pixels[dab] - torch.tensor([left + 4.0, 40.0])).norm(dim=-1).max() <= 3.0
+    around_a_corner = Stroke(camera(), [(60, 35), (60, 60), (70, 60)], 2.0)
+    assert around_a_corner.mask(scene).sum() > Stroke(camera(), [(60, 35), (60, 60)], 2.0).mask(scene).sum()
+    with pytest.raises(ValueError, match="a stroke has a pixel"):
+        Stroke(camera(), [], 3.0).mask(scene)
+
+
 @pytest.mark.parametrize(
     "selection",
     [
+        Stroke(camera(), [(60.0, 40.0), (66.0, 50.0)], 4.0),
         Box((0, 0, 0), (1, 1, 2)),
         ~(Sphere((0, 0, 3), 1.0) | HalfSpace((0, 1, 0), 0.5)),
         Thing(camera(), MIDDLE).grown(0.05) & Region(camera(), [(0, 0), (64, 72)]),

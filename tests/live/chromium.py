@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,6 +92,18 @@ class Browser:
         )
         return np.asarray(shown.crop([round(side) for side in box]), dtype=np.int16)
 
+    def still_picture(self) -> np.ndarray:
+        """What the canvas shows once that does not change any more."""
+        seen: list[np.ndarray] = [self.picture()]
+
+        def is_still() -> bool:
+            time.sleep(0.5)
+            seen.append(self.picture())
+            return seen[-1].shape == seen[-2].shape and float(np.abs(seen[-1] - seen[-2]).mean()) < 0.2
+
+        until("a picture that stays", is_still)
+        return seen[-1]
+
     def actions(self) -> Any:
         from selenium.webdriver.common.action_chains import ActionChains
 
@@ -103,10 +116,37 @@ class Browser:
 
     def click_picture(self, x: float, y: float) -> None:
         """Clicks a place of the canvas, 0..1 from its upper left corner."""
+        self._to(self.actions(), x, y).click().perform()
+
+    def drag_picture(self, way: Sequence[tuple[float, float]]) -> None:
+        """Drags along places of the canvas."""
+        actions = self._to(self.actions(), *way[0]).click_and_hold()
+        for start, end in pairwise(way):
+            for share in (0.25, 0.5, 0.75, 1.0):
+                actions = self._to(actions, *(a + share * (b - a) for a, b in zip(start, end, strict=True))).pause(0.1)
+        actions.release().perform()
+
+    def swipe(self, way: Sequence[tuple[float, float]]) -> None:
+        """Moves a finger along places of the canvas."""
+        box = self.driver.execute_script(
+            "const r = document.querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]"
+        )
+        points = [{"x": box[0] + x * box[2], "y": box[1] + y * box[3]} for x, y in way]
+
+        def touch(kind: str, where: list[dict[str, float]]) -> None:
+            self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": where})
+
+        touch("touchStart", points[:1])
+        for start, end in pairwise(points):
+            for share in (0.25, 0.5, 0.75, 1.0):
+                touch("touchMove", [{axis: start[axis] + share * (end[axis] - start[axis]) for axis in ("x", "y")}])
+                time.sleep(0.1)
+        touch("touchEnd", [])
+
+    def _to(self, actions: Any, x: float, y: float) -> Any:
         canvas = self.driver.find_element("css selector", "canvas")
         size = canvas.size
-        offset = (round((x - 0.5) * size["width"]), round((y - 0.5) * size["height"]))
-        self.actions().move_to_element_with_offset(canvas, *offset).click().perform()
+        return actions.move_to_element_with_offset(canvas, round((x - 0.5) * size["width"]), round((y - 0.5) * size["height"]))
 
     def tab(self, label: str) -> None:
         """Opens a tab of the panel."""
@@ -115,6 +155,12 @@ class Browser:
     def button(self, label: str) -> None:
         """Presses a button of the panel."""
         self._click(f"//button[contains(., '{label}')]")
+
+    def check(self, label: str, on: bool) -> None:
+        """Sets a checkbox of the panel, by the label beside it."""
+        box = f"//input[@type='checkbox'][@id=//label[normalize-space(.)='{label}']/@for]"
+        if self.driver.find_element("xpath", box).is_selected() != on:
+            self.driver.execute_script("arguments[0].click()", self.driver.find_element("xpath", box))
 
     def choose(self, label: str, option: str) -> None:
         """Chooses from a dropdown of the panel, by the label beside it."""

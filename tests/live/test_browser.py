@@ -1,46 +1,17 @@
-"""The director's chair in a real browser, from the first look to a film."""
+"""The director's chair in a real browser, from the first look to a film. More of it: ``test_browser_more.py``."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from chromium import Browser, until, why_not
+from served import Served
 
-TESTS = Path(__file__).parents[1]
 ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
 REASON = why_not()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]  # a browser without a graphics card is slow
-
-
-class Served:
-    """A server in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            self.port = free.getsockname()[1]
-        self.folder = folder
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, str(Path(__file__).with_name("serving.py")), str(self.folder), str(self.port)]
-        found = os.pathsep.join([str(TESTS.parent), str(TESTS / "edit")])
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": found})
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-        assert self.address.startswith("http://localhost")
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +35,11 @@ def red_share(browser: Browser) -> float:
     return float(((r > 120) & (g < 70) & (b < 70)).mean())
 
 
+def changed(one: np.ndarray, other: np.ndarray) -> float:
+    """Share of the pixels that are clearly others."""
+    return float((np.abs(one - other).max(axis=-1) > 24).mean())
+
+
 def splats(browser: Browser) -> int:
     """How many splats the panel of the scene tells."""
     browser.tab("Scene")
@@ -77,15 +53,22 @@ def test_splats_appear(browser: Browser) -> None:
 
 def test_the_scene_grows_where_one_looks_and_undo_brings_back_what_was(browser: Browser) -> None:
     before, red = splats(browser), red_share(browser)
+    browser.tab("Look")
+    browser.check("By itself", False)
     browser.press(ARROW_LEFT, 0.5)
     assert until("the camera to turn", lambda: abs(red_share(browser) - red) > 0.01)
+    lacking = browser.still_picture()
+    browser.check("By itself", True)
+    browser.press("g")
     assert until("a window", lambda: splats(browser) > before)
     until("the end", lambda: "Ready" in browser.text)
+    assert changed(lacking, browser.still_picture()) > 0.1, "what was unknown is shown"
     while splats(browser) > before:
         count = splats(browser)
         browser.button("Undo")
         until("the undoing", lambda count=count: splats(browser) < count)
     assert splats(browser) == before
+    assert changed(lacking, browser.still_picture()) < 0.01, "the picture is what it was"
 
 
 def test_the_films_view_shows_the_same(browser: Browser) -> None:

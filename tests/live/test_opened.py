@@ -47,7 +47,7 @@ def test_a_scene_that_is_there_is_gone_on_with(splats: Path, folder: Path, tmp_p
 def test_one_explores_a_folder_at_a_time_and_beyond_localhost_with_a_token(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(application_module, "load_models", lambda scene, announce: None)
+    monkeypatch.setattr(application_module, "get_ready", lambda scene, announce: None)
     with exploring(LiveOptions(source=folder, host="0.0.0.0", port=0)) as application:
         assert "/?token=" in application.address
         port = application.server.get_port()

@@ -11,11 +11,11 @@ import pytest
 import thing_before_wall
 import torch
 from splatmem.config import load_preset
-from splatmem.edit.selection import Sphere
+from splatmem.edit.selection import Sphere, Stroke
 from splatmem.explore.models import Models
 from splatmem.live.framing import View
 from splatmem.live.growing import Growing
-from splatmem.live.picking import Picking, ball
+from splatmem.live.picking import Picking
 from splatmem.live.session import Session, Work
 from splatmem.scene import Announce, Scene
 from thing_before_wall import MIDDLE, camera
@@ -135,7 +135,7 @@ def test_a_selection_is_what_is_changed(session: Session) -> None:
     picking = Picking(session, lambda: None)
     with pytest.raises(ValueError, match="nothing is selected"):
         picking.require()
-    picking.pick(ball(camera(), MIDDLE, 0.2), "new")
+    picking.pick(lambda memory: Stroke(camera(), [MIDDLE], 12.0), "new")
     assert carried_out(session, lambda scene, announce: None)
     small = len(picking.points)
     assert small > 0
@@ -164,7 +164,7 @@ def test_an_empty_selection_is_answered(session: Session) -> None:
 
 def test_the_scene_grows_once_for_a_view_that_lacks_much(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[float] = []
-    monkeypatch.setattr(Scene, "look", lambda self, camera, prompt=None: looked.append(camera.fov_x_degrees) or _nothing())
+    monkeypatch.setattr(Scene, "look", lambda self, camera, **options: looked.append(camera.fov_x_degrees) or _nothing())
     growing = Growing(session)
 
     def view(degrees: float) -> View:

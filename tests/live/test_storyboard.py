@@ -80,6 +80,22 @@ def test_a_storyboard_is_kept_in_the_scenes_folder(tmp_path: Path) -> None:
     assert kept.shots[1].prompt == "a lamp"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(board(), fps=float("nan")),
+        replace(board(), fps=0.0),
+        board().with_shot(0, board().shots[0].lasting(1e-4)),
+        board().with_shot(1, board().shots[1].lasting(5000.0)),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_saved(tmp_path: Path, wrong: Storyboard) -> None:
+    board().save(tmp_path)
+    with pytest.raises(ValueError, match=r"frames a second|from one keyframe to the next"):
+        wrong.save(tmp_path)
+    assert Storyboard.load(tmp_path).fps == board().fps
+
+
 @pytest.mark.parametrize("damage", ["{", "[]", '{"shots": [], "fps": 24}', '{"shots": [{"name": "x"}], "fps": 24}'])
 def test_a_damaged_storyboard_names_itself(tmp_path: Path, damage: str) -> None:
     (tmp_path / FILE).write_text(damage)
