@@ -33,6 +33,13 @@ DARK = 0.05
 UNDERLAY_REACH = 2.5
 """An underlay lies as far behind as its surface recedes over this many of its blocks: as far as its footprints reach."""
 
+OUTLINE = 0.06
+"""Relative difference of depth from which what lies behind is another surface than the underlay's own."""
+
+OUTLINE_SLOPE = 0.006
+"""The own surface is taken to recede by at least so much from block to block there: an underlay that lies nearer shows before
+what it underlies. One that lies much farther behind hangs beside the thing, seen from aside."""
+
 UNDERLAY_GAP = 0.5
 """And this many pixels farther, where the surface does not recede."""
 
@@ -205,9 +212,13 @@ def _underlay(
         taken = flat & _any_in_blocks(narrow, block, flat.shape)
         if block > 2:
             taken = taken & ~outline
-        slope = F.max_pool2d(depth[None, None], 2 * block + 1, 1, block)[0, 0] / depth - 1
-        if block <= 2:  # beside a depth edge the farthest is another surface
-            slope = slope.clamp_max(block * settings.edge_slope)
+        slope = maximum(depth, 2 * block + 1) / depth - 1
+        if block <= 2:
+            # Before an outline the farthest is another surface. The own one recedes about as much as it rises.
+            rise = depth * maximum(1 / depth, 2 * block + 1) - 1
+            slope = torch.where(slope > OUTLINE, torch.minimum(slope, rise.clamp_min(OUTLINE_SLOPE)), slope).clamp_max(
+                block * settings.edge_slope
+            )
         behind = depth * (1 + UNDERLAY_REACH * slope + UNDERLAY_GAP * pixel)
         spreads = torch.where(outline, settings.outline_spread, settings.underlay_spread).to(rgb)
         parts.append(_splats(rgb, behind, normals, features, taken, block, spreads, camera, settings))

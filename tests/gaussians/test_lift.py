@@ -315,3 +315,13 @@ class TestRefused:
         gaussians = lift(rgb, depth, CAMERA, selected)
         assert len(gaussians) > 0
         assert all(getattr(gaussians, name).isfinite().all() for name in ("means", "quats", "log_scales", "sh"))
+
+
+def test_nothing_hangs_between_a_thing_and_the_wall() -> None:
+    camera = Cameras.from_fov(torch.eye(4)[None], 60.0, 128, 72)
+    thing = torch.zeros(72, 128, dtype=torch.bool)
+    thing[20:52, 40:90] = True
+    depth = torch.where(thing, 2.0, 4.0)
+    rgb = torch.where(thing[..., None], torch.tensor([0.2, 0.1, 0.1]), torch.tensor([0.8, 0.8, 0.7]))
+    z = lift(rgb, depth, camera, torch.ones_like(thing)).means[:, 2]
+    assert ((z < 2.0 * 1.03) | (z > 4.0 * 0.99)).all(), "what underlies the thing's outline stays with the thing"
