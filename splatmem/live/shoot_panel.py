@@ -51,7 +51,8 @@ class ShootPanel:
     def _build(self) -> None:
         gui, desk = self._desk.server.gui, self._desk
         self._shots = gui.add_dropdown("Shot", ("shot 1",))
-        self._order = gui.add_button_group("", ("new", "copy", "earlier", "later", "delete"))
+        self._edits = gui.add_button_group("", ("new", "copy", "delete"))
+        self._order = gui.add_button_group("", ("earlier", "later"), visible=len(self._board.shots) > 1)
         self._facts = gui.add_markdown("")
         desk.button("Set a keyframe here", self._set_key, icon=viser.Icon.CAMERA_PLUS, color="blue", hint="Key: K")
         with gui.add_folder("Keyframes", expand_by_default=False):
@@ -92,7 +93,8 @@ class ShootPanel:
             handle.on_update(desk.answered(self._unless_quiet(act)))
         for handle in (self._seen, self._arrows):
             handle.on_update(desk.answered(lambda event: self._show()))
-        self._order.on_click(desk.answered(self._edit_shots))
+        for group in (self._edits, self._order):
+            group.on_click(desk.answered(self._edit_shots))
         self._key_acts.on_click(desk.answered(self._use_key))
         self._key_order.on_click(desk.answered(self._edit_keys))
         upload.on_upload(desk.answered(self._uploaded))
@@ -143,6 +145,7 @@ class ShootPanel:
         shot, board = self.shot, self._board
         labels = tuple(f"{place}: {one.name}" for place, one in enumerate(board.shots, start=1))
         _options(self._shots, labels, labels[self._place])
+        self._order.visible = len(board.shots) > 1
         total = sum(one.seconds for one in board.shots)
         whole = f" · the film has {len(board.shots)} shots, {total:.1f} s" if len(board.shots) > 1 else ""
         self._facts.content = f"**{len(shot.keys)} keyframes, {shot.seconds:.1f} s**{whole}"
