@@ -3,7 +3,7 @@ from .depth import load_depth_estimator as load_depth_estimator
 from .evaluation.run import evaluate as evaluate
 from .explore.loop import ExploreSettings as ExploreSettings
 from .explore.planner import Plan as Plan
-from .explore.planner import unknown_cells as unknown_cells
+from .explore.unknown_cells import unknown_cells as unknown_cells
 from .gaussians import Gaussians as Gaussians
 from .geometry.cameras import Cameras as Cameras
 from .geometry.cameras import identity_camera as identity_camera

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class StageClock:
-    """Adds up wall-clock seconds under stage names; stages may nest, inner time counts for the inner stage only."""
+    """Adds up seconds under stage names; stages may nest, inner time counts for the inner stage only."""
 
-    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+    def __init__(self, seconds: dict[str, float] | None = None, now: Callable[[], float] = time.perf_counter) -> None:
+        """Args:
+        seconds: to begin with.
+        now: the clock that is read: wall-clock time, or for measurements on a shared machine ``time.process_time``.
+        """
         self.seconds: dict[str, float] = defaultdict(float, seconds or {})
+        self._now = now
         self._running: list[str] = []
         self._since = 0.0
 
@@ -28,7 +33,7 @@ class StageClock:
 
     def _settle(self) -> None:
         """Books the time since the last change on the innermost stage."""
-        now = time.perf_counter()
+        now = self._now()
         if self._running:
             self.seconds[self._running[-1]] += now - self._since
         self._since = now

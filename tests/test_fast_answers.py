@@ -1,4 +1,4 @@
-"""Mistyped words are answered before anything large is imported."""
+"""Mistyped words are answered before anything large is imported, and a run imports nothing large that it does not use."""
 
 from __future__ import annotations
 
@@ -43,3 +43,25 @@ def test_nothing_large_is_imported(arguments: list[str], said: str) -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.stdout.split() == ["status", "2"], ended.stderr
     assert said in ended.stderr
+
+
+UNUSED = ("diffusers", "transformers", "accelerate", "huggingface_hub", "torch._dynamo", "sympy", "matplotlib", "open3d")
+LOADED = """
+import sys
+import splatmem.jobs.{job}
+from splatmem.config import load_preset
+from splatmem.explore.models import Models
+models = Models(load_preset("embedded"))
+if {load!r}:
+    models.inpainter, models.depth
+    import splatmem.report.html
+    import splatmem.report.sheet
+print("imported", *(name for name in {unused!r} if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(("job", "load"), [("flyaround", True), ("render", False), ("export", False)])
+def test_the_embedded_preset_does_without_the_big_models_libraries(job: str, load: bool) -> None:
+    code = LOADED.format(job=job, load=load, unused=UNUSED)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["imported"], ended.stderr

@@ -78,8 +78,8 @@ def client(address: str, fov_y: float, orders: Any, answers: Any) -> None:
     """In a process of its own: sends cameras as a browser does, and says what it receives.
 
     Orders are ``(kind, degrees, seconds)``: "move" turns to and fro by as many degrees for so long; "wait" does nothing for so
-    long; "rest" turns once, and waits until new splats have come and for so long no further ones. None ends it. Each is
-    answered with a list of ``Received``.
+    long; "rest" turns once, and waits until new splats have come and for so long no further ones. None ends it. Answers are
+    lists of ``Received``.
     """
     import msgspec
     import viser

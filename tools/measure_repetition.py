@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from splatmem.classes import PixelClass
 from splatmem.depth import load_depth_estimator
-from splatmem.depth.embedded.network import SmallDepthForDepthEstimation
+from splatmem.depth.embedded.network import SmallDepth
 from splatmem.depth.embedded.token_stream import DEVIATION, MEAN, grid_of
 from splatmem.depth.embedded.vision_transformer import PATCH
 from splatmem.depth.huggingface import HuggingFaceDepth
@@ -60,7 +60,7 @@ class Options:
     """Also write what lies around each photo to this folder, as one picture."""
 
 
-def tokens_of(model: SmallDepthForDepthEstimation, rgb: Float[Tensor, "t h w 3"]) -> Float[Tensor, "t c rows columns"]:
+def tokens_of(model: SmallDepth, rgb: Float[Tensor, "t h w 3"]) -> Float[Tensor, "t c rows columns"]:
     """Tokens of the transformer's last layer, of unit length."""
     rows, columns = grid_of(rgb.shape[1], rgb.shape[2], TOKENS)
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))

@@ -133,7 +133,7 @@ def main() -> None:
         assert extent is not None
         for name, part in (("photo", memory.as_given()), ("lift", memory)):
             f = figures(part, scene, photo, cameras)
-            orbit = f"{extent.degrees:.0f} degrees, radius {extent.least_radius:.2f}" if name == "lift" else ""
+            orbit = f"{extent.degrees:.0f} degrees, radius {extent.min_radius:.2f}" if name == "lift" else ""
             print(
                 f"{scene.name:24s} {name:6s} {f.uncovered_psnr:12.1f} {f.uncovered_delta1:7.3f} {f.unknown:8.3f} "
                 f"{f.silhouette:11.3f} {f.floaters:9.4f} {part.photo_fidelity().psnr:9.2f}  {orbit}",

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import tyro
 from safetensors.torch import load_file
-from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
+from splatmem.depth.embedded.pretrained import SmallDepthConfig, SmallDepthForDepthEstimation
 from splatmem.depth.embedded.quantized import quantize_linears
 from torch import Tensor, nn
 

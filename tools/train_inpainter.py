@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from splatmem.inpaint.embedded.pipeline import NOISE_SCALE, RGBDInpaintPipeline, encode_depth, make_scheduler, provenance_of
-from splatmem.inpaint.embedded.unet import KNOWN_PROVENANCE, RGBDWindowUNet
+from splatmem.inpaint.embedded.network import KNOWN_PROVENANCE
+from splatmem.inpaint.embedded.pipeline import RGBDInpaintPipeline, make_scheduler
+from splatmem.inpaint.embedded.sampling import NOISE_SCALE, encode_depth, provenance_of
+from splatmem.inpaint.embedded.unet import RGBDWindowUNet
 from torch import Tensor
 
 

@@ -52,7 +52,7 @@ def key(name: str) -> str:
 def film_depth(folder: Path) -> bytes:
     """The depth of a film's frames, as the memory shows it, as an .npz."""
     scene = Scene.open(folder, device="cpu")
-    cameras = scene.route
+    cameras = scene.film_cameras
     assert cameras is not None  # a film's scene has one
     pieces = [
         scene.memory.read(cameras[begin : begin + FRAMES_AT_ONCE]).depth.cpu().numpy().astype(np.float16)

@@ -25,7 +25,6 @@ def flyaround(options: FlyaroundOptions, progress: RunProgress) -> None:
     if options.resume and is_complete(options.out):
         progress.say(f"{options.out} is complete: there is nothing to resume")
         return
-    hide_bars_of_libraries()
     report = make(options, progress, STARTED, preview=progress.preview)
     progress.say(_summary(report, options.out))
     progress.result(folder=str(options.out.resolve()), report=report)
@@ -38,15 +37,6 @@ def can_be_resumed(out: Path) -> bool:
     from splatmem.scene import MEMORY_FOLDER
 
     return has_session(partial_folder(out.resolve()) / MEMORY_FOLDER)
-
-
-def hide_bars_of_libraries() -> None:
-    """They would write into this package's own."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
 
 
 def _summary(report: dict[str, Any], out: Path) -> str:

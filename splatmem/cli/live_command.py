@@ -9,10 +9,8 @@ from splatmem.report.progress import RunProgress
 
 
 def explore(options: LiveOptions, progress: RunProgress) -> None:
-    from splatmem.cli.commands import hide_bars_of_libraries
     from splatmem.live.application import exploring
 
-    hide_bars_of_libraries()
     with exploring(options, progress) as application:
         for note in application.notes:
             progress.say(f"note: {note}")

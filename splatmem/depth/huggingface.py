@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from enum import Enum
 from pathlib import Path
@@ -12,10 +13,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.depth.embedded.network import MODEL_TYPE, SmallDepth
+from splatmem.depth.embedded.pictures import PictureProcessor
 from splatmem.depth.protocol import DepthPrediction
 from splatmem.depth.surfaces import smooth_surfaces
 from splatmem.geometry.filters import remove_specks
-from splatmem.models.load import load_model
+from splatmem.models.load import load_model, quiet
 from splatmem.pixels import to_uint8
 
 PICTURES_AT_ONCE = 4  # by a model
@@ -38,7 +41,7 @@ class Output(Enum):
 
 
 OUTPUT_OF_TYPE = {
-    "splatmem_small_depth": Output.METRES,
+    MODEL_TYPE: Output.METRES,
     "zoedepth": Output.METRES,
     "glpn": Output.METRES,
     "tipsv2_dpt": Output.METRES,
@@ -78,23 +81,15 @@ class HuggingFaceDepth:
         Raises:
             ValueError: it cannot be loaded, or is no model that estimates the depth of pictures.
         """
-        from accelerate import cpu_offload_with_hook
-        from transformers import AutoConfig, AutoModelForDepthEstimation
-
-        from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation  # registers them, too
 
         def load(folder: Path) -> HuggingFaceDepth:
-            processor = _processor(folder)
-            network: Any
-            if isinstance(AutoConfig.from_pretrained(folder, trust_remote_code=False), SmallDepthConfig):
-                network = SmallDepthForDepthEstimation.from_folder(folder)
-            else:
-                network = AutoModelForDepthEstimation.from_pretrained(
-                    folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-                )
+            network, processor = _embedded(folder) if _is_embedded(folder) else _of_transformers(folder)
             # Convolutions are faster with the channels last, depthwise ones by half.
-            model = network.to("cpu" if offload else device, memory_format=torch.channels_last)
-            model, hook = cpu_offload_with_hook(model, device) if offload else (model, None)
+            model, hook = network.to("cpu" if offload else device, memory_format=torch.channels_last), None
+            if offload:
+                from accelerate import cpu_offload_with_hook
+
+                model, hook = cpu_offload_with_hook(model, device)
             estimator = HuggingFaceDepth(model, processor, Path(source).name)
             estimator._hook = hook
             return estimator
@@ -188,8 +183,8 @@ class HuggingFaceDepth:
         """The model's depth or disparity maps at the size of the pictures, on the CPU, and its whole output."""
         size = (images.shape[1], images.shape[2])
         pictures = list(to_uint8(images))
-        inputs = self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last").to(self.model.device)
-        outputs = self.model(**inputs, **{name: value.to(self.model.device) for name, value in more.items()})
+        inputs = {**self.processor(images=pictures, return_tensors="pt", input_data_format="channels_last"), **more}
+        outputs = self.model(**{name: value.to(self.model.device) for name, value in inputs.items()})
         raw = outputs.predicted_depth.float().cpu()
         if self._hook is not None:
             self._hook.offload()
@@ -201,14 +196,33 @@ def _check(images: Tensor) -> None:
         raise ValueError(f"depth estimation needs images [t, h, w, 3], got {list(images.shape)}")
 
 
-def _processor(folder: Path) -> Any:
-    """The image processor of a model. That of Depth Pro needs torchvision to resize; DPT's does the same without it."""
-    from transformers import AutoImageProcessor, DPTImageProcessorPil
+def _is_embedded(folder: Path) -> bool:
+    """Whether a folder holds a model of this package's own kind, which needs nothing of transformers."""
+    return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == MODEL_TYPE
+
+
+def _embedded(folder: Path) -> tuple[Any, Any]:
+    """The model of this package's own kind in a folder, and what prepares its pictures."""
+    return SmallDepth.from_folder(folder), PictureProcessor.from_folder(folder)
+
+
+@quiet()
+def _of_transformers(folder: Path) -> tuple[Any, Any]:
+    """A model that transformers knows, and its image processor.
+
+    That of Depth Pro needs torchvision to resize; DPT's does the same without it.
+    """
+    from transformers import AutoImageProcessor, AutoModelForDepthEstimation, DPTImageProcessorPil
 
     settings = folder / "preprocessor_config.json"
     if settings.is_file() and "DepthPro" in settings.read_text(encoding="utf-8"):
-        return DPTImageProcessorPil.from_pretrained(folder, keep_aspect_ratio=False, ensure_multiple_of=1, do_pad=False)
-    return AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+        processor = DPTImageProcessorPil.from_pretrained(folder, keep_aspect_ratio=False, ensure_multiple_of=1, do_pad=False)
+    else:
+        processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    network = AutoModelForDepthEstimation.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
+    return network, processor
 
 
 def output_of(config: Any) -> Output:

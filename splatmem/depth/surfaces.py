@@ -73,8 +73,8 @@ def _fitted(values: Float[Tensor, "h w"], there: Bool[Tensor, "h w"], sigma: flo
     moments = domain_filter(moments, 1 + sigma * _steps(values), 1 + sigma * _steps(values.T), sigma)
     _, mean_x, mean_y, xx, xy, yy, mean, vx, vy = moments / moments[0].clamp_min(1e-12)
     # A thing of one pixel's width has no slope across it: variances get that of a pixel.
-    least = (0.7 / sigma) ** 2
-    xx, xy, yy = xx - mean_x**2 + least, xy - mean_x * mean_y, yy - mean_y**2 + least
+    floor = (0.7 / sigma) ** 2
+    xx, xy, yy = xx - mean_x**2 + floor, xy - mean_x * mean_y, yy - mean_y**2 + floor
     vx, vy = vx - mean_x * mean, vy - mean_y * mean
     determinant = xx * yy - xy**2
     slope_x, slope_y = (yy * vx - xy * vy) / determinant, (xx * vy - xy * vx) / determinant

@@ -53,9 +53,12 @@ class Makers:
         """Runs of equal entries: count, step, window."""
         if not len(self):
             return []
-        both = torch.stack([self.step, self.window], dim=-1)
-        values, counts = torch.unique_consecutive(both, dim=0, return_counts=True)
-        return [[int(count), *pair] for pair, count in zip(values.tolist(), counts, strict=True)]
+        changed = (self.step.diff() != 0) | (self.window.diff() != 0)
+        first = [0, *(torch.nonzero(changed)[:, 0] + 1).tolist()]
+        return [
+            [end - begin, int(self.step[begin]), int(self.window[begin])]
+            for begin, end in zip(first, [*first[1:], len(self)], strict=True)
+        ]
 
     @staticmethod
     def of_json(runs: Any) -> Makers:

@@ -7,8 +7,9 @@ from typing import Any
 from PIL import Image
 
 from splatmem.evaluation.figures import FIGURES, Figure
+from splatmem.evaluation.plots import new_figure, svg_uri
 from splatmem.evaluation.table import TITLES, best, verdict
-from splatmem.report.html import new_figure, picture_uri, svg_uri
+from splatmem.report.html import picture_uri
 from splatmem.report.pages import page
 
 PLOTTED = (

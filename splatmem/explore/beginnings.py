@@ -1,4 +1,4 @@
-"""The memory that a run begins with: of one photo, or of many pictures whose depths agree."""
+"""The memory that a run begins with: of one photo, or of many pictures whose depths are aligned."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def begin_posed_memory(
     """A memory of posed pictures, and what a reader of the report should know about it.
 
     Their depths are brought into the cameras' unit, and with that into line, by the parallax between them. The first one is
-    written whole; then, always, the one of which most is known already: its depth is brought into agreement with what is
+    written whole; then, always, the one of which most is known already: its depth is aligned with what is
     known, and only the rest is written.
 
     Args:

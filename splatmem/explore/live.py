@@ -72,20 +72,20 @@ def look(
         generator: of the inpainter's randomness.
         after_window: called when a window has become part of the memory.
     """
-    state, traits, least = ExploreState(finished=True), Traits.of(inpainter.inpainter), settings.plan.min_unknown
+    state, traits, min_unknown = ExploreState(finished=True), Traits.of(inpainter.inpainter), settings.plan.min_unknown
     turns = [side * share * camera.fov_x_degrees for share in ASIDE for side in (1, -1)]
     views = Cameras.cat([camera, *(camera.turned(angle) for angle in turns)])
     waiting = list(range(len(views)))
     while waiting:
         with clock.stage("read"):
             own = _unknown(memory, camera)[0]
-        if own <= least:
+        if own <= min_unknown:
             break
         with clock.stage("read"):
             unknown = [own, *_unknown(memory, views[1:])]
         # The view with most to be made holds what the camera lacks at its edge, and what it sees next; but it must have enough
         # to hold on to.
-        anchored = [i for i in waiting if unknown[i] <= 1 - settings.plan.min_known and unknown[i] > least]
+        anchored = [i for i in waiting if unknown[i] <= 1 - settings.plan.min_known and unknown[i] > min_unknown]
         chosen = max(anchored, key=unknown.__getitem__) if anchored else 0
         if chosen not in waiting:
             break

@@ -262,7 +262,7 @@ def write_frame(
         aligned = align(made, now.depth[0], known)
         depth = _before_backs(aligned.depth, now)
     rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
-    # What is known but hardly covered, the rims of what was written before, is written too: a little behind.
+    # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
     solid = known & (now.alpha[0] >= SOLID_ALPHA)
     depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
     with clock.stage("write"):

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.explore.unknown_cells import UnknownCells
 from splatmem.extrapolate.room_layout import RoomLayout
 from splatmem.extrapolate.scene import fit_scene_layout
 from splatmem.geometry.cameras import Cameras
@@ -66,7 +66,7 @@ class Planner(Protocol):
         """The next window.
 
         Args:
-            memory: what is known by now; ``unknown_cells`` tells what it does not show.
+            memory: what is known by now; ``splatmem.unknown_cells`` tells what it does not show.
             film: all cameras of the film.
             made: moments of the cameras that were filled before, in the film's frame numbers.
         """
@@ -83,19 +83,47 @@ class PicturePlanner:
         settings: when a window is worth making.
         """
         self.layout, self.window_frames, self.settings = layout, window_frames, settings
+        self._film: Trajectory | None = None
+        self._candidates: dict[int, _Candidates] = {}  # by their number
 
     def __call__(self, memory: SpatialMemory, film: Trajectory, made: Sequence[float]) -> Plan:
+        if film is not self._film:
+            self._film, self._candidates = film, {}
         near = max(1, len(film) // 48)
         unknown_share = 0.0
         for limit in sorted({min(self.settings.max_candidates, len(film)), len(film)}):
-            frames = evenly_spread(len(film), limit)
-            coarse = film.cameras[frames].coarse(GRID_WIDTH)
-            unknown, unknown_share = unknown_cells(memory, coarse)
-            points = coarse.unproject(self.layout.render(coarse).depth)
-            chosen = plan_window(unknown, points, coarse, self.window_frames, self.settings, _near(frames, made, near))
+            if limit not in self._candidates:
+                self._candidates[limit] = _Candidates.of(film, limit, self.layout)
+            candidates = self._candidates[limit]
+            unknown, unknown_share = candidates.unknown.of(memory)
+            recent = _near(candidates.frames, made, near)
+            chosen = plan_window(
+                unknown, candidates.points, candidates.unknown.coarse, self.window_frames, self.settings, recent
+            )
             if chosen:
-                return Plan(film.at([frames[i] for i in chosen]), unknown_share)
+                return Plan(film.at([candidates.frames[i] for i in chosen]), unknown_share)
         return Plan(film.first(0), unknown_share)
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Frames of a film that may be made next, ``f`` of them.
+
+    Attributes:
+        frames: their numbers in the film.
+        unknown: what of them is unknown, on a coarse grid.
+        points: where that grid's surfaces are likely to be, in the world.
+    """
+
+    frames: list[int]
+    unknown: UnknownCells
+    points: Float[Tensor, "f h w 3"]
+
+    @staticmethod
+    def of(film: Trajectory, count: int, layout: RoomLayout) -> _Candidates:
+        frames = evenly_spread(len(film), count)
+        coarse = film.cameras[frames].coarse(GRID_WIDTH)
+        return _Candidates(frames, UnknownCells(coarse), coarse.unproject(layout.render(coarse).depth))
 
 
 class VideoPlanner:
@@ -109,14 +137,19 @@ class VideoPlanner:
         settings: when a window is worth making.
         """
         self.smooth, self.window_frames, self.settings = smooth, window_frames, settings
+        self._unknown = UnknownCells(smooth.cameras.coarse(GRID_WIDTH))
+        self._film: Trajectory | None = None
+        self._unknown_of_film = self._unknown
 
     def __call__(self, memory: SpatialMemory, film: Trajectory, made: Sequence[float]) -> Plan:
         unknown_share = 0.0
+        if self.smooth.spacing > 1 and film is not self._film:
+            self._film, self._unknown_of_film = film, UnknownCells(film.cameras.coarse(GRID_WIDTH))
         for along in (self.smooth, film) if self.smooth.spacing > 1 else (self.smooth,):
-            coarse = along.cameras.coarse(GRID_WIDTH)
-            unknown, unknown_share = unknown_cells(memory, coarse)
+            cells = self._unknown if along is self.smooth else self._unknown_of_film
+            unknown, unknown_share = cells.of(memory)
             near = _near(along.moments, made, along.spacing)
-            chosen = plan_run(unknown, coarse, self.window_frames, self.settings, near)
+            chosen = plan_run(unknown, cells.coarse, self.window_frames, self.settings, near)
             if chosen:
                 return Plan(along.at(chosen), unknown_share)
         return Plan(film.first(0), unknown_share)
@@ -136,19 +169,14 @@ def default_planner(traits: Traits, memory: SpatialMemory, film: Trajectory, set
     return PicturePlanner(fit_scene_layout(memory, film.cameras), traits.window_frames, settings)
 
 
-def unknown_cells(memory: SpatialMemory, coarse: Cameras) -> tuple[Bool[Tensor, "f h w"], float]:
-    """Which cells of coarse views the memory does not show, and their mean share.
-
-    A cell counts as unknown once a quarter of it is: what appears behind the edges of things is thin, and must be found too.
-    """
-    unknown = (~memory.read(coarse.resized(4 * coarse.width, 4 * coarse.height)).known).float()[:, None]
-    share = F.avg_pool2d(unknown, 4)[:, 0]
-    return share >= 0.25, share.mean().item()
-
-
 def _near(moments: Sequence[float], made: Sequence[float], reach: float) -> Bool[Tensor, " f"]:
     """Moments at or next to one that was made."""
-    return torch.tensor([any(abs(moment - other) <= 1.001 * reach for other in made) for moment in moments])
+    at = torch.tensor(list(moments), dtype=torch.float64)
+    if not made:
+        return torch.zeros(len(at), dtype=torch.bool)
+    others = torch.tensor([-torch.inf, *sorted(made), torch.inf], dtype=torch.float64)
+    after = torch.searchsorted(others, at)
+    return torch.minimum(others[after] - at, at - others[after - 1]) <= 1.001 * reach
 
 
 def plan_window(

@@ -1,8 +1,9 @@
 """Fills a hole from its surroundings, patch by patch: wall goes on as wall, floor as floor.
 
 Each patch that touches the hole is made of the patch of the surroundings that is most like it, from coarse to fine (Wexler et
-al. 2007), found by spreading good matches and by random search (PatchMatch, Barnes et al. 2009). Patches are compared in
-colour, in what surface they lie on, how far away and how near to the hole: a floor is made of floor at its own size.
+al. 2007), found by spreading good matches and by random search (PatchMatch, Barnes et al. 2009). What goes on on a surface is
+taken from that surface alone: a floor is made of floor. Among its patches, those are best that are like in colour, as far away,
+and near to the hole.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ MARGIN = 1.0  # how far around the hole is looked for patches, in units of its s
 COARSEST = 10  # pixels across the hole on the coarsest level
 ROUNDS = (1, 3, 5, 8)  # of search and vote, from the finest level up; the last number for all further ones
 FINE_REACH = 8.0  # pixels around a match within which the finest level looks for a better one
-SURFACE_WEIGHT = 0.12  # of another surface, in units of colour
 DEPTH_WEIGHT = 0.4  # of a factor e in depth
 NEARNESS = 0.04  # of a way as long as the hole's size
 RIM = 0.12  # width of the hole's rim, in units of its size
@@ -32,6 +32,7 @@ BINS = 12  # of each colour channel, in which colours of the rim are found again
 RARE = 0.004  # share of the rim that a colour needs to count
 LIGHT = 0.05  # difference of colour up to which it is one of light, to be evened out
 SIMILAR = 0.02  # mean squared difference that still gets a vote of a third
+FOREIGN = 0.01  # weight of a vote by a pixel of another surface: it counts only where there is no other
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ def continue_colours(
     rows, columns = _around(hole)
     part = (rows, columns)
     source = known[part] & ~hole[part]
-    alike = source & _like_rim(rgb[part], hole[part])
-    source = alike if _patch_places(alike).any() else source
-    filled = _continued(rgb[part], source, hole[part], guide.surface[part], guide.log_depth[part], generator, fine_search)
+    surface = _large_enough(guide.surface[part], source)
+    source = _like_rim(rgb[part], source, hole[part], surface)
+    filled = _continued(rgb[part], source, hole[part], surface, guide.log_depth[part], generator, fine_search)
     whole = rgb.clone()
     whole[part] = torch.where(hole[part][..., None], filled, rgb[part])
     return whole
@@ -95,16 +96,31 @@ def _around(hole: Bool[Tensor, "h w"]) -> tuple[slice, slice]:
     )
 
 
-def _like_rim(rgb: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    """Pixels of colours that show at the hole's rim as well: what is coloured otherwise is another thing."""
+def _large_enough(surface: Int[Tensor, "h w"], source: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:
+    """The surfaces, without those of which less than a patch may be taken."""
+    numbers, counts = surface[source].unique(return_counts=True)
+    return torch.where(torch.isin(surface, numbers[counts >= (2 * RADIUS + 1) ** 2]), surface, -1)
+
+
+def _like_rim(
+    rgb: Float[Tensor, "h w 3"], source: Bool[Tensor, "h w"], hole: Bool[Tensor, "h w"], surface: Int[Tensor, "h w"]
+) -> Bool[Tensor, "h w"]:
+    """Of the pixels that may be taken from, those of colours that their surface shows at the hole's rim: what is coloured
+    otherwise is another thing. A surface on which no whole patch is left keeps all of its pixels."""
     away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
-    rim = ~hole & (away <= max(4.0, RIM * float(hole.sum()) ** 0.5))
+    rim = source & (away <= max(4.0, RIM * float(hole.sum()) ** 0.5))
     bins = (rgb.clamp(0, 0.999) * BINS).long()
-    present = torch.zeros(BINS, BINS, BINS)
-    present.index_put_(tuple(bins[rim].unbind(-1)), torch.ones(()), accumulate=True)
-    often = (present > RARE * float(rim.sum())).float()
-    present = F.max_pool3d(often[None, None], 3, 1, 1)[0, 0] > 0  # and the colours beside them
-    return present[bins.unbind(-1)]
+    kept = source.clone()
+    for number in surface[hole].unique().tolist():
+        own = source & (surface == number) if number >= 0 else source
+        present = torch.zeros(BINS, BINS, BINS)
+        present.index_put_(tuple(bins[rim & own].unbind(-1)), torch.ones(()), accumulate=True)
+        often = (present > RARE * float((rim & own).sum())).float()
+        present = F.max_pool3d(often[None, None], 3, 1, 1)[0, 0] > 0  # and the colours beside them
+        alike = own & present[bins.unbind(-1)]
+        if _patch_places(alike).any():
+            kept &= alike | ~own
+    return kept
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,10 @@ class _Level:
     hole: Bool[Tensor, "h w"]
     surface: Int[Tensor, "h w"]
     log_depth: Float[Tensor, "h w"]
+
+    def shows(self, surfaces: Int[Tensor, " k"]) -> Bool[Tensor, " k"]:
+        """Which of the surfaces have pixels that may be taken from."""
+        return torch.isin(surfaces, self.surface[self.source])
 
     def halved(self) -> _Level:
         def pooled(values: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c i j"]:
@@ -137,10 +157,11 @@ def _continued(
     fine_search: bool,
 ) -> Float[Tensor, "h w 3"]:
     levels = [_Level(rgb, source, hole, surface, log_depth)]
+    needed = surface[hole & (surface >= 0)].unique()
     while _thickness(levels[-1].hole) > COARSEST and min(levels[-1].hole.shape) > 6 * RADIUS:
         halved = levels[-1].halved()
-        if not _patch_places(halved.source).any():
-            break
+        if not halved.source.any() or (levels[-1].shows(needed) & ~halved.shows(needed)).any():
+            break  # a surface that goes on in the hole would have nothing left to be made of
         levels.append(halved)
     image: Float[Tensor, "h w 3"] | None = None
     match: Int[Tensor, "h w 2"] | None = None
@@ -223,17 +244,12 @@ class _Field:
     def __init__(self, level: _Level, coarser: Int[Tensor, "h w 2"] | None, generator: torch.Generator) -> None:
         self.level, self.generator = level, generator
         self.height, self.width = level.hole.shape
-        self.places = _patch_places(level.source)
-        if not self.places.any():  # surroundings thinner than a patch: pixels of them will do
-            self.places = level.source
         touched = dilate(level.hole[None], RADIUS)[0]
         self.row, self.column = torch.nonzero(touched, as_tuple=True)
         self.size = max(4.0, float(level.hole.sum()) ** 0.5)
-        rows, columns = torch.nonzero(self.places, as_tuple=True)
-        self.allowed = (rows, columns)
+        self.places, self.wanted, self.order = self._places()
         if coarser is None:
-            picks = torch.randint(len(rows), (len(self.row),), generator=generator)
-            start = torch.stack([rows[picks], columns[picks]], dim=-1)
+            start = torch.full((len(self.row), 2), -1)
         else:
             old = coarser[(self.row // 2).clamp(max=coarser.shape[0] - 1), (self.column // 2).clamp(max=coarser.shape[1] - 1)]
             start = 2 * old + torch.stack([self.row % 2, self.column % 2], dim=-1)
@@ -243,13 +259,42 @@ class _Field:
         self.index = torch.full((self.height, self.width), -1, dtype=torch.int64)
         self.index[self.row, self.column] = torch.arange(len(self.row))
 
+    def _places(self) -> tuple[list[Int[Tensor, "m 2"]], Int[Tensor, " n"], Int[Tensor, "h w"]]:
+        """Where patches may be taken from.
+
+        Returns:
+            Places: of all surfaces together, and of each that is wanted. Which of these lists each patch is made from, and
+            which a pixel is in: -1 for none, 0 for the first alone.
+        """
+        surface, source = self.level.surface, self.level.source
+        whole = _patch_places(source)
+        whole = whole if whole.any() else source  # surroundings thinner than a patch: pixels of them will do
+        places, order = [torch.nonzero(whole)], whole.long() - 1
+        target = surface[self.row, self.column]
+        wanted = torch.zeros_like(target)
+        for number in target[target >= 0].unique().tolist():
+            own = source & (surface == number)
+            own = own & whole if (own & whole).any() else own
+            if own.any():
+                order[own] = len(places)
+                wanted[target == number] = len(places)
+                places.append(torch.nonzero(own))
+        return places, wanted, order
+
+    def _fit(self, place: Int[Tensor, "n 2"]) -> Bool[Tensor, " n"]:
+        """Which patches may be made of these places."""
+        row, column = place[:, 0], place[:, 1]
+        inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
+        order = self.order[row.clamp(0, self.height - 1), column.clamp(0, self.width - 1)]
+        return inside & torch.where(self.wanted > 0, order == self.wanted, order >= 0)
+
     def _legal(self, place: Int[Tensor, "n 2"]) -> Int[Tensor, "n 2"]:
         """Places, each brought to a random one where it is none to take from."""
-        row, column = place[:, 0].clamp(0, self.height - 1), place[:, 1].clamp(0, self.width - 1)
-        wrong = ~self.places[row, column]
-        picks = torch.randint(len(self.allowed[0]), (int(wrong.sum()),), generator=self.generator)
-        row[wrong], column[wrong] = self.allowed[0][picks], self.allowed[1][picks]
-        return torch.stack([row, column], dim=-1)
+        wrong, place = ~self._fit(place), place.clone()
+        for number, places in enumerate(self.places):
+            some = torch.nonzero(wrong & (self.wanted == number))[:, 0]
+            place[some] = places[torch.randint(len(places), (len(some),), generator=self.generator)]
+        return place
 
     def _patches(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "p c"]:
         """All patches of the picture, one a row."""
@@ -261,7 +306,6 @@ class _Field:
         """Improves the matches for the picture as it is; random search looks ``most`` pixels far."""
         patches = self._patches(image)
         target = patches[self.row * self.width + self.column]
-        surface = self.level.surface[self.row, self.column]
         log_depth = self.level.log_depth[self.row, self.column]
         here = torch.stack([self.row, self.column], dim=-1)
         best = self.match[self.row, self.column]
@@ -269,20 +313,15 @@ class _Field:
         def cost_of(place: Int[Tensor, "n 2"], some: Tensor) -> Float[Tensor, " n"]:
             row, column = place.unbind(-1)
             colour = (target[some] - patches[row * self.width + column]).square().mean(-1)
-            other = (self.level.surface[row, column] != surface[some]).float()
             depth = (self.level.log_depth[row, column] - log_depth[some]).abs().clamp(max=1.0)
             way = (place - here[some]).float().norm(dim=-1) / self.size
-            return colour + (SURFACE_WEIGHT * other).square() + (DEPTH_WEIGHT * depth).square() + (NEARNESS * way).square()
+            return colour + (DEPTH_WEIGHT * depth).square() + (NEARNESS * way).square()
 
         everywhere = torch.arange(len(self.row))
         cost = cost_of(best, everywhere)
 
         def improve(place: Int[Tensor, "n 2"]) -> None:
-            row, column = place[:, 0], place[:, 1]
-            inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
-            legal = inside & self.places[row.clamp(0, self.height - 1), column.clamp(0, self.width - 1)]
-            legal &= (place != best).any(-1)
-            some = torch.nonzero(legal)[:, 0]
+            some = torch.nonzero(self._fit(place) & (place != best).any(-1))[:, 0]
             if len(some):
                 tried = cost_of(place[some], some)
                 better = some[tried < cost[some]]
@@ -304,17 +343,28 @@ class _Field:
 
     def vote(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
         """The picture with each pixel of the hole as the patches over it want it, the good ones most."""
-        best = self.match[self.row, self.column]
         # Where no patch is like it the least unlike ones count all the same.
         weight = torch.exp(-self.cost / max(SIMILAR**2, float(self.cost.median()))).clamp_min(1e-4)
-        total = torch.zeros(self.height * self.width, 4)
+        weight = F.pad(weight, (0, 1))  # of the last one, which stands for patches beside the picture
+        width = self.width + 2 * RADIUS  # places are counted in the picture with a margin: patches may reach out of it
+        match = self.match[self.row, self.column] + RADIUS
+        start = F.pad(match[:, 0] * width + match[:, 1], (0, 1), value=RADIUS * (width + 1))
+        number = F.pad(self.index, (RADIUS,) * 4, value=-1).flatten()
+        colours = F.pad(image.permute(2, 0, 1)[None], (RADIUS,) * 4, mode="replicate")[0].flatten(1).T.contiguous()
+        surface = F.pad(self.level.surface.float()[None, None], (RADIUS,) * 4, mode="replicate").flatten()
+        row, column = torch.nonzero(self.level.hole, as_tuple=True)
+        here = (row + RADIUS) * width + column + RADIUS
+        own = surface[here]
+        total, shares = torch.zeros(len(here), 3), torch.zeros(len(here), 1)
         for down in range(-RADIUS, RADIUS + 1):
             for right in range(-RADIUS, RADIUS + 1):
-                row, column = self.row + down, self.column + right
-                inside = (row >= 0) & (row < self.height) & (column >= 0) & (column < self.width)
-                from_row = (best[:, 0] + down).clamp(0, self.height - 1)
-                from_column = (best[:, 1] + right).clamp(0, self.width - 1)
-                colour = torch.cat([image[from_row, from_column], torch.ones(len(row), 1)], dim=-1) * weight[:, None]
-                total.index_add_(0, (row * self.width + column)[inside], colour[inside])
-        mean = (total[:, :3] / total[:, 3:].clamp_min(1e-9)).view(self.height, self.width, 3)
-        return torch.where(self.level.hole[..., None], mean, image)
+                offset = down * width + right
+                patch = number[here - offset]
+                source = start[patch] + offset
+                vote = weight[patch]
+                vote = torch.where(surface[source] == own, vote, FOREIGN * vote)[:, None]
+                total.addcmul_(colours[source], vote)
+                shares += vote
+        filled = image.clone()
+        filled[row, column] = total / shares.clamp_min(1e-9)
+        return filled

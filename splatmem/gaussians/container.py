@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splatmem.gaussians.changes import tensor_version
+from splatmem.gaussians.lineage import Lineage
 from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.render.spherical_harmonics import SH_C0
 
@@ -46,6 +48,23 @@ class Gaussians:
             raise ValueError(f"Gaussians.sh must have shape ({n}, 1|4|9|16, 3), got {tuple(self.sh.shape)}")
         if self.features is not None and (self.features.ndim != 2 or len(self.features) != n):
             raise ValueError(f"Gaussians.features must have shape ({n}, f), got {tuple(self.features.shape)}")
+        self._descend(Lineage.new(n))
+
+    def _descend(self, lineage: Lineage) -> None:
+        self._lineage, self._contents = lineage, self._recognised()
+
+    def _recognised(self) -> tuple[tuple[int, int], ...]:
+        """Where each parameter lies and how often it was changed there: another tensor, or a change in place, shows."""
+        values = [value for f in fields(self) if (value := getattr(self, f.name)) is not None]
+        return tuple((value.data_ptr(), tensor_version(value)) for value in values)
+
+    @property
+    def lineage(self) -> Lineage:
+        """Which of the Gaussians are those of other scenes, from which these were joined; another one after every change in
+        place that PyTorch knows of."""
+        if self._contents != self._recognised():
+            self._descend(Lineage.new(len(self)))
+        return self._lineage
 
     @staticmethod
     def empty(device: torch.device | str = "cpu") -> Gaussians:
@@ -62,7 +81,7 @@ class Gaussians:
         bands = max(p.sh.shape[1] for p in parts)
         sh = [torch.nn.functional.pad(p.sh, (0, 0, 0, bands - p.sh.shape[1])) for p in parts]
         features = [p.features for p in parts if p.features is not None]
-        return Gaussians(
+        joined = Gaussians(
             torch.cat([p.means for p in parts]),
             torch.cat([p.quats for p in parts]),
             torch.cat([p.log_scales for p in parts]),
@@ -70,6 +89,15 @@ class Gaussians:
             torch.cat(sh),
             torch.cat(features) if len(features) == len(parts) else None,
         )
+        if all(p.sh.shape[1] == bands and (p.features is None) == (joined.features is None) for p in parts):
+            joined._descend(Lineage.joined([p.lineage for p in parts]))
+        return joined
+
+    def recoloured(self, sh: Float[Tensor, "n k 3"], first: int, last: int) -> Gaussians:
+        """With other coefficients, which differ from these in ``first`` to ``last - 1`` alone."""
+        changed = replace(self, sh=sh)
+        changed._descend(self.lineage.changed(first, last))
+        return changed
 
     def __len__(self) -> int:
         return self.means.shape[0]

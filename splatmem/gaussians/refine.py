@@ -68,7 +68,7 @@ def refine(
         colours = colours.clamp(0, BRIGHTEST)
     sh = gaussians.sh.clone()
     sh[chosen[0] : chosen[1], 0] += (colours - lifted) / SH_C0  # what does not show stays the same to the bit
-    return replace(gaussians, sh=sh)
+    return gaussians.recoloured(sh, *chosen)
 
 
 def _footprints(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, " n"]:

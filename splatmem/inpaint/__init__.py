@@ -8,6 +8,7 @@ from pathlib import Path
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint.classical import CLASSICAL_NAMES, ClassicalInpainter
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
+from splatmem.models.load import quiet
 
 __all__ = ["FilledFrames", "PartialFrames", "ReferenceViews", "VideoInpainter", "load_inpainter"]
 
@@ -57,13 +58,20 @@ def load_inpainter(
 
 
 def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str) -> VideoInpainter:
-    from splatmem.models.hardware import weights_dtype
-
     class_name = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
     if class_name == "RGBDInpaintPipeline":
         from splatmem.inpaint.embedded.inpainter import EmbeddedInpainter
 
         return EmbeddedInpainter.from_pretrained(folder, device=device, steps=settings.steps)
+    return _of_diffusers(folder, class_name, settings, hardware, device)
+
+
+@quiet()
+def _of_diffusers(
+    folder: Path, class_name: str, settings: InpainterConfig, hardware: HardwareConfig, device: str
+) -> VideoInpainter:
+    from splatmem.models.hardware import weights_dtype
+
     dtype = weights_dtype(hardware, device)
     if settings.loras and class_name != "WanVACEPipeline":
         raise ValueError(f"inpainter.loras can be added to a WanVACEPipeline alone, not to a {class_name}")

@@ -161,11 +161,11 @@ def view_of(scene: Scene, frame: int | None) -> Cameras | None:
     """
     if frame is None:
         return None
-    if scene.route is None:
+    if scene.film_cameras is None:
         raise ValueError("the scene was made for no film, so that --frame means nothing: leave it out for the first picture")
-    if not 0 <= frame < len(scene.route):
-        raise ValueError(f"--frame is 0 to {len(scene.route) - 1}, got {frame}")
-    return scene.route[frame]
+    if not 0 <= frame < len(scene.film_cameras):
+        raise ValueError(f"--frame is 0 to {len(scene.film_cameras) - 1}, got {frame}")
+    return scene.film_cameras[frame]
 
 
 @dataclass(frozen=True)

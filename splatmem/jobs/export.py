@@ -52,10 +52,10 @@ def export(options: ExportOptions, announce: Announce = silent) -> Exported:
             f"{len(scene.memory.gaussians):,} Gaussians, {megabytes:.1f} MB, {format_of(options.file).axes}: {options.file}"
         )
     if options.dataset is not None:
-        if scene.route is None:
+        if scene.film_cameras is None:
             raise ValueError(f"{options.scene} has no film whose frames could be written: --dataset is for flyaround's folders")
-        points = write_dataset(scene.memory, scene.route, options.dataset, options.overwrite, announce)
-        lines.append(f"{len(scene.route)} frames with cameras, and {points:,} points: {options.dataset}")
+        points = write_dataset(scene.memory, scene.film_cameras, options.dataset, options.overwrite, announce)
+        lines.append(f"{len(scene.film_cameras)} frames with cameras, and {points:,} points: {options.dataset}")
     return Exported(len(scene.memory.gaussians), tuple(lines), tuple(notes))
 
 
@@ -90,7 +90,7 @@ def export_cameras(options: CamerasOptions) -> tuple[int, CameraKind]:
     """
     options.check()
     scene = opened(options.scene)
-    if options.path is None and scene.route is None:
+    if options.path is None and scene.film_cameras is None:
         raise ValueError(f"{options.scene} has no film of its own: say which path with --path")
     cameras = film_of(scene) if options.path is None else scene.trajectory(options.path, options.frames).cameras
     kind = save_cameras(cameras, options.file, options.kind, options.fps, options.overwrite)
@@ -106,4 +106,4 @@ def opened(scene: Path) -> Scene:
 
 def film_of(scene: Scene) -> Cameras:
     """The cameras of the film that a scene was made for, or that of its first picture."""
-    return scene.memory.views[0].camera if scene.route is None else scene.route
+    return scene.memory.views[0].camera if scene.film_cameras is None else scene.film_cameras

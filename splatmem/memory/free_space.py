@@ -7,20 +7,22 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.gaussians.changes import tensor_version
 from splatmem.geometry.cameras import Cameras
-from splatmem.memory.changes import tensor_version
 
 FREE_SPACE_WIDTH = 160  # stored depth is looked up at about this width
 SURFACE_TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
 PUSH_STEPS = 16
 PUSH_LIMIT = 4.0  # a pixel is moved back to this multiple of its depth at most
 SKY_DEPTH = 1e6
+POINTS_TIMES_VIEWS = 2**22  # that are looked at together
 NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point comes to them
 NEAREST_QUANTILE = 0.01
 MARGIN = 0.10  # of its distance from a camera: a path keeps this far in front of a surface ...
@@ -56,8 +58,30 @@ class FreeSpace:
 
     def violated(self, points: Float[Tensor, "p 3"], tolerance: float = SURFACE_TOLERANCE) -> Bool[Tensor, " p"]:
         """Points that would hide a surface that some view saw: nearer than it by more than the share ``tolerance``."""
-        relative, inside = self.clearance(points)
-        return (inside & (relative < 1 - tolerance)).any(0)
+        if not len(points):
+            return torch.zeros(0, dtype=torch.bool)
+        views = self._may_see(points)
+        concerned = self if views.all() else FreeSpace(self.cameras[views], self.reach[views])
+        wrong = []
+        for part in points.split(max(1, POINTS_TIMES_VIEWS // max(1, len(concerned.cameras)))):
+            relative, inside = concerned.clearance(part)
+            wrong.append((inside & (relative < 1 - tolerance)).any(0))
+        return torch.cat(wrong)
+
+    def _may_see(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " v"]:
+        """Views before whose surfaces some of the points may lie; in the others none does, as a box around them tells."""
+        low, high = points.amin(0), points.amax(0)
+        corners = torch.stack([torch.where(torch.tensor(sides), high, low) for sides in product((False, True), repeat=3)])
+        local = torch.einsum("nij,pj->npi", self.cameras.world_to_cam[:, :3, :3], corners)
+        x, y, z = (local + self.cameras.world_to_cam[:, None, :3, 3]).unbind(-1)
+        beside = (z <= 0).all(1) | (z > self.reach.flatten(1).amax(1)[:, None]).all(1)
+        focal, principal = self.cameras.focal[:, None], self.cameras.intrinsics[:, None, :2, 2]
+        for axis, (across, size) in enumerate(((x, self.cameras.width), (y, self.cameras.height))):
+            # The picture's sides are planes through the camera, on which x = slope * z.
+            first, last = -principal[..., axis] / focal[..., axis], (size - principal[..., axis]) / focal[..., axis]
+            slack = 1e-4 * z.abs()
+            beside |= (across < first * z - slack).all(1) | (across > last * z + slack).all(1)
+        return ~beside
 
     def contains(self, points: Float[Tensor, "p 3"], reach: float, margin: float = MARGIN) -> Bool[Tensor, " p"]:
         """Points that are in front of all surfaces by the share ``margin`` of their depth; points in no view count as free
@@ -93,7 +117,7 @@ class _Source:
 
     @staticmethod
     def _versions(camera: Cameras, depth: Tensor) -> tuple[int, ...]:
-        return tuple(map(tensor_version, (depth, camera.world_to_cam, camera.intrinsics)))
+        return tensor_version(depth), tensor_version(camera.world_to_cam), tensor_version(camera.intrinsics)
 
     def is_of(self, camera: Cameras, depth: Tensor) -> bool:
         return self.camera() is camera and self.depth() is depth and self.versions == self._versions(camera, depth)

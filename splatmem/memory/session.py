@@ -29,6 +29,7 @@ from splatmem.io.ownership import locked, make_marked
 from splatmem.memory import SpatialMemory
 from splatmem.memory.session_index import SessionIndex, index_text, read_index
 from splatmem.memory.session_parts import (
+    Chain,
     DamagedSessionError,
     Link,
     Part,
@@ -36,7 +37,6 @@ from splatmem.memory.session_parts import (
     part_file,
     part_numbers,
     read_parts,
-    unchanged_parts,
     write_part,
 )
 
@@ -83,7 +83,7 @@ class SessionStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._chains: list[list[Part]] = []  # what the folder holds of memories, the last one first
+        self._chains: list[Chain] = []  # what the folder holds of memories, the last one first
         self._holding: str | None = None  # the index of the last whole state
         self._used: dict[str, dict[int, int]] | None = None  # parts of each index and their bytes, once the folder was opened
         self._text: str | None = None  # of the index, as it was loaded or saved last
@@ -207,26 +207,26 @@ class SessionStore:
             loaded.feature_gaussians, index.num_feature_views, index.metric,
             World(torch.tensor(index.world, dtype=torch.float64)),
         )  # fmt: skip
-        self._remember(loaded.parts)
+        self._remember(Chain.of(loaded.parts, memory))
         return memory, index.progress, loaded.fixed
 
     def _written(self, memory: SpatialMemory, fixed: dict[str, torch.Tensor]) -> list[Part]:
         """The chain of parts that holds a memory, after what no part holds yet was written as a new one."""
         kept: list[Part] = []
         for known in self._chains:
-            if len(known) > len(kept):
-                same = known[: unchanged_parts(known, memory)]
+            if len(known.parts) > len(kept):
+                same = known.unchanged(memory)
                 kept = same if len(same) > len(kept) else kept
         number = 1 + max(part_numbers(self.folder), default=-1)
         new = write_part(self.folder, number, kept, memory, fixed)
         parts = kept if new is None else [*kept, new]
-        self._remember(parts)
+        self._remember(Chain.of(parts, memory))
         return parts
 
-    def _remember(self, parts: list[Part]) -> None:
-        links = [part.link for part in parts]
-        others = [known for known in self._chains if [part.link for part in known] != links]
-        self._chains = [parts, *others][:CHAINS]
+    def _remember(self, chain: Chain) -> None:
+        last = [part.link for part in chain.parts[-1:]]
+        others = [known for known in self._chains if [part.link for part in known.parts[-1:]] != last]
+        self._chains = [chain, *others][:CHAINS]
 
     def _opened(self) -> dict[str, dict[int, int]]:
         """Which parts the states use; marks the folder at first, and removes what a killed process left."""
@@ -260,7 +260,7 @@ class SessionStore:
         used = {number for parts in self._used.values() for number in parts}
         for number in part_numbers(self.folder) - used:
             part_file(self.folder, number).unlink(missing_ok=True)
-        self._chains = [known for known in self._chains if all(part.link.number in used for part in known)]
+        self._chains = [known for known in self._chains if all(part.link.number in used for part in known.parts)]
 
 
 def state_name(number: int) -> str:

@@ -12,7 +12,7 @@ import json
 import re
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.changes import tensor_version
+from splatmem.gaussians.lineage import Lineage
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.atomic import atomic_path
 from splatmem.memory import SpatialMemory, StoredView
-from splatmem.memory.changes import tensor_version
 from splatmem.memory.content_hash import content_hash
 
 BEFORE = "before"  # metadata: the link to the part before
@@ -101,38 +102,51 @@ def part_numbers(folder: Path) -> set[int]:
     return {int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name))}
 
 
-def unchanged_parts(parts: Sequence[Part], memory: SpatialMemory) -> int:
-    """How many of the parts, from the first on, hold what the memory still begins with."""
-    same, start = 0, 0
-    for part in parts:
-        views = memory.views[start : start + len(part.views)]
-        if len(views) < len(part.views) or any(ref() is not view for ref, view in zip(part.views, views, strict=True)):
-            break
-        if tuple(map(_versions, views)) != part.versions:
-            break
-        same, start = same + 1, start + len(views)
-    for scene, ranges in _ranges(parts[:same], memory):
-        same = min(same, _unchanged_ranges(scene, ranges))
-    return same
+@dataclass(frozen=True)
+class Chain:
+    """The parts that hold a memory, and where its Gaussians came from when it was saved or loaded."""
+
+    parts: list[Part] = field(default_factory=list)
+    gaussians: Lineage = field(default_factory=Lineage)
+    features: Lineage = field(default_factory=Lineage)
+
+    @staticmethod
+    def of(parts: list[Part], memory: SpatialMemory) -> Chain:
+        features = memory.feature_gaussians
+        return Chain(parts, memory.gaussians.lineage, Lineage() if features is None else features.lineage)
+
+    def unchanged(self, memory: SpatialMemory) -> list[Part]:
+        """The parts, from the first on, that hold what the memory still begins with."""
+        same, start = 0, 0
+        for part in self.parts:
+            views = memory.views[start : start + len(part.views)]
+            if len(views) < len(part.views) or any(ref() is not view for ref, view in zip(part.views, views, strict=True)):
+                break
+            if tuple(map(_versions, views)) != part.versions:
+                break
+            same, start = same + 1, start + len(views)
+        features = Gaussians.empty() if memory.feature_gaussians is None else memory.feature_gaussians
+        for scene, lineage, ranges in (
+            (memory.gaussians, self.gaussians, [part.gaussians for part in self.parts[:same]]),
+            (features, self.features, [part.features for part in self.parts[:same]]),
+        ):
+            same = min(same, _unchanged_ranges(scene, ranges, lineage.shared(scene.lineage)))
+        return self.parts[:same]
 
 
-def _ranges(parts: Sequence[Part], memory: SpatialMemory) -> list[tuple[Gaussians, list[tuple[int, int, int]]]]:
-    features = memory.feature_gaussians
-    both = [(memory.gaussians, [part.gaussians for part in parts])]
-    return [*both, (Gaussians.empty() if features is None else features, [part.features for part in parts])]
-
-
-def _unchanged_ranges(scene: Gaussians, ranges: list[tuple[int, int, int]]) -> int:
-    """How many ranges, from the first on, have the content that they had."""
+def _unchanged_ranges(scene: Gaussians, ranges: list[tuple[int, int, int]], shared: int) -> int:
+    """How many ranges, from the first on, have the content that they had; the first ``shared`` Gaussians do for certain."""
     fitting = [r for r in ranges if r[1] <= len(scene)]
-    if not fitting:
-        return 0
-    # The hash of a whole is the sum of those of its ranges: one pass where nothing has changed.
-    if content_hash(scene, 0, fitting[-1][1]) == sum(r[2] for r in fitting) % 2**32:
+    certain = sum(1 for r in fitting if r[1] <= shared)
+    asked = fitting[certain:]
+    if not asked:
         return len(fitting)
-    for index, (first, last, known) in enumerate(fitting):
+    # The hash of a whole is the sum of those of its ranges: one pass where nothing has changed.
+    if content_hash(scene, asked[0][0], asked[-1][1]) == sum(r[2] for r in asked) % 2**32:
+        return len(fitting)
+    for index, (first, last, known) in enumerate(asked):
         if content_hash(scene, first, last) != known:
-            return index
+            return certain + index
     return len(fitting)
 
 
@@ -177,9 +191,9 @@ def _recognised(views: Sequence[StoredView]) -> tuple[tuple[weakref.ref[StoredVi
 
 
 def _versions(view: StoredView) -> tuple[int, ...]:
-    return tuple(
-        tensor_version(t) for t in (view.rgb, view.depth, view.written, view.camera.world_to_cam, view.camera.intrinsics)
-    )
+    camera = view.camera
+    tensors = (view.rgb, view.depth, view.written, camera.world_to_cam, camera.intrinsics)
+    return tuple([tensor_version(tensor) for tensor in tensors])  # a list is faster than a generator, and there are many views
 
 
 def _view_tensors(view: StoredView) -> dict[str, Tensor]:

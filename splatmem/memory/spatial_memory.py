@@ -16,6 +16,7 @@ from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.push_pull import fill_gaps
+from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
@@ -29,6 +30,7 @@ VIEWS_AT_ONCE = 4
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 6  # earlier views that a write is held off from
+SAMPLED_POINTS = 2048  # of a write's, that tell which views see it
 
 
 @dataclass(frozen=True)
@@ -301,13 +303,12 @@ class SpatialMemory:
     def _views_that_see(self, points: Float[Tensor, "p 3"]) -> Cameras:
         """The first view, and of the others those in which most of the points would show, at half the size."""
         first = self.views[0].camera
-        cameras = [view.camera for view in self.views]
         size = (max(1, first.width // 2), max(1, first.height // 2))
-        small = Cameras.cat([camera.resized(*size) for camera in cameras])
-        shown = small.sees(points).float().mean(1)
+        some = points[evenly_spread(len(points), min(len(points), SAMPLED_POINTS))].to("cpu")
+        shown = self.free_space().cameras.sees(some).float().mean(1)
         shown[0] = 2.0
-        chosen = [i for i in shown.argsort(descending=True)[:PROTECTED_VIEWS].tolist() if shown[i] > 0.01]
-        return small[chosen]
+        most = shown.argsort(descending=True, stable=True)[:PROTECTED_VIEWS].tolist()
+        return Cameras.cat([self.views[index].camera.resized(*size) for index in most if shown[index] > 0.01])
 
     def refine(self, steps: int) -> None:
         """Fits the colours of the last write's Gaussians to its frame; all others, places and sizes are frozen."""

@@ -24,7 +24,7 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
     Args:
         source: a local folder or a hub id.
         what: the model's part, for messages.
-        load: from the folder, with safetensors only and no code from it.
+        load: from the folder, with safetensors only and no code from it; ``quiet`` where libraries do it.
         variant: of the weights, where a pipeline offers several.
 
     Raises:
@@ -33,8 +33,7 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
     """
     folder = whole_folder(source, what, variant=variant)
     try:
-        with quiet():
-            return load(folder)
+        return load(folder)
     except ImportError as error:
         if is_out_of_memory(error):
             raise

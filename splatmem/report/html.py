@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from splatmem.explore.loop import ExploreState
 from splatmem.geometry.cameras import Cameras
 from splatmem.report.notes import meaning
 from splatmem.report.pages import page
+from splatmem.report.plots import cost_plot, path_plot, unknown_plot
 from splatmem.report.units import readable
 
 LARGEST_EMBEDDED = 30 * 10**6  # bytes of a film that becomes part of the page
@@ -50,9 +50,9 @@ def report_page(
         video=None if video is None else _video_address(video),
         summary=_summary(report),
         sheet=picture_uri(sheet),
-        path_plot=_path_plot(path, state),
-        unknown_plot=_unknown_plot(unknown, fps) if unknown else None,
-        cost_plot=_cost_plot(report["seconds"], coverage),
+        path_plot=path_plot(path, state),
+        unknown_plot=unknown_plot(unknown, fps) if unknown else None,
+        cost_plot=cost_plot(report["seconds"], coverage),
         figures=list(_leaves(report)),
         folder="DIR" if folder is None else str(folder),
     )
@@ -96,61 +96,3 @@ def picture_uri(image: Image.Image, form: str = "JPEG") -> str:
     buffer = io.BytesIO()
     image.save(buffer, form, quality=90)
     return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def new_figure(width: float, height: float, columns: int = 1, rows: int = 1):
-    """A matplotlib figure of this size in inches, and its axes in rows and columns, flat; no global state is touched."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, np.atleast_1d(figure.subplots(rows, columns)).ravel()
-
-
-def svg_uri(figure) -> str:
-    """The figure as a data URI."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg")
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _path_plot(path: Cameras, state: ExploreState) -> str:
-    """Positions and viewing directions on the ground plane; the frames that were made are marked by window."""
-    figure, (axes,) = new_figure(6, 5)
-    centers, forward = path.centers.numpy(), path.forward.numpy()
-    reach = max(float(np.ptp(centers[:, [0, 2]], axis=0).max()), 1e-3)
-    axes.plot(centers[:, 0], centers[:, 2], "-", color="#888", linewidth=1)
-    every = slice(None, None, max(1, len(path) // 48))
-    axes.quiver(
-        centers[every, 0], centers[every, 2], forward[every, 0], forward[every, 2],
-        color="#bbb", width=0.003, scale=8 / reach, scale_units="xy", angles="xy",
-    )  # fmt: skip
-    for number, positions in enumerate(state.windows):
-        window = [round(position) for position in positions]
-        axes.quiver(
-            centers[window, 0], centers[window, 2], forward[window, 0], forward[window, 2],
-            color=f"C{number % 10}", width=0.006, scale=5 / reach, scale_units="xy", angles="xy",
-        )  # fmt: skip
-    axes.plot(*centers[0, [0, 2]], "o", color="black")
-    axes.set(xlabel="x (right)", ylabel="z (ahead)", aspect="equal")
-    axes.margins(0.35)
-    return svg_uri(figure)
-
-
-def _unknown_plot(unknown: list[float], fps: float) -> str:
-    """The unknown share of each frame over the film's seconds."""
-    figure, (axes,) = new_figure(10, 2.2)
-    axes.fill_between([frame / fps for frame in range(len(unknown))], [100 * share for share in unknown], color="#d65f8f")
-    axes.set(xlabel="seconds of the film", ylabel="unknown [%]", ylim=(0, max(1.0, 110 * max(unknown))))
-    axes.margins(x=0)
-    return svg_uri(figure)
-
-
-def _cost_plot(seconds: dict[str, float], coverage: list[float]) -> str:
-    figure, (left, right) = new_figure(10, 3.2, 2)
-    left.plot(range(len(coverage)), [100 * (1 - c) for c in coverage], "o-")
-    left.set(xlabel="windows made", ylabel="known share of the path [%]", ylim=(0, 101))
-    left.xaxis.get_major_locator().set_params(integer=True)
-    stages = [name for name in seconds if name != "total"]
-    right.barh(stages[::-1], [seconds[name] for name in stages[::-1]])
-    right.set(xlabel="seconds")
-    return svg_uri(figure)

@@ -12,6 +12,15 @@ from splatmem.pixels import to_uint8
 
 UNKNOWN_COLOUR = (0.93, 0.22, 0.55)
 SHEET_TILE_WIDTH = 256
+TURBO = (
+    (0.13572138, 0.09140261, 0.10667330),
+    (4.61539260, 2.19418839, 12.64194608),
+    (-42.66032258, 4.84296658, -60.58204836),
+    (132.13108234, -14.18503333, 110.36276771),
+    (-152.94239396, 4.27729857, -89.90310912),
+    (59.28637943, 2.82956604, 27.34824973),
+)
+"""Red, green and blue of the turbo map as polynomials, the constant first."""
 
 
 def contact_sheet(
@@ -34,13 +43,18 @@ def contact_sheet(
 
 
 def depth_colours(depth: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w 3"]:
-    """Inverse depth on matplotlib's turbo map, one scale for all frames: near is red, far and infinite is dark blue."""
-    import matplotlib
-
+    """Inverse depth on the turbo map, one scale for all frames: near is red, far and infinite is dark blue."""
     inverse = torch.where(torch.isfinite(depth) & (depth > 0), 1 / depth.clamp_min(1e-6), 0.0)
     near = torch.quantile(inverse.flatten()[:: max(1, inverse.numel() // 500_000)], 0.98).clamp_min(1e-9)
-    colours = matplotlib.colormaps["turbo"]((inverse / near).clamp(0, 1).numpy())[..., :3]
-    return torch.from_numpy(colours).float()
+    return _turbo((inverse / near).clamp(0, 1))
+
+
+def _turbo(values: Float[Tensor, "*n"]) -> Float[Tensor, "*n 3"]:
+    """Colours of values in 0..1 on the turbo map (Mikhailov 2019), by the polynomials that its author gives for it."""
+    colours = values.new_zeros(*values.shape, 3)
+    for factors in reversed(TURBO):
+        colours = colours * values[..., None] + torch.tensor(factors)
+    return colours.clamp(0, 1)
 
 
 def _tiles(frames: Float[Tensor, "n h w 3"]) -> list[np.ndarray]:

@@ -64,7 +64,7 @@ class Scene:
         makers: which step made each Gaussian.
         selections: selections that were saved by name, as JSON values.
         timeline: states to go back and forth to; its budget says how many bytes they may take.
-        route: the cameras of the film that the scene was made for, or None.
+        film_cameras: the cameras of the film that the scene was made for, or None.
     """
 
     memory: SpatialMemory
@@ -81,7 +81,7 @@ class Scene:
     makers: Makers = field(default_factory=Makers.none)
     selections: dict[str, dict[str, Any]] = field(default_factory=dict)
     timeline: Timeline = field(default_factory=Timeline)
-    route: Cameras | None = None
+    film_cameras: Cameras | None = None
     _store: SessionStore | None = field(default=None, repr=False, compare=False)
     _live: LiveInpainter | None = field(default=None, repr=False, compare=False)
 
@@ -682,11 +682,12 @@ class Scene:
         self._store = store
 
     def _write(self, store: SessionStore) -> None:
-        fixed = {} if self.route is None else {"world_to_cam": self.route.world_to_cam, "intrinsics": self.route.intrinsics}
-        timeline = self.timeline.write(store, fixed)
-        progress: dict[str, Any] = {"scene": self.record(), "timeline": timeline}
-        if self.route is not None:
-            progress["size"] = [self.route.width, self.route.height]
+        film, fixed = self.film_cameras, {}
+        if film is not None:
+            fixed = {"world_to_cam": film.world_to_cam, "intrinsics": film.intrinsics}
+        progress: dict[str, Any] = {"scene": self.record(), "timeline": self.timeline.write(store, fixed)}
+        if film is not None:
+            progress["size"] = [film.width, film.height]
         store.save(self.memory, progress, fixed, self.timeline.numbers)
 
     @staticmethod
@@ -718,7 +719,7 @@ class Scene:
         if "timeline" in progress:
             scene.timeline = Timeline.read(progress["timeline"], store)
         if "intrinsics" in fixed:
-            scene.route = Cameras(fixed["world_to_cam"], fixed["intrinsics"], *progress["size"])
+            scene.film_cameras = Cameras(fixed["world_to_cam"], fixed["intrinsics"], *progress["size"])
         scene._store = store
         return scene
 

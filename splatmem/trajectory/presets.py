@@ -168,11 +168,11 @@ def _round_path(
 def _round_note(name: str, plan: Round, extent: Extent) -> str:
     if not plan.reach:
         return f"{name} stays in one place: there is no free space around the first camera"
-    radius = f"at {100 * extent.least_radius:.0f} to 100 % of the radius (mean {100 * extent.mean_radius:.0f} %)"
+    radius = f"at {100 * extent.min_radius:.0f} to 100 % of the radius (mean {100 * extent.mean_radius:.0f} %)"
     if plan.is_full:
-        return "" if extent.least_radius > NEARLY_ALL else f"{name}: a full circle round the subject, {radius}"
+        return "" if extent.min_radius > NEARLY_ALL else f"{name}: a full circle round the subject, {radius}"
     if extent.degrees > NEARLY_ALL * extent.asked_degrees:
-        return "" if extent.least_radius > NEARLY_ALL else f"{name}: {radius}"
+        return "" if extent.min_radius > NEARLY_ALL else f"{name}: {radius}"
     right, left = (math.degrees(plan.reach + way * plan.centre) for way in (1, -1))
     return (
         f"{name}: {extent.asked_degrees:.0f} degrees round the subject were asked for, and {extent.degrees:.0f} were made, "

@@ -19,7 +19,7 @@ from torch import Tensor
 DIRECTIONS = 120
 """Into which a full circle is divided to look for room."""
 RADII = 33
-LEAST_RADIUS = 0.5
+MIN_RADIUS = 0.5
 """Share of the asked radius below which a path counts as blocked in a direction."""
 SMOOTH_DEGREES = 9.0
 """Standard deviation over which the radius is smoothed."""
@@ -39,12 +39,12 @@ class Extent:
 
     Attributes:
         asked_degrees, degrees: range of the directions from which it looks at the subject, as asked and as made.
-        least_radius, mean_radius: share of the asked radius, over the path.
+        min_radius, mean_radius: share of the asked radius, over the path.
     """
 
     asked_degrees: float
     degrees: float
-    least_radius: float
+    min_radius: float
     mean_radius: float
 
     def to_json(self) -> dict[str, float]:
@@ -52,7 +52,7 @@ class Extent:
         return {
             "asked_degrees": round(self.asked_degrees, 1),
             "degrees": round(self.degrees, 1),
-            "least_radius_share": round(self.least_radius, 3),
+            "min_radius_share": round(self.min_radius, 3),
             "mean_radius_share": round(self.mean_radius, 3),
         }
 
@@ -109,7 +109,7 @@ def plan_round(
     is_free: Free,
     *,
     swing: float | None = None,
-    least_radius: float = LEAST_RADIUS,
+    min_radius: float = MIN_RADIUS,
 ) -> Round:
     """The path that goes farthest round.
 
@@ -117,11 +117,11 @@ def plan_round(
         position: places in the world of directions (radians) and shares of the asked radius.
         is_free: where a camera may be.
         swing: radians to either side that are asked for; None: a full circle.
-        least_radius: share of the asked radius that the path keeps at least.
+        min_radius: share of the asked radius that the path keeps everywhere.
     """
     asked = FULL_CIRCLE if swing is None else 2 * math.degrees(swing)
-    clear = _clear_radii(position, is_free, least_radius)
-    radii = _smooth_below(np.maximum(clear, least_radius))
+    clear = _clear_radii(position, is_free, min_radius)
+    radii = _smooth_below(np.maximum(clear, min_radius))
     directions = np.linspace(-math.pi, math.pi, DIRECTIONS, endpoint=False)
     free = is_free(position(torch.from_numpy(directions), torch.from_numpy(radii)).float()).numpy()
     front = DIRECTIONS // 2
@@ -139,11 +139,11 @@ def plan_round(
 
 
 def _clear_radii(
-    position: Callable[[Float[Tensor, " n"], Float[Tensor, " n"]], Float[Tensor, "n 3"]], is_free: Free, least: float
+    position: Callable[[Float[Tensor, " n"], Float[Tensor, " n"]], Float[Tensor, "n 3"]], is_free: Free, min_radius: float
 ) -> Float[np.ndarray, " n"]:
-    """In each direction the largest clear radius, 0 where none of ``least`` or more is."""
+    """In each direction the largest clear radius, 0 where none of ``min_radius`` or more is."""
     directions = torch.linspace(-math.pi, math.pi, DIRECTIONS + 1, dtype=torch.float64)[:-1]
-    radii = torch.linspace(least, 1, RADII, dtype=torch.float64)
+    radii = torch.linspace(min_radius, 1, RADII, dtype=torch.float64)
     grid = torch.cartesian_prod(directions, radii)
     free = is_free(position(grid[:, 0], grid[:, 1]).float()).view(DIRECTIONS, RADII)
     free[DIRECTIONS // 2, -1] = True

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from splatmem.config import HardwareConfig
 from splatmem.depth import load_depth_estimator
-from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
+from splatmem.depth.embedded.pretrained import SmallDepthConfig, SmallDepthForDepthEstimation
 from splatmem.depth.huggingface import FAR_TO_NEAR, HuggingFaceDepth, Output, disparity_to_depth, output_of
 from torch import Tensor
 from transformers import DPTImageProcessorPil, ZoeDepthImageProcessorPil

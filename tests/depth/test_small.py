@@ -11,8 +11,10 @@ from PIL import Image
 from splatmem import assets
 from splatmem.depth import EMBEDDED_DEPTH_FOLDER, load_depth_estimator
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
-from splatmem.depth.embedded.network import ConvexUpsampling, SmallDepthConfig, SmallDepthForDepthEstimation
-from transformers import AutoModelForDepthEstimation
+from splatmem.depth.embedded.network import ConvexUpsampling, SmallDepth
+from splatmem.depth.embedded.pictures import PictureProcessor
+from splatmem.depth.embedded.pretrained import SmallDepthConfig, SmallDepthForDepthEstimation
+from transformers import AutoModelForDepthEstimation, DPTImageProcessorPil
 
 import remembered_depths
 
@@ -101,13 +103,20 @@ class TestShippedWeights:
 
     def test_loaded_as_transformers_loads_them(self) -> None:
         folder = assets.path(EMBEDDED_DEPTH_FOLDER)
-        fast = SmallDepthForDepthEstimation.from_folder(folder)
+        fast = SmallDepth.from_folder(folder)
         loaded = AutoModelForDepthEstimation.from_pretrained(folder, dtype=torch.float32).state_dict()
         assert fast.state_dict().keys() == loaded.keys()
         for name, weight in fast.state_dict().items():
             assert weight.dtype == loaded[name].dtype
             assert torch.equal(weight, loaded[name]), name
         assert not fast.training
+
+    @pytest.mark.parametrize("size", [(288, 512), (200, 131), (9, 40)])
+    def test_pictures_are_prepared_as_by_transformers(self, size: tuple[int, int]) -> None:
+        folder = assets.path(EMBEDDED_DEPTH_FOLDER)
+        picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        theirs = DPTImageProcessorPil.from_pretrained(folder)([picture], return_tensors="pt", input_data_format="channels_last")
+        assert torch.equal(PictureProcessor.from_folder(folder)([picture])["pixel_values"], theirs["pixel_values"])
 
     def test_what_is_remembered_is_what_is_computed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The tests' own short cut gives the same depth to the bit, to other weights their own."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from splatmem.depth.embedded.network import SmallDepthConfig, SmallDepthForDepthEstimation
+from splatmem.depth.embedded.pretrained import SmallDepthConfig, SmallDepthForDepthEstimation
 from splatmem.depth.embedded.quantized import QuantizedLinear, quantize_linears
 from splatmem.depth.embedded.token_stream import TokenStream, grid_of
 from splatmem.depth.embedded.vision_transformer import PATCH, VisionTransformer

@@ -14,6 +14,7 @@ from splatmem.explore.loop import ExploreSettings
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 from splatmem.memory.session import load_session, save_session
+from splatmem.metrics import psnr
 from splatmem.timing import StageClock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
@@ -44,6 +45,16 @@ def test_wall_and_floor_go_on_behind_a_box(photo: Cameras) -> None:
     assert behind.float().mean() > 0.03
     assert ((hidden.depth / true_depth - 1).abs()[behind] < 0.05).float().mean() > 0.9
     assert (hidden.rgb - true_rgb).abs().mean(-1)[behind].mean() < 0.12, "the box is red: none of it may be left"
+
+
+def test_the_floor_goes_on_behind_a_ball_as_floor() -> None:
+    ball = next(scene for scene in SCENES if "ball" in scene.name)
+    camera = Cameras.from_fov(torch.eye(4)[None], 65.0, 192, 108)
+    rgb, depth, classes = ball.view(camera)
+    hidden = hidden_background(rgb, depth, classes, camera)
+    true_rgb, true_depth, _ = type(ball)("empty", (), ball.walls).view(hidden.camera)
+    assert psnr(hidden.rgb, true_rgb, hidden.where & torch.isfinite(true_depth)) > 18
+    assert psnr(hidden.rgb, true_rgb, hidden.where & torch.isinf(true_depth)) > 18
 
 
 def test_what_is_made_behind_does_not_show_in_the_photo(memory: SpatialMemory) -> None:

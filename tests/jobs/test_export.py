@@ -76,14 +76,14 @@ def test_a_data_set(splatmem: ForkedCommands, small_run: Path, tmp_path: Path) -
     data = tmp_path / "data"
     ended = splatmem("export", small_run, "--dataset", data)
     assert ended.status == 0, ended.err
-    route = sm.Scene.open(small_run).route
-    assert route is not None
+    cameras = sm.Scene.open(small_run).film_cameras
+    assert cameras is not None
     source = read_source(data, None, 96, 64, None)
     assert source.cameras is not None
-    assert len(source.rgb) == len(route) == 12
-    torch.testing.assert_close(source.cameras.world_to_cam, route.world_to_cam, atol=1e-5, rtol=0)
+    assert len(source.rgb) == len(cameras) == 12
+    torch.testing.assert_close(source.cameras.world_to_cam, cameras.world_to_cam, atol=1e-5, rtol=0)
     colmap = load_path(data / "sparse" / "0", width=96, height=64, fov_x_degrees=60.0)
-    torch.testing.assert_close(colmap.world_to_cam, route.world_to_cam, atol=1e-5, rtol=0)
+    torch.testing.assert_close(colmap.world_to_cam, cameras.world_to_cam, atol=1e-5, rtol=0)
     film = torch.from_numpy(read_video(small_run / "video.mp4")).float() / 255
     assert psnr(source.rgb, film) > 28
     vertex = PlyData.read(str(data / "points.ply"))["vertex"]
@@ -108,13 +108,13 @@ def test_a_data_set_needs_a_film(splatmem: ForkedCommands, small_run: Path, tmp_
 def test_cameras(splatmem: ForkedCommands, small_run: Path, tmp_path: Path, name: str) -> None:
     ended = splatmem("cameras", small_run, tmp_path / name)
     assert ended.status == 0, ended.err
-    route = sm.Scene.open(small_run).route
-    assert route is not None
+    cameras = sm.Scene.open(small_run).film_cameras
+    assert cameras is not None
     read = load_path(tmp_path / name, width=96, height=64, fov_x_degrees=60.0)
-    torch.testing.assert_close(read.centers, route.centers, atol=1e-4, rtol=0)
-    torch.testing.assert_close(read.forward, route.forward, atol=1e-4, rtol=0)
+    torch.testing.assert_close(read.centers, cameras.centers, atol=1e-4, rtol=0)
+    torch.testing.assert_close(read.forward, cameras.forward, atol=1e-4, rtol=0)
     if "supersplat" not in name:  # whose cameras have no roll
-        torch.testing.assert_close(read.world_to_cam, route.world_to_cam, atol=1e-4, rtol=0)
+        torch.testing.assert_close(read.world_to_cam, cameras.world_to_cam, atol=1e-4, rtol=0)
 
 
 def test_cameras_of_another_path(splatmem: ForkedCommands, small_run: Path, tmp_path: Path) -> None:

@@ -148,11 +148,12 @@ def test_resuming_needs_no_photo_and_a_complete_run_nothing(run: Flyaround, chan
 
 @pytest.mark.slow
 def test_killed_again_while_resuming(run: Flyaround, small_run: Path) -> None:
-    """Each attempt dies after a few changes to the disk, and comes a little farther than the one before."""
+    """Each attempt dies after a few changes to the disk, and comes a little farther than the one before. What is written at
+    the end begins anew each time: an attempt that got no farther than the one before it must live longer."""
     deaths, ended = 0, run.start(die_at=10).wait()
     while ended.status == -signal.SIGKILL and not run.out.exists():
         deaths += 1
-        ended = run.start("--resume", die_at=12).wait()
+        ended = run.start("--resume", die_at=12 + 2 * deaths).wait()
     assert ended.status in (0, -signal.SIGKILL), ended.err
     assert deaths >= 3
     assert_resumes(run, small_run)

@@ -2,9 +2,13 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.memory import free_space
 from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
+
+from textured_room import turn
 
 WIDTH, HEIGHT = 64, 48
 CAMERA = identity_camera(60, WIDTH, HEIGHT)
@@ -50,6 +54,18 @@ class TestViolated:
         hidden = points((0, 0, 1.5))
         assert not space(depth(1.0)).violated(hidden).any(), "it lies behind the first view's surface"
         assert both.violated(hidden).all(), "but the second view looked through it"
+
+    @given(seed=st.integers(0, 2**32 - 1), spread=st.floats(0.01, 3.0), at_once=st.sampled_from([1, 7, 2**22]))
+    def test_views_that_cannot_see_the_points_change_nothing(self, seed: int, spread: float, at_once: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        cameras = turn(12, 40, 30)
+        views = [(camera, 1 + 3 * torch.rand(30, 40, generator=generator)) for camera in (cameras[i] for i in range(12))]
+        carved = FreeSpace.of(views)
+        tried = 3 * torch.randn(3, generator=generator) + spread * torch.randn(50, 3, generator=generator)
+        relative, inside = carved.clearance(tried)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(free_space, "POINTS_TIMES_VIEWS", at_once)
+            assert torch.equal(carved.violated(tried), (inside & (relative < 0.975)).any(0))
 
     def test_sky_is_free_without_end(self) -> None:
         assert space(depth(torch.inf)).violated(points((0, 0, 50.0), (0, 0, 9000.0))).all()

@@ -10,7 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from safetensors.torch import load, save
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.geometry.world import World
-from splatmem.memory import SpatialMemory, StoredView
+from splatmem.memory import SpatialMemory, StoredView, session_parts
 from splatmem.memory.content_hash import content_hash
 from splatmem.memory.session import INDEX, PREVIOUS, SessionStore, has_session, load_session, save_session
 from splatmem.memory.session_index import sealed
@@ -74,7 +74,7 @@ def same(a: SpatialMemory, b: SpatialMemory) -> bool:
     def tensors(memory: SpatialMemory) -> list[torch.Tensor]:
         views = [t for v in memory.views for t in (v.rgb, v.depth, v.written, v.camera.world_to_cam, v.camera.intrinsics)]
         scenes = [memory.gaussians, *([memory.feature_gaussians] if memory.feature_gaussians is not None else [])]
-        return views + [value for scene in scenes for value in vars(scene).values() if value is not None]
+        return views + [value for scene in scenes for f in fields(scene) if (value := getattr(scene, f.name)) is not None]
 
     numbers = [
         (m.scale, m.metric, m.num_given_views, m.num_feature_views, [(v.gaussians, v.camera.width) for v in m.views])
@@ -157,6 +157,28 @@ class TestGrowing:
         store.save(grow(loaded.to("cpu")))
         assert parts(folder) == ["part-00000.safetensors", "part-00001.safetensors"]
         assert same(load_session(folder)[0], grow(memory))
+
+    def test_gaussians_that_the_memory_only_kept_are_not_looked_at(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A save costs what is new, however much was saved before."""
+        hashed: list[int] = []
+
+        def counted(scene: Gaussians, first: int, last: int) -> int:
+            hashed.append(last - first)
+            return content_hash(scene, first, last)
+
+        monkeypatch.setattr(session_parts, "content_hash", counted)
+        memory, store = SpatialMemory(), SessionStore(folder)
+        for _ in range(4):
+            before = len(memory.gaussians)
+            grow(memory, 1)
+            hashed.clear()
+            store.save(memory)
+            assert sum(hashed) == len(memory.gaussians) - before > 0
+        loaded = SessionStore(folder)
+        grow(read := loaded.load()[0], 1)
+        hashed.clear()
+        loaded.save(read)
+        assert sum(hashed) == len(read.gaussians) - len(memory.gaussians) > 0
 
     @pytest.mark.parametrize("name", ["means", "quats", "log_scales", "opacity_logits", "sh"])
     @pytest.mark.parametrize("view", [0, 2, 4])

@@ -18,6 +18,7 @@ from splatmem.explore.loop import ExploreState
 from splatmem.geometry.cameras import Cameras
 from splatmem.report import html
 from splatmem.report.html import report_page
+from splatmem.report.plots import ticks
 from splatmem.report.units import readable
 
 REPORT: dict[str, Any] = {
@@ -137,8 +138,20 @@ def test_every_window_has_its_colour_in_the_path() -> None:
 
 def test_every_stage_has_a_bar(page: Page) -> None:
     drawing = svg(page, "coverage and time")
-    drawn = re.findall(r"<!-- (.+?) -->", drawing)
-    assert [name for name in drawn if name in ("load", "fill", "encode", "total")] == ["encode", "fill", "load"]
+    drawn = re.findall(r">([a-z]+)</text>", drawing)
+    assert [name for name in drawn if name in ("load", "fill", "encode", "total")] == ["load", "fill", "encode"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 10, [0, 2, 4, 6, 8, 10]), (-0.31, 0.22, [-0.3, -0.2, -0.1, 0, 0.1, 0.2]), (0, 3.9, [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5])],
+)
+def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == pytest.approx(expected)
+
+
+def test_a_path_that_stands_still_is_plotted() -> None:
+    assert "<circle" in svg(Page(written(path=Cameras.from_fov(torch.eye(4).repeat(12, 1, 1), 60, 64, 48))), "camera path")
 
 
 def test_every_figure_is_in_the_table(page: Page) -> None:

@@ -150,7 +150,7 @@ def test_an_orbit_before_a_wall_is_a_narrower_circle() -> None:
     result = made("orbit", is_free=lambda points: points[:, 2] < 4.9)
     assert result.extent is not None
     assert result.extent.degrees == 360
-    assert 0.5 <= result.extent.least_radius <= 1.9 / 3
+    assert 0.5 <= result.extent.min_radius <= 1.9 / 3
     assert result.extent.mean_radius > 0.75
     assert (result.cameras.centers[:, 2] < 4.9).all()
     assert result.note.startswith("orbit: a full circle round the subject, at")

@@ -1,26 +1,46 @@
-"""The embedded depth model: convolutions and a vision transformer into a light feature pyramid, as a transformers model."""
+"""The embedded depth model: convolutions and a vision transformer into a light feature pyramid.
+
+The layers are a mixin of two classes with the same weights: ``SmallDepth``, plain PyTorch, which a run uses, and
+``splatmem.depth.embedded.pretrained.SmallDepthForDepthEstimation``, which transformers loads and saves. Importing transformers
+takes longer than all that a run imports beside it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForDepthEstimation, PretrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import DepthEstimatorOutput
 
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
 from splatmem.depth.embedded.quantized import quantize_linears
 from splatmem.depth.embedded.token_stream import TokenMaps, TokenStream, grid_of
 
+MODEL_TYPE = "splatmem_small_depth"  # in a folder's config.json
 
-class SmallDepthConfig(PretrainedConfig):
+
+class Settings(Protocol):
+    """What the layers are built by: ``SmallDepthSettings``, or transformers' form of it."""
+
+    pyramid_channels: int
+    mirrored: bool
+    detail_share: float
+    upsampling: Literal["bilinear", "convex"]
+    transformer: Sequence[int] | None
+    tokens: int
+    labels: int
+    quantized: bool
+
+
+@dataclass
+class SmallDepthSettings:
     """Width of the decoder, and what sees the picture beside the convolutions.
 
     Attributes:
@@ -33,53 +53,49 @@ class SmallDepthConfig(PretrainedConfig):
         quantized: whether the transformer's linear layers are kept as 8-bit integers.
         smooth_surfaces: whether ``splatmem.depth.surfaces`` is to be applied to the maps.
         labels: number of classes that the transformer's stream tells apart; 0 for none.
+        model_type: by which ``splatmem.depth.huggingface`` knows what comes out.
     """
 
-    model_type = "splatmem_small_depth"
+    pyramid_channels: int = 64
+    mirrored: bool = False
+    detail_share: float = 1 / 8
+    upsampling: Literal["bilinear", "convex"] = "bilinear"
+    transformer: Sequence[int] | None = None
+    tokens: int = 600
+    labels: int = 0
+    quantized: bool = False
+    smooth_surfaces: bool = False
+    model_type: str = MODEL_TYPE
 
-    def __init__(
-        self,
-        pyramid_channels: int = 64,
-        mirrored: bool = False,
-        detail_share: float = 1 / 8,
-        upsampling: Literal["bilinear", "convex"] = "bilinear",
-        transformer: Sequence[int] | None = None,
-        tokens: int = 600,
-        labels: int = 0,
-        quantized: bool = False,
-        smooth_surfaces: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.pyramid_channels = pyramid_channels
-        self.mirrored = mirrored
-        self.detail_share = detail_share
-        self.upsampling = upsampling
-        self.transformer = None if transformer is None else list(transformer)
-        self.tokens = tokens
-        self.labels = labels
-        self.quantized = quantized
-        self.smooth_surfaces = smooth_surfaces
+    @staticmethod
+    def from_folder(folder: Path) -> SmallDepthSettings:
+        """What a folder's ``config.json`` says; what it does not say has its default."""
+        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return SmallDepthSettings(**{f.name: told[f.name] for f in fields(SmallDepthSettings) if f.name in told})
 
 
 @dataclass
-class SmallDepthOutput(DepthEstimatorOutput):
-    """``predicted_depth``: z-depth, roughly metres, ``[b, h, w]``; ``sky_logits``: logits of sky, ``[b, h, w]``;
-    ``label_logits``: a logit for each class, ``[b, k, H, W]`` at the size of the tokens' grid times two, or None."""
+class SmallDepthMaps:
+    """What the network tells of ``b`` pictures.
 
-    sky_logits: Tensor | None = None
-    label_logits: Tensor | None = None
+    Attributes:
+        predicted_depth: z-depth, roughly metres, ``[b, h, w]``.
+        sky_logits: logits of sky, ``[b, h, w]``.
+        label_logits: a logit for each class, ``[b, k, H, W]`` at the size of the tokens' grid times two, or None.
+    """
+
+    predicted_depth: Float[Tensor, "b h w"]
+    sky_logits: Float[Tensor, "b h w"]
+    label_logits: Float[Tensor, "b k H W"] | None = None
 
 
-class SmallDepthForDepthEstimation(PreTrainedModel):
-    """Monocular z-depth at half the input's resolution, enlarged. Input: ImageNet-Lite scaling, RGB in -1..1."""
+class SmallDepthLayers:
+    """Monocular z-depth at half the input's resolution, enlarged; to be mixed into an ``nn.Module``."""
 
-    config_class = SmallDepthConfig
-    main_input_name = "pixel_values"
-    _tied_weights_keys = None  # type: ignore[assignment]
+    config: Settings
 
-    def __init__(self, config: SmallDepthConfig) -> None:
-        super().__init__(config)
+    def add_layers(self, config: Settings) -> None:
+        """Sets the layers."""
         width = config.pyramid_channels
         self.encoder = EfficientNetLite0()
         self.lateral = nn.ModuleList(nn.Conv2d(c, width if i else 24, 1) for i, c in enumerate(TAPPED_CHANNELS))
@@ -98,24 +114,6 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             self.stream = TokenStream(config.transformer[0], config.transformer[1], channels=width, labels=config.labels)
             if config.quantized:
                 quantize_linears(self.stream.transformer.blocks)
-        self.post_init()
-
-    @staticmethod
-    def from_folder(folder: Path) -> SmallDepthForDepthEstimation:
-        """What ``from_pretrained`` loads in single precision, in a quarter of its time: integers are mapped, not copied.
-
-        Raises:
-            RuntimeError: the file of weights is another network's.
-        """
-        with torch.device("meta"):
-            network = SmallDepthForDepthEstimation(SmallDepthConfig.from_pretrained(folder))
-        weights = load_file(folder / "model.safetensors")
-        whole = {name: weight.float() if weight.is_floating_point() else weight for name, weight in weights.items()}
-        network.load_state_dict(whole, assign=True)
-        return network.eval()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """PyTorch's own initialisation is kept."""
 
     def token_maps(self, pixel_values: Float[Tensor, "b 3 h w"], tokens: int | None = None) -> TokenMaps | None:
         """What the transformer adds, from about ``tokens`` tokens; None where there is no transformer."""
@@ -156,8 +154,8 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             maps = self.enlarge(maps, hidden, pixel_values)
         return maps[:, 0], maps[:, 1]
 
-    def forward(self, pixel_values: Float[Tensor, "b 3 h w"], **_: object) -> SmallDepthOutput:
-        """Depth at the input's size.
+    def maps(self, pixel_values: Float[Tensor, "b 3 h w"]) -> SmallDepthMaps:
+        """Depth at the input's size. Input: ImageNet-Lite scaling, RGB in -1..1.
 
         Where the configuration asks for it, what is coarser than ``detail_share`` of the shorter side is the mean of what the
         picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp. Classes are both's.
@@ -175,7 +173,39 @@ class SmallDepthForDepthEstimation(PreTrainedModel):
             if labels is not None and other is not None and other.label_logits is not None:
                 labels = 0.5 * (labels + other.label_logits.flip(-1))
         depth = log_depth.clamp(-6, 8).exp()
-        return SmallDepthOutput(predicted_depth=depth, sky_logits=sky_logits, label_logits=labels)
+        return SmallDepthMaps(depth, sky_logits, labels)
+
+
+class SmallDepth(SmallDepthLayers, nn.Module):
+    """The network as plain PyTorch."""
+
+    def __init__(self, config: SmallDepthSettings) -> None:
+        super().__init__()
+        self.config = config
+        self.add_layers(config)
+
+    @staticmethod
+    def from_folder(folder: Path) -> SmallDepth:
+        """The network in a folder that transformers' form of it was saved to, in single precision; integers are mapped, not
+        copied.
+
+        Raises:
+            RuntimeError: the file of weights is another network's.
+        """
+        with torch.device("meta"):
+            network = SmallDepth(SmallDepthSettings.from_folder(folder))
+        weights = load_file(folder / "model.safetensors")
+        whole = {name: weight.float() if weight.is_floating_point() else weight for name, weight in weights.items()}
+        network.load_state_dict(whole, assign=True)
+        return network.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.parameters()).device
+
+    def forward(self, pixel_values: Float[Tensor, "b 3 h w"]) -> SmallDepthMaps:
+        return self.maps(pixel_values)
 
 
 class ConvexUpsampling(nn.Module):
@@ -195,6 +225,8 @@ class ConvexUpsampling(nn.Module):
         last = self.weights[-1]
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
+        if last.weight.is_meta:  # weights are still to come; normal numbers for none would import PyTorch's compiler
+            return
         nn.init.normal_(last.weight, std=1e-3)
         with torch.no_grad():
             last.bias.copy_(_bilinear_logits().flatten())
@@ -242,7 +274,3 @@ def _refinement(width: int) -> nn.Sequential:
         nn.BatchNorm2d(width),
         nn.ReLU(),
     )
-
-
-AutoConfig.register(SmallDepthConfig.model_type, SmallDepthConfig, exist_ok=True)
-AutoModelForDepthEstimation.register(SmallDepthConfig, SmallDepthForDepthEstimation, exist_ok=True)

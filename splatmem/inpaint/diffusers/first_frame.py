@@ -16,7 +16,7 @@ from splatmem.inpaint.diffusers.budget import Budget, within_memory
 from splatmem.inpaint.diffusers.sizes import WorkingSize
 from splatmem.models.check import offered_variant
 from splatmem.models.hardware import place, weights_dtype
-from splatmem.models.load import load_model
+from splatmem.models.load import load_model, quiet
 
 LATENT_SIZE_STEP = 16  # pixels; all latent diffusion models take sides that are multiples of this
 
@@ -68,6 +68,7 @@ def make_first_frame(
     return within_memory(make, budget, pixels, device, generator, hardware, "first_frame.pixels")[0]
 
 
+@quiet()
 def _from_folder(folder: Path, settings: FirstFrameConfig, dtype: torch.dtype) -> Any:
     from diffusers import AutoPipelineForText2Image
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from splatmem.extrapolate.scene import extrapolate_scene
 from splatmem.extrapolate.surroundings import Proposal, Surroundings
 from splatmem.geometry.cameras import Cameras
-from splatmem.inpaint.embedded.pipeline import RGBDInpaintPipeline
+from splatmem.inpaint.embedded.network import WindowUNet
+from splatmem.inpaint.embedded.sampling import EulerSteps, Network, fill_window
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.memory import SpatialMemory
 
@@ -25,7 +26,7 @@ LARGEST_CHANGE = 0.7  # of log depth: the model corrects the proposal's depth, i
 
 
 class EmbeddedInpainter:
-    """Runs an ``RGBDInpaintPipeline`` on windows of any size."""
+    """Runs the network on windows of any size."""
 
     window_frames = 4
     continuous = False
@@ -33,29 +34,32 @@ class EmbeddedInpainter:
 
     def __init__(
         self,
-        pipeline: RGBDInpaintPipeline,
+        network: Network,
         *,
+        device: str = "cpu",
         steps: int = DEFAULT_STEPS,
         name: str = "embedded",
         surroundings: Surroundings | None = None,
     ) -> None:
         """Args:
-        pipeline: the diffusion model.
+        network: the diffusion model.
+        device: where it lies.
         steps: of its sampler.
         name: for reports.
         surroundings: what may lie around; ``prepare`` makes an inpainter that has them.
         """
-        self.pipeline, self.steps, self.name, self.surroundings = pipeline, steps, name, surroundings
+        self.network, self.device, self.steps, self.name, self.surroundings = network, device, steps, name, surroundings
 
     @staticmethod
     def from_pretrained(folder: Path, *, device: str = "cpu", steps: int | None = None) -> EmbeddedInpainter:
-        pipeline = RGBDInpaintPipeline.from_pretrained(folder, dtype=torch.float32).to(device)
-        return EmbeddedInpainter(pipeline, steps=steps or DEFAULT_STEPS)
+        """The inpainter of a folder of the form that ``RGBDInpaintPipeline`` has on disk."""
+        network = WindowUNet.from_folder(folder / "unet").to(device)
+        return EmbeddedInpainter(network, device=device, steps=steps or DEFAULT_STEPS)
 
     def prepare(self, memory: SpatialMemory, trajectory: Cameras, seed: int) -> EmbeddedInpainter:
         """One that starts from what may lie around this scene."""
         surroundings = extrapolate_scene(memory, trajectory, seed)
-        return EmbeddedInpainter(self.pipeline, steps=self.steps, name=self.name, surroundings=surroundings)
+        return EmbeddedInpainter(self.network, device=self.device, steps=self.steps, name=self.name, surroundings=surroundings)
 
     def __call__(
         self,
@@ -84,7 +88,9 @@ class EmbeddedInpainter:
         everywhere = torch.ones_like(partial.known)
         small_rgb, small_depth, _ = _shrink(proposal.rgb, proposal.depth, everywhere, height, width)
         rgb, depth, known = _shrink(partial.rgb, partial.depth, partial.known, height, width)
-        revised_rgb, revised_depth = self.pipeline(
+        revised_rgb, revised_depth = fill_window(
+            self.network,
+            EulerSteps(),
             small_rgb,
             small_depth,
             rgb,
@@ -92,7 +98,8 @@ class EmbeddedInpainter:
             known,
             _area(proposal.covered[:, None].float(), height, width)[:, 0] >= 0.5,
             _area(proposal.place.permute(0, 3, 1, 2), height, width).permute(0, 2, 3, 1),
-            num_inference_steps=self.steps,
+            device=self.device,
+            steps=self.steps,
             strength=STRENGTH,
             generator=generator,
         )

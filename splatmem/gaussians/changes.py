@@ -5,4 +5,7 @@ from torch import Tensor
 
 def tensor_version(tensor: Tensor) -> int:
     """PyTorch's count of the tensor's changes in place; 0 for inference tensors, which have none."""
-    return 0 if tensor.is_inference() else tensor._version
+    try:
+        return tensor._version
+    except RuntimeError:  # to ask first whether it is one would take as long again
+        return 0

@@ -1,0 +1,85 @@
+"""Unknown cells that are kept up to date are those that drawing everything anew would give."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from splatmem.explore import unknown_cells as module
+from splatmem.explore.unknown_cells import UnknownCells, may_show, unknown_cells
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.draw import rasterize_colours
+from splatmem.geometry.cameras import Cameras
+from splatmem.memory import SpatialMemory
+
+from textured_room import turn
+
+
+def written(memory: SpatialMemory, rgb: torch.Tensor, depth: torch.Tensor, camera: Cameras) -> None:
+    unknown = ~memory.read(camera).known[0] if memory.views else torch.ones(depth.shape, dtype=torch.bool)
+    memory.write(rgb, depth, camera, unknown)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many views each drawing had."""
+    counts: list[int] = []
+    whole = module._unknown_shares
+
+    def counted(memory: SpatialMemory, coarse: Cameras) -> torch.Tensor:
+        counts.append(len(coarse))
+        return whole(memory, coarse)
+
+    monkeypatch.setattr(module, "_unknown_shares", counted)
+    return counts
+
+
+def test_follows_a_growing_memory(room_turn, room_frames, drawn: list[int]) -> None:
+    rgb, depth = room_frames[0], room_frames[1]
+    coarse = room_turn.coarse(16)
+    cells, memory = UnknownCells(coarse), SpatialMemory()
+    for frame in (0, 2, 5, 20):
+        written(memory, rgb[frame], depth[frame], room_turn[frame])
+        kept, share = cells.of(memory)
+        again, share_again = unknown_cells(memory, coarse)
+        assert torch.equal(kept, again)
+        assert share == share_again
+    kept_up, anew = drawn[::2], drawn[1::2]
+    assert anew == [len(coarse)] * 4
+    assert kept_up[0] == len(coarse)
+    assert all(0 < count < len(coarse) for count in kept_up[1:]), "only views that may show what was added are drawn"
+    drawn.clear()
+    cells.of(memory)
+    assert not drawn, "nothing is drawn where nothing was added"
+
+
+def test_a_memory_that_lost_something_is_drawn_anew(room_turn, room_frames) -> None:
+    rgb, depth = room_frames[0], room_frames[1]
+    coarse = room_turn.coarse(16)
+    cells, memory = UnknownCells(coarse), SpatialMemory()
+    for frame in (0, 2):
+        written(memory, rgb[frame], depth[frame], room_turn[frame])
+    before, _ = cells.of(memory)
+    other = SpatialMemory()
+    for frame in (0, 5, 6):
+        written(other, rgb[frame], depth[frame], room_turn[frame])
+    kept, _ = cells.of(other)
+    assert not torch.equal(before, kept)
+    assert torch.equal(kept, unknown_cells(other, coarse)[0])
+
+
+@given(seed=st.integers(0, 2**32 - 1), spread=st.floats(-6.0, 0.5), count=st.integers(1, 200))
+def test_a_view_that_is_left_out_shows_nothing(seed: int, spread: float, count: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    cameras = turn(12, 32, 20)
+    means = 2 * torch.randn(3, generator=generator) + 0.5 * torch.randn(count, 3, generator=generator)
+    scene = Gaussians(
+        means=means,
+        quats=torch.nn.functional.normalize(torch.randn(count, 4, generator=generator), dim=-1),
+        log_scales=spread + torch.randn(count, 3, generator=generator),
+        opacity_logits=torch.full((count,), 5.0),
+        sh=torch.zeros(count, 1, 3),
+    )
+    alpha = rasterize_colours(scene, cameras)[1]
+    assert not alpha[~may_show(cameras, scene)].any()
