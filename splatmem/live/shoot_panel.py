@@ -65,7 +65,7 @@ class ShootPanel:
             self._length = gui.add_number("Seconds in all", 0.0, min=0.0, max=600.0, step=0.1)
             self._prompt = gui.add_text("Words", "", hint="What is to be seen in this shot; read by large models alone")
         with gui.add_folder("A move from here", expand_by_default=False):
-            self._preset = gui.add_dropdown("Move", PRESET_NAMES, initial_value="arc")
+            self._preset = gui.add_dropdown("Move", PRESET_NAMES, initial_value="spiral")
             desk.button("Lay it from this view", self._lay, color="gray")
         self._moment = gui.add_slider("Moment", 0.0, 1.0, 0.001, 0.0)
         self._play_button = desk.button("Play", self._play, icon=viser.Icon.PLAYER_PLAY, hint="Key: P")
@@ -304,7 +304,7 @@ class ShootPanel:
             file = free_name(desk.session.folder / FILMS, "film", ".mp4")
             figures = film_memory(scene.memory, Cameras.cat(parts), file, board.fps, scene.clock, announce)
             self._show()
-            desk.say(client, f"{file.name} is in {file.parent}; Download brings it here")
+            desk.say(client, f"{FILMS}/{file.name} is in the scene's folder; Download brings it here")
             return f"{file.name}: {sum(map(len, parts))} frames, {100 * figures.unknown_fraction:.1f} % of it unknown"
 
         desk.session.submit("filming", work)
