@@ -35,7 +35,7 @@ from splatmem.scene import Announce, Scene, silent
 
 LABEL = "splatmem"
 BRAND = (56, 128, 255)
-REST_SECONDS = 0.3  # without a movement: the view rests
+REST_SECONDS = 0.2  # without a movement: the view rests
 TICK_SECONDS = 0.05
 STATUS_SECONDS = 0.5
 CANVAS = (1600, 900)  # that a browser is taken to have until it says so

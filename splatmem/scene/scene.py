@@ -334,6 +334,9 @@ class Scene:
         _ = self.models.depth
         with self.clock.stage("fill"):
             self._looking().for_camera(self.memory, camera)
+        with self.clock.stage("refine"):  # the first gradient that PyTorch is asked for makes it import a great deal
+            one = torch.ones(1, requires_grad=True)
+            torch.autograd.grad(2 * one, one, torch.ones(1))
 
     def _looking(self) -> LiveInpainter:
         if self._live is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from chromium import Browser, until, why_not
@@ -104,17 +103,20 @@ def test_a_full_disk_is_answered_and_breaks_nothing(browser: Browser, served: Se
     until("the undoing", lambda: splats(browser) == before)
     browser.press("y")
     until("it once more", lambda: splats(browser) == count)
-    until("the end", lambda: "Ready" in browser.text)
+    until("the end, when it is saved", lambda: "done again" in browser.text)
     served.kill()
     served.start()
+    hold = served.hold()  # the hole would be filled at once
     browser.open(served.address)
     assert splats(browser) == count, "what could not be saved was saved with the next step"
+    browser.press("z")
+    hold.unlink()
+    until("the undoing", lambda: "undone: remove" in browser.text)
 
 
 def test_a_server_that_dies_in_the_middle_of_a_window_loses_nothing_else(browser: Browser, served: Served) -> None:
     before = splats(browser)
-    hold = Path(f"{served.folder}.hold")
-    hold.touch()
+    hold = served.hold()
     browser.tab("Look")
     browser.check("By itself", True)
     browser.press(ARROW_LEFT, 0.8)
