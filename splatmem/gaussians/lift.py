@@ -81,8 +81,8 @@ class LiftSettings:
     """Rasterizers leave out the Gaussian that would take the light that passes below 1e-4 (gsplat, Kerbl et al. 2023): a more
     opaque one would be left out while more than a hundredth passes, and show as a dark pixel."""
     color_tolerance: float = 0.08
-    """Pixels may share a Gaussian if their colours, in 0..1, change linearly over the picture up to this, divided by how many of
-    them lie along a side: an error is the more dear the more pixels have it."""
+    """Pixels may share a Gaussian if their colours, in 0..1, change linearly over the picture up to this, divided by how
+    many of them lie along a side: an error is the more dear the more pixels have it."""
     depth_tolerance: float = 0.01
     """Pixels may share a Gaussian if they lie on one plane up to this share of their depth."""
     largest_block: int = 4
