@@ -188,7 +188,7 @@ def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:
 
 
 def _known_shares(memory: SpatialMemory, cameras: Cameras) -> Float[Tensor, " v"]:
-    return memory.read(cameras.coarse(4 * GRID_WIDTH)).known.flatten(1).float().mean(1)
+    return memory.coverage(cameras.coarse(4 * GRID_WIDTH))[0].flatten(1).float().mean(1)
 
 
 def _difference(memory: SpatialMemory, depth: Float[Tensor, "h w"], camera: Cameras) -> list[float]:
