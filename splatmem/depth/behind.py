@@ -1,8 +1,9 @@
 """What lies behind something that was taken away: the surfaces around it go on.
 
 Inverse depth is linear in the picture on a plane. Planes are fitted to the inverse depth of what surrounds the hole (RANSAC,
-Fischler & Bolles 1981); each pixel of the hole goes on with the nearest of them, and where two planes meet in the hole as the
-sides of a room do, the nearer one shows. Where no plane fits, inverse depth goes on smoothly.
+Fischler & Bolles 1981), to floors and ceilings apart from the rest; where no plane fits the rest, its inverse depth goes on
+smoothly. Each pixel of the hole belongs to the nearest of these surfaces that does not stand before what was taken away, and
+where two of them meet in the hole as the sides of a room do, the nearer one shows.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from torch import Tensor
 from splatmem.geometry.push_pull import push_pull
 
 RIM = 0.05  # width of the rim, as a share of the picture's width
+LEVEL_RIM = 0.15  # the same for floors and ceilings: each is one plane, and little of it may show beside the hole
 MOST_PLANES = 4
+MOST_LEVEL = 2
 TRIALS = 150
 TOLERANCE = 0.025  # relative difference of inverse depth up to which a pixel lies on a plane
 SUPPORT = 0.08  # share of the rim that a plane must explain
+LOOSE = 0.08  # as TOLERANCE, for one plane that is a whole wall: depth that is estimated is not quite flat
+MOSTLY = 0.75  # share of the rim that such a wall must explain
 OCCLUDER = 0.9  # what is nearer than this share of the thing's depth stood before it, and does not go on behind it
 SKY_LABEL = 0
 FADE = 0.25  # share of the hole's size over which differences at the rim fall off
@@ -33,12 +38,23 @@ class Behind:
 
     Attributes:
         depth: z-depth, ``inf`` for sky: the given one outside of the hole, ``[h, w]``.
-        label: which surface a pixel belongs to: 0 for sky, 1.. for planes; -1 for pixels outside of the hole that lie on none
-            of them, ``[h, w]``.
+        label: which surface a pixel belongs to: 0 for sky, then floors and ceilings, then others; -1 for pixels outside of the
+            hole that lie on none of them, ``[h, w]``.
+        num_level: how many of the surfaces are floors and ceilings.
     """
 
     depth: Float[Tensor, "h w"]
     label: Int[Tensor, "h w"]
+    num_level: int = 0
+
+
+@dataclass(frozen=True)
+class _Surface:
+    """A surface that goes on: inverse depth everywhere, the pixels that showed it, and how far others on it may be off."""
+
+    inverse: Float[Tensor, "h w"]
+    seen: Bool[Tensor, "h w"]
+    tolerance: float
 
 
 def continue_behind(
@@ -46,6 +62,7 @@ def continue_behind(
     known: Bool[Tensor, "h w"],
     hole: Bool[Tensor, "h w"],
     removed_depth: Float[Tensor, "h w"],
+    level: Bool[Tensor, "h w"] | None = None,
 ) -> Behind:
     """The surfaces around a hole, continued into it.
 
@@ -54,55 +71,77 @@ def continue_behind(
         known: pixels whose depth is known.
         hole: pixels to be continued.
         removed_depth: z-depth of what was taken away, meaningful in the hole.
+        level: pixels of floors and ceilings; None if nothing says where these are.
     """
-    height, width = depth.shape
+    width = depth.shape[1]
     away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
     nearest = np.asarray(distance_transform_edt(~hole.numpy(), return_distances=False, return_indices=True))
     thing = removed_depth[torch.from_numpy(nearest[0]).long(), torch.from_numpy(nearest[1]).long()]
-    around = known & ~hole & (away <= max(6.0, RIM * width))
+    floors = torch.zeros_like(hole) if level is None else level & known & ~hole & torch.isfinite(depth)
+    around = known & ~hole & ~floors & (away <= max(6.0, RIM * width))
     rim = around & (depth > OCCLUDER * thing)
-    if not rim.any():
+    floors &= away <= max(6.0, LEVEL_RIM * width)
+    if not (rim | floors).any():
         rim = around if around.any() else known & ~hole
     inverse = torch.where(torch.isfinite(depth), 1 / depth.clamp_min(1e-6), 0.0)
-    v, u = torch.meshgrid(torch.arange(height) / width, torch.arange(width) / width, indexing="ij")
-    place = torch.stack([u, v, torch.ones_like(u)], dim=-1)
-    planes, label = _planes(place, inverse, rim)
-    if len(planes) == 1 and not (label == SKY_LABEL).any():
-        filled = push_pull(inverse[None, None], rim[None, None].float())[0, 0].clamp_min(1e-9)
-        made = torch.where(hole, 1 / filled, depth)
-        return Behind(made, torch.where(hole | rim, 1, -1))
-    models = torch.stack([place @ plane for plane in planes])  # inverse depth by each plane; sky first
-    chosen = _labels(models, label, hole)
-    own = models.gather(0, chosen.clamp_min(0)[None])[0]
+    sky = _Surface(torch.zeros_like(inverse), rim & (inverse <= 0), 0.0)
+    on_level = _planes(inverse, floors, MOST_LEVEL, TOLERANCE, SUPPORT)
+    surfaces = [sky, *on_level, *_rest(inverse, rim & (inverse > 0), SUPPORT * int(rim.sum()), level is not None)]
+    models = torch.stack([surface.inverse for surface in surfaces])
+    chosen = _labels(surfaces, removed_depth)
+    own = models.gather(0, chosen[None])[0]
     # Differences at the rim go on into the hole, less and less.
-    on_rim = rim & (label >= 0)
-    difference = torch.where(on_rim, inverse - models.gather(0, label.clamp_min(0)[None])[0], 0.0)
-    spread = push_pull(difference[None, None], on_rim[None, None].float())[0, 0]
+    seen = torch.stack([surface.seen for surface in surfaces])
+    difference = torch.where(seen, inverse - models, 0.0).sum(0)
+    spread = push_pull(difference[None, None], seen.any(0)[None, None].float())[0, 0]
     inward = torch.from_numpy(np.asarray(distance_transform_edt(hole.numpy()))).float()
     value = own + spread * torch.exp(-inward / (FADE * float(hole.sum()) ** 0.5))
-    floor = 0.2 * inverse[rim & (inverse > 0)].min() if (inverse[rim] > 0).any() else torch.tensor(1e-6)
-    made = torch.where(chosen == SKY_LABEL, torch.inf, 1 / value.clamp_min(float(floor)))
+    least = inverse[(rim | floors) & (inverse > 0)]
+    least = 0.2 * float(least.min()) if len(least) else 1e-6
+    made = torch.where(chosen == SKY_LABEL, torch.inf, 1 / value.clamp_min(least))
     # Nothing that goes on may stand before what was seen there.
     made = torch.maximum(made, torch.where(hole, removed_depth.nan_to_num(posinf=0.0), 0.0))
-    flat = (inverse[None] - models).abs() <= TOLERANCE * models.clamp_min(1e-9)
-    flat[SKY_LABEL] = ~torch.isfinite(depth)
-    elsewhere = torch.where(known & flat.any(0), flat.int().argmax(0), -1)
-    return Behind(torch.where(hole, made, depth), torch.where(hole, chosen, elsewhere))
+    near = torch.stack(
+        [surface.seen | ((inverse - surface.inverse).abs() <= surface.tolerance * inverse) for surface in surfaces]
+    )
+    elsewhere = torch.where(known & near.any(0), near.int().argmax(0), -1)
+    return Behind(torch.where(hole, made, depth), torch.where(hole, chosen, elsewhere), len(on_level))
+
+
+def _rest(inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"], least: float, upright: bool) -> list[_Surface]:
+    """Planes of what of the rim is no sky and not known to be level; what goes on smoothly where too little lies on planes.
+
+    Args:
+        least: number of pixels that are worth a plane.
+        upright: whether nothing of it is level: then one plane may stand for most of it, a wall.
+    """
+    count = int(rim.sum())
+    if count < max(12, least):
+        return [_smooth(inverse, rim)] if count else []
+    wall = _planes(inverse, rim, 1, LOOSE, MOSTLY) if upright else []
+    if wall:
+        return wall
+    planes = _planes(inverse, rim, MOST_PLANES, TOLERANCE, SUPPORT)
+    left = rim & ~torch.stack([plane.seen for plane in planes]).any(0) if planes else rim
+    return [*planes, _smooth(inverse, left)] if left.sum() > (1 - MOSTLY) * count else planes
+
+
+def _smooth(inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"]) -> _Surface:
+    filled = push_pull(inverse[None, None], rim[None, None].float())[0, 0].clamp_min(1e-9)
+    return _Surface(filled, rim, LOOSE)
 
 
 def _planes(
-    place: Float[Tensor, "h w 3"], inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"]
-) -> tuple[list[Float[Tensor, "3"]], Int[Tensor, "h w"]]:
-    """Planes of the rim (the first stands for the sky), and for its pixels which of them they lie on; -1 for none."""
+    inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"], most: int, tolerance: float, support: float
+) -> list[_Surface]:
+    """Planes that each explain a share of the rim's pixels, none of which is sky."""
+    height, width = inverse.shape
+    v, u = torch.meshgrid(torch.arange(height) / width, torch.arange(width) / width, indexing="ij")
+    place = torch.stack([u, v, torch.ones_like(u)], dim=-1)
     generator = torch.Generator().manual_seed(0)
-    label = torch.full(rim.shape, -1, dtype=torch.int64)
-    label[rim & (inverse <= 0)] = SKY_LABEL
-    planes = [torch.zeros(3)]
-    total = int(rim.sum())
-    while len(planes) <= MOST_PLANES:
-        row, column = torch.nonzero(rim & (label < 0), as_tuple=True)
-        if len(row) < max(12, SUPPORT * total):
-            break
+    left, planes, least = rim.clone(), [], max(12.0, support * int(rim.sum()))
+    while len(planes) < most and left.sum() >= least:
+        row, column = torch.nonzero(left, as_tuple=True)
         # In double precision: how a library rounds depends on where its memory lies, and a run is to be repeated exactly.
         points, values = place[row, column].double(), inverse[row, column].double()
         picks = torch.randint(len(row), (TRIALS, 3), generator=generator)
@@ -111,35 +150,41 @@ def _planes(
         if not good.any():
             break
         candidates = torch.linalg.solve(sampled[good], wanted[good])[..., 0]
-        fits = ((points @ candidates.T - values[:, None]).abs() <= TOLERANCE * values[:, None]).float()
-        best = int(fits.sum(0).argmax())
-        inliers = fits[:, best] > 0
+        fits = ((points @ candidates.T - values[:, None]).abs() <= tolerance * values[:, None]).float()
+        inliers = fits[:, int(fits.sum(0).argmax())] > 0
+        plane = torch.zeros(3, dtype=torch.float64)
         for _ in range(2):
             if int(inliers.sum()) < 6:
                 break
             normal_matrix, right = points[inliers].T @ points[inliers], points[inliers].T @ values[inliers]
             plane = torch.linalg.solve(normal_matrix + 1e-12 * torch.eye(3, dtype=torch.float64), right)
-            inliers = (points @ plane - values).abs() <= TOLERANCE * values
-        if int(inliers.sum()) < SUPPORT * total:
+            inliers = (points @ plane - values).abs() <= tolerance * values
+        if int(inliers.sum()) < least:
             break
-        label[row[inliers], column[inliers]] = len(planes)
-        planes.append(plane.float())
-    return planes, label
+        seen = torch.zeros_like(rim)
+        seen[row[inliers], column[inliers]] = True
+        left &= ~seen
+        planes.append(_Surface(place @ plane.float(), seen, tolerance))
+    return planes
 
 
-def _labels(models: Float[Tensor, "k h w"], label: Int[Tensor, "h w"], hole: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:
-    """Which surface shows at each pixel of the hole."""
-    present = [k for k in range(len(models)) if (label == k).any()]
-    distances = torch.stack([torch.from_numpy(np.asarray(distance_transform_edt((label != k).numpy()))) for k in present])
-    chosen = torch.tensor(present)[distances.argmin(0)]
-    for index, first in enumerate(present):
-        for second in present[index + 1 :]:
+def _labels(surfaces: list[_Surface], removed_depth: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
+    """Which surface would show at each pixel."""
+    present = [k for k, surface in enumerate(surfaces) if surface.seen.any()]
+    models = torch.stack([surfaces[k].inverse for k in present])
+    away = torch.stack([torch.from_numpy(np.asarray(distance_transform_edt(~surfaces[k].seen.numpy()))) for k in present])
+    wrong = models * removed_depth.nan_to_num(posinf=0.0) > 1 / OCCLUDER  # it would stand before what was taken away
+    if present[0] != SKY_LABEL:
+        wrong |= models <= 0  # it would be behind the camera
+    chosen = (away + 1e6 * wrong).argmin(0)
+    for first in range(len(present)):
+        for second in range(first + 1, len(present)):
             ahead = models[first] - models[second]
             # As the sides of a room meet: each of the two is the nearer one where it was seen.
-            if ahead[label == first].median() > 0 > ahead[label == second].median():
+            if ahead[surfaces[present[first]].seen].median() > 0 > ahead[surfaces[present[second]].seen].median():
                 either = (chosen == first) | (chosen == second)
-                chosen = torch.where(either, torch.where(ahead > 0, first, second), chosen)
-    behind_camera = models.gather(0, chosen[None])[0] <= 0
-    if SKY_LABEL in present:
-        chosen = torch.where(behind_camera, SKY_LABEL, chosen)
-    return torch.where(hole, chosen, -1)
+                nearer = (ahead > 0) & ~wrong[first] | wrong[second]
+                chosen = torch.where(either, torch.where(nearer, first, second), chosen)
+    if present[0] == SKY_LABEL:
+        chosen = torch.where(models.gather(0, chosen[None])[0] <= 0, 0, chosen)
+    return torch.tensor(present)[chosen]

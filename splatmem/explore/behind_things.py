@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from splatmem.classes import PixelClass, PixelClasses
-from splatmem.depth.behind import continue_behind
+from splatmem.depth.behind import SKY_LABEL, continue_behind
 from splatmem.depth.classes import connected_surfaces
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.geometry.cameras import Cameras
@@ -41,6 +41,12 @@ GAP = 1.01
 """By how many times the background lies behind what hides it, at least."""
 SKY_STEPS = 4.0
 """Sky counts as so many times as far as the farthest surface."""
+SKY_KIND, LEVEL_KIND, UPRIGHT_KIND = range(3)
+BESIDE = 3
+"""Pixels beside a surface in which is looked what it stands before."""
+SURROUNDED = 0.5
+"""Share of these that other things must have for them to go on behind it: a cup on a table stands before the table, while what
+stands beside a thing does not go on behind it."""
 MARGIN = 0.12
 """How far around a hole the picture is looked at, as a share of its width."""
 
@@ -155,16 +161,25 @@ def _filled(
     front = depth[torch.from_numpy(nearest[0]).long(), torch.from_numpy(nearest[1]).long()]
     # Pixels at the silhouette show both sides: they say nothing of the background.
     rim = torch.from_numpy(ndimage.binary_dilation(own.numpy(), np.ones((3, 3), bool)))
-    known = ~rim & ((background & (depth > front / FARTHER)) | (depth > FARTHER * front))
+    farther = depth > FARTHER * front
+    beside = torch.from_numpy(ndimage.binary_dilation(rim.numpy(), np.ones((3, 3), bool), BESIDE)) & ~rim
+    surrounded = (farther & ~background)[beside].float().mean() > SURROUNDED if beside.any() else False
+    known = ~rim & (level | (background & (depth > front / FARTHER)) | (farther if surrounded else farther & background))
     if int(known.sum()) < 12:
         return None
-    behind = continue_behind(depth, known, hole | (rim & ~own), torch.where(hole, front, 0.0))
+    behind = continue_behind(depth, known, hole | (rim & ~own), torch.where(hole, front, 0.0), level)
+    # What is no thing hides only what is clearly behind it: a wall's depth is not so exact that a step in it were its end.
+    gap = torch.where(background, 1 + STEP, GAP)
     made = torch.maximum(behind.depth, GAP * front)
-    new = hole & (behind.depth > GAP * front)
+    new = hole & (behind.depth > gap * front)
     if not new.any():
         return None
     finite = torch.isfinite(made)
     far = SKY_STEPS * (made[finite].max() if finite.any() else torch.tensor(1.0))
-    guide = Guide(behind.label, torch.where(finite, made, far).clamp_min(1e-6).log())
-    filled = continue_colours(rgb, known | (level & ~rim), hole | (rim & ~own), guide, generator)
+    # Floor is made of floor and wall of wall: of which wall is for its depth and colours to tell.
+    made_level = (behind.label > SKY_LABEL) & (behind.label <= behind.num_level)
+    surface = torch.where(torch.where(hole, made_level, level), LEVEL_KIND, UPRIGHT_KIND)
+    surface = surface.masked_fill(torch.where(hole, behind.label == SKY_LABEL, torch.isinf(depth)), SKY_KIND)
+    guide = Guide(surface, torch.where(finite, made, far).clamp_min(1e-6).log())
+    filled = continue_colours(rgb, known, hole | (rim & ~own), guide, generator)
     return filled, made, new
