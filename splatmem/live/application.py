@@ -222,7 +222,8 @@ class Application:
             now = time.monotonic()
             for guest in list(self.desk.guests.values()):
                 self._put_backdrop(guest)
-                if guest.arrived and not guest.rested and not guest.playing.is_set() and now - guest.moved >= REST_SECONDS:
+                waits = guest.arrived and not guest.rested and not guest.playing.is_set() and not self.session.is_busy
+                if waits and now - guest.moved >= REST_SECONDS:
                     guest.rested = True
                     self._rest(guest)
             if self.session.activity is not None and now - self._status_at > STATUS_SECONDS:
