@@ -11,13 +11,13 @@ from contextlib import contextmanager
 class StageClock:
     """Adds up seconds under stage names; stages may nest, inner time counts for the inner stage only."""
 
-    def __init__(self, seconds: dict[str, float] | None = None, now: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, seconds: dict[str, float] | None = None, now: Callable[[], float] | None = None) -> None:
         """Args:
         seconds: to begin with.
         now: the clock that is read: wall-clock time, or for measurements on a shared machine ``time.process_time``.
         """
         self.seconds: dict[str, float] = defaultdict(float, seconds or {})
-        self._now = now
+        self._now = now or time.perf_counter
         self._running: list[str] = []
         self._since = 0.0
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.io.atomic import atomic_path
+from splatmem.io.pictures import open_picture
 from splatmem.io.source import Source
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.jobs.export import write_splats
@@ -134,5 +135,5 @@ def _picture(file: Path) -> Image.Image | None:
     """A picture that a run left, if it did."""
     if not file.is_file():
         return None
-    with Image.open(file) as picture:
+    with open_picture(file) as picture:
         return picture.convert("RGB")

@@ -11,7 +11,7 @@ from served import Served
 
 ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
 REASON = why_not()
-pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]  # a browser without a graphics card is slow
 
 
 @pytest.fixture(scope="module")
