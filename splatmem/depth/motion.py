@@ -130,8 +130,9 @@ def _regions(votes: _Votes, depth: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     step = F.max_pool2d(level, 3, 1, 1) + F.max_pool2d(-level, 3, 1, 1)
     untold = (votes.same + votes.other == 0) & (step[0] < EDGE)
     against = binary_propagation(against, BLOCK, mask=against | untold.numpy())
-    labels, count = label(against)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    labels = np.empty(against.shape, np.int32)
+    label(against, output=labels)
+    sizes = np.bincount(labels.ravel())
     large = sizes >= MIN_REGION * against.size
     large[0] = False
     return torch.from_numpy(binary_dilation(binary_fill_holes(large[labels]), BLOCK, iterations=MARGIN))

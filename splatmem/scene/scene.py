@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.config import Config, load_preset
