@@ -63,14 +63,12 @@ def may_show(cameras: Cameras, gaussians: Gaussians) -> Bool[Tensor, " f"]:
     low, high = means.amin(1), means.amax(1)
     centre = (low + high) / 2
     radius = (means - centre[:, None]).norm(dim=-1).amax(1) + FOOTPRINT * gaussians.scales.amax(-1)[index].amax(1)
-    local = torch.einsum("nij,pj->npi", cameras.world_to_cam[:, :3, :3], centre) + cameras.world_to_cam[:, None, :3, 3]
-    depth, focal = local[..., 2], cameras.focal[:, None]
-    reach = radius + LOW_PASS * (depth + radius).clamp_min(0) / focal.amin(-1)
+    local = cameras.local(centre)
+    depth = local[..., 2]
+    reach = radius + LOW_PASS * (depth + radius).clamp_min(0) / cameras.focal.amin(-1)[:, None]
     shown = depth + radius > 0
-    size = local.new_tensor([cameras.width, cameras.height])
-    principal = cameras.intrinsics[:, None, :2, 2]
-    # The picture's four sides are planes through the camera: x = slope * z.
-    for sign, edge in ((-1.0, -principal / focal), (1.0, (size - principal) / focal)):
+    for sign, slopes in zip((-1.0, 1.0), cameras.side_slopes, strict=True):
+        edge = slopes[:, None]
         outside = sign * (local[..., :2] - edge * depth[..., None]) / (1 + edge.square()).sqrt()
         shown &= (outside < reach[..., None]).all(-1)
     return shown.any(1)

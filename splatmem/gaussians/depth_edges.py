@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.geometry.filters import maximum
+
 EDGE_SLOPE = 0.015
 """Relative change of depth from pixel to pixel above which a narrow ramp counts as a smeared depth edge."""
 
@@ -45,22 +47,6 @@ def _inside_ramp(log_depth: Float[Tensor, "h w"], edge_slope: float) -> Bool[Ten
     low, high = -maximum(-log_depth, 3), maximum(log_depth, 3)
     position = (log_depth - low) / (high - low).clamp_min(1e-9)
     return (slope > edge_slope) & (slope > 3 * wide) & (position > 0.2) & (position < 0.8)
-
-
-def maximum(image: Float[Tensor, "*c h w"], size: int) -> Float[Tensor, "*c h w"]:
-    """Of each pixel's square of ``size`` pixels along a side, an odd number.
-
-    Rows and columns one after the other, by shifted pictures: pooling compares all pixels of each square one by one.
-    """
-    for axis in (-2, -1):
-        length, largest = image.shape[axis], image.clone()
-        for step in range(1, min(size // 2, length - 1) + 1):
-            near, far = (0, length - step), (step, length - step)
-            for to, of in ((near, far), (far, near)):
-                part = largest.narrow(axis, *to)
-                torch.maximum(part, image.narrow(axis, *of), out=part)
-        image = largest
-    return image
 
 
 def _shifted(image: Tensor, down: int, right: int) -> Tensor:

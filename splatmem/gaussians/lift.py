@@ -18,9 +18,9 @@ from torch import Tensor
 
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.container import logit, rgb_to_sh
-from splatmem.gaussians.depth_edges import EDGE_SLOPE, before_an_edge, maximum, snap_depth_edges
+from splatmem.gaussians.depth_edges import EDGE_SLOPE, before_an_edge, snap_depth_edges
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.filters import dilate
+from splatmem.geometry.filters import dilate, maximum
 from splatmem.geometry.normals import surface_normals
 from splatmem.geometry.rotations import rotations_to_quats
 

@@ -269,9 +269,7 @@ class Cameras:
 
         Points at or behind the camera plane have a depth ``<= 0``; their pixel coordinates are finite but meaningless.
         """
-        flat = points.reshape(-1, 3)
-        rotation, translation = self.world_to_cam[:, :3, :3], self.world_to_cam[:, :3, 3]
-        local = torch.einsum("nij,pj->npi", rotation, flat) + translation[:, None]
+        local = self.local(points.reshape(-1, 3))
         depth = local[..., 2]
         safe = torch.where(depth.abs() < 1e-8, torch.full_like(depth, 1e-8), depth)
         pixels = local[..., :2] / safe[..., None] * self.focal[:, None] + self.intrinsics[:, None, :2, 2]
@@ -282,6 +280,17 @@ class Cameras:
         """Whether projected points, as ``project`` returns them, lie in front of a camera and inside its picture."""
         x, y = pixels.unbind(-1)
         return (depth > 0) & (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
+
+    @property
+    def side_slopes(self) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]:
+        """``x / z`` and ``y / z`` at the first and at the last sides of the pictures: the planes through each camera between
+        which lies what it sees."""
+        principal, size = self.intrinsics[:, :2, 2], self.intrinsics.new_tensor([self.width, self.height])
+        return -principal / self.focal, (size - principal) / self.focal
+
+    def local(self, points: Float[Tensor, "p 3"]) -> Float[Tensor, "n p 3"]:
+        """World points in the coordinates of every camera."""
+        return torch.einsum("nij,pj->npi", self.world_to_cam[:, :3, :3], points) + self.world_to_cam[:, None, :3, 3]
 
     def sees(self, points: Float[Tensor, "*points 3"]) -> Bool[Tensor, "n *points"]:
         """Whether world points fall into the picture of each camera, whatever may hide them there."""

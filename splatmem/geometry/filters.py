@@ -10,7 +10,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 
@@ -30,16 +30,25 @@ def gaussian_blur(image: Float[Tensor, "h w"], sigma: float) -> Float[Tensor, "h
     return image
 
 
+def maximum(image: Shaped[Tensor, "*c h w"], size: int) -> Shaped[Tensor, "*c h w"]:
+    """The largest value in each pixel's square of ``size`` pixels along a side, an odd number.
+
+    Rows and columns one after the other, by shifted pictures: pooling compares all pixels of each square one by one.
+    """
+    for axis in (-2, -1):
+        length, largest = image.shape[axis], image.clone()
+        for step in range(1, min(size // 2, length - 1) + 1):
+            near, far = (0, length - step), (step, length - step)
+            for to, of in ((near, far), (far, near)):
+                part = largest.narrow(axis, *to)
+                torch.maximum(part, image.narrow(axis, *of), out=part)
+        image = largest
+    return image
+
+
 def dilate(mask: Bool[Tensor, "v h w"], radius: int) -> Bool[Tensor, "v h w"]:
     """Masks grown by a square of ``2 radius + 1`` pixels."""
-    for axis in (1, 2):
-        grown, length = mask.clone(), mask.shape[axis]
-        for step in range(1, min(radius, length - 1) + 1):
-            near, far = (0, length - step), (step, length - step)
-            grown.narrow(axis, *far).logical_or_(mask.narrow(axis, *near))
-            grown.narrow(axis, *near).logical_or_(mask.narrow(axis, *far))
-        mask = grown
-    return mask
+    return maximum(mask, 2 * radius + 1)
 
 
 def close_gaps(mask: Bool[Tensor, "v h w"], width: int) -> Bool[Tensor, "v h w"]:

@@ -45,7 +45,12 @@ def load_inpainter(
     if settings.model == "embedded":
         from splatmem.inpaint.embedded.inpainter import EmbeddedInpainter
 
-        return EmbeddedInpainter.from_pretrained(assets.path(EMBEDDED_FOLDER), device=device, steps=settings.steps)
+        # Its network alone is looked at: what the whole pipeline needs only diffusers knows, which is not imported for it.
+        return load_model(
+            str(assets.path(EMBEDDED_FOLDER) / "unet"),
+            "embedded inpainter",
+            lambda unet: EmbeddedInpainter.from_pretrained(unet.parent, device=device, steps=settings.steps),
+        )
     if not Path(settings.model).expanduser().is_dir() and not looks_like_hub_id(settings.model):
         raise ValueError(
             f"no inpainter {settings.model!r}: expected 'embedded', one of {', '.join(CLASSICAL_NAMES)}, a folder with a "

@@ -72,15 +72,12 @@ class FreeSpace:
         """Views before whose surfaces some of the points may lie; in the others none does, as a box around them tells."""
         low, high = points.amin(0), points.amax(0)
         corners = torch.stack([torch.where(torch.tensor(sides), high, low) for sides in product((False, True), repeat=3)])
-        local = torch.einsum("nij,pj->npi", self.cameras.world_to_cam[:, :3, :3], corners)
-        x, y, z = (local + self.cameras.world_to_cam[:, None, :3, 3]).unbind(-1)
+        local = self.cameras.local(corners)
+        z = local[..., 2]
         beside = (z <= 0).all(1) | (z > self.reach.flatten(1).amax(1)[:, None]).all(1)
-        focal, principal = self.cameras.focal[:, None], self.cameras.intrinsics[:, None, :2, 2]
-        for axis, (across, size) in enumerate(((x, self.cameras.width), (y, self.cameras.height))):
-            # The picture's sides are planes through the camera, on which x = slope * z.
-            first, last = -principal[..., axis] / focal[..., axis], (size - principal[..., axis]) / focal[..., axis]
-            slack = 1e-4 * z.abs()
-            beside |= (across < first * z - slack).all(1) | (across > last * z + slack).all(1)
+        first, last = (slopes[:, None] * z[..., None] for slopes in self.cameras.side_slopes)
+        slack = 1e-4 * z.abs()[..., None]
+        beside |= ((local[..., :2] < first - slack).all(1) | (local[..., :2] > last + slack).all(1)).any(-1)
         return ~beside
 
     def contains(self, points: Float[Tensor, "p 3"], reach: float, margin: float = MARGIN) -> Bool[Tensor, " p"]:

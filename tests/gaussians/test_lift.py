@@ -3,11 +3,12 @@ import math
 import pytest
 import torch
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.depth_edges import maximum, snap_depth_edges
+from splatmem.gaussians.depth_edges import snap_depth_edges
 from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import LiftSettings, lift, sampling_distance
 from splatmem.gaussians.refine import refine
 from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.geometry.filters import maximum
 from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.metrics import psnr
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from safetensors import SafetensorError
 from torch import Tensor
 
 from splatmem.extrapolate.scene import extrapolate_scene
@@ -53,15 +52,8 @@ class EmbeddedInpainter:
 
     @staticmethod
     def from_pretrained(folder: Path, *, device: str = "cpu", steps: int | None = None) -> EmbeddedInpainter:
-        """The inpainter of a folder of the form that ``RGBDInpaintPipeline`` has on disk.
-
-        Raises:
-            ValueError: its file of weights is damaged.
-        """
-        try:
-            network = WindowUNet.from_folder(folder / "unet").to(device)
-        except SafetensorError as error:
-            raise ValueError(f"no inpainter can be loaded from {folder}: {error}; install splatmem again") from error
+        """The inpainter of a folder of the form that ``RGBDInpaintPipeline`` has on disk."""
+        network = WindowUNet.from_folder(folder / "unet").to(device)
         return EmbeddedInpainter(network, device=device, steps=steps or DEFAULT_STEPS)
 
     def prepare(self, memory: SpatialMemory, trajectory: Cameras, seed: int) -> EmbeddedInpainter:
