@@ -25,6 +25,7 @@ SKY_DEPTH = 1e6
 POINTS_TIMES_VIEWS = 2**22  # that are looked at together
 NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point comes to them
 NEAREST_QUANTILE = 0.01
+AROUND = 2  # pixels of the small cameras around a point in which its Gaussian may show
 MARGIN = 0.10  # of its distance from a camera: a path keeps this far in front of a surface ...
 NEAREST_SHARE = 0.35  # ... and away from all of them, of the distance that the camera which saw them has from the nearest
 
@@ -36,15 +37,21 @@ class FreeSpace:
     Attributes:
         cameras: ``v`` cameras of a small size.
         reach: smallest z-depth of a surface within a pixel, ``[v, h, w]``.
+        farthest: largest z-depth of a surface within two pixels, ``[v, h, w]``.
     """
 
     cameras: Cameras
     reach: Float[Tensor, "v h w"]
+    farthest: Float[Tensor, "v h w"]
 
     @staticmethod
     def of(views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
         """The free space of views, each a camera and its z-depth (``inf`` for sky), at least one; they may differ in size."""
         return GrowingFreeSpace().of(views)
+
+    def of_view(self, index: int) -> FreeSpace:
+        """What one of the cameras sees to be empty."""
+        return FreeSpace(self.cameras[index], self.reach[[index]], self.farthest[[index]])
 
     def clearance(self, points: Float[Tensor, "p 3"]) -> tuple[Float[Tensor, "v p"], Bool[Tensor, "v p"]]:
         """For every view, the depth of each point relative to the surface that the view saw in its direction (1: on it), and
@@ -61,12 +68,27 @@ class FreeSpace:
         if not len(points):
             return torch.zeros(0, dtype=torch.bool)
         views = self._may_see(points)
-        concerned = self if views.all() else FreeSpace(self.cameras[views], self.reach[views])
+        concerned = self if views.all() else FreeSpace(self.cameras[views], self.reach[views], self.farthest[views])
         wrong = []
         for part in points.split(max(1, POINTS_TIMES_VIEWS // max(1, len(concerned.cameras)))):
             relative, inside = concerned.clearance(part)
             wrong.append((inside & (relative < 1 - tolerance)).any(0))
         return torch.cat(wrong)
+
+    def may_show(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, "v p"]:
+        """Points that views may show: they fall into the picture or just beside it, and lie before or on the farthest of the
+        surfaces that were seen around there."""
+        parts = []
+        for views in torch.arange(len(self.cameras)).split(max(1, POINTS_TIMES_VIEWS // max(1, len(points)))):
+            cameras = self.cameras[slice(int(views[0]), int(views[-1]) + 1)]
+            pixels, depth = cameras.project(points)
+            column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
+            inside = (depth > 0) & (column >= -AROUND) & (column < cameras.width + AROUND)
+            inside &= (row >= -AROUND) & (row < cameras.height + AROUND)
+            index = row.clamp(0, cameras.height - 1) * cameras.width + column.clamp(0, cameras.width - 1)
+            farthest = self.farthest[views].flatten(1).gather(1, index.long())
+            parts.append(inside & (depth < (1 + SURFACE_TOLERANCE) * farthest))
+        return torch.cat(parts)
 
     def _may_see(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " v"]:
         """Views before whose surfaces some of the points may lie; in the others none does, as a box around them tells."""
@@ -126,7 +148,7 @@ class GrowingFreeSpace:
     def __init__(self) -> None:
         self._sources: list[_Source] = []
         self._size = (0, 0)
-        self._buffers: list[Tensor] = []  # world_to_cam, intrinsics and reach, with room for more views
+        self._buffers: list[Tensor] = []  # world_to_cam, intrinsics, reach and farthest, with room for more views
 
     def of(self, views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
         """As ``FreeSpace.of``. What is returned is not changed by later calls."""
@@ -143,15 +165,20 @@ class GrowingFreeSpace:
             self._make_room(len(views), same, fresh=same < len(self._sources))
             for index, (camera, depth) in enumerate(views[same:], start=same):
                 small = camera.resized(width, height)
-                values = (small.world_to_cam[0], small.intrinsics[0], _reach(depth, width, height))
+                values = (
+                    small.world_to_cam[0],
+                    small.intrinsics[0],
+                    _reach(depth, width, height),
+                    _farthest(depth, width, height),
+                )
                 if not self._buffers:
                     self._buffers = [v.new_empty(len(views), *v.shape) for v in values]
                 for buffer, value in zip(self._buffers, values, strict=True):
                     buffer[index] = value
             self._sources = [*self._sources[:same], *(_Source.of(*view) for view in views[same:])]
             self._size = (width, height)
-        world_to_cam, intrinsics, reach = (buffer[: len(views)] for buffer in self._buffers)
-        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), reach)
+        world_to_cam, intrinsics, reach, farthest = (buffer[: len(views)] for buffer in self._buffers)
+        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), reach, farthest)
 
     def _make_room(self, count: int, same: int, *, fresh: bool) -> None:
         """Buffers for ``count`` views that begin with the ``same`` first ones; new ones if asked for, or if there is too little
@@ -169,6 +196,11 @@ def _reach(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor
     near = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
     # The nearest surface of a cell and its neighbours: edges do not carve what lies beside them.
     return -F.max_pool2d(F.adaptive_max_pool2d(-near[None], (height, width)), 3, 1, 1)[0]
+
+
+def _farthest(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor, "height width"]:
+    far = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
+    return F.max_pool2d(F.adaptive_max_pool2d(far[None], (height, width)), 2 * AROUND + 1, 1, AROUND)[0]
 
 
 def push_out_of_free_space(
