@@ -229,7 +229,7 @@ def measure_walk(options: Walk) -> dict[str, Any]:
     start = scene.memory.views[0].camera
     scene.prepare_to_look(start)
     generator = torch.Generator().manual_seed(options.seed)
-    cameras, shown, gaussians, seconds = [start], [scene.memory.film(start)[0][0]], [len(scene.memory.gaussians)], []
+    cameras, shown, gaussians, seconds = [start], [scene.memory.film(start)], [len(scene.memory.gaussians)], []
     windows = frames = tries = 0
     while windows < options.windows and tries < 100 * options.windows:
         tries += 1
@@ -245,8 +245,10 @@ def measure_walk(options: Walk) -> dict[str, Any]:
             seconds.append((time.process_time() - began) / made.generated_frames)
             gaussians.append(len(scene.memory.gaussians))
         cameras.append(following)
-        shown.append(scene.memory.film(following)[0][0])
-    loops = [psnr(scene.memory.film(camera)[0][0], before) for camera, before in zip(cameras, shown, strict=True)]
+        shown.append(scene.memory.film(following))
+    again = [scene.memory.film(camera)[0][0] for camera in cameras]
+    loops = [psnr(now, before[0]) for now, (before, _) in zip(again, shown, strict=True)]
+    known = [psnr(now, before[0], known[0]) for now, (before, known) in zip(again, shown, strict=True)]
     away = torch.cat([camera.centers for camera in cameras]).norm(dim=-1).max().item() / scene.memory.scale
     return {
         "windows": windows,
@@ -255,6 +257,7 @@ def measure_walk(options: Walk) -> dict[str, Any]:
         "farthest from the photo's camera, in its median depth": round(away, 2),
         "retention, dB, least": round(min(scene.memory.retention_psnr(), default=99.0), 1),
         "loop, dB, least": round(min(loops), 1),
+        "loop of what was known, dB, least": round(min(known), 1),
         "loop, dB, median": round(float(np.median(loops)), 1),
         "CPU seconds a frame, median": round(float(np.median(seconds)), 2) if seconds else None,
         "splats": gaussians,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator
-from splatmem.depth.behind import OCCLUDER, Behind, continue_behind
+from splatmem.depth.behind import OCCLUDER, continue_behind
 from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_in
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.extrapolate.continuation import Guide, continue_colours
@@ -18,11 +17,11 @@ from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
-from splatmem.memory import MemoryReading, SpatialMemory
+from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 
 RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
-Fill = Callable[[MemoryReading, Cameras, Bool[Tensor, "h w"], Behind], Float[Tensor, "h w 3"]]
+NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,9 @@ def fill_holes(
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-6).log()
                 # What stands before the hole does not go on in it.
                 source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
-                rgb = continue_colours(now.rgb[0], source, unknown, Guide(behind.label, log_depth), generator)
+                rgb = continue_colours(
+                    now.rgb[0], source, unknown, Guide(behind.label, log_depth), generator, nearness=NEARNESS
+                )
             else:
                 known = now.known | ~hole.where
                 partial = PartialFrames(now.rgb, behind.depth[None], known, now.trust, hole.camera)

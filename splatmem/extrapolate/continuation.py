@@ -61,6 +61,7 @@ def continue_colours(
     generator: torch.Generator,
     *,
     fine_search: bool = True,
+    nearness: float = NEARNESS,
 ) -> Float[Tensor, "h w 3"]:
     """The picture with its hole filled.
 
@@ -72,6 +73,8 @@ def continue_colours(
         generator: of the random search.
         fine_search: whether patches are looked for at full size. Without it they are those that fit at half the size, in a
             third of the time.
+        nearness: difference of colour that weighs as much as a way as long as the hole's size. Light changes from place to
+            place: near patches bring that of the hole with them.
     """
     if not hole.any() or not (known & ~hole).any():
         return rgb
@@ -80,7 +83,7 @@ def continue_colours(
     source = known[part] & ~hole[part]
     surface = _large_enough(guide.surface[part], source)
     source = _like_rim(rgb[part], source, hole[part], surface)
-    filled = _continued(rgb[part], source, hole[part], surface, guide.log_depth[part], generator, fine_search)
+    filled = _continued(rgb[part], source, hole[part], surface, guide.log_depth[part], generator, fine_search, nearness)
     whole = rgb.clone()
     whole[part] = torch.where(hole[part][..., None], filled, rgb[part])
     return whole
@@ -155,6 +158,7 @@ def _continued(
     log_depth: Float[Tensor, "h w"],
     generator: torch.Generator,
     fine_search: bool,
+    nearness: float,
 ) -> Float[Tensor, "h w 3"]:
     levels = [_Level(rgb, source, hole, surface, log_depth)]
     needed = surface[hole & (surface >= 0)].unique()
@@ -168,7 +172,7 @@ def _continued(
     for index, level in reversed(list(enumerate(levels))):
         start = _smooth(level) if image is None else _enlarged(image, level)
         image = torch.where(level.hole[..., None], start, level.rgb)
-        field = _Field(level, match, generator)
+        field = _Field(level, match, generator, nearness)
         rounds = ROUNDS[min(index, len(ROUNDS) - 1)]
         for _ in range(rounds):
             if fine_search or index > 0 or len(levels) == 1:
@@ -241,8 +245,10 @@ def _enlarged(image: Float[Tensor, "h w 3"], level: _Level) -> Float[Tensor, "H 
 class _Field:
     """For each patch that touches the hole, the patch of the surroundings that it is made of."""
 
-    def __init__(self, level: _Level, coarser: Int[Tensor, "h w 2"] | None, generator: torch.Generator) -> None:
-        self.level, self.generator = level, generator
+    def __init__(
+        self, level: _Level, coarser: Int[Tensor, "h w 2"] | None, generator: torch.Generator, nearness: float
+    ) -> None:
+        self.level, self.generator, self.nearness = level, generator, nearness
         self.height, self.width = level.hole.shape
         touched = dilate(level.hole[None], RADIUS)[0]
         self.row, self.column = torch.nonzero(touched, as_tuple=True)
@@ -315,7 +321,7 @@ class _Field:
             colour = (target[some] - patches[row * self.width + column]).square().mean(-1)
             depth = (self.level.log_depth[row, column] - log_depth[some]).abs().clamp(max=1.0)
             way = (place - here[some]).float().norm(dim=-1) / self.size
-            return colour + (DEPTH_WEIGHT * depth).square() + (NEARNESS * way).square()
+            return colour + (DEPTH_WEIGHT * depth).square() + (self.nearness * way).square()
 
         everywhere = torch.arange(len(self.row))
         cost = cost_of(best, everywhere)

@@ -47,7 +47,7 @@ def test_wall_goes_on_as_wall_and_floor_as_floor() -> None:
     now, rgb = after.read(camera()), picture(with_block=False)[0]
     depth = memory(with_block=False).read(camera()).depth[0]
     assert now.known[0].all()
-    assert ((now.depth[0] / depth - 1).abs()[hole] < 0.05).float().mean() > 0.88
+    assert ((now.depth[0] / depth - 1).abs()[hole] < 0.05).float().mean() > 0.9
     assert psnr(now.rgb[0], rgb, hole) > 21
     smeared = without_block(inpainter=ClassicalInpainter("push-pull"))[0].read(camera())
     assert psnr(now.rgb[0], rgb, hole) > psnr(smeared.rgb[0], rgb, hole) + 1, "stripes and boards go on"

@@ -96,6 +96,12 @@ class Browser:
         )
         return np.asarray(shown.crop([round(side) for side in box]), dtype=np.int16)
 
+    def middle_of_red(self) -> tuple[float, float]:
+        """Where the middle of the red block shows, 0..1 from the upper left corner of the canvas."""
+        r, g, b = np.moveaxis(self.picture(), -1, 0)
+        rows, columns = np.nonzero((r > 120) & (g < 70) & (b < 70))
+        return float(columns.mean() / r.shape[1]), float(rows.mean() / r.shape[0])
+
     def still_picture(self) -> np.ndarray:
         """What the canvas shows once that does not change any more."""
         seen: list[np.ndarray] = [self.picture()]
