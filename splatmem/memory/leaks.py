@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
@@ -31,24 +31,31 @@ def trim_leaks(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[T
         cameras: the views to protect.
         known: pixels of them that the scene so far shows.
     """
-    for _ in range(SHRINKINGS):
-        leaking = _leaking(old, added, cameras, known)
-        if not leaking.any():
-            return added
-        # The thin axis stays: it says how finely the surface was sampled.
-        smaller = added.log_scales - math.log(2) * leaking[:, None] * added.log_scales.new_tensor([1.0, 1.0, 0.0])
-        added = replace(added, log_scales=smaller)
-    for _ in range(REMOVALS):
-        leaking = _leaking(old, added, cameras, known)
+    covered = _covered(old, added, cameras, known)
+    for shrinking in [True] * SHRINKINGS + [False] * REMOVALS:
+        leaking = _leaking(covered, added, cameras)
         if not leaking.any():
             break
-        added = added.select(~leaking)  # what they hid in the views may leak now
+        # What they hid in the views may leak now. Where they did not show, nothing changes.
+        changed = covered[:, leaking].any(1)
+        if shrinking:
+            # The thin axis stays: it says how finely the surface was sampled.
+            smaller = added.log_scales - math.log(2) * leaking[:, None] * added.log_scales.new_tensor([1.0, 1.0, 0.0])
+            added = replace(added, log_scales=smaller)
+        else:
+            added, covered = added.select(~leaking), covered[:, ~leaking]
+        covered[changed] = _covered(old, added, cameras[changed], known[changed])
     return added
 
 
-def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:
-    """Which of the added Gaussians cover too much of the known pixels of some view."""
-    covered = contributions(Gaussians.cat([old, added]), cameras, known.float())[:, len(old) :]
+def _covered(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Float[Tensor, "v n"]:
+    """How much each of the added Gaussians covers of the known pixels of each view."""
+    scene = Gaussians.cat([old, added])
+    return contributions(scene, cameras, known.float(), chosen=(len(old), len(scene)))
+
+
+def _leaking(covered: Float[Tensor, "v n"], added: Gaussians, cameras: Cameras) -> Bool[Tensor, " n"]:
+    """Which of the added Gaussians cover too much of some view."""
     depth = cameras.project(added.means)[1].clamp_min(1e-6)
     radius = cameras.focal.mean(1)[:, None, None] * added.scales[None, :, :2] / depth[..., None]
     alone = 2 * math.pi * radius.prod(-1)  # seen from the front: at most
