@@ -2,6 +2,8 @@
 // (composite_forward.cpp): what compositing transposes to. Of a picture of ones it is what the Gaussian contributes.
 //
 // Every (Gaussian, tile) pair has a slot for its part, so no two threads meet and the order of sums is fixed.
+#include <algorithm>
+
 #include "blocks.h"
 #include "threads.h"
 
@@ -69,7 +71,7 @@ void sums_of(const ViewState& view, const WeightedSums& wanted, Scratch& scratch
     const uint32_t first = all ? 0 : view.first_slot, last = all ? static_cast<uint32_t>(view.pairs) : view.last_slot;
     const size_t count = static_cast<size_t>(last - first) * kChannels;
     float* slots = scratch.slots.reserve(count);
-    std::memset(slots, 0, count * sizeof(float));
+    std::fill(slots, slots + count, 0.f);
     if (view.tile == 16) {
         sum_tiles<16, 32, kChannels>(view, wanted.picture, first, last, slots, threads);
     } else if (view.stride == 16) {
@@ -78,7 +80,7 @@ void sums_of(const ViewState& view, const WeightedSums& wanted, Scratch& scratch
         sum_tiles<32, 32, kChannels>(view, wanted.picture, first, last, slots, threads);
     }
     const auto [begin, end] = wanted.range;
-    std::memset(wanted.sums, 0, static_cast<size_t>(end - begin) * kChannels * sizeof(float));
+    std::fill(wanted.sums, wanted.sums + static_cast<size_t>(end - begin) * kChannels, 0.f);
     const int first_chunk = static_cast<int>(begin / kChunk);
     parallel_for(chunks_of(end) - first_chunk, threads, [&, begin = begin, end = end](int i) {
         const size_t k = static_cast<size_t>(first_chunk + i);

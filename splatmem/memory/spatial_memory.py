@@ -18,7 +18,7 @@ from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
-from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
+from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
 from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
@@ -61,7 +61,7 @@ class MemoryReading:
 
 @dataclass(frozen=True)
 class StoredView:
-    """A frame that was written.
+    """A frame that was written. Nothing in it changes any more, in place neither: another frame is another view.
 
     Attributes:
         camera: one camera.
@@ -313,7 +313,11 @@ class SpatialMemory:
         first = self.views[0].camera
         size = (max(1, first.width // 2), max(1, first.height // 2))
         some = points[evenly_spread(len(points), min(len(points), SAMPLED_POINTS))].to("cpu")
-        shown = self.free_space().cameras.sees(some).float().mean(1)
+        shown = torch.zeros(len(self.views))
+        cameras = self.free_space().cameras
+        near = torch.nonzero(may_see(cameras, box_around(some)))[:, 0]  # of thousands, a few
+        if len(near):
+            shown[near] = cameras[near].sees(some).float().mean(1)
         shown[0] = 2.0
         most = shown.argsort(descending=True, stable=True)[:PROTECTED_VIEWS].tolist()
         return Cameras.cat([self.views[index].camera.resized(*size) for index in most if shown[index] > 0.01])
@@ -344,7 +348,7 @@ class SpatialMemory:
 
     def free_space(self) -> FreeSpace:
         """What the stored views saw to be empty."""
-        return self._free_space.of([(view.camera, view.depth) for view in self.views])
+        return self._free_space.of(self.views)
 
     def is_free(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
         """Positions where a camera may be: in front of every surface of the views that look there, with a margin.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy import ndimage
 from torch import Tensor
 
 DIRECTIONS = 120
@@ -91,6 +90,8 @@ class Round:
         places = np.linspace(-math.pi, math.pi, DIRECTIONS + 1)
         values = np.append(self.radii, self.radii[0])
         wrapped = (angles.numpy() + math.pi) % (2 * math.pi) - math.pi
+        from scipy import ndimage  # not with the module: other paths do without
+
         spline = ndimage.map_coordinates(
             np.pad(values[:-1], 8, mode="wrap"), [8 + (wrapped - places[0]) / (places[1] - places[0])], order=3
         )
@@ -153,6 +154,8 @@ def _clear_radii(
 def _smooth_below(clear: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """A smooth closed curve that stays below ``clear``, except at the photo's direction, where it is 1."""
     sigma = SMOOTH_DEGREES * DIRECTIONS / 360
+    from scipy import ndimage
+
     low = ndimage.minimum_filter1d(clear, 2 * round(1.5 * sigma) + 1, mode="wrap")
     smooth = ndimage.gaussian_filter1d(low, sigma, mode="wrap")
     front = DIRECTIONS // 2

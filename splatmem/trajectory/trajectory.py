@@ -17,7 +17,6 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.home import expanded
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
-from splatmem.trajectory.clear_space import TIGHT, ClearSpace
 from splatmem.trajectory.names import PRESET_NAMES
 from splatmem.trajectory.presets import SWINGS, make_path
 from splatmem.trajectory.round_subject import Extent
@@ -153,6 +152,8 @@ def preset_trajectory(
     begun = memory.as_given()
     is_barely_free = None
     if name in SWINGS:
+        from splatmem.trajectory.clear_space import TIGHT, ClearSpace  # with scipy, which other paths do without
+
         clear = ClearSpace(begun)
         distance, is_free = clear.subject, partial(clear.is_clear)
         is_barely_free = partial(clear.is_clear, nearest=TIGHT)
