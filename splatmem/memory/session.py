@@ -227,8 +227,8 @@ class SessionStore:
             if len(known.parts) > len(kept):
                 same = known.unchanged(memory)
                 kept = same if len(same) > len(kept) else kept
-        if self.folder.stat().st_mtime_ns != self._stamp:  # somebody else's files may have come
-            self._next = 1 + max(part_numbers(self.folder), default=-1)
+        if self.folder.stat().st_mtime_ns != self._stamp:  # there may be files of a save that failed, or of somebody else
+            self._next, self._growing = 1 + max(part_numbers(self.folder), default=-1), False
         new = write_part(self.folder, self._next, kept, memory, fixed)
         self._next += new is not None
         parts = kept if new is None else [*kept, new]
