@@ -210,9 +210,9 @@ def test_posed_pictures_begin_a_memory_on_cuda(cuda: PretendDevice) -> None:
     depths = {device: [] for device in ("cpu", "cuda")}
     for device, read in depths.items():
         with drawn_on_cpu():
-            memory, _ = begin_posed_memory(
+            memory = begin_posed_memory(
                 seen.rgb, cameras, RoomDepth(cameras[0]), ExploreSettings(photo_refine_steps=2), StageClock(), device
-            )
+            ).memory
             read += [memory.read(cameras).depth, memory.gaussians.means.device.type]
     assert [read[1] for read in depths.values()] == ["cpu", "cuda"]
     torch.testing.assert_close(depths["cuda"][0], depths["cpu"][0], rtol=1e-3, atol=1e-3)

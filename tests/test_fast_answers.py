@@ -60,6 +60,13 @@ print("imported", *(name for name in {unused!r} if name in sys.modules))
 """
 
 
+def test_filming_a_scene_imports_nothing_that_makes_one() -> None:
+    seen = "*(name for name in ('cv2', 'kornia', 'splatmem.explore', 'splatmem.inpaint') if name in sys.modules)"
+    code = f"import sys; import splatmem.jobs.render; print('imported', {seen})"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["imported"], ended.stderr
+
+
 @pytest.mark.parametrize(("job", "load"), [("flyaround", True), ("render", False), ("export", False)])
 def test_the_embedded_preset_does_without_the_big_models_libraries(job: str, load: bool) -> None:
     code = LOADED.format(job=job, load=load, unused=UNUSED)

@@ -34,7 +34,7 @@ from splatmem.metrics import psnr
 CANVAS = (1024, 576)
 CAMERAS_A_SECOND = 50  # that a browser sends
 SPLATS, FRAME = "GaussianSplatsMessage", "BackgroundImageMessage"
-PATIENCE = 120.0  # seconds for a window at most
+PATIENCE = 30.0  # seconds for a window at most
 
 
 @dataclass
@@ -77,8 +77,9 @@ class Received:
 def client(address: str, fov_y: float, orders: Any, answers: Any) -> None:
     """In a process of its own: sends cameras as a browser does, and says what it receives.
 
-    Orders are ``(kind, degrees, seconds)``: "move" turns to and fro by as many degrees for so long; "rest" turns once, and
-    waits until new splats have come and for so long no further ones. None ends it. Answers are lists of ``Received``.
+    Orders are ``(kind, degrees, seconds)``: "move" turns to and fro by as many degrees for so long; "wait" does nothing for so
+    long; "rest" turns once, and waits until new splats have come and for so long no further ones. None ends it. Answers are
+    lists of ``Received``.
     """
     import msgspec
     import viser
@@ -122,6 +123,8 @@ def client(address: str, fov_y: float, orders: Any, answers: Any) -> None:
                 while (gone := time.monotonic() - started) < seconds:
                     send(degrees * np.sin(gone))
                     got += receive(started, 1 / CAMERAS_A_SECOND)
+            elif kind == "wait":
+                got += receive(started, seconds)
             else:
                 send(degrees)
                 last = None
@@ -143,7 +146,7 @@ def watched(application: Application, fov_y: float) -> Iterator[Any]:
 
     def ask(kind: str, degrees: float, seconds: float) -> list[Received]:
         orders.put((kind, degrees, seconds))
-        return answers.get(timeout=2 * PATIENCE)
+        return answers.get(timeout=10 * PATIENCE)
 
     try:
         yield ask
@@ -201,6 +204,7 @@ def measure_window(application: Application, scene: sm.Scene, ask: Any, degrees:
     """From the moment at which a camera comes to rest."""
     while application.session.is_busy:
         time.sleep(0.05)
+    ask("wait", degrees, 1.0)  # what was on its way has come
     application.desk.growing.on = True
     before, began = len(scene.memory.gaussians), time.process_time()
     splats = [one for one in ask("rest", degrees, 3.0) if one.kind == SPLATS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,6 +12,7 @@ from torch import Tensor
 from splatmem.classes import PixelClasses
 from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.classes import classify
+from splatmem.depth.motion import moved
 from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
@@ -31,6 +32,9 @@ from splatmem.timing import StageClock
 HELD = 0.03  # share of a picture that must be known for its depth to be completed from there
 NO_PARALLAX = "the pictures do not show how their cameras' unit relates to depth: the depth model's own unit is taken for it"
 
+CONTRADICTION = 0.3  # share of the pictures that seems to move from which the poses or depths are wrong, and not the things
+CONTRADICT = "the given pictures contradict each other nearly everywhere: check their poses; nothing was taken for moving"
+
 
 def begin_memory(
     photo: Float[Tensor, "h w 3"],
@@ -49,6 +53,21 @@ def begin_memory(
     return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device, classes=classes, behind=True)
 
 
+@dataclass(frozen=True)
+class PosedBeginning:
+    """What a run with posed pictures begins with.
+
+    Attributes:
+        memory: holds what stands still of all pictures.
+        notes: sentences for the reader of the report.
+        moving: pixels of the pictures that were left out since they moved, ``[n, h, w]``.
+    """
+
+    memory: SpatialMemory
+    notes: list[str]
+    moving: Bool[Tensor, "n h w"]
+
+
 def begin_posed_memory(
     rgb: Float[Tensor, "n h w 3"],
     cameras: Cameras,
@@ -59,12 +78,12 @@ def begin_posed_memory(
     progress: Callable[[float], None] | None = None,
     usable: Bool[Tensor, "n h w"] | None = None,
     one_picture: bool = False,
-) -> tuple[SpatialMemory, list[str]]:
-    """A memory of posed pictures, and what a reader of the report should know about it.
+) -> PosedBeginning:
+    """A memory of posed pictures.
 
     Their depths are brought into the cameras' unit, and with that into line, by the parallax between them. The first one is
     written whole; then, always, the one of which most is known already: its depth is aligned with what is
-    known, and only the rest is written.
+    known, and only the rest is written. What moved between the pictures is left out.
 
     Args:
         rgb: sRGB in 0..1.
@@ -83,11 +102,22 @@ def begin_posed_memory(
         downs = [_gravity(picture, cameras[index]) for index, picture in enumerate(rgb)]
         depth = torch.stack([plausible_sky(depth[index], cameras[index], down, rgb[index]) for index, down in enumerate(downs)])
         classes = _classified(rgb[0], depth[0], cameras[0], downs[0], estimates[0])
+        moving = torch.zeros(depth.shape, dtype=torch.bool)
+        if told.any() and not one_picture:
+            moving = moved(rgb, depth, cameras, usable)
     metric = estimates[0].metric and not told.any()  # else it is the cameras' unit, whichever that is
+    notes = [] if told.any() or len(rgb) == 1 or one_picture else [NO_PARALLAX]
+    if moving.float().mean() > CONTRADICTION:
+        notes.append(CONTRADICT)
+        moving = torch.zeros_like(moving)
+    elif moving.any():
+        notes.append(
+            f"{100 * moving.float().mean():.1f} % of the given pictures shows what moved between them: it was left out"
+        )
+        usable = ~moving if usable is None else usable & ~moving
     shown = [None] * len(rgb) if usable is None else [*usable]
     memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device, shown[0], classes)
     memory.world = world
-    notes = [] if told.any() or len(rgb) == 1 or one_picture else [NO_PARALLAX]
     given = replace(settings, refine_steps=settings.photo_refine_steps)
     min_pixels = settings.min_write_pixels
     waiting, differences = list(range(1, len(rgb))), []
@@ -112,7 +142,7 @@ def begin_posed_memory(
         notes.append(
             f"{len(rgb)} pictures were given; where they show the same, their depths differed by {percent:.0f} % (median)"
         )
-    return memory, notes
+    return PosedBeginning(memory, notes, moving)
 
 
 def _first_written(
@@ -158,7 +188,7 @@ def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:
 
 
 def _known_shares(memory: SpatialMemory, cameras: Cameras) -> Float[Tensor, " v"]:
-    return memory.read(cameras.coarse(4 * GRID_WIDTH)).known.flatten(1).float().mean(1)
+    return memory.coverage(cameras.coarse(4 * GRID_WIDTH))[0].flatten(1).float().mean(1)
 
 
 def _difference(memory: SpatialMemory, depth: Float[Tensor, "h w"], camera: Cameras) -> list[float]:

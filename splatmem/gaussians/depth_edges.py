@@ -47,9 +47,20 @@ def _inside_ramp(log_depth: Float[Tensor, "h w"], edge_slope: float) -> Bool[Ten
     return (slope > edge_slope) & (slope > 3 * wide) & (position > 0.2) & (position < 0.8)
 
 
-def maximum(image: Float[Tensor, "h w"], size: int) -> Float[Tensor, "h w"]:
-    """Of each pixel's square of ``size`` pixels along a side, an odd number."""
-    return F.max_pool2d(image[None, None], size, 1, size // 2)[0, 0]
+def maximum(image: Float[Tensor, "*c h w"], size: int) -> Float[Tensor, "*c h w"]:
+    """Of each pixel's square of ``size`` pixels along a side, an odd number.
+
+    Rows and columns one after the other, by shifted pictures: pooling compares all pixels of each square one by one.
+    """
+    for axis in (-2, -1):
+        length, largest = image.shape[axis], image.clone()
+        for step in range(1, min(size // 2, length - 1) + 1):
+            near, far = (0, length - step), (step, length - step)
+            for to, of in ((near, far), (far, near)):
+                part = largest.narrow(axis, *to)
+                torch.maximum(part, image.narrow(axis, *of), out=part)
+        image = largest
+    return image
 
 
 def _shifted(image: Tensor, down: int, right: int) -> Tensor:

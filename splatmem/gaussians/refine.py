@@ -41,14 +41,15 @@ def refine(
     tiles = shared_tiles(gaussians, chosen, camera, growth=1.0)
     part, (first, last) = tiles.gaussians, tiles.chosen
     counts = tiles.pixels[..., None].to(target)
-    alpha = _composited(part, part.rgb, camera)[1]
-    shown = _handed_back(part, counts.expand_as(target), camera)[first:last].clamp_min(WEIGHT_FLOOR)
+    handed_back = _HandedBack(part, camera)
+    alpha = handed_back.alpha
+    shown = handed_back(counts.expand_as(target))[first:last].clamp_min(WEIGHT_FLOOR)
     held = HELD * _footprints(part.select(slice(first, last)), camera)[:, None]
     colours = lifted = part.rgb[first:last]
     for count in (steps - steps // 2, steps // 2):
         all_colours = part.rgb.index_copy(0, torch.arange(first, last, device=lifted.device), colours)
         residual = counts * (alpha * target - _composited(part, all_colours, camera)[0])
-        gradient = _handed_back(part, residual, camera)[first:last] - held * (colours - lifted)
+        gradient = handed_back(residual)[first:last] - held * (colours - lifted)
         # A colour that would leave its bounds stays on them, and the others make up for it.
         free = ~(((colours <= 0) & (gradient < 0)) | ((colours >= BRIGHTEST) & (gradient > 0)))
         gradient = free * gradient
@@ -61,7 +62,7 @@ def refine(
             curvature = drawn.square().sum() + (held * direction.square()).sum()
             length = size / curvature.clamp_min(1e-20)
             colours, residual = colours + length * direction, residual - length * drawn
-            gradient = free * (_handed_back(part, residual, camera)[first:last] - held * (colours - lifted))
+            gradient = free * (handed_back(residual)[first:last] - held * (colours - lifted))
             scaled = gradient / shown
             previous, size = size, (gradient * scaled).sum()
             direction = scaled + size / previous.clamp_min(1e-20) * direction
@@ -86,13 +87,24 @@ def _composited(
     return image[0], alpha[0]
 
 
-def _handed_back(gaussians: Gaussians, picture: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "n 3"]:
+class _HandedBack:
     """For each Gaussian the sum of a picture's values, weighted as the Gaussian shows in them: what ``_composited`` transposes
-    to."""
-    with torch.enable_grad():
-        colours = torch.zeros_like(gaussians.means, requires_grad=True)
-        image, _ = _composited(gaussians, colours, camera)
-        return torch.autograd.grad(image, colours, picture)[0]
+    to.
+
+    A drawing is linear in the colours, so its graph is made once, and gone back through for each picture.
+    """
+
+    def __init__(self, gaussians: Gaussians, camera: Cameras) -> None:
+        with torch.enable_grad():
+            self._colours = torch.zeros_like(gaussians.means, requires_grad=True)
+            self._image, alpha = _composited(gaussians, self._colours, camera)
+        self.alpha = alpha.detach()
+
+    def __call__(self, picture: Float[Tensor, "h w 3"]) -> Float[Tensor, "n 3"]:
+        # As a sum of its own: for gradients that are handed over PyTorch imports sympy, which takes seconds.
+        with torch.enable_grad():
+            weighted = (self._image * picture).sum()
+        return torch.autograd.grad(weighted, self._colours, retain_graph=True)[0]
 
 
 def fit_features(

@@ -39,6 +39,15 @@ def fill_gaps(values: Float[Tensor, "b c h w"], known: Bool[Tensor, "b h w"]) ->
 
 def _coarser(weighted: Float[Tensor, "b c h w"], weights: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h2 w2"]:
     """Values filled by ``push_pull`` at half the size, from values that are multiplied by their weights."""
-    # Pooling is several times slower on channels that lie side by side.
-    sums, shares = (F.avg_pool2d(x.contiguous(), 2, ceil_mode=True, count_include_pad=False) for x in (weighted, weights))
+    sums, shares = _halved(weighted), _halved(weights)
     return push_pull(sums / shares.clamp_min(1e-8), shares)
+
+
+def _halved(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Means of cells of two by two pixels; those at the end of an odd side have fewer."""
+    if maps.shape[2] % 2 or maps.shape[3] % 2:
+        # Pooling is several times slower on channels that lie side by side.
+        return F.avg_pool2d(maps.contiguous(), 2, ceil_mode=True, count_include_pad=False)
+    # Adding rows and then columns takes a third of the time of pooling.
+    rows = maps[:, :, 0::2] + maps[:, :, 1::2]
+    return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)

@@ -27,7 +27,7 @@ from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.source import Source, read_source
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
-from splatmem.jobs.outputs import SPLATS, write_outputs
+from splatmem.jobs.outputs import SPLATS, write_moving, write_outputs
 from splatmem.jobs.preview import Preview
 from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
@@ -120,6 +120,8 @@ def _make(
         run = resume_run(session, fingerprint, config, device, parts, clock, started) if resumed else None
         if run is None:
             run = begin_run(source, options, device, parts, clock, started, announce)
+            if source is not None:
+                write_moving(partial, source, run.scene.moving)
             save_run(session, run, fingerprint)
         else:
             announce("loading the models", 0.0)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Bool
 from PIL import Image
+from torch import Tensor
 
+from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.io.atomic import atomic_path
+from splatmem.io.source import Source
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.jobs.export import write_splats
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.run_state import Run
+from splatmem.memory import SpatialMemory
 from splatmem.memory.film import FilmFigures
 from splatmem.models.hardware import peak_device_bytes
 from splatmem.report.bend import memory_bend
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
 from splatmem.report.html import report_page
 from splatmem.report.measures import scene_measures
-from splatmem.report.sheet import contact_sheet
+from splatmem.report.sheet import contact_sheet, moving_sheet
 
 SHEET_FRAMES = 12
+MOVING = "moving.png"
 SPLATS = ("scene.ply", "scene.spz", "scene.html")  # for everything old, to hand on, and to look at
 
 
@@ -36,17 +44,18 @@ def write_outputs(
     device: str,
 ) -> dict[str, Any]:
     """Writes everything but the film and the session; returns the report."""
-    with run.scene.clock.stage("render"):
-        sheet = photo_sheet(run)
-    with run.scene.clock.stage("encode"):
-        with atomic_path(folder / "contact_sheet.png") as temporary:
+    clock, memory = run.scene.clock, run.scene.memory
+    with ThreadPoolExecutor(max_workers=1) as writer:  # packing is a matter of one processor, measuring of all others
+        written = writer.submit(_write_scene, folder, memory, run.film.cameras, options.fps)
+        with clock.stage("render"):
+            sheet = photo_sheet(run)
+        with clock.stage("encode"), atomic_path(folder / "contact_sheet.png") as temporary:
             sheet.save(temporary)
-        for name in SPLATS:
-            write_splats(run.scene.memory, folder / name, run.film.cameras, fps=options.fps)
-        save_transforms_json(run.film.cameras, folder / "cameras.json", world=run.scene.memory.world)
-    with run.scene.clock.stage("read"):
-        photo, retention = run.scene.memory.photo_fidelity(), run.scene.memory.retention()
-        bend, measures = memory_bend(run.scene.memory), scene_measures(run.scene.memory)
+        with clock.stage("read"):
+            photo, retention = memory.photo_fidelity(), memory.retention()
+            bend, measures = memory_bend(memory), scene_measures(memory)
+        with clock.stage("encode"):
+            written.result()
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,
@@ -90,15 +99,40 @@ def write_outputs(
         video=folder / "video.mp4",
         fps=options.fps,
         folder=options.out,
+        moving=_picture(folder / MOVING),
     )
     write_text(folder / "report.html", page)
     write_json(report, folder / "report.json")
     return report
 
 
+def write_moving(folder: Path, source: Source, moving: Bool[Tensor, "n h w"] | None) -> None:
+    """Writes which parts of the given pictures moved and were left out, if any did, for the report to show."""
+    if moving is not None:
+        shown = torch.nonzero(moving.flatten(1).any(1))[:, 0]
+        some = shown[evenly_spread(len(shown), SHEET_FRAMES)]
+        with atomic_path(folder / MOVING) as temporary:
+            moving_sheet(source.rgb[some], moving[some]).save(temporary)
+
+
+def _write_scene(folder: Path, memory: SpatialMemory, film: Cameras, fps: float) -> None:
+    """Writes the scene for other programs, and the film's cameras."""
+    for name in SPLATS:
+        write_splats(memory, folder / name, film, fps=fps)
+    save_transforms_json(film, folder / "cameras.json", world=memory.world)
+
+
 def photo_sheet(run: Run) -> Image.Image:
     """The contact sheet: frames of the film, what was known of them before anything was made, and their depth."""
     cameras = run.film.cameras[evenly_spread(len(run.film), SHEET_FRAMES)]
     memory = run.scene.memory
-    before, after = memory.as_given().read(cameras), memory.read(cameras)
-    return contact_sheet(after.rgb, before.rgb, before.known, after.depth)
+    (before, known), after = memory.as_given().film(cameras), memory.read(cameras)
+    return contact_sheet(after.rgb, before, known, after.depth)
+
+
+def _picture(file: Path) -> Image.Image | None:
+    """A picture that a run left, if it did."""
+    if not file.is_file():
+        return None
+    with Image.open(file) as picture:
+        return picture.convert("RGB")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from splatmem.io.splats.endings import is_splat_file
-from splatmem.jobs.edit import fill_for, write_back
 from splatmem.jobs.options import RenderOptions
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import load_session
-from splatmem.scene import DEFAULT_SIZE, Announce, Scene, session_folder, silent
+from splatmem.scene.announce import Announce, silent
+from splatmem.scene.folders import session_folder
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import trajectory_from
 
@@ -43,6 +43,9 @@ def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
     options.check()
     clock, made, notes = StageClock(), 0, ()
     if options.fill:
+        from splatmem.jobs.edit import fill_for, write_back
+        from splatmem.scene import Scene
+
         scene = Scene.open(options.scene, device=options.device)
         trajectory = trajectory_from(options.path, scene, options.frames, options.size, options.fov)
         made = fill_for(scene, trajectory, options.prompt, announce).generated_frames
@@ -51,6 +54,8 @@ def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
         scene.models.release()
         memory = scene.memory
     elif is_splat_file(options.scene) and options.scene.is_file():
+        from splatmem.scene import DEFAULT_SIZE, Scene
+
         scene = Scene.from_splats(options.scene, options.size or DEFAULT_SIZE, fov=options.fov, device="cpu")
         memory, notes = scene.memory, tuple(scene.notes)
         trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)

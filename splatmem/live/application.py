@@ -35,7 +35,7 @@ from splatmem.scene import Announce, Scene, silent
 
 LABEL = "splatmem"
 BRAND = (56, 128, 255)
-REST_SECONDS = 0.3  # without a movement: the view rests
+REST_SECONDS = 0.2  # without a movement: the view rests
 TICK_SECONDS = 0.05
 STATUS_SECONDS = 0.5
 CANVAS = (1600, 900)  # that a browser is taken to have until it says so
@@ -222,7 +222,8 @@ class Application:
             now = time.monotonic()
             for guest in list(self.desk.guests.values()):
                 self._put_backdrop(guest)
-                if guest.arrived and not guest.rested and not guest.playing.is_set() and now - guest.moved >= REST_SECONDS:
+                waits = guest.arrived and not guest.rested and not guest.playing.is_set() and not self.session.is_busy
+                if waits and now - guest.moved >= REST_SECONDS:
                     guest.rested = True
                     self._rest(guest)
             if self.session.activity is not None and now - self._status_at > STATUS_SECONDS:

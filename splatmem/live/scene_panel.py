@@ -44,8 +44,8 @@ class ScenePanel:
         made = len(memory.views) - memory.num_given_views
         self._facts.content = f"**{len(memory.gaussians):,} splats**, {made} frames made · `{self._desk.session.folder}`"
         first = max(0, len(snapshot.history) - MOST_STEPS)
-        steps = [f"{number}. {step.operation}" for number, step in enumerate(snapshot.history[first:], start=first + 1)]
-        self._steps.content = "\n".join(reversed(steps))
+        steps = [f"{number} · {step.operation}" for number, step in enumerate(snapshot.history[first:], start=first + 1)]
+        self._steps.content = "  \n".join(reversed(steps))  # lines, and no list: Markdown would number that by itself
         self._undo.disabled, self._redo.disabled = len(snapshot.history) < 2, not snapshot.can_redo
         names = tuple(sorted(file.name for file in (self._desk.session.folder / EXPORTS).glob("scene_*"))) or ("none yet",)
         if tuple(self._files.options) != names:

@@ -51,7 +51,8 @@ class ShootPanel:
     def _build(self) -> None:
         gui, desk = self._desk.server.gui, self._desk
         self._shots = gui.add_dropdown("Shot", ("shot 1",))
-        self._order = gui.add_button_group("", ("new", "copy", "earlier", "later", "delete"))
+        self._edits = gui.add_button_group("", ("new", "copy", "delete"))
+        self._order = gui.add_button_group("", ("earlier", "later"), visible=len(self._board.shots) > 1)
         self._facts = gui.add_markdown("")
         desk.button("Set a keyframe here", self._set_key, icon=viser.Icon.CAMERA_PLUS, color="blue", hint="Key: K")
         with gui.add_folder("Keyframes", expand_by_default=False):
@@ -64,7 +65,7 @@ class ShootPanel:
             self._length = gui.add_number("Seconds in all", 0.0, min=0.0, max=600.0, step=0.1)
             self._prompt = gui.add_text("Words", "", hint="What is to be seen in this shot; read by large models alone")
         with gui.add_folder("A move from here", expand_by_default=False):
-            self._preset = gui.add_dropdown("Move", PRESET_NAMES, initial_value="arc")
+            self._preset = gui.add_dropdown("Move", PRESET_NAMES, initial_value="spiral")
             desk.button("Lay it from this view", self._lay, color="gray")
         self._moment = gui.add_slider("Moment", 0.0, 1.0, 0.001, 0.0)
         self._play_button = desk.button("Play", self._play, icon=viser.Icon.PLAYER_PLAY, hint="Key: P")
@@ -92,7 +93,8 @@ class ShootPanel:
             handle.on_update(desk.answered(self._unless_quiet(act)))
         for handle in (self._seen, self._arrows):
             handle.on_update(desk.answered(lambda event: self._show()))
-        self._order.on_click(desk.answered(self._edit_shots))
+        for group in (self._edits, self._order):
+            group.on_click(desk.answered(self._edit_shots))
         self._key_acts.on_click(desk.answered(self._use_key))
         self._key_order.on_click(desk.answered(self._edit_keys))
         upload.on_upload(desk.answered(self._uploaded))
@@ -143,6 +145,7 @@ class ShootPanel:
         shot, board = self.shot, self._board
         labels = tuple(f"{place}: {one.name}" for place, one in enumerate(board.shots, start=1))
         _options(self._shots, labels, labels[self._place])
+        self._order.visible = len(board.shots) > 1
         total = sum(one.seconds for one in board.shots)
         whole = f" · the film has {len(board.shots)} shots, {total:.1f} s" if len(board.shots) > 1 else ""
         self._facts.content = f"**{len(shot.keys)} keyframes, {shot.seconds:.1f} s**{whole}"
@@ -301,7 +304,7 @@ class ShootPanel:
             file = free_name(desk.session.folder / FILMS, "film", ".mp4")
             figures = film_memory(scene.memory, Cameras.cat(parts), file, board.fps, scene.clock, announce)
             self._show()
-            desk.say(client, f"{file.name} is in {file.parent}; Download brings it here")
+            desk.say(client, f"{FILMS}/{file.name} is in the scene's folder; Download brings it here")
             return f"{file.name}: {sum(map(len, parts))} frames, {100 * figures.unknown_fraction:.1f} % of it unknown"
 
         desk.session.submit("filming", work)

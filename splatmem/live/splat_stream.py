@@ -34,6 +34,7 @@ class SplatStream:
         self._handles: dict[str, GaussianSplatHandle] = {}
         self._rows: Rows = np.zeros((0, ROW), np.uint32)
         self._shown: Gaussians | None = None
+        self._pieces: dict[str, Rows] = {}
         self._alone: GaussianSplatHandle | None = None
         self._hidden: dict[int, list[viser.FrameHandle]] = {}
         self._lock = threading.RLock()
@@ -45,9 +46,10 @@ class SplatStream:
         with self._lock:
             if memory.gaussians is self._shown:
                 return
-            self._rows = self._packed(memory.gaussians)
+            same = self._unchanged(memory.gaussians)
+            self._rows = self._packed(memory.gaussians, same)
             self._shown = memory.gaussians
-            pieces = cut(self._rows, [view.gaussians[1] for view in memory.views])
+            self._pieces = pieces = cut(self._rows, [view.gaussians[1] for view in memory.views], self._pieces, same)
             # What is new comes first and what is gone goes last, so that nothing flickers.
             with self._server.atomic():
                 for name in pieces.keys() - self._handles.keys():
@@ -58,12 +60,14 @@ class SplatStream:
                 for name in self._handles.keys() - pieces.keys():
                     self._handles.pop(name).remove()
 
-    def _packed(self, gaussians: Gaussians) -> Rows:
-        """The rows of all Gaussians; of those that were there before, and have not changed, they are not made again."""
+    def _unchanged(self, gaussians: Gaussians) -> int:
+        """How many Gaussians lead that were there before, and have not changed."""
         shown = self._shown
         same = 0 if shown is None else min(len(shown), len(gaussians))
-        if shown is not None and not _begins_alike(shown, gaussians, same):
-            same = 0
+        return same if shown is not None and _begins_alike(shown, gaussians, same) else 0
+
+    def _packed(self, gaussians: Gaussians, same: int) -> Rows:
+        """The rows of all Gaussians; those of the first are not made again."""
         return np.concatenate([self._rows[:same], packed(gaussians.select(slice(same, None)), self._unit)])
 
     def _add(self, name: str, rows: Rows) -> GaussianSplatHandle:

@@ -20,7 +20,7 @@ from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
 from splatmem.memory.leaks import trim_leaks
-from splatmem.memory.visibility import SOLID_ALPHA, draw_known, draw_visibility, shown_colours
+from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_png, to_uint8
 
@@ -201,6 +201,14 @@ class SpatialMemory:
         rgb, known = draw_known(self.gaussians, cameras.to(self.device))
         return rgb.cpu(), known.cpu()
 
+    @torch.no_grad()
+    def coverage(self, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
+        """``known`` and ``alpha`` of a reading, without the rest of it."""
+        starts = range(0, len(cameras), VIEWS_AT_ONCE)
+        parts = [draw_coverage(self.gaussians, cameras[slice(i, i + VIEWS_AT_ONCE)].to(self.device)) for i in starts]
+        known, alpha = (torch.cat(list(maps)).cpu() for maps in zip(*parts, strict=True))
+        return known, alpha
+
     def write(
         self,
         rgb: Float[Tensor, "h w 3"],
@@ -239,10 +247,10 @@ class SpatialMemory:
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
         if self.views and len(added):
             protected = self._views_that_see(added.means)
-            seen = self.read(protected)
+            known, alpha = self.coverage(protected)
             # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
-            kept = seen.known & (seen.alpha >= SOLID_ALPHA)
-            kept[0] = seen.known[0]
+            kept = known & (alpha >= SOLID_ALPHA)
+            kept[0] = known[0]
             added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), kept.to(self.device))
         count = len(self.gaussians)
         view = StoredView(
@@ -274,7 +282,7 @@ class SpatialMemory:
         added = lift(rgb, depth, camera, hidden, settings=LiftSettings(far_radius=FAR_SHELL * self.scale))
         if len(added):
             first = self.views[0].camera
-            known = self.read(first).known.to(self.device)
+            known = self.coverage(first)[0].to(self.device)
             added = trim_leaks(self.gaussians, added.to(self.device), first.to(self.device), known)
             self.gaussians = Gaussians.cat([self.gaussians, added])
         return len(added)

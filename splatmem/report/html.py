@@ -32,6 +32,7 @@ def report_page(
     video: Path | None = None,
     fps: float = 24.0,
     folder: Path | None = None,
+    moving: Image.Image | None = None,
 ) -> str:
     """The page as text; pictures and the film are embedded, nothing is fetched but a large film from the page's own folder.
 
@@ -41,6 +42,7 @@ def report_page(
         video: the film.
         fps: its frames per second.
         folder: where the results will lie, for the commands that the page names.
+        moving: given pictures with what was left out of them since it moved.
     """
     unknown = report.get("unknown_by_frame") or []
     return page(
@@ -50,6 +52,7 @@ def report_page(
         video=None if video is None else _video_address(video),
         summary=_summary(report),
         sheet=picture_uri(sheet),
+        moving=None if moving is None else picture_uri(moving),
         path_plot=path_plot(path, state),
         unknown_plot=unknown_plot(unknown, fps) if unknown else None,
         cost_plot=cost_plot(report["seconds"], coverage),

@@ -5,6 +5,8 @@ from __future__ import annotations
 MEANINGS = (
     ("does not say its field of view", "With another angle things would be deeper or flatter: --fov gives the true one."),
     ("lie inside or behind", "There the film looks from inside a thing; another path, or a shorter one, avoids it."),
+    ("moved between them", "The report shows which; the places behind were filled from the other pictures, or made."),
+    ("contradict each other", "Poses of another run, or of a turned picture, do this."),
     ("were left out", "The film was made without them."),
     ("reads no words", "A preset with a large model reads them: splatmem models list."),
     ("the CPU drew", "The result is the same; it took longer."),

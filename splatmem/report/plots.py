@@ -101,7 +101,7 @@ def path_plot(path: Cameras, state: ExploreState) -> str:
     low, high = centers.min(0), centers.max(0)
     reach = max(float((high - low).max()), 1e-3)
     half = 0.85 * reach  # arrows are up to a fifth as long as the path is wide
-    (x, z), width, height = (low + high) / 2, 600, 500
+    (x, z), width, height = _point((low + high) / 2), 600, 500
     area = (LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM)
     aspect = area[2] / area[3]
     axes = Axes(area, (x - aspect * half, x + aspect * half), (z - half, z + half))

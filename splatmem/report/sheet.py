@@ -1,4 +1,4 @@
-"""Contact sheets: film, what was known before filling, depth."""
+"""Contact sheets: of a film (frames, what was known before filling, depth), and of given pictures with what moved."""
 
 from __future__ import annotations
 
@@ -13,14 +13,25 @@ from splatmem.pixels import to_uint8
 UNKNOWN_COLOUR = (0.93, 0.22, 0.55)
 SHEET_TILE_WIDTH = 256
 TURBO = (
-    (0.13572138, 0.09140261, 0.10667330),
-    (4.61539260, 2.19418839, 12.64194608),
-    (-42.66032258, 4.84296658, -60.58204836),
-    (132.13108234, -14.18503333, 110.36276771),
-    (-152.94239396, 4.27729857, -89.90310912),
-    (59.28637943, 2.82956604, 27.34824973),
+    (0.19, 0.07, 0.23),
+    (0.25, 0.25, 0.63),
+    (0.28, 0.42, 0.89),
+    (0.26, 0.58, 1.00),
+    (0.16, 0.74, 0.92),
+    (0.09, 0.87, 0.76),
+    (0.20, 0.95, 0.59),
+    (0.43, 0.99, 0.39),
+    (0.64, 0.99, 0.23),
+    (0.80, 0.92, 0.20),
+    (0.93, 0.81, 0.23),
+    (0.99, 0.67, 0.20),
+    (0.98, 0.49, 0.13),
+    (0.92, 0.31, 0.05),
+    (0.82, 0.18, 0.02),
+    (0.66, 0.08, 0.00),
+    (0.48, 0.02, 0.01),
 )
-"""Red, green and blue of the turbo map as polynomials, the constant first."""
+"""Colours at even steps of the turbo map (Mikhailov 2019), from its beginning to its end."""
 
 
 def contact_sheet(
@@ -34,12 +45,22 @@ def contact_sheet(
     unknown = torch.tensor(UNKNOWN_COLOUR)
     before = torch.where(before_known[..., None], before_rgb, unknown)
     stacks = [np.concatenate(tiles) for tiles in zip(*map(_tiles, (film, before, depth_colours(depth))), strict=True)]
-    blank = np.full_like(stacks[0], 255)
+    return _in_rows(stacks, columns)
+
+
+def _in_rows(tiles: list[np.ndarray], columns: int) -> Image.Image:
+    blank = np.full_like(tiles[0], 255)
     rows = []
-    for first in range(0, len(stacks), columns):
-        row = stacks[first : first + columns]
+    for first in range(0, len(tiles), columns):
+        row = tiles[first : first + columns]
         rows.append(np.concatenate(row + [blank] * (columns - len(row)), axis=1))
     return Image.fromarray(np.concatenate(rows))
+
+
+def moving_sheet(rgb: Float[Tensor, "n h w 3"], moving: Bool[Tensor, "n h w"], columns: int = 4) -> Image.Image:
+    """The given pictures with what was left out of them tinted, ``columns`` a row."""
+    tinted = torch.where(moving[..., None], 0.4 * rgb + 0.6 * torch.tensor(UNKNOWN_COLOUR), rgb)
+    return _in_rows(_tiles(tinted), columns)
 
 
 def depth_colours(depth: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w 3"]:
@@ -50,11 +71,10 @@ def depth_colours(depth: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w 3"]:
 
 
 def _turbo(values: Float[Tensor, "*n"]) -> Float[Tensor, "*n 3"]:
-    """Colours of values in 0..1 on the turbo map (Mikhailov 2019), by the polynomials that its author gives for it."""
-    colours = values.new_zeros(*values.shape, 3)
-    for factors in reversed(TURBO):
-        colours = colours * values[..., None] + torch.tensor(factors)
-    return colours.clamp(0, 1)
+    """Colours of values in 0..1 on the turbo map."""
+    colours, place = torch.tensor(TURBO), values * (len(TURBO) - 1)
+    below = place.long().clamp_max(len(TURBO) - 2)
+    return torch.lerp(colours[below], colours[below + 1], (place - below)[..., None])
 
 
 def _tiles(frames: Float[Tensor, "n h w 3"]) -> list[np.ndarray]:

@@ -1,7 +1,8 @@
-"""A scene: its memory, the models that make it, and how it came to be. The command line, jobs and Python all hold one."""
+"""A scene: its memory, the models that make it, and how it came to be. The command line, jobs and Python all hold one.
 
-from splatmem.scene.announce import Announce, silent
-from splatmem.scene.folders import MEMORY_FOLDER, session_folder
-from splatmem.scene.scene import DEFAULT_SIZE, PathLike, Scene
+The names are loaded when they are first used (``__init__.pyi`` lists them): to film a memory needs none of what makes one.
+"""
 
-__all__ = ["DEFAULT_SIZE", "MEMORY_FOLDER", "Announce", "PathLike", "Scene", "session_folder", "silent"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

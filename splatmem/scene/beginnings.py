@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
@@ -73,6 +75,7 @@ class Beginning:
         notes: sentences for a reader.
         settings: how the unseen is made.
         clock: to which the seconds of each stage were added.
+        moving: pixels of posed pictures that were left out since they moved, if any.
     """
 
     memory: SpatialMemory
@@ -82,6 +85,7 @@ class Beginning:
     notes: list[str]
     settings: ExploreSettings = field(default_factory=ExploreSettings)
     clock: StageClock = field(default_factory=StageClock)
+    moving: Bool[Tensor, "n h w"] | None = None
 
 
 def begin(
@@ -127,12 +131,14 @@ def begin(
     with clock.stage("load"):
         traits, estimate_depth = Traits.of(models.inpainter), models.depth
     announce("lifting the photo" if source.cameras is None else "lifting the pictures", 0.0)
-    draws_on = drawing_device(device)
+    draws_on, moving = drawing_device(device), None
     if source.cameras is not None:
-        memory, notes = begin_posed_memory(
+        posed = begin_posed_memory(
             source.rgb, source.cameras, estimate_depth, settings, clock, draws_on,
             lambda share: announce("lifting the pictures", share), source.usable, source.one_picture,
         )  # fmt: skip
+        memory, notes = posed.memory, posed.notes
+        moving = posed.moving if posed.moving.any() else None
     else:
         with clock.stage("depth"):
             degrees, notes = field_of_view(source.rgb, fov or source.fov_x_degrees, estimate_depth)
@@ -144,7 +150,7 @@ def begin(
     if device != draws_on == "cpu":
         reason = f": {why_gsplat_cannot_draw()}" if device == "cuda" else ""
         notes.append(f"{device} ran the models, the CPU drew the Gaussians{reason}")
-    return Beginning(memory, models, source.name, len(source.rgb), notes, settings, clock)
+    return Beginning(memory, models, source.name, len(source.rgb), notes, settings, clock, moving)
 
 
 def begin_from_splats(

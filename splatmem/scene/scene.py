@@ -65,6 +65,8 @@ class Scene:
         selections: selections that were saved by name, as JSON values.
         timeline: states to go back and forth to; its budget says how many bytes they may take.
         film_cameras: the cameras of the film that the scene was made for, or None.
+        moving: pixels of the given pictures that were left out since they moved, ``[n, h, w]``; None if nothing did, and in a
+            scene that was opened again.
     """
 
     memory: SpatialMemory
@@ -82,6 +84,7 @@ class Scene:
     selections: dict[str, dict[str, Any]] = field(default_factory=dict)
     timeline: Timeline = field(default_factory=Timeline)
     film_cameras: Cameras | None = None
+    moving: Bool[Tensor, "n h w"] | None = field(default=None, repr=False, compare=False)
     _store: SessionStore | None = field(default=None, repr=False, compare=False)
     _live: LiveInpainter | None = field(default=None, repr=False, compare=False)
 
@@ -202,8 +205,9 @@ class Scene:
         begun = begin(source, preset, seed, **options)
         prompt, overrides = options.get("prompt", ""), tuple(options.get("overrides", ()))
         scene = Scene(
-            begun.memory, begun.models, preset, overrides, seed, prompt, begun.source, begun.settings, clock=begun.clock
-        )
+            begun.memory, begun.models, preset, overrides, seed, prompt, begun.source, begun.settings,
+            clock=begun.clock, moving=begun.moving,
+        )  # fmt: skip
         scene.remark(*begun.notes)
         scene._record("begin", pictures=begun.pictures, seed=seed, prompt=prompt)
         return scene
@@ -330,6 +334,9 @@ class Scene:
         _ = self.models.depth
         with self.clock.stage("fill"):
             self._looking().for_camera(self.memory, camera)
+        with self.clock.stage("refine"):  # the first gradient that PyTorch is asked for makes it import a great deal
+            one = torch.ones(1, requires_grad=True)
+            torch.autograd.grad(2 * one, one, torch.ones(1))
 
     def _looking(self) -> LiveInpainter:
         if self._live is None:

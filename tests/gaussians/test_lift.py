@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.depth_edges import snap_depth_edges
+from splatmem.gaussians.depth_edges import maximum, snap_depth_edges
 from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import LiftSettings, lift, sampling_distance
 from splatmem.gaussians.refine import refine
@@ -325,3 +325,39 @@ def test_nothing_hangs_between_a_thing_and_the_wall() -> None:
     rgb = torch.where(thing[..., None], torch.tensor([0.2, 0.1, 0.1]), torch.tensor([0.8, 0.8, 0.7]))
     z = lift(rgb, depth, camera, torch.ones_like(thing)).means[:, 2]
     assert ((z < 2.0 * 1.03) | (z > 4.0 * 0.99)).all(), "what underlies the thing's outline stays with the thing"
+
+
+class TestParts:
+    """A part of a view is lifted: the rest is known already."""
+
+    def test_what_is_lifted_hardly_shows_in_what_is_not(self) -> None:
+        """A smooth wall, in large blocks, that ends where something else stands behind it."""
+        half = torch.zeros_like(ALL)
+        half[:, :30] = True
+        alpha = rasterize(lift(grey(), torch.full((HEIGHT, WIDTH), 2.0), CAMERA, half), CAMERA).alpha[0]
+        assert alpha[2:-2, 2:29].min() > 0.98
+        assert alpha[:, 32:].max() < 0.1
+
+    @pytest.mark.parametrize(
+        "place", [(slice(90, 110), slice(130, 170)), (slice(0, 5), slice(195, 200)), (slice(0, 0), slice(0))]
+    )
+    def test_it_is_lifted_as_with_all_of_the_view(self, place: tuple[slice, slice], monkeypatch: pytest.MonkeyPatch) -> None:
+        random = torch.Generator().manual_seed(0)
+        coarse = torch.rand(1, 4, 20, 26, generator=random)
+        maps = torch.nn.functional.interpolate(coarse, size=(150, 200), mode="bilinear")[0]
+        picture, depth = maps[:3].permute(1, 2, 0).contiguous(), 1 + maps[3] + (maps[3] > 0.6)
+        selected = torch.zeros(150, 200, dtype=torch.bool)
+        selected[place] = True
+        camera = identity_camera(60, 200, 150)
+        part = lift(picture, depth, camera, selected)
+        monkeypatch.setattr("splatmem.gaussians.lift.REACH", 1000)
+        whole = lift(picture, depth, camera, selected)
+        assert len(part) == len(whole)
+        for name in ("means", "quats", "log_scales", "sh"):
+            torch.testing.assert_close(getattr(part, name), getattr(whole, name), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 3, 9])
+def test_largest_of_a_square(size: int) -> None:
+    image = torch.randn(7, 12, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(maximum(image, size), torch.nn.functional.max_pool2d(image[None, None], size, 1, size // 2)[0, 0])

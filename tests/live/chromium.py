@@ -68,7 +68,7 @@ class Browser:
     def open(self, address: str) -> None:
         """Opens the page, and waits until the interface is there."""
         self.driver.get(address)
-        until("the interface", lambda: "Ready" in self.text)
+        until("the interface", lambda: "Shoot" in self.text)
         # Notices are read as text; in a window as small as this one they would lie over the picture.
         self.driver.execute_script(
             "const style = document.createElement('style'); document.head.append(style);"

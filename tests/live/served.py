@@ -33,3 +33,9 @@ class Served:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def hold(self) -> Path:
+        """A file: as long as it is there, windows do not end."""
+        file = Path(f"{self.folder}.hold")
+        file.touch()
+        return file

@@ -99,6 +99,14 @@ def test_the_scene_does_not_go_through_a_tunnel_of_others(local: GuardedServer) 
     assert local.request_share_url() is None
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/../../../../../../etc/passwd", "/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/..%5c..%5cetc%5cpasswd", "//etc/passwd", "/x/.."],
+)
+def test_no_file_outside_of_the_page_is_served(local: GuardedServer, path: str) -> None:
+    assert get(local, path).status == 404
+
+
 def test_uploads_have_a_limit(local: GuardedServer) -> None:
     button = local.gui.add_upload_button("upload")
     start = local._websock_server._incoming_handlers[_messages.FileTransferStartUpload]

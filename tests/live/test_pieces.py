@@ -39,6 +39,20 @@ def test_what_grew_is_in_pieces_of_its_own() -> None:
     assert sum(len(new[name]) for name in set(new) - set(old)) == 300
 
 
+def test_of_what_grew_the_old_is_not_cut_again() -> None:
+    before = rows(5000)
+    after = np.concatenate([before, rows(300, seed=1)])
+    old = pieces.cut(before, [5000])
+    assert pieces.cut(after, [5000, 5300], old, 5000).keys() == pieces.cut(after, [5000, 5300]).keys()
+    assert pieces.cut(after, [2222, 5000, 5300], old, 5000).keys() == pieces.cut(after, [2222, 5000, 5300]).keys()
+    changed = after.copy()
+    changed[3000] += 1
+    again = pieces.cut(changed, [5000, 5300], old, 3000)
+    assert again.keys() == pieces.cut(changed, [5000, 5300]).keys()
+    assert np.array_equal(together(again), changed)
+    assert np.array_equal(together(pieces.cut(before[:700], [], old, 700)), before[:700])
+
+
 def test_a_removal_and_its_undoing_change_the_pieces_beside_it_alone() -> None:
     before = rows(5000)
     kept = np.ones(5000, bool)

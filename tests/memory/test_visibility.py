@@ -7,6 +7,7 @@ import torch
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.memory import SpatialMemory
 from splatmem.memory.visibility import NO_TRUST_MAGNIFICATION, Visibility, draw_visibility, known_pixels
 
 WIDTH, HEIGHT = 64, 48
@@ -137,3 +138,16 @@ class TestTrust:
         smooth = lift(grey, torch.full((HEIGHT, WIDTH), DISTANCE), CAMERA, torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
         assert len(smooth) < 0.2 * WIDTH * HEIGHT
         assert middle(seen(smooth, CAMERA)[1].trust).min() > 0.99
+
+
+def test_coverage_is_that_of_a_reading() -> None:
+    memory = SpatialMemory()
+    size = (CAMERA.height, CAMERA.width)
+    picture = torch.rand(*size, 3, generator=torch.Generator().manual_seed(0))
+    memory.write(picture, torch.full(size, 2.0), CAMERA, torch.ones(size, dtype=torch.bool))
+    cameras = Cameras.cat([CAMERA.moved(right=0.3 * step) for step in range(6)])
+    known, alpha = memory.coverage(cameras)
+    reading = memory.read(cameras)
+    assert 0.2 < known.float().mean() < 0.98
+    assert torch.equal(known, reading.known)
+    assert torch.equal(alpha, reading.alpha)
