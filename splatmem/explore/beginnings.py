@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.classes import PixelClasses
+from splatmem.classes import PixelClass, PixelClasses
 from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.classes import classify
 from splatmem.depth.motion import moved
 from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
+from splatmem.depth.straight_lines import straighten
 from splatmem.explore.behind_things import hidden_background
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.explore.planner import GRID_WIDTH
@@ -50,6 +51,10 @@ def begin_memory(
         down = _gravity(photo, camera)
         depth = plausible_sky(estimate.depth[0], camera, down, photo)
         classes = _classified(photo, depth, camera, down, estimate)
+        import os
+        if os.environ.get("B_ST", "1") == "1":
+            level = classes.where(PixelClass.FLOOR, PixelClass.GROUND, PixelClass.CEILING)
+            depth = straighten(depth, photo, camera, down, level)
     return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device, classes=classes, behind=True)
 
 
