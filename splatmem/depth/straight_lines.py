@@ -13,15 +13,14 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import domain_filter
 from splatmem.geometry.segments import straight_segments
 
-import os
-MIN_LENGTH = float(os.environ.get("B_ML", "0.08"))
+MIN_LENGTH = 0.08
 """Of a segment, as a share of the picture's shorter side."""
 UPRIGHT_DEGREES = 3.0
 """How far the plane of the camera and an upright segment may miss the direction of gravity."""
@@ -39,7 +38,7 @@ AGREEING = 0.6
 """Share of a segment's samples that must not."""
 REACHES = (0.08, 0.03, 0.012)
 """Standard deviations of the neighbourhoods that changes are spread over, one after the other, in shorter sides."""
-STEP, COLOUR_STEP = 0.1, float(os.environ.get("B_CS", "0.3"))
+STEP, COLOUR_STEP = 0.1, 0.3
 """Relative change of depth, and change of colour summed over the channels, between neighbours over which little is spread."""
 FAINT = 0.02
 """Weight beside that of a segment's samples that spread to a pixel: far from all segments, depth stays as it is."""

@@ -46,6 +46,7 @@ def refine(
     Args:
         chosen: first and one past the last Gaussian that may change.
         target: the picture, 0..1. Where the Gaussians do not cover it, it is taken to lie behind them.
+        depth: its z-depth, ``inf`` for sky.
         camera: the one that saw it.
     """
     tiles = shared_tiles(gaussians, chosen, camera, growth=1.0)
@@ -89,8 +90,8 @@ def _bounds(
     """The darkest and the brightest colour that each Gaussian may get.
 
     Footprints reach over outlines. What lies right behind one would make up for what reaches over it, and so would the outline
-    itself, by colours that no pixel has: from aside they show as bright beads. There, colours are those of the picture close by:
-    behind an outline of pixels that it does not touch, if there are any.
+    itself, by colours that no pixel has: from aside they show as bright beads. There, colours are those of the picture close
+    by: behind an outline of pixels that it does not touch, if there are any.
     """
     pixels = camera.project(means)[0][0].floor().long()
     column, row = pixels[:, 0].clamp(0, camera.width - 1), pixels[:, 1].clamp(0, camera.height - 1)
