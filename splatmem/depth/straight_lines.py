@@ -38,8 +38,10 @@ AGREEING = 0.6
 """Share of a segment's samples that must not."""
 REACHES = (0.08, 0.03, 0.012)
 """Standard deviations of the neighbourhoods that changes are spread over, one after the other, in shorter sides."""
-STEP, COLOUR_STEP = 0.1, 0.3
-"""Relative change of depth, and change of colour summed over the channels, between neighbours over which little is spread."""
+STEP = 0.1
+"""Relative change of depth between neighbours over which little is spread."""
+SKY = 20.0
+"""Log depth of sky, farther than all else."""
 FAINT = 0.02
 """Weight beside that of a segment's samples that spread to a pixel: far from all segments, depth stays as it is."""
 
@@ -70,7 +72,7 @@ def straighten(
     log_depth = torch.where(there, depth, 1.0).log()
     for reach in REACHES:
         change, weight = _changes(lines, log_depth, there, level)
-        log_depth = log_depth + torch.where(there, _spread(change, weight, log_depth, there, rgb, reach * side), 0.0)
+        log_depth = log_depth + torch.where(there, _spread(change, weight, log_depth, there, reach * side), 0.0)
     return torch.where(there, log_depth.exp(), depth)
 
 
@@ -136,12 +138,9 @@ def _changes(
     flat = level.numpy()
     change, weight = np.zeros((height, width)), np.zeros((height, width))
     for line in lines:
-        known = np.isfinite(values[line.row, line.column])
-        if known.sum() < max(8, AGREEING * len(known)):
-            continue
-        if not known.all():
-            continue
         inverse_depth = np.exp(values[line.row, line.column])
+        if not inverse_depth.all():  # in part before the sky
+            continue
         foot = flat[line.foot[1], line.foot[0]]
         at = row[line.row, line.column], column[line.row, line.column]
         fitted, largest = line.fitted(inverse_depth, flat[at], bool(foot))
@@ -161,16 +160,13 @@ def _spread(
     weight: Float[Tensor, "h w"],
     log_depth: Float[Tensor, "h w"],
     there: Bool[Tensor, "h w"],
-    rgb: Float[Tensor, "h w 3"],
     sigma: float,
 ) -> Float[Tensor, "h w"]:
-    """The mean change of the samples around each pixel that neither a step of depth nor one of colour parts from it."""
-    values = torch.where(there, log_depth, 20.0)
+    """The mean change of the samples around each pixel that no step of depth parts from it.
 
-    def steps(depths: Tensor, colours: Tensor) -> Tensor:
-        return (depths.diff(dim=1).abs() / STEP) ** 2 + (colours.diff(dim=1).abs().sum(-1) / COLOUR_STEP) ** 2
-
-    across = 1 + sigma * steps(values, rgb)
-    below = 1 + sigma * steps(values.T, rgb.transpose(0, 1))
+    Steps of colour part nothing: an edge's pixels would move without the surface that they bound.
+    """
+    values = torch.where(there, log_depth, SKY)
+    across, below = (1 + sigma * (way.diff(dim=1) / STEP) ** 2 for way in (values, values.T))
     summed, counted = domain_filter(torch.stack([change, weight]), across, below, sigma)
     return summed / (counted + FAINT / sigma)

@@ -57,7 +57,7 @@ def refine(
     shown = handed_back(counts.expand_as(target))[first:last].clamp_min(WEIGHT_FLOOR)
     held = HELD * _footprints(part.select(slice(first, last)), camera)[:, None]
     colours = lifted = part.rgb[first:last]
-    low, high = _bounds(part.means[first:last], target, depth, camera)
+    low, high = _bounds(part.means[first:last], lifted, target, depth, camera)
     for count in (steps - steps // 2, steps // 2):
         all_colours = part.rgb.index_copy(0, torch.arange(first, last, device=lifted.device), colours)
         residual = counts * (alpha * target - _composited(part, all_colours, camera)[0])
@@ -85,13 +85,17 @@ def refine(
 
 
 def _bounds(
-    means: Float[Tensor, "n 3"], target: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras
+    means: Float[Tensor, "n 3"],
+    lifted: Float[Tensor, "n 3"],
+    target: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
 ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
     """The darkest and the brightest colour that each Gaussian may get.
 
     Footprints reach over outlines. What lies right behind one would make up for what reaches over it, and so would the outline
     itself, by colours that no pixel has: from aside they show as bright beads. There, colours are those of the picture close
-    by: behind an outline of pixels that it does not touch, if there are any.
+    by: behind an outline the Gaussian's own, and those of pixels that it does not touch.
     """
     pixels = camera.project(means)[0][0].floor().long()
     column, row = pixels[:, 0].clamp(0, camera.width - 1), pixels[:, 1].clamp(0, camera.height - 1)
@@ -106,7 +110,8 @@ def _bounds(
     ends = torch.where(behind & torch.isfinite(clear[0]), clear, close + margin)
     ends = torch.where(behind | before, ends, torch.tensor([BRIGHTEST] * 3 + [0.0] * 3).to(ends)[:, None, None])
     high, low = ends[:3], -ends[3:]
-    return low[:, row, column].T.clamp_min(0), high[:, row, column].T.clamp_max(BRIGHTEST)
+    low, high = torch.minimum(low[:, row, column].T, lifted), torch.maximum(high[:, row, column].T, lifted)
+    return low.clamp_min(0), high.clamp_max(BRIGHTEST)
 
 
 def _footprints(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, " n"]:
