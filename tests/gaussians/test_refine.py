@@ -9,10 +9,11 @@ import torch
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians import refine as module
 from splatmem.gaussians.draw import rasterize
-from splatmem.gaussians.lift import sampling_distance
+from splatmem.gaussians.lift import lift, sampling_distance
 from splatmem.gaussians.refine import refine
 from splatmem.gaussians.tiles import TILE, SharedTiles, shared_tiles
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import dilate
 from splatmem.memory import SpatialMemory
 
 
@@ -44,7 +45,7 @@ def test_the_tiles_hold_all_that_the_chosen_change(written: SpatialMemory) -> No
 
 def test_the_fit_is_that_of_the_whole_picture(written: SpatialMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     view = written.views[-1]
-    fit = SimpleNamespace(target=view.rgb.float() / 255, camera=view.camera, steps=8)
+    fit = SimpleNamespace(target=view.rgb.float() / 255, depth=view.depth, camera=view.camera, steps=8)
     part = refine(written.gaussians, view.gaussians, **vars(fit))
 
     def everything(gaussians: Gaussians, chosen: tuple[int, int], *_: object, **__: object) -> SharedTiles:
@@ -65,7 +66,8 @@ def test_what_does_not_show_is_left_as_it_is(written: SpatialMemory, room_turn: 
     tiles = shared_tiles(written.gaussians, view.gaussians, behind, growth=1.0)
     assert not tiles.pixels.any()
     assert len(tiles.gaussians) == view.gaussians[1] - view.gaussians[0]
-    fitted = refine(written.gaussians, view.gaussians, torch.rand(behind.height, behind.width, 3), behind, steps=3)
+    noise = torch.rand(behind.height, behind.width, 3)
+    fitted = refine(written.gaussians, view.gaussians, noise, view.depth, behind, steps=3)
     assert torch.equal(fitted.sh, written.gaussians.sh)
 
 
@@ -87,9 +89,27 @@ def test_more_steps_do_not_spoil_the_fit(written: SpatialMemory) -> None:
     target = view.rgb.float() / 255
     errors = []
     for steps in (0, 2, 8, 40):
-        fitted = refine(written.gaussians, view.gaussians, target, view.camera, steps)
+        fitted = refine(written.gaussians, view.gaussians, target, view.depth, view.camera, steps)
         errors.append((rasterize(fitted, view.camera).rgb[0] - target)[view.written].square().mean().item())
         colours = fitted.rgb[slice(*view.gaussians)]
         assert -1e-6 <= colours.min() <= colours.max() <= module.BRIGHTEST + 1e-6
     assert errors[1] < 0.5 * errors[0]
     assert max(errors[2:]) < 1.1 * errors[1]
+
+
+def test_colours_beside_an_outline_stay_those_of_the_picture(room_turn: Cameras) -> None:
+    """A dark thing before a pale wall: no bright beads on the wall that would make up for what reaches over the outline."""
+    camera = room_turn[0]
+    picture, depth = torch.full((camera.height, camera.width, 3), 0.7), torch.full((camera.height, camera.width), 3.0)
+    thing = torch.zeros_like(depth, dtype=torch.bool)
+    thing[20:50, 30:60] = True
+    picture[thing], depth[thing] = 0.1, 2.0
+    lifted = lift(picture, depth, camera, torch.ones_like(thing))
+    fitted = refine(lifted, (0, len(lifted)), picture, depth, camera, 12)
+    pixels, distance = camera.project(fitted.means)
+    column, row = pixels[0].floor().long().unbind(-1)
+    beside = (distance[0] > 2.5) & dilate(thing[None], 2)[0][row, column]
+    assert beside.sum() > 200
+    assert fitted.rgb[beside].max() < 0.72
+    assert fitted.rgb[beside].min() > 0.68
+    assert (rasterize(fitted, camera).rgb[0] - picture).square().mean().log10() * -10 > 26
