@@ -162,14 +162,14 @@ class TestThroughGsplat:
         torch.testing.assert_close(some.cpu(), contributions(gaussians, cameras, weights)[:, 20:50], atol=1e-4, rtol=0)
 
     def test_fits(self, cuda: PretendDevice, gaussians: Gaussians, cameras: Cameras) -> None:
-        camera, target = cameras[0], torch.rand(16, 24, 3)
+        camera, target, distance = cameras[0], torch.rand(16, 24, 3), 1 + torch.rand(16, 24)
         gaussians = replace(gaussians, features=torch.rand(60, 5))
         there, camera_there = gaussians.to("cuda"), camera.to("cuda")
         with kernels_in_torch():
-            fitted = refine(there, (10, 40), target.to("cuda"), camera_there, steps=3)
+            fitted = refine(there, (10, 40), target.to("cuda"), distance.to("cuda"), camera_there, steps=3)
             wanted = torch.ones(16, 24, dtype=torch.bool, device="cuda")
             featured = fit_features(there, 30, torch.ones(16, 24, 5, device="cuda"), wanted, camera)
-        ours = refine(gaussians, (10, 40), target, camera, steps=3)
+        ours = refine(gaussians, (10, 40), target, distance, camera, steps=3)
         assert (ours.sh - gaussians.sh).abs().max() > 0.01
         for name in ("sh", "opacity_logits", "log_scales"):
             torch.testing.assert_close(getattr(fitted, name).cpu(), getattr(ours, name), atol=1e-4, rtol=0)

@@ -327,7 +327,9 @@ class SpatialMemory:
         view = self.views[-1]
         if steps > 0 and view.gaussians[1] > view.gaussians[0]:
             target = from_uint8(view.rgb).to(self.device)
-            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera.to(self.device), steps)
+            self.gaussians = refine(
+                self.gaussians, view.gaussians, target, view.depth.to(self.device), view.camera.to(self.device), steps
+            )
 
     def as_given(self) -> SpatialMemory:
         """The memory as it was before anything was made."""
