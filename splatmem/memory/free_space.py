@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
@@ -25,6 +25,7 @@ SKY_DEPTH = 1e6
 POINTS_TIMES_VIEWS = 2**22  # that are looked at together
 NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point comes to them
 NEAREST_QUANTILE = 0.01
+AROUND = 2  # pixels of the small cameras around a point in which its Gaussian may show
 MARGIN = 0.10  # of its distance from a camera: a path keeps this far in front of a surface ...
 NEAREST_SHARE = 0.35  # ... and away from all of them, of the distance that the camera which saw them has from the nearest
 
@@ -36,17 +37,23 @@ class FreeSpace:
     Attributes:
         cameras: ``v`` cameras of a small size.
         reach: smallest z-depth of a surface within a pixel, ``[v, h, w]``.
-        farthest: the largest reach of each view.
+        farthest: largest z-depth of a surface within two pixels, ``[v, h, w]``.
+        deepest: the largest reach of each view.
     """
 
     cameras: Cameras
     reach: Float[Tensor, "v h w"]
-    farthest: Float[Tensor, " v"]
+    farthest: Float[Tensor, "v h w"]
+    deepest: Float[Tensor, " v"]
 
     @staticmethod
     def of(views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
         """The free space of views, each a camera and its z-depth (``inf`` for sky), at least one; they may differ in size."""
         return GrowingFreeSpace().of([View(*view) for view in views])
+
+    def at(self, views: Bool[Tensor, " v"] | Int[Tensor, " n"]) -> FreeSpace:
+        """What some of the cameras see to be empty."""
+        return FreeSpace(self.cameras[views], self.reach[views], self.farthest[views], self.deepest[views])
 
     def clearance(self, points: Float[Tensor, "p 3"]) -> tuple[Float[Tensor, "v p"], Bool[Tensor, "v p"]]:
         """For every view, the depth of each point relative to the surface that the view saw in its direction (1: on it), and
@@ -63,17 +70,32 @@ class FreeSpace:
         if not len(points):
             return torch.zeros(0, dtype=torch.bool)
         views = self._may_see(points)
-        concerned = self if views.all() else FreeSpace(self.cameras[views], self.reach[views], self.farthest[views])
+        concerned = self if views.all() else self.at(views)
         wrong = []
         for part in points.split(max(1, POINTS_TIMES_VIEWS // max(1, len(concerned.cameras)))):
             relative, inside = concerned.clearance(part)
             wrong.append((inside & (relative < 1 - tolerance)).any(0))
         return torch.cat(wrong)
 
+    def may_show(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, "v p"]:
+        """Points that views may show: they fall into the picture or just beside it, and lie before or on the farthest of the
+        surfaces that were seen around there."""
+        parts = []
+        for views in torch.arange(len(self.cameras)).split(max(1, POINTS_TIMES_VIEWS // max(1, len(points)))):
+            cameras = self.cameras[slice(int(views[0]), int(views[-1]) + 1)]
+            pixels, depth = cameras.project(points)
+            column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
+            inside = (depth > 0) & (column >= -AROUND) & (column < cameras.width + AROUND)
+            inside &= (row >= -AROUND) & (row < cameras.height + AROUND)
+            index = row.clamp(0, cameras.height - 1) * cameras.width + column.clamp(0, cameras.width - 1)
+            farthest = self.farthest[views].flatten(1).gather(1, index.long())
+            parts.append(inside & (depth < (1 + SURFACE_TOLERANCE) * farthest))
+        return torch.cat(parts)
+
     def _may_see(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " v"]:
         """Views before whose surfaces some of the points may lie; in the others none does, as a box around them tells."""
         corners = box_around(points)
-        behind = (self.cameras.local(corners)[..., 2] > self.farthest[:, None]).all(1)
+        behind = (self.cameras.local(corners)[..., 2] > self.deepest[:, None]).all(1)
         return may_see(self.cameras, corners) & ~behind
 
     def contains(self, points: Float[Tensor, "p 3"], reach: float, margin: float = MARGIN) -> Bool[Tensor, " p"]:
@@ -139,7 +161,7 @@ class GrowingFreeSpace:
         self._views: list[SeenDepth] = []
         self._narrowest: list[int] = []  # least width of the first view, of the first two, ...
         self._size = (0, 0)
-        self._buffers: list[Tensor] = []  # world_to_cam, intrinsics, reach and farthest, with room for more views
+        self._buffers: list[Tensor] = []  # world_to_cam, intrinsics, reach, farthest and deepest, with room for more views
 
     def of(self, views: Sequence[SeenDepth]) -> FreeSpace:
         """As ``FreeSpace.of``. What is returned is not changed by later calls."""
@@ -157,14 +179,20 @@ class GrowingFreeSpace:
             for index, view in enumerate(views[same:], start=same):
                 small = view.camera.resized(width, height)
                 reach = _reach(view.depth, width, height)
-                values = (small.world_to_cam[0], small.intrinsics[0], reach, reach.amax())
+                values = (
+                    small.world_to_cam[0],
+                    small.intrinsics[0],
+                    reach,
+                    _farthest(view.depth, width, height),
+                    reach.amax(),
+                )
                 if not self._buffers:
                     self._buffers = [v.new_empty(len(views), *v.shape) for v in values]
                 for buffer, value in zip(self._buffers, values, strict=True):
                     buffer[index] = value
             self._views, self._narrowest, self._size = list(views), narrowest, (width, height)
-        world_to_cam, intrinsics, reach, farthest = (buffer[: len(views)] for buffer in self._buffers)
-        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), reach, farthest)
+        world_to_cam, intrinsics, reach, farthest, deepest = (buffer[: len(views)] for buffer in self._buffers)
+        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), reach, farthest, deepest)
 
     def _same(self, views: Sequence[SeenDepth]) -> int:
         """How many views, from the first on, are those of the call before."""
@@ -188,6 +216,11 @@ def _reach(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor
     near = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
     # The nearest surface of a cell and its neighbours: edges do not carve what lies beside them.
     return -F.max_pool2d(F.adaptive_max_pool2d(-near[None], (height, width)), 3, 1, 1)[0]
+
+
+def _farthest(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor, "height width"]:
+    far = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
+    return F.max_pool2d(F.adaptive_max_pool2d(far[None], (height, width)), 2 * AROUND + 1, 1, AROUND)[0]
 
 
 def push_out_of_free_space(

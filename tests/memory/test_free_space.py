@@ -35,6 +35,23 @@ def from_the_side() -> Cameras:
     return Cameras.from_fov(pose, 60, WIDTH, HEIGHT)
 
 
+class TestMayShow:
+    def test_what_lies_before_or_on_a_surface(self) -> None:
+        tried = points((0, 0, 1.0), (0, 0, WALL), (0, 0, 1.1 * WALL), (9.0, 0, 1.0), (0, 0, -1.0))
+        assert space().may_show(tried).tolist() == [[True, True, False, False, False]]
+
+    def test_what_the_farthest_surface_around_does_not_hide(self) -> None:
+        edge = depth(1.0)
+        edge[:, WIDTH // 2 :] = WALL
+        tried = points((-0.02, 0, 2.0), (-0.5, 0, 2.0))
+        assert space(edge).may_show(tried).tolist() == [[True, False]]
+
+    def test_every_view_by_itself(self) -> None:
+        both = space(depth(1.0), depth(4.0))
+        assert both.may_show(points((0, 0, 2.0))).tolist() == [[False], [True]]
+        assert both.of_view(1).may_show(points((0, 0, 2.0))).tolist() == [[True]]
+
+
 class TestViolated:
     def test_what_hangs_before_a_seen_surface(self) -> None:
         tried = points((0, 0, 1.0), (0, 0, 2.8), (0.5, 0.2, 2.0), (0, 0, WALL), (0, 0, 5.0))

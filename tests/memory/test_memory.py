@@ -37,6 +37,19 @@ def test_flat_pictures_need_far_fewer_gaussians_than_pixels(memory, room_turn, r
     assert flat.read(room_turn[0]).known.float().mean() > 0.98
 
 
+def test_what_was_unknown_and_is_left_out_is_nothing_that_must_be_kept(memory, room_turn, room_frames, monkeypatch):
+    unknown = ~memory.read(room_turn[3]).known[0]
+    rows = torch.arange(72)[:, None].expand(72, 128) < 36
+
+    def only_above(depth, camera, unknown, space):
+        return depth, rows
+
+    monkeypatch.setattr("splatmem.memory.spatial_memory.push_out_of_free_space", only_above)
+    report = memory.write(room_frames[0][3], room_frames[1][3], room_turn[3], unknown)
+    assert report.left_out > 100
+    assert torch.equal(memory.views[-1].written, unknown)
+
+
 def test_what_was_never_seen_is_unknown(memory, room_turn):
     assert memory.read(room_turn[12]).known.float().mean() < 0.01
 
