@@ -16,6 +16,7 @@ from splatmem.io.ply import save_ply
 from splatmem.io.splats.endings import is_splat_file
 from splatmem.jobs.edit_options import (
     ChangeOptions,
+    CompactOptions,
     CropOptions,
     DuplicateOptions,
     ExtendOptions,
@@ -108,6 +109,9 @@ def _apply(scene: Scene, options: ChangeOptions, announce: Announce, before: int
     if isinstance(options, MergeOptions):
         scene.merge(Scene.open(options.other, device=options.device), options.by or (0.0,) * 3, options.turn, options.scale)
         return f"{len(scene.memory.gaussians) - before:,} Gaussians added"
+    if isinstance(options, CompactOptions):
+        fewer = scene.compact(announce)
+        return f"{before:,} Gaussians became {before - fewer:,}"
     assert isinstance(options, PickOptions)
     selection = picked(scene, options)
     if isinstance(options, RemoveOptions):

@@ -15,7 +15,7 @@ from torch import Tensor
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
 from splatmem.edit.changes import merged, require_some, with_added, with_colours
-from splatmem.edit.history import ADDING, State, Step, Timeline, counts, cut_back, put
+from splatmem.edit.history import ADDING, COMPACTING, State, Step, Timeline, after_compaction, counts, cut_back, put
 from splatmem.edit.provenance import Makers
 from splatmem.edit.removal import Removal, fill_holes, settled, take_away
 from splatmem.edit.selection import Parts, Selection, union_of
@@ -31,6 +31,7 @@ from splatmem.io.atomic import staged_directory
 from splatmem.io.ownership import locked
 from splatmem.io.source import Source, read_source
 from splatmem.memory import MemoryReading, SpatialMemory
+from splatmem.memory.compaction import compacted
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import SessionStore
 from splatmem.models.hardware import choose_device, drawing_device
@@ -522,6 +523,29 @@ class Scene:
             similarity = Similarity.about(torch.zeros(3), by, turn_degrees, self.memory.down, scale)
             put(self.memory, merged(self.memory, other.memory, similarity))
 
+    def compact(self, announce: Announce = silent) -> int:
+        """Makes the scene small: Gaussians that no view tells apart are merged, the rest is fitted to what the scene showed,
+        and numbers are rounded; returns how many Gaussians fewer there are. See docs/scenes.md.
+
+        This is no step that can be undone, and steps before it cannot be undone any more: save a copy first to keep them.
+
+        Raises:
+            ValueError: the scene has no picture, or colours that change with the view.
+        """
+        before = len(self.memory.gaussians)
+        with self._whole():
+            borders = [run[0] for run in self.makers.to_json()]
+            ends = [sum(borders[:index]) for index in range(1, len(borders))]
+            made = compacted(
+                self.memory, ends, self.film_cameras, announce=lambda share: announce("fitting fewer Gaussians", share)
+            )
+            put(self.memory, made.memory)
+            self.makers = self.makers.select(made.first)
+            self.history = [after_compaction(step, made.count_before) for step in self.history]
+            self.timeline = Timeline(budget=self.timeline.budget)
+            self._record(COMPACTING)
+        return before - len(self.memory.gaussians)
+
     # ------------------------------------------------------------------------------------------------ back and forth
 
     def undo(self, steps: int = 1, *, windows: int = 0) -> None:
@@ -542,6 +566,8 @@ class Scene:
         if len(self.history) < 2:
             raise ValueError("there is nothing to undo: the scene is as it began")
         step, place = self.history[-1], len(self.history) - 1
+        if step.operation == COMPACTING:
+            raise ValueError("the scene was made small: what it was before is not kept")
         now = State(self.record(), replace(self.memory))
         if step.operation in ADDING:
             before = self.history[place - 1]
@@ -695,7 +721,8 @@ class Scene:
         progress: dict[str, Any] = {"scene": self.record(), "timeline": self.timeline.write(store, fixed)}
         if film is not None:
             progress["size"] = [film.width, film.height]
-        store.save(self.memory, progress, fixed, self.timeline.numbers)
+        packing = any(step.operation == COMPACTING for step in self.history)
+        store.save(self.memory, progress, fixed, self.timeline.numbers, packing)
 
     @staticmethod
     def open(
