@@ -23,6 +23,9 @@ COVERED = 0.995
 """Opacity that surfaces should have."""
 COVERAGE_WEIGHT = 1.0
 """Of squared opacity that is lacking, beside squared errors of colour."""
+HELD = 0.15
+"""Weight of squared differences of colours from those at first: what shines through in one view alone, where others hide it,
+keeps a plausible colour."""
 NO_LOW_PASS = 1e-4
 """Of a drawing that shows how surfaces look from so near that a low-pass does nothing, in square pixels."""
 RATES = {"shift": 0.08, "size": 0.06, "turn": 0.06, "colour": 0.02}
@@ -37,11 +40,13 @@ class Reference:
         camera: one camera.
         rgb: 0..1, ``[h, w, 3]``.
         counts: pixels that it tells something of, ``[h, w]``.
+        weight: of its pixels beside those of other pictures.
     """
 
     camera: Cameras
     rgb: Float[Tensor, "h w 3"]
     counts: Bool[Tensor, "h w"]
+    weight: float = 1.0
 
 
 def fit_shapes(
@@ -93,6 +98,7 @@ def fit_shapes(
             [now.means, now.quats, now.log_scales, now.sh],
             [_gradient(leaf) for leaf in (leaves.means, leaves.quats, leaves.log_scales, leaves.sh)],
         )
+        (HELD * (values["colour"] - start.rgb).square().sum()).backward()
         optimizer.step()
         schedule.step()
         announce((step + 1) / steps)
@@ -141,4 +147,4 @@ def _loss(gaussians: Gaussians, reference: Reference) -> Float[Tensor, ""]:
     missing = counts[..., None] * (image[0] + (1 - alpha[0]) * reference.rgb - reference.rgb)
     near = rasterization(*scene, gaussians.means[:, :0], *view, eps2d=NO_LOW_PASS, render_mode="D")[1][0, ..., 0]
     bare = counts * (COVERED - near).clamp_min(0)
-    return missing.square().sum() / 3 + COVERAGE_WEIGHT * bare.square().sum()
+    return reference.weight * missing.square().sum() / 3 + COVERAGE_WEIGHT * bare.square().sum()

@@ -19,7 +19,7 @@ from splatmem.gaussians.lift import THICKNESS, sampling_distance
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.rotations import quats_to_rotations, rotations_to_quats
 
-MERGE_ERROR = 0.0008
+MERGE_ERROR = 0.0012
 """Squared error of colour, summed over pixels and channels in 0..1, that one merged Gaussian less may cost."""
 LEVELS = (1 / 64, 1 / 16, 1 / 4, 1.0)
 """Shares of that error up to which pairs are merged in turn: cheap ones first."""

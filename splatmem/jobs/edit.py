@@ -29,12 +29,14 @@ from splatmem.jobs.edit_options import (
     RemoveOptions,
     UndoOptions,
 )
+from splatmem.jobs.export import film_of, write_splats
 from splatmem.jobs.shots import read_shots, shot_trajectory
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.scene import Announce, Scene, silent
 from splatmem.trajectory.trajectory import Trajectory
 
 SPLATS = "scene.ply"
+HANDED_ON = ("scene.spz", "scene.html")  # written with a scene that is made small
 MEGABYTE = 10**6
 
 
@@ -93,6 +95,9 @@ def change(options: ChangeOptions, announce: Announce = silent) -> Change:
         told = _apply(scene, options, announce, before)
         announce("writing the scene", 0.0)
     folder = options.scene if options.out is None else options.out
+    if isinstance(options, CompactOptions):
+        for name in HANDED_ON:
+            write_splats(scene.memory, folder / name, film_of(scene))
     return Change(told, tuple(step.operation for step in scene.history), folder, tuple(scene.notes[notes:]))
 
 

@@ -21,6 +21,7 @@ from splatmem.pixels import from_uint8
 
 FIT_STEPS = 50
 SEEN_SPREAD = 0.6  # of what a stored view shows, which is fitted to it
+GIVEN_CARE = 2.0  # given pictures are to be shown so much better than made ones, in squared errors
 HIDDEN_SPREAD = 0.74  # of what none shows: it covers as it is
 ASIDE = 0.12  # how far beside the first view what it hides is looked at, in units of the memory's scale
 FILM_CAMERAS = 6  # cameras of a film that the memory is fitted to beside its own views, at half the size
@@ -73,7 +74,7 @@ def compacted(
     if memory.gaussians.sh.shape[1] > 1:
         raise ValueError("the scene's colours change with the view (spherical harmonics): it cannot be compacted")
     parts = [
-        merge_alike(memory.gaussians.select(slice(first, last)), view.camera, spread, error)
+        merge_alike(memory.gaussians.select(slice(first, last)), view.camera, spread, error / _care(memory, view))
         for first, last, view, spread in _stretches(memory, ends)
     ]
     starts = torch.tensor([first for first, *_ in _stretches(memory, ends)])
@@ -87,6 +88,11 @@ def compacted(
         pieces.append(rounded(piece, view.camera.centers[0]))
     views = [replace(with_rounded_depth(view), gaussians=_range(result, view)) for view in memory.views]
     return replace(result, memory=replace(memory, gaussians=Gaussians.cat(pieces), views=views))
+
+
+def _care(memory: SpatialMemory, view: StoredView) -> float:
+    given = memory.views[memory.num_given_views - 1].gaussians[1]
+    return GIVEN_CARE if view.gaussians[1] <= given else 1.0
 
 
 def _range(result: Compacted, view: StoredView) -> tuple[int, int]:
@@ -113,7 +119,7 @@ def _stretches(memory: SpatialMemory, ends: Sequence[int]) -> list[tuple[int, in
 def _references(memory: SpatialMemory, film: Cameras | None) -> list[Reference]:
     """What the memory is to show as before."""
     given = memory.views[: memory.num_given_views]
-    references = [Reference(view.camera, from_uint8(view.rgb), view.written) for view in given]
+    references = [Reference(view.camera, from_uint8(view.rgb), view.written, GIVEN_CARE) for view in given]
     cameras = [view.camera for view in memory.views[memory.num_given_views :]]
     first = memory.views[0].camera
     for side in (-1.0, 1.0):
@@ -123,6 +129,8 @@ def _references(memory: SpatialMemory, film: Cameras | None) -> list[Reference]:
     for camera in cameras:
         rgb, known = memory.film(camera)
         references.append(Reference(camera, rgb[0], known[0]))
+    where = memory.device
     return [
-        Reference(ref.camera.to(memory.device), ref.rgb.to(memory.device), ref.counts.to(memory.device)) for ref in references
+        replace(reference, camera=reference.camera.to(where), rgb=reference.rgb.to(where), counts=reference.counts.to(where))
+        for reference in references
     ]

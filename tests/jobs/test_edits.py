@@ -53,6 +53,8 @@ def test_a_scene_that_is_made_small_is_what_was_saved(room: Path, tmp_path: Path
     assert len(load_ply(tmp_path / "small" / "scene.ply")) == len(small.memory.gaussians) < 0.75 * len(large.memory.gaussians)
     assert small.memory.photo_fidelity().psnr > 30
     assert len(small.makers) == len(small.memory.gaussians)
+    assert len(sm.load_splats(tmp_path / "small" / "scene.spz")) == len(small.memory.gaussians)
+    assert (tmp_path / "small" / "scene.html").is_file()
     sizes = [sum(f.stat().st_size for f in (folder / "memory").iterdir()) for folder in (room, tmp_path / "small")]
     assert sizes[1] < 0.4 * sizes[0]
     with pytest.raises(ValueError, match="what it was before is not kept"):
