@@ -99,6 +99,7 @@ class SessionStore:
         progress: dict[str, Any] | None = None,
         fixed: dict[str, torch.Tensor] | None = None,
         states: Sequence[int] = (),
+        packing: bool = False,
     ) -> None:
         """Brings the folder to the memory's state. A process that is killed at any moment leaves the last whole state.
 
@@ -107,13 +108,14 @@ class SessionStore:
             progress: JSON values to be kept with the memory, written at every save.
             fixed: further tensors, written again only when they change.
             states: numbers of the states (``save_state``) that stay; all others are removed.
+            packing: whether what is written is packed, without loss: it takes less room and more time.
 
         Raises:
             ValueError: the folder holds something else, or a value is none that JSON knows.
             OSError: it cannot be written to; the message names the folder.
         """
         used = self._opened()
-        parts = self._written(memory, fixed or {})
+        parts = self._written(memory, fixed or {}, packing)
         text = index_text(_index(memory, parts[-1].link if parts else None, progress or {}, states))
         before = used.get(self._holding, []) if self._holding else []
         if self._holding == INDEX:
@@ -220,7 +222,7 @@ class SessionStore:
         self._remember(Chain.of(loaded.parts, memory))
         return memory, index.progress, loaded.fixed
 
-    def _written(self, memory: SpatialMemory, fixed: dict[str, torch.Tensor]) -> list[Part]:
+    def _written(self, memory: SpatialMemory, fixed: dict[str, torch.Tensor], packing: bool = False) -> list[Part]:
         """The chain of parts that holds a memory, after what no part holds yet was written as a new one."""
         kept: list[Part] = []
         for known in self._chains:
@@ -229,7 +231,7 @@ class SessionStore:
                 kept = same if len(same) > len(kept) else kept
         if self.folder.stat().st_mtime_ns != self._stamp:  # there may be files of a save that failed, or of somebody else
             self._next, self._growing = 1 + max(part_numbers(self.folder), default=-1), False
-        new = write_part(self.folder, self._next, kept, memory, fixed)
+        new = write_part(self.folder, self._next, kept, memory, fixed, packing)
         self._next += new is not None
         parts = kept if new is None else [*kept, new]
         self._remember(Chain.of(parts, memory))

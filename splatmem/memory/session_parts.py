@@ -31,8 +31,10 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.io.atomic import atomic_path
 from splatmem.memory import SpatialMemory, StoredView
 from splatmem.memory.content_hash import content_hash
+from splatmem.memory.packing import packed, unpacked
 
 BEFORE = "before"  # metadata: the link to the part before
+PACKED = "packed"  # metadata: of the tensors that are packed, what ``splatmem.memory.packing`` needs to unpack them
 MAX_HEADER = 2**26
 VIEW_TENSORS = {  # name: dtype, number of dimensions
     "rgb": (torch.uint8, 3), "depth": (torch.float32, 2), "written": (torch.bool, 2),
@@ -167,9 +169,14 @@ def _unchanged_ranges(scene: Gaussians, parts: list[Part], span: Callable[[Part]
 
 
 def write_part(
-    folder: Path, number: int, before: Sequence[Part], memory: SpatialMemory, fixed: dict[str, Tensor]
+    folder: Path,
+    number: int,
+    before: Sequence[Part],
+    memory: SpatialMemory,
+    fixed: dict[str, Tensor],
+    packing: bool = False,
 ) -> Part | None:
-    """Writes what a memory holds beyond the parts before; None if that is nothing."""
+    """Writes what a memory holds beyond the parts before; None if that is nothing. ``packing`` takes time and saves room."""
     views = memory.views[before[-1].num_views if before else 0 :]
     tensors: dict[str, Tensor] = {}
     ranges = []
@@ -194,7 +201,11 @@ def write_part(
     # Copies: what lies in one storage, such as cameras of one batch, would be refused.
     copies = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     link = json.dumps(before[-1].link.to_json() if before else None)
-    content = save(copies, {BEFORE: link})
+    told: dict[str, Any] = {}
+    if packing:
+        for name, value in copies.items():
+            copies[name], told[name] = packed(value)
+    content = save(copies, {BEFORE: link, PACKED: json.dumps(told)} if packing else {BEFORE: link})
     with atomic_path(part_file(folder, number)) as temporary:
         temporary.write_bytes(content)
     written = Link(number, len(content), hashlib.sha256(content).hexdigest())
@@ -229,6 +240,11 @@ def links_up_to(folder: Path, last: Link | None) -> list[Link]:
     return links[::-1]
 
 
+def _metadata(header: bytes) -> dict[str, str]:
+    """What a safetensors header says beside its tensors."""
+    return json.loads(header)["__metadata__"]
+
+
 def _before(file: Path, link: Link) -> Link | None:
     """The link that a part's header holds; its number is smaller, so that a chain ends."""
     try:
@@ -238,8 +254,8 @@ def _before(file: Path, link: Link) -> Link | None:
             size = int.from_bytes(content.read(8), "little")
             if size > MAX_HEADER:
                 raise ValueError("its header is too large")
-            header = json.loads(content.read(size))
-        before = Link.of_json(json.loads(header["__metadata__"][BEFORE]))
+            metadata = _metadata(content.read(size))
+        before = Link.of_json(json.loads(metadata[BEFORE]))
         if before is not None and before.number >= link.number:
             raise ValueError("it names itself or a later part as the one before it")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -316,7 +332,9 @@ def _checked(file: Path, link: Link) -> dict[str, Tensor]:
         raise DamagedSessionError(f"the session is damaged: {file} cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != link.sha256:
         raise DamagedSessionError(f"the session is damaged: {file} is missing or was changed (scene.ply may still be whole)")
-    return load(content)
+    tensors = load(content)
+    told = json.loads(_metadata(content[8 : 8 + int.from_bytes(content[:8], "little")]).get(PACKED, "{}"))
+    return tensors | {name: unpacked(tensors[name], values) for name, values in told.items()}
 
 
 def _gaussians(values: dict[str, Tensor], like: dict[str, Tensor] | None) -> dict[str, Tensor]:

@@ -315,6 +315,7 @@ class SpatialMemory:
         some = means[evenly_spread(len(means), min(len(means), SAMPLED_POINTS))]
         shown = torch.zeros(len(self.views), dtype=torch.long)
         near = may_see(space.cameras, box_around(some))  # of thousands, a few
+        near[0] = True
         shown[near] = space.at(near).may_show(some).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
         for index in [0, *order[shown[order] > 0].tolist()]:

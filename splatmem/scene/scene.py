@@ -16,7 +16,7 @@ from torch import Tensor
 
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
-from splatmem.edit.history import ADDING, Timeline, counts
+from splatmem.edit.history import ADDING, COMPACTING, Timeline, counts
 from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.explore.models import Models
@@ -406,7 +406,8 @@ class Scene(SceneEdits):
         progress: dict[str, Any] = {"scene": self.record(), "timeline": self.timeline.write(store, fixed)}
         if film is not None:
             progress["size"] = [film.width, film.height]
-        store.save(self.memory, progress, fixed, self.timeline.numbers)
+        packing = any(step.operation == COMPACTING for step in self.history)
+        store.save(self.memory, progress, fixed, self.timeline.numbers, packing)
 
     @staticmethod
     def open(

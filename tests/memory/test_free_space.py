@@ -49,7 +49,7 @@ class TestMayShow:
     def test_every_view_by_itself(self) -> None:
         both = space(depth(1.0), depth(4.0))
         assert both.may_show(points((0, 0, 2.0))).tolist() == [[False], [True]]
-        assert both.of_view(1).may_show(points((0, 0, 2.0))).tolist() == [[True]]
+        assert both.at(torch.tensor([1])).may_show(points((0, 0, 2.0))).tolist() == [[True]]
 
 
 class TestViolated:
