@@ -58,8 +58,9 @@ def load_inpainter(
         )
     placed = hardware or HardwareConfig()
     return load_model(
-        settings.model, "inpainter", lambda folder: _from_folder(folder, settings, placed, device), variant=settings.variant
-    )
+        settings.model, "inpainter", lambda folder: _from_folder(folder, settings, placed, device),
+        variant=settings.variant, without=tuple(settings.files_of_parts()),
+    )  # fmt: skip
 
 
 def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str) -> VideoInpainter:

@@ -21,7 +21,9 @@ from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.diffusers.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.picture_contracts import INPAINTING_SIBLINGS, contract_of
 from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.diffusers.single_file import transformers_from_files
 from splatmem.inpaint.diffusers.sizes import WorkingSize, over_cells, whole_cells
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.models.check import offered_variant
@@ -32,17 +34,20 @@ SMALLEST_MULTIPLE = 16
 
 
 class ImageInpainter:
-    """Runs a picture inpainting pipeline: Stable Diffusion (XL, 3) Inpaint, Flux Fill, and what else takes image and mask."""
+    """Runs a picture inpainting pipeline: Stable Diffusion (XL, 3), Flux Fill, Flux 2 klein, Z-Image, Qwen-Image, and what else
+    takes image and mask."""
 
     continuous = False
     reads_prompt = True
     window_frames = 1
-    reference_views = 0
 
     def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
         place(pipeline, hardware, device)
         self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
-        self.budget = Budget(1, settings.max_pixels)
+        self.contract = contract_of(pipeline)
+        self.reference_views = int(self.contract.reference is not None and settings.references > 0)
+        limits = [limit for limit in (settings.max_pixels, self.contract.most_pixels) if limit is not None]
+        self.budget = Budget(1, min(limits, default=None))
         self._notes: list[str] = []
         self._options = self._known_options()
         self.revising = settings.revise > 0 and can_revise(pipeline)
@@ -72,9 +77,10 @@ class ImageInpainter:
             "variant": offered_variant(folder, settings.variant),
             "use_safetensors": True,
             "trust_remote_code": False,
+            **transformers_from_files(folder, settings, dtype),
         }
         class_name = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
-        saved_as = getattr(diffusers, str(class_name), None)
+        saved_as = getattr(diffusers, INPAINTING_SIBLINGS.get(str(class_name), str(class_name)), None)
         if saved_as is not None and fills_pictures(saved_as):
             pipeline = saved_as.from_pretrained(folder, **options)
         else:
@@ -94,18 +100,19 @@ class ImageInpainter:
         prompt: str = "",
         reference: ReferenceViews | None = None,
     ) -> FilledFrames:
+        place = None if reference is None or self.reference_views == 0 else _picture(reference.rgb[0])
         if len(partial) == 1:
-            rgb, latents = self._fill(partial, prompt, generator)
+            rgb, latents = self._fill(partial, prompt, place, generator)
             return FilledFrames(keep_known(partial, rgb), None, latents, tuple(self._notes))
-        frames = [self._fill(partial.frames(slice(i, i + 1)), prompt, generator)[0] for i in range(len(partial))]
+        frames = [self._fill(partial.frames(slice(i, i + 1)), prompt, place, generator)[0] for i in range(len(partial))]
         return FilledFrames(keep_known(partial, torch.cat(frames)), notes=tuple(self._notes))
 
     def _fill(
-        self, partial: PartialFrames, prompt: str, generator: torch.Generator
+        self, partial: PartialFrames, prompt: str, place: Image.Image | None, generator: torch.Generator
     ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 H W f"] | None]:
         before = self.budget
         made, self.budget = within_memory(
-            lambda budget: self._fill_at(self._working_size(partial, budget), partial, prompt, generator),
+            lambda budget: self._fill_at(self._working_size(partial, budget), partial, prompt, place, generator),
             self.budget,
             lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
             self.device,
@@ -117,7 +124,12 @@ class ImageInpainter:
         return made
 
     def _fill_at(
-        self, size: WorkingSize, partial: PartialFrames, prompt: str, generator: torch.Generator
+        self,
+        size: WorkingSize,
+        partial: PartialFrames,
+        prompt: str,
+        place: Image.Image | None,
+        generator: torch.Generator,
     ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 H W f"] | None]:
         """One frame at a size that the model takes; and the latents that it was made of, if it was shown latents."""
         known, trust = size.shrink_mask(partial.known), size.shrink_values(partial.trust)
@@ -128,11 +140,14 @@ class ImageInpainter:
         # At another size than its latents were read for, when memory has run out, the frame is shown in pixels.
         latents = partial.latents if partial.latents is not None and tuple(partial.latents.known.shape) == grid else None
         wanted = ~known | ((trust < POOR_TRUST) & self.revising)
-        # The pipelines look a cell's mask up in one of its pixels.
-        cells = ~whole_cells(~wanted, self._cell)
+        # The pipelines look the mask of a cell, or of a token, up in some of its pixels.
+        token = self.contract.latents_in_token
+        cells = over_cells(~whole_cells(~wanted, token * self._cell), token)
         if latents is not None:
             cells |= latents.missing(self.revising)
         options = {**self._options, "image": _picture(rgb[0])}
+        if place is not None and self.contract.reference is not None:
+            options[self.contract.reference] = place
         last = LastLatents(self._held_latents(rgb, known, trust, latents, generator) if self.revising else None)
         if latents is not None:
             options |= self._in_latents(latents, cells)
@@ -192,7 +207,11 @@ class ImageInpainter:
     def _encoded(self, rgb: Float[Tensor, "1 H W 3"], generator: torch.Generator) -> Float[Tensor, "1 f h w"]:
         """Latents as the sampler has them, in the pipeline's own way: some autoencoders overflow in half precision."""
         picture = (2 * rgb.permute(0, 3, 1, 2) - 1).to(self.pipeline._execution_device, self.pipeline.vae.dtype)
-        return self.pipeline._encode_vae_image(picture, generator=generator).float().cpu()
+        if hasattr(self.pipeline, "_encode_vae_image"):
+            return self.pipeline._encode_vae_image(picture, generator=generator).float().cpu()
+        vae = self.pipeline.vae
+        latents = vae.encode(picture).latent_dist.mode().float().cpu()
+        return (latents - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
 
     def _grey_latents(self, like: LatentFrames) -> Float[Tensor, "1 f h w"]:
         _, rows, columns = like.known.shape
@@ -220,8 +239,8 @@ class ImageInpainter:
         asked = {
             "strength": 1.0,
             "num_inference_steps": self.settings.steps,
-            "guidance_scale": self.settings.guidance,
-            "negative_prompt": self.settings.negative_prompt or None,
+            self.contract.guidance: self.settings.guidance,
+            "negative_prompt": self.settings.negative_prompt or (" " if self.contract.needs_negative else None),
         }
         taken = _parameters(type(self.pipeline))
         return {name: value for name, value in asked.items() if value is not None and name in taken}
@@ -240,7 +259,7 @@ def can_revise(pipeline: Any) -> bool:
         "callback_on_step_end" in _parameters(type(pipeline))
         and not hasattr(pipeline, "_pack_latents")
         and hasattr(pipeline, "vae")
-        and hasattr(pipeline, "_encode_vae_image")
+        and (hasattr(pipeline, "_encode_vae_image") or type(pipeline.vae).__name__ == "AutoencoderKL")
     )
 
 

@@ -22,6 +22,7 @@ from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.diffusers.budget import Budget, within_memory
 from splatmem.inpaint.diffusers.lora import add_loras
 from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.diffusers.single_file import transformers_from_files
 from splatmem.inpaint.diffusers.sizes import WorkingSize, whole_cells
 from splatmem.inpaint.diffusers.time_groups import (
     PartOfWindow,
@@ -32,7 +33,7 @@ from splatmem.inpaint.diffusers.time_groups import (
 )
 from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.models.check import offered_variant
-from splatmem.models.hardware import bound_autoencoder, place, release
+from splatmem.models.hardware import bound_autoencoder, place, release, store_small
 from splatmem.pixels import to_uint8
 
 DEFAULT_WINDOW = 81  # frames that the models were trained on
@@ -73,6 +74,7 @@ class WanVACEInpainter:
             variant=offered_variant(folder, settings.variant),
             use_safetensors=True,
             trust_remote_code=False,
+            **transformers_from_files(folder, settings, dtype),
         )
         add_loras(pipeline, settings.loras)
         return WanVACEInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
@@ -273,6 +275,7 @@ class WanVACEInpainter:
         if self.hardware.offload != "none" and self.device != "cpu":
             place(self.pipeline, self.hardware, self.device)
         else:
+            store_small(self.pipeline, self.hardware)
             self.pipeline.text_encoder.to(self.device)
         guided = (self.settings.guidance is None) or self.settings.guidance > 1
         positive, negative = self.pipeline.encode_prompt(
