@@ -67,6 +67,15 @@ class InpainterConfig:
     """Noise, as a share of all noise, from which the sampler starts where the memory is known but not trusted at all;
     between that and full trust in proportion. 0: what is known is kept by the mask alone."""
 
+    captioner: str | None = None
+    """Local folder or hub id of any model of transformers that puts a picture into words. Each window's prompt is then followed
+    by what is known of that window."""
+    caption_question: str | None = None
+    """What the captioner is asked, or the task's name, as the model expects it."""
+    match_colours: bool = True
+    """Take back the drift of a model's colours, by what it made of pixels that are known: in each frame a gain and a shift of
+    each channel."""
+
     def files_of_parts(self) -> dict[str, str]:
         """The parts of the pipeline that come from files of their own, and these files."""
         files = {"transformer": self.transformer, "transformer_2": self.transformer_2}
@@ -123,6 +132,7 @@ class AboutConfig:
     """Of a file that takes the place of a part of the inpainter."""
     loras: ModelFacts = field(default_factory=ModelFacts)
     """Of each of them."""
+    captioner: ModelFacts = field(default_factory=ModelFacts)
 
 
 @dataclass(frozen=True)

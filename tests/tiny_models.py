@@ -32,6 +32,11 @@ from diffusers import (
 from splatmem.bench import architectures
 from transformers import (
     BeitConfig,
+    BertTokenizer,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessorPil,
+    BlipProcessor,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
@@ -62,6 +67,7 @@ from transformers import (
 
 TEXT_WIDTH = 8
 SQUARE = {"height": 28, "width": 28}
+SMALL_SQUARE = {"height": 32, "width": 32}
 
 
 def clip_tokenizer() -> CLIPTokenizer:
@@ -209,6 +215,22 @@ def newer(name: str) -> Callable[[Path], Path]:
         return folder
 
     return save
+
+
+CAPTION_WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "bright", "red", "room", "table", "wall", "wooden"]
+
+
+def captioner(folder: Path) -> Path:
+    """BLIP, which says the same few words over and over."""
+    torch.manual_seed(0)
+    width = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = width | {"vocab_size": len(CAPTION_WORDS), "encoder_hidden_size": 8, "max_position_embeddings": 64}
+    tokens = {"pad_token_id": 0, "sep_token_id": 3, "eos_token_id": 3, "bos_token_id": 5}
+    config = BlipConfig(text_config=text | tokens, vision_config=width | {"image_size": 32, "patch_size": 16}, projection_dim=8)
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer = BertTokenizer(vocab={word: index for index, word in enumerate(CAPTION_WORDS)})
+    BlipProcessor(image_processor=BlipImageProcessorPil(size=SMALL_SQUARE), tokenizer=tokenizer).save_pretrained(folder)
+    return folder
 
 
 def dinov2_neck() -> dict[str, Any]:

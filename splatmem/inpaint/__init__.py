@@ -84,7 +84,15 @@ def _of_diffusers(
     if class_name == "WanVACEPipeline":
         from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 
-        return WanVACEInpainter.from_pretrained(folder, settings, hardware, device, dtype)
-    from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
+        inpainter = WanVACEInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    else:
+        from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 
-    return ImageInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+        inpainter = ImageInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    if settings.captioner is not None:
+        from splatmem.inpaint.captioner import Captioner
+
+        inpainter.captioner = Captioner.from_pretrained(
+            settings.captioner, device, dtype, question=settings.caption_question, offload=hardware.offload != "none"
+        )
+    return inpainter

@@ -96,12 +96,21 @@ def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
     ]
     if first_frame and picture.model is not None:
         needs.append(Need("text-to-image model", "first_frame.model", picture.model, picture.variant, about.first_frame))
+    if inpainter.captioner is not None:
+        needs.append(Need("captioner", "inpainter.captioner", inpainter.captioner, None, about.captioner))
     needs = [need for need in needs if expanded(need.model).is_dir() or looks_like_hub_id(need.model)]
     needs += [FileNeed(part, f"inpainter.{part}", file, None, about.transformer) for part, file in files.items()]
     return needs + [LoraNeed("LoRA", "inpainter.loras", lora.source, None, about.loras) for lora in inpainter.loras]
 
 
-NAMES_OF_MODELS = (".model", ".variant", ".loras", ".transformer", ".transformer_2")  # settings that say what is fetched
+NAMES_OF_MODELS = (
+    ".model",
+    ".variant",
+    ".loras",
+    ".transformer",
+    ".transformer_2",
+    ".captioner",
+)  # settings that say what is fetched
 
 
 def preset_command(verb: str, preset: str, overrides: Sequence[str]) -> str:
@@ -131,7 +140,7 @@ def require_models(config: Config, preset: str, overrides: Sequence[str], *, fir
 
 def _refuse_missing_folders(config: Config) -> None:
     """Raises ``ValueError`` for a model whose source is written as a path to a folder that does not exist."""
-    for section in ("inpainter", "depth", "first_frame"):
-        model = getattr(config, section).model
+    named = {f"{section}.model": getattr(config, section).model for section in ("inpainter", "depth", "first_frame")}
+    for setting, model in (named | {"inpainter.captioner": config.inpainter.captioner}).items():
         if model is not None and model.startswith((".", "~", "/")) and not expanded(model).is_dir():
-            raise ValueError(f"{section}.model: there is no folder {model}")
+            raise ValueError(f"{setting}: there is no folder {model}")

@@ -16,6 +16,7 @@ from splatmem.config import InpainterConfig
 from splatmem.geometry.cameras import identity_camera
 from splatmem.inpaint import PartialFrames, load_inpainter
 from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
+from splatmem.inpaint.diffusers.revise import HeldLatents
 from splatmem.inpaint.protocol import LatentFrames, ReferenceViews
 
 import tiny_models
@@ -24,14 +25,14 @@ from picture_contract import CELL, check_contract, mask_of, record_calls
 FAMILIES = {
     "sd_inpaint": (tiny_models.sd_inpaint, "StableDiffusionInpaintPipeline", True),
     "sdxl": (tiny_models.sdxl, "StableDiffusionXLInpaintPipeline", True),
-    "flux_fill": (tiny_models.flux_fill, "FluxFillPipeline", False),
+    "flux_fill": (tiny_models.flux_fill, "FluxFillPipeline", True),
     "text_to_image": (tiny_models.sd_text_to_image, "StableDiffusionInpaintPipeline", True),
     "sd3_text_to_image": (tiny_models.sd3_text_to_image, "StableDiffusion3InpaintPipeline", True),
-    "flux": (tiny_models.flux, "FluxInpaintPipeline", False),
+    "flux": (tiny_models.flux, "FluxInpaintPipeline", True),
     "sd35": (tiny_models.newer("sd35"), "StableDiffusion3InpaintPipeline", True),
     "z_image": (tiny_models.newer("z_image"), "ZImageInpaintPipeline", True),
-    "qwen_image": (tiny_models.newer("qwen_image"), "QwenImageInpaintPipeline", False),
-    "flux2_klein": (tiny_models.newer("flux2_klein"), "Flux2KleinInpaintPipeline", False),
+    "qwen_image": (tiny_models.newer("qwen_image"), "QwenImageInpaintPipeline", True),
+    "flux2_klein": (tiny_models.newer("flux2_klein"), "Flux2KleinInpaintPipeline", True),
 }
 
 
@@ -66,6 +67,37 @@ def test_every_family_keeps_the_known_and_says_what_it_cannot(family, tmp_path, 
     assert inpainter.revising is revises
     assert bool(inpainter._notes) is not revises
     assert all("partial noise" in note for note in inpainter._notes)
+
+
+@pytest.mark.parametrize("family", ["z_image", "flux", "flux_fill", "qwen_image", "flux2_klein"])
+def test_trusted_cells_are_held_to_the_end_and_poor_ones_until_their_noise(family, tmp_path, monkeypatch):
+    """Of samplers that pack two by two latents into a token too."""
+    inpainter = load_inpainter(InpainterConfig(model=str(FAMILIES[family][0](tmp_path / family)), steps=4))
+    held, seen = [], []
+    call = HeldLatents.__call__
+
+    def recording(self, pipeline, step, timestep, tensors):
+        result = call(self, pipeline, step, timestep, tensors)
+        held.append(self)
+        seen.append((tensors["latents"].clone(), result["latents"].clone()))
+        return result
+
+    monkeypatch.setattr(HeldLatents, "__call__", recording)
+    partial = frame(64, 96, trust=0.2)
+    inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room")
+    allowed = held[-1].allowed.expand(seen[-1][1].shape)
+    known, last = held[-1].latents, seen[-1][1]
+    assert known.shape == last.shape
+    trusted = allowed == 0
+    assert trusted.any()
+    torch.testing.assert_close(last[trusted].float(), known[trusted])
+    free = allowed >= 1
+    assert free.any()
+    assert all(torch.equal(made[free], kept[free]) for made, kept in seen)
+    poor = (allowed > 0) & ~free
+    assert poor.any()
+    assert not torch.equal(seen[0][0][poor], seen[0][1][poor]), "held at first"
+    assert torch.equal(seen[-1][0][poor], seen[-1][1][poor]), "free in the end"
 
 
 @pytest.fixture(scope="module")
