@@ -30,7 +30,7 @@ from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import SessionStore
 from splatmem.models.hardware import choose_device, drawing_device
-from splatmem.scene.announce import Announce, silent
+from splatmem.scene.announce import MAKING_THE_UNSEEN, Announce, silent
 from splatmem.scene.beginnings import BeginOptions, begin, begin_from_splats
 from splatmem.scene.edits import SceneEdits
 from splatmem.scene.folders import KIND, MEMORY_FOLDER, session_folder
@@ -238,7 +238,7 @@ class Scene(SceneEdits):
 
         def told(unknown_share: float) -> None:
             first.append(unknown_share)
-            announce("making the unseen", 1 - unknown_share / max(first[0], 1e-6))
+            announce(MAKING_THE_UNSEEN, 1 - unknown_share / max(first[0], 1e-6))
             if progress is not None:
                 progress(unknown_share)
 
