@@ -20,6 +20,7 @@ TASKS: dict[str, dict[str, str]] = {
         "undo DIR": "go back one step, exactly; redo goes forward again",
     },
     "Take it elsewhere": {
+        "compact DIR --out DIR2": "a third of the Gaussians, a tenth of the room: to keep, send and show",
         "export DIR scene.spz": "for other programs: .ply, .spz, .sog, .glb, .usdz, or .html for any browser",
         "export DIR --dataset DIR2": "frames, cameras and points, to train on",
         "cameras DIR FILE": "the film's cameras, for Blender, nerfstudio, COLMAP and others",
@@ -27,6 +28,7 @@ TASKS: dict[str, dict[str, str]] = {
     "Set up and measure": {
         "doctor": "say what works on this machine, and what to do about the rest",
         "models list": "bigger models: what they need, download them, check them",
+        "models bench PRESET": "what fits on this GPU, and how long a film takes",
         "evaluate SCENES... --out DIR": "compare films with the truth",
         "judge DIR...": "have COLMAP find the cameras of films",
     },

@@ -89,7 +89,8 @@ def trim_leaks(
 
 def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:
     """Which of the added Gaussians cover too much of the known pixels of some view."""
-    covered = contributions(Gaussians.cat([old, added]), cameras, known.float())[:, len(old) :]
+    scene = Gaussians.cat([old, added])
+    covered = contributions(scene, cameras, known.float(), chosen=(len(old), len(scene)))
     depth = cameras.project(added.means)[1].clamp_min(1e-6)
     radius = cameras.focal.mean(1)[:, None, None] * added.scales[None, :, :2] / depth[..., None]
     alone = 2 * math.pi * radius.prod(-1)  # seen from the front: at most

@@ -18,7 +18,7 @@ from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
-from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
+from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
 from splatmem.memory.leaks import near_in_picture, trim_leaks
 from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
@@ -61,7 +61,7 @@ class MemoryReading:
 
 @dataclass(frozen=True)
 class StoredView:
-    """A frame that was written.
+    """A frame that was written. Nothing in it changes any more, in place neither: another frame is another view.
 
     Attributes:
         camera: one camera.
@@ -313,10 +313,13 @@ class SpatialMemory:
         """
         space, means = self.free_space(), added.means.cpu()
         some = means[evenly_spread(len(means), min(len(means), SAMPLED_POINTS))]
-        shown = space.may_show(some).sum(1)
+        shown = torch.zeros(len(self.views), dtype=torch.long)
+        near = may_see(space.cameras, box_around(some))  # of thousands, a few
+        near[0] = True
+        shown[near] = space.at(near).may_show(some).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
         for index in [0, *order[shown[order] > 0].tolist()]:
-            suspected = space.of_view(index).may_show(added.means.cpu())[0].to(self.device)
+            suspected = space.at(torch.tensor([index])).may_show(added.means.cpu())[0].to(self.device)
             if not suspected.any():
                 continue
             camera = self.views[index].camera.to(self.device)
@@ -332,7 +335,9 @@ class SpatialMemory:
         view = self.views[-1]
         if steps > 0 and view.gaussians[1] > view.gaussians[0]:
             target = from_uint8(view.rgb).to(self.device)
-            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera.to(self.device), steps)
+            self.gaussians = refine(
+                self.gaussians, view.gaussians, target, view.depth.to(self.device), view.camera.to(self.device), steps
+            )
 
     def as_given(self) -> SpatialMemory:
         """The memory as it was before anything was made."""
@@ -353,7 +358,7 @@ class SpatialMemory:
 
     def free_space(self) -> FreeSpace:
         """What the stored views saw to be empty."""
-        return self._free_space.of([(view.camera, view.depth) for view in self.views])
+        return self._free_space.of(self.views)
 
     def is_free(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
         """Positions where a camera may be: in front of every surface of the views that look there, with a margin.

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from splatmem.edit.changes import merged, require_some, with_added, with_colours
-from splatmem.edit.history import put
+from splatmem.edit.history import COMPACTING, Timeline, after_compaction, put
 from splatmem.edit.removal import Removal, fill_holes, settled, take_away
 from splatmem.edit.selection import Parts, Selection, union_of
 from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.similarity import Similarity
 from splatmem.inpaint import VideoInpainter
+from splatmem.memory.compaction import compacted
+from splatmem.scene.announce import Announce, silent
 from splatmem.scene.state import SceneState
 
 SMALL_MODELS = ("embedded", "push-pull", "telea", "navier-stokes", "smear", "patchmatch")  # surroundings go on better without
@@ -177,3 +179,26 @@ class SceneEdits(SceneState):
         with self._step("merge", details):
             similarity = Similarity.about(torch.zeros(3), by, turn_degrees, self.memory.down, scale)
             put(self.memory, merged(self.memory, other.memory, similarity))
+
+    def compact(self, announce: Announce = silent) -> int:
+        """Makes the scene small: Gaussians that no view tells apart are merged, the rest is fitted to what the scene showed,
+        and numbers are rounded; returns how many Gaussians fewer there are. See docs/scenes.md.
+
+        This is no step that can be undone, and steps before it cannot be undone any more: save a copy first to keep them.
+
+        Raises:
+            ValueError: the scene has no picture, or colours that change with the view.
+        """
+        before = len(self.memory.gaussians)
+        with self._whole():
+            borders = [run[0] for run in self.makers.to_json()]
+            ends = [sum(borders[:index]) for index in range(1, len(borders))]
+            made = compacted(
+                self.memory, ends, self.film_cameras, announce=lambda share: announce("fitting fewer Gaussians", share)
+            )
+            put(self.memory, made.memory)
+            self.makers = self.makers.select(made.first)
+            self.history = [after_compaction(step, made.count_before) for step in self.history]
+            self.timeline = Timeline(budget=self.timeline.budget)
+            self._record(COMPACTING)
+        return before - len(self.memory.gaussians)

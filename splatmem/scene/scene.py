@@ -16,7 +16,7 @@ from torch import Tensor
 
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
-from splatmem.edit.history import ADDING, Timeline, counts
+from splatmem.edit.history import ADDING, COMPACTING, Timeline, counts
 from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.explore.models import Models
@@ -30,7 +30,7 @@ from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.memory.session import SessionStore
 from splatmem.models.hardware import choose_device, drawing_device
-from splatmem.scene.announce import Announce, silent
+from splatmem.scene.announce import MAKING_THE_UNSEEN, Announce, silent
 from splatmem.scene.beginnings import BeginOptions, begin, begin_from_splats
 from splatmem.scene.edits import SceneEdits
 from splatmem.scene.folders import KIND, MEMORY_FOLDER, session_folder
@@ -238,7 +238,7 @@ class Scene(SceneEdits):
 
         def told(unknown_share: float) -> None:
             first.append(unknown_share)
-            announce("making the unseen", 1 - unknown_share / max(first[0], 1e-6))
+            announce(MAKING_THE_UNSEEN, 1 - unknown_share / max(first[0], 1e-6))
             if progress is not None:
                 progress(unknown_share)
 
@@ -406,7 +406,8 @@ class Scene(SceneEdits):
         progress: dict[str, Any] = {"scene": self.record(), "timeline": self.timeline.write(store, fixed)}
         if film is not None:
             progress["size"] = [film.width, film.height]
-        store.save(self.memory, progress, fixed, self.timeline.numbers)
+        packing = any(step.operation == COMPACTING for step in self.history)
+        store.save(self.memory, progress, fixed, self.timeline.numbers, packing)
 
     @staticmethod
     def open(

@@ -10,7 +10,7 @@ from typing import Any
 from jaxtyping import Bool
 from torch import Tensor
 
-from splatmem.edit.history import ADDING, State, Step, Timeline, counts, cut_back, put
+from splatmem.edit.history import ADDING, COMPACTING, State, Step, Timeline, counts, cut_back, put
 from splatmem.edit.provenance import Makers
 from splatmem.explore.live import LiveInpainter
 from splatmem.explore.loop import ExploreSettings
@@ -123,6 +123,8 @@ class SceneState:
         if len(self.history) < 2:
             raise ValueError("there is nothing to undo: the scene is as it began")
         step, place = self.history[-1], len(self.history) - 1
+        if step.operation == COMPACTING:
+            raise ValueError("the scene was made small: what it was before is not kept")
         now = State(self.record(), replace(self.memory))
         if step.operation in ADDING:
             before = self.history[place - 1]
