@@ -16,6 +16,7 @@ from splatmem import assets
 
 Offload = Literal["none", "model", "sequential", "group"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Storage = Literal["dtype", "float8"]
 MEMORY_BUDGET_FIELDS = ("inpainter.window_frames", "inpainter.max_pixels", "first_frame.pixels")
 
 
@@ -54,12 +55,31 @@ class InpainterConfig:
     conditioning: Literal["pixels", "latents"] = "pixels"
     """How a model is shown what is known of a window: ``pixels`` are rendered and encoded, window by window; ``latents``
     are encoded once for every written frame, kept in the memory and read from there: much faster, and approximate."""
+    transformer: str | None = None
+    """A file of weights to be taken for the pipeline's transformer instead of its own, which need not be there then:
+    ``.gguf``, in which they are quantised, or ``.safetensors``; a local one, or one of the hub as ``owner/name/file``."""
+    transformer_2: str | None = None
+    """The same for the second transformer of a pipeline that has two."""
     loras: tuple[LoraConfig, ...] = ()
     """Added to the weights of a video model when it is loaded. Those that were distilled for few steps go with ``guidance: 1``
     and 4 to 8 ``steps``."""
     revise: float = 0.5
     """Noise, as a share of all noise, from which the sampler starts where the memory is known but not trusted at all;
     between that and full trust in proportion. 0: what is known is kept by the mask alone."""
+
+    captioner: str | None = None
+    """Local folder or hub id of any model of transformers that puts a picture into words. Each window's prompt is then followed
+    by what is known of that window."""
+    caption_question: str | None = None
+    """What the captioner is asked, or the task's name, as the model expects it."""
+    match_colours: bool = True
+    """Take back the drift of a model's colours, by what it made of pixels that are known: in each frame a gain and a shift of
+    each channel."""
+
+    def files_of_parts(self) -> dict[str, str]:
+        """The parts of the pipeline that come from files of their own, and these files."""
+        files = {"transformer": self.transformer, "transformer_2": self.transformer_2}
+        return {part: file for part, file in files.items() if file is not None}
 
 
 @dataclass(frozen=True)
@@ -108,8 +128,11 @@ class AboutConfig:
     inpainter: ModelFacts = field(default_factory=ModelFacts)
     depth: ModelFacts = field(default_factory=ModelFacts)
     first_frame: ModelFacts = field(default_factory=ModelFacts)
+    transformer: ModelFacts = field(default_factory=ModelFacts)
+    """Of a file that takes the place of a part of the inpainter."""
     loras: ModelFacts = field(default_factory=ModelFacts)
     """Of each of them."""
+    captioner: ModelFacts = field(default_factory=ModelFacts)
 
 
 @dataclass(frozen=True)
@@ -117,6 +140,9 @@ class HardwareConfig:
     dtype: Precision = "auto"
     """Of the big models' weights; auto: bfloat16 on GPUs that have it (NVIDIA's from Ampere on, Apple's from macOS 14 on), else
     float16; float32 on the CPU."""
+    storage: Storage = "dtype"
+    """How the weights of transformers and text encoders are kept between their uses: as ``dtype`` says, or each layer in eight
+    bits (``float8``), which are turned back when it is its turn: half the memory, somewhat slower, slightly less exact."""
     offload: Offload = "none"
     """What waits in main memory: nothing; whole models until they are run (``model``); each layer (``sequential``); or layers
     fetched ahead of their use (``group``), which needs as little memory and less time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,14 @@ from diffusers import (
     WanVACEPipeline,
     WanVACETransformer3DModel,
 )
+from splatmem.bench import architectures
 from transformers import (
     BeitConfig,
+    BertTokenizer,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessorPil,
+    BlipProcessor,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
@@ -60,6 +67,7 @@ from transformers import (
 
 TEXT_WIDTH = 8
 SQUARE = {"height": 28, "width": 28}
+SMALL_SQUARE = {"height": 32, "width": 32}
 
 
 def clip_tokenizer() -> CLIPTokenizer:
@@ -97,15 +105,24 @@ def unet(in_channels: int, xl: bool = False) -> UNet2DConditionModel:
     )  # fmt: skip
 
 
-def wan_transformer() -> WanVACETransformer3DModel:
+def wan_transformer(in_blocks: bool = False) -> WanVACETransformer3DModel:
+    widths = (
+        {"attention_head_dim": 16, "freq_dim": 32, "ffn_dim": 32}
+        if in_blocks
+        else {"attention_head_dim": 12, "freq_dim": 8, "ffn_dim": 8}
+    )
     return WanVACETransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16,
-        text_dim=TEXT_WIDTH, freq_dim=8, ffn_dim=8, num_layers=2, vace_layers=[0], vace_in_channels=96,
+        patch_size=(1, 2, 2), num_attention_heads=2, in_channels=16, out_channels=16, text_dim=TEXT_WIDTH, num_layers=2,
+        vace_layers=[0], vace_in_channels=96, **widths,
     )  # fmt: skip
 
 
-def wan_vace(folder: Path, transformers: int = 1) -> Path:
-    """Wan VACE as of 2.1, or as of 2.2 with two transformers; the autoencoder has the real one's factors, 4 and 8."""
+def wan_vace(folder: Path, transformers: int = 1, in_blocks: bool = False) -> Path:
+    """Wan VACE as of 2.1, or as of 2.2 with two transformers; the autoencoder has the real one's factors, 4 and 8.
+
+    Args:
+        in_blocks: make the transformer's layers a multiple of 32 wide, as quantised files have them.
+    """
     torch.manual_seed(0)
     text = UMT5Config(vocab_size=30, d_model=TEXT_WIDTH, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
     parts = {
@@ -113,10 +130,10 @@ def wan_vace(folder: Path, transformers: int = 1) -> Path:
         "text_encoder": UMT5EncoderModel(text).eval(),
         "vae": AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1),
         "scheduler": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
-        "transformer": wan_transformer(),
+        "transformer": wan_transformer(in_blocks),
     }
     if transformers == 2:
-        parts |= {"transformer_2": wan_transformer(), "boundary_ratio": 0.875}
+        parts |= {"transformer_2": wan_transformer(in_blocks), "boundary_ratio": 0.875}
     WanVACEPipeline(**parts).save_pretrained(folder)
     return folder
 
@@ -187,6 +204,33 @@ def flux(folder: Path, fill: bool = False) -> Path:
 
 def flux_fill(folder: Path) -> Path:
     return flux(folder, fill=True)
+
+
+def newer(name: str) -> Callable[[Path], Path]:
+    """What saves a tiny pipeline of the newer families, as ``splatmem models bench`` makes them."""
+
+    def save(folder: Path) -> Path:
+        torch.manual_seed(0)
+        getattr(architectures, name)(True, "cpu", torch.float32).save_pretrained(folder)
+        return folder
+
+    return save
+
+
+CAPTION_WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "bright", "red", "room", "table", "wall", "wooden"]
+
+
+def captioner(folder: Path) -> Path:
+    """BLIP, which says the same few words over and over."""
+    torch.manual_seed(0)
+    width = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = width | {"vocab_size": len(CAPTION_WORDS), "encoder_hidden_size": 8, "max_position_embeddings": 64}
+    tokens = {"pad_token_id": 0, "sep_token_id": 3, "eos_token_id": 3, "bos_token_id": 5}
+    config = BlipConfig(text_config=text | tokens, vision_config=width | {"image_size": 32, "patch_size": 16}, projection_dim=8)
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer = BertTokenizer(vocab={word: index for index, word in enumerate(CAPTION_WORDS)})
+    BlipProcessor(image_processor=BlipImageProcessorPil(size=SMALL_SQUARE), tokenizer=tokenizer).save_pretrained(folder)
+    return folder
 
 
 def dinov2_neck() -> dict[str, Any]:

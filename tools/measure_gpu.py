@@ -35,13 +35,13 @@ STAGES = {  # name: where it is; in the order of their worth
     "parity": "gpu_bench.parity:run",
     "embedded": "gpu_bench.embedded:run",
     "film": "gpu_bench.film:run",
-    "wan-1.3b": "gpu_bench.windows:wan_small",
-    "depth": "gpu_bench.windows:depth",
-    "sdxl": "gpu_bench.windows:sdxl",
-    "flux": "gpu_bench.windows:flux",
-    "wan-14b": "gpu_bench.windows:wan_large",
-    "wan-1.3b-low-vram": "gpu_bench.windows:wan_small_low_vram",
-    "sdxl-low-vram": "gpu_bench.windows:sdxl_low_vram",
+    "wan-1.3b": "splatmem.bench.windows:wan_small",
+    "depth": "splatmem.bench.windows:depth",
+    "sdxl": "splatmem.bench.windows:sdxl",
+    "flux": "splatmem.bench.windows:flux",
+    "wan-14b": "splatmem.bench.windows:wan_large",
+    "wan-1.3b-low-vram": "splatmem.bench.windows:wan_small_low_vram",
+    "sdxl-low-vram": "splatmem.bench.windows:sdxl_low_vram",
     "embedded-cpu": "gpu_bench.embedded:run_on_cpu",
 }
 BROKEN_DEVICE = 3  # exit status of a worker whose CUDA context cannot be used any more
@@ -151,7 +151,7 @@ def work(options: Options) -> int:
 
 
 def _run(stage: str, options: Options, results: Results, folder: Path, ends: float) -> None:
-    from gpu_bench.context import Context, forget, machine
+    from splatmem.bench.context import Context, forget, machine
 
     results.content["machine"] = machine(options.device)
     module, function = STAGES[stage].split(":")

@@ -1,4 +1,4 @@
-"""``splatmem models``: which presets there are, what their models need, whether they are here and whole."""
+"""``splatmem models``: which presets there are, what their models need, whether they are here and whole, how fast they are."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from splatmem.cli.options import ModelsCheck, ModelsDownload, ModelsInfo, ModelsList
+from splatmem.cli.options import ModelsBench, ModelsCheck, ModelsDownload, ModelsInfo, ModelsList
 from splatmem.config import Config, load_preset, preset_names
 from splatmem.home import expanded
+from splatmem.report.durations import spelled_duration
 
 if TYPE_CHECKING:
     from splatmem.models.needs import Need
 
 
-def run(action: ModelsList | ModelsInfo | ModelsDownload | ModelsCheck, console: Console) -> int:
+Action = ModelsList | ModelsInfo | ModelsDownload | ModelsCheck | ModelsBench
+
+
+def run(action: Action, console: Console) -> int:
     """Carries out one of the subcommands; returns the exit status.
 
     Raises:
@@ -30,6 +34,8 @@ def run(action: ModelsList | ModelsInfo | ModelsDownload | ModelsCheck, console:
         show_preset(action.preset, load_preset(action.preset, action.overrides), console)
     elif isinstance(action, ModelsDownload):
         download_models(action, console)
+    elif isinstance(action, ModelsBench):
+        bench_preset(action, console)
     else:
         check_models(action, console)
     return 0
@@ -110,6 +116,55 @@ def check_models(action: ModelsCheck, console: Console) -> None:
     if action.local is not None:
         options = " ".join(need.option(folder) for need, folder in places if folder is not None)
         console.print(f"use them with: --preset {action.preset} {options}", highlight=False, soft_wrap=True)
+
+
+def bench_preset(action: ModelsBench, console: Console) -> None:
+    from splatmem.jobs.option_types import check_film
+
+    check_film(action.frames, action.size, 24)
+    config = load_preset(action.preset, action.overrides)
+
+    from splatmem.bench.preset import bench, refuse_unknown
+    from splatmem.models.hardware import choose_device
+    from splatmem.models.load import quiet
+    from splatmem.models.measured import device_name, measured_file
+
+    refuse_unknown(action.preset, config)
+    device = choose_device(action.device)
+    width, height = action.size
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    with quiet():
+        verdicts = bench(
+            action.preset, config, device, action.size, action.frames, tiny=action.tiny, seconds=action.seconds, announce=say
+        )
+    table = Table("setting", "weights", "peak", "card", "step", "window", "film, at most", box=None, pad_edge=False)
+    for verdict in verdicts:
+        table.add_row(
+            verdict.setting,
+            f"{verdict.weights_gib:.1f} GiB",
+            "" if verdict.peak_gib is None else f"{verdict.peak_gib:.1f} GiB",
+            "" if verdict.fits_gb is None else f"{verdict.fits_gb} GB",
+            "" if verdict.step_seconds is None else f"{verdict.step_seconds:.2f} s",
+            "" if verdict.window_seconds is None else f"{verdict.window_seconds:.0f} s",
+            "" if verdict.film_seconds is None else spelled_duration(verdict.film_seconds),
+        )
+    console.print(table)
+    for verdict in verdicts:
+        if verdict.window_seconds is None:
+            say(f"{verdict.setting}: {verdict.outcome}")
+    measured = [verdict for verdict in verdicts if verdict.window_seconds is not None]
+    if measured and not action.tiny:
+        say(f"a window has {measured[0].window_frames} frames of {width}x{height}, the film {action.frames}")
+    if action.tiny:
+        say("what was run was tiny: its seconds and peaks say nothing about the real models")
+    elif measured:
+        say(
+            f"measured on {device_name(device)} with random weights; the depth model and the memory's own "
+            f"work come on top. Runs with these settings tell their time by it: {measured_file() or 'it could not be kept'}"
+        )
 
 
 def gpu_memory(config: Config) -> str:

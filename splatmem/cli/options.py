@@ -24,7 +24,7 @@ from splatmem.jobs.edit_options import (
     RemoveOptions,
     UndoOptions,
 )
-from splatmem.jobs.option_types import Overrides, PresetName
+from splatmem.jobs.option_types import Device, Overrides, PresetName, Size
 from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.live.options import LiveOptions
 
@@ -69,14 +69,35 @@ class ModelsCheck:
 
 
 @dataclass(frozen=True)
+class ModelsBench:
+    """Measures what a preset takes on this machine's GPU, by random weights of the real size: nothing is fetched."""
+
+    preset: PresetName
+    """The name of a file in configs/."""
+    size: Size = (512, 288)
+    """Of the film."""
+    frames: int = 96
+    """Of the film, for the time that it takes at most."""
+    overrides: Overrides = ()
+    """Change what the preset says; may be given several times."""
+    device: Device = "auto"
+    """cuda, mps or cpu; without a GPU the weights are counted and nothing is run."""
+    seconds: float = 300.0
+    """After these no further setting is begun."""
+    tiny: bool = False
+    """Take tiny models, to try the command itself: their figures say nothing about the real ones."""
+
+
+@dataclass(frozen=True)
 class Models:
-    """The models of presets: which there are, what they need, whether they are here."""
+    """The models of presets: which there are, what they need, whether they are here, how fast they are."""
 
     action: (
         Annotated[ModelsList, tyro.conf.subcommand("list")]
         | Annotated[ModelsInfo, tyro.conf.subcommand("info")]
         | Annotated[ModelsDownload, tyro.conf.subcommand("download")]
         | Annotated[ModelsCheck, tyro.conf.subcommand("check")]
+        | Annotated[ModelsBench, tyro.conf.subcommand("bench")]
     )
 
 

@@ -28,6 +28,7 @@ TASKS: dict[str, dict[str, str]] = {
     "Set up and measure": {
         "doctor": "say what works on this machine, and what to do about the rest",
         "models list": "bigger models: what they need, download them, check them",
+        "models bench PRESET": "what fits on this GPU, and how long a film takes",
         "evaluate SCENES... --out DIR": "compare films with the truth",
         "judge DIR...": "have COLMAP find the cameras of films",
     },

@@ -58,8 +58,9 @@ def load_inpainter(
         )
     placed = hardware or HardwareConfig()
     return load_model(
-        settings.model, "inpainter", lambda folder: _from_folder(folder, settings, placed, device), variant=settings.variant
-    )
+        settings.model, "inpainter", lambda folder: _from_folder(folder, settings, placed, device),
+        variant=settings.variant, without=tuple(settings.files_of_parts()),
+    )  # fmt: skip
 
 
 def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str) -> VideoInpainter:
@@ -83,7 +84,15 @@ def _of_diffusers(
     if class_name == "WanVACEPipeline":
         from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 
-        return WanVACEInpainter.from_pretrained(folder, settings, hardware, device, dtype)
-    from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
+        inpainter = WanVACEInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    else:
+        from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 
-    return ImageInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+        inpainter = ImageInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    if settings.captioner is not None:
+        from splatmem.inpaint.captioner import Captioner
+
+        inpainter.captioner = Captioner.from_pretrained(
+            settings.captioner, device, dtype, question=settings.caption_question, offload=hardware.offload != "none"
+        )
+    return inpainter

@@ -33,8 +33,10 @@ from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
 from splatmem.memory.session import INDEX, SessionStore, has_session
 from splatmem.models.hardware import choose_device, explained_out_of_memory, watch_peak
+from splatmem.models.measured import seconds_per_frame
 from splatmem.models.needs import needed_models, require_models
 from splatmem.scene import MEMORY_FOLDER, Announce, Scene, silent
+from splatmem.scene.announce import MAKING_THE_UNSEEN, Expecting
 from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.names import PRESET_NAMES
@@ -141,6 +143,8 @@ def _make(
         preview.show(run)
 
     scene = run.scene
+    if parts["inpainter"] is None:
+        tell_expected_time(run, config, options.size, device, parts["settings"], announce)
     scene.explore(
         run.film, state=run.state, generator=run.generator, announce=announce,
         progress=run.coverage.append, after_window=after_window,
@@ -154,6 +158,17 @@ def _make(
     preview.remove()
     publish(options.out, PROMISED)
     return report
+
+
+def tell_expected_time(
+    run: Run, config: Config, size: tuple[int, int], device: str, settings: ExploreSettings | None, announce: Announce
+) -> None:
+    """Says how long making the unseen takes at most, where windows of this kind were measured on this device before."""
+    seconds = seconds_per_frame(config, size, device) if isinstance(announce, Expecting) else None
+    if seconds is not None and isinstance(announce, Expecting):
+        continuous = Traits.of(run.scene.models.inpainter).continuous
+        left = (settings or ExploreSettings()).generated_limit(len(run.film), continuous) - run.state.generated_frames
+        announce.expect(MAKING_THE_UNSEEN, max(0, left) * seconds)
 
 
 def begin_run(

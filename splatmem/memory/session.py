@@ -18,6 +18,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from splatmem.memory.session_parts import (
     DamagedSessionError,
     Link,
     Part,
-    chain,
+    links_up_to,
     part_file,
     part_numbers,
     read_parts,
@@ -43,6 +44,7 @@ from splatmem.memory.session_parts import (
 KIND = "session"  # for the mark of the folder
 INDEX, PREVIOUS = "session.json", "session.previous.json"
 CHAINS = 8  # memories whose parts are remembered, so that what they share with the next one is not written again
+_LINK = attrgetter("link")
 _STATE = re.compile(r"state-(\d{5,9})\.json")
 
 
@@ -85,7 +87,10 @@ class SessionStore:
         self.folder = folder
         self._chains: list[Chain] = []  # what the folder holds of memories, the last one first
         self._holding: str | None = None  # the index of the last whole state
-        self._used: dict[str, dict[int, int]] | None = None  # parts of each index and their bytes, once the folder was opened
+        self._used: dict[str, list[Link]] | None = None  # parts of each index, once the folder was opened
+        self._growing = False  # whether the last save only added to what the index before it names
+        self._next = 0  # number of the next part
+        self._stamp = 0  # when the folder was changed here last
         self._text: str | None = None  # of the index, as it was loaded or saved last
 
     def save(
@@ -112,7 +117,7 @@ class SessionStore:
         used = self._opened()
         parts = self._written(memory, fixed or {}, packing)
         text = index_text(_index(memory, parts[-1].link if parts else None, progress or {}, states))
-        before = used.get(self._holding, {}) if self._holding else {}
+        before = used.get(self._holding, []) if self._holding else []
         if self._holding == INDEX:
             with atomic_path(self.folder / PREVIOUS) as temporary:
                 shutil.copyfile(self.folder / INDEX, temporary)
@@ -120,9 +125,14 @@ class SessionStore:
             temporary.write_text(text, encoding="utf-8")
         names = {state_name(number) for number in states}
         kept = {name: value for name, value in used.items() if name in names}
-        self._used = {INDEX: {p.link.number: p.link.bytes for p in parts}, PREVIOUS: before, **kept}
+        links = list(map(_LINK, parts))
+        grown = self._holding == INDEX and links[: len(before)] == before and len(kept) == len(used.keys() - {INDEX, PREVIOUS})
+        nothing_unused, self._growing = grown and self._growing, grown
+        self._used = {INDEX: links, PREVIOUS: before, **kept}
         self._holding, self._text = INDEX, text
-        self._clean()
+        if not nothing_unused:
+            self._clean()
+        self._stamp = self.folder.stat().st_mtime_ns
 
     def save_state(
         self,
@@ -140,7 +150,8 @@ class SessionStore:
         with atomic_path(self.folder / state_name(number)) as temporary:
             last = parts[-1].link if parts else None
             temporary.write_text(index_text(_index(memory, last, progress or {}, ())), encoding="utf-8")
-        used[state_name(number)] = {part.link.number: part.link.bytes for part in parts}
+        used[state_name(number)] = list(map(_LINK, parts))
+        self._growing = False
         return number
 
     def load_state(self, number: int) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
@@ -154,10 +165,8 @@ class SessionStore:
     def state_bytes(self, states: Sequence[int]) -> int:
         """Bytes on disk of what these states need and the current one does not."""
         used = self._opened()
-        parts: dict[int, int] = {}
-        for number in states:
-            parts |= used.get(state_name(number), {})
-        return sum(size for part, size in parts.items() if part not in used.get(INDEX, {}))
+        parts = {link for number in states for link in used.get(state_name(number), [])}
+        return sum(link.bytes for link in parts - set(used.get(INDEX, [])))
 
     def is_current(self) -> bool:
         """Whether the folder's index is still the one that was loaded or saved here last."""
@@ -190,6 +199,7 @@ class SessionStore:
         if self._holding == INDEX:
             used.pop(PREVIOUS, None)
             (self.folder / PREVIOUS).unlink(missing_ok=True)
+            self._growing = False
             self._clean()
 
     def _load(self, name: str) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
@@ -219,8 +229,10 @@ class SessionStore:
             if len(known.parts) > len(kept):
                 same = known.unchanged(memory)
                 kept = same if len(same) > len(kept) else kept
-        number = 1 + max(part_numbers(self.folder), default=-1)
-        new = write_part(self.folder, number, kept, memory, fixed, packing)
+        if self.folder.stat().st_mtime_ns != self._stamp:  # there may be files of a save that failed, or of somebody else
+            self._next, self._growing = 1 + max(part_numbers(self.folder), default=-1), False
+        new = write_part(self.folder, self._next, kept, memory, fixed, packing)
+        self._next += new is not None
         parts = kept if new is None else [*kept, new]
         self._remember(Chain.of(parts, memory))
         return parts
@@ -230,7 +242,7 @@ class SessionStore:
         others = [known for known in self._chains if [part.link for part in known.parts[-1:]] != last]
         self._chains = [chain, *others][:CHAINS]
 
-    def _opened(self) -> dict[str, dict[int, int]]:
+    def _opened(self) -> dict[str, list[Link]]:
         """Which parts the states use; marks the folder at first, and removes what a killed process left."""
         if self._used is None:
             make_marked(self.folder, KIND)
@@ -239,7 +251,7 @@ class SessionStore:
             for name in (INDEX, PREVIOUS):
                 try:
                     index = read_index(self.folder / name)
-                    self._used[name] = {link.number: link.bytes for link in chain(self.folder, index.last)}
+                    self._used[name] = links_up_to(self.folder, index.last)
                 except DamagedSessionError:
                     continue
                 states |= set(index.states)
@@ -247,7 +259,7 @@ class SessionStore:
             for name in map(state_name, states):
                 try:
                     last = read_index(self.folder / name).last
-                    self._used[name] = {link.number: link.bytes for link in chain(self.folder, last)}
+                    self._used[name] = links_up_to(self.folder, last)
                 except DamagedSessionError:
                     continue  # whoever goes there is told
             self._clean()
@@ -259,7 +271,7 @@ class SessionStore:
         for number in _state_numbers(self.folder):
             if state_name(number) not in self._used:
                 (self.folder / state_name(number)).unlink(missing_ok=True)
-        used = {number for parts in self._used.values() for number in parts}
+        used = {link.number for links in self._used.values() for link in links}
         for number in part_numbers(self.folder) - used:
             part_file(self.folder, number).unlink(missing_ok=True)
         self._chains = [known for known in self._chains if all(part.link.number in used for part in known.parts)]

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from splatmem.models.locate import GGUF
 from splatmem.models.parts import has_weights, vocabulary_problem
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
-def problems(folder: Path) -> list[str]:
-    """What is wrong with the folder of a diffusers pipeline or a transformers model, a sentence each; empty if it is whole."""
+def problems(folder: Path, without: Sequence[str] = ()) -> list[str]:
+    """What is wrong with the folder of a diffusers pipeline or a transformers model, a sentence each; empty if it is whole.
+
+    Args:
+        folder: of the model.
+        without: parts of a pipeline whose weights come from elsewhere: their configuration is enough.
+    """
     if not folder.is_dir():
         return [f"there is no folder {folder}"]
     if (folder / "model_index.json").is_file():
         index = _json(folder / "model_index.json")
         if not isinstance(index, dict):
             return [f"{folder / 'model_index.json'} cannot be read as JSON"]
-        return [text for name, entry in index.items() for text in _component_problems(folder / name, entry)]
+        bare = [folder / name / "config.json" for name in without if None not in (index.get(name) or [None])]
+        lacking = [f"{file} is missing" for file in bare if not file.is_file()]
+        parts = {name: entry for name, entry in index.items() if name not in without}
+        return lacking + [text for name, entry in parts.items() for text in _component_problems(folder / name, entry)]
     if (folder / "config.json").is_file():
         return _weight_problems(folder)
     return [f"{folder} has neither a model_index.json nor a config.json"]
@@ -65,6 +75,31 @@ def _weight_problems(folder: Path) -> list[str]:
         )
         return [f"{folder}: {kind}"]
     return found + [text for name in sorted(files) if (text := safetensors_problem(folder / name))]
+
+
+def weights_file_problem(file: Path) -> str:
+    """What is wrong with a file of weights, safetensors or GGUF, judged by its header; empty if nothing."""
+    return gguf_problem(file) if file.suffix == GGUF else safetensors_problem(file)
+
+
+def gguf_problem(file: Path) -> str:
+    """What is wrong with a GGUF file; empty if all of its arrays are there."""
+    if not file.is_file():
+        return f"{file} is missing"
+    with file.open("rb") as content:
+        if content.read(4) != b"GGUF":
+            return f"{file} is no GGUF file"
+    try:
+        from gguf import GGUFReader
+    except ImportError:
+        return f"{file} cannot be read without the package gguf: pip install 'splatmem[gguf]'"
+    try:
+        for tensor in GGUFReader(file).tensors:
+            if tensor.data.nbytes != tensor.n_bytes:
+                return f"{file} is truncated: {tensor.name} is cut off"
+    except (ValueError, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
+        return f"{file} is truncated or damaged: {error}"
+    return ""
 
 
 def safetensors_problem(file: Path) -> str:

@@ -15,6 +15,9 @@ from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DENOISERS = ("transformer", "transformer_2", "unet")  # names that pipelines give to what runs in every step
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+# T5 turns a layer's input into the number format of that layer's weights (``wo``) before they are turned back.
+KEPT_IN_TEXT_ENCODERS = ("norm", "embed", "shared", r"\.wo$")
 
 
 def choose_device(device: str) -> str:
@@ -60,12 +63,41 @@ def bound_autoencoder(pipeline: Any, hardware: HardwareConfig) -> None:
                 getattr(pipeline.vae, switch)()
 
 
+def store_small(pipeline: Any, hardware: HardwareConfig) -> None:
+    """Has the layers of a pipeline's denoisers and text encoders keep their weights in eight bits between their uses, if
+    ``hardware.storage`` asks for it; once only. Autoencoders, norms and embeddings of pictures stay as they are.
+
+    See ``diffusers.hooks.apply_layerwise_casting``.
+    """
+    if hardware.storage != "float8":
+        return
+    from diffusers.hooks import apply_layerwise_casting
+
+    for name in (*DENOISERS, *TEXT_ENCODERS):
+        part = getattr(pipeline, name, None)
+        if part is None or getattr(part, "stored_in_float8", False) or is_quantised(part):
+            continue
+        own = getattr(part, "enable_layerwise_casting", None)
+        options = {"storage_dtype": torch.float8_e4m3fn, "compute_dtype": part.dtype}
+        if own is not None:
+            own(**options)
+        else:
+            apply_layerwise_casting(part, **options, skip_modules_pattern=KEPT_IN_TEXT_ENCODERS)
+        part.stored_in_float8 = True
+
+
+def is_quantised(part: Any) -> bool:
+    """Whether a model's weights came quantised from their file."""
+    return getattr(part, "hf_quantizer", None) is not None
+
+
 def place(pipeline: Any, hardware: HardwareConfig, device: str) -> None:
     """Brings a diffusers pipeline to the device, or prepares it to be brought there piece by piece.
 
     On the CPU there is nothing to offload from; tiling bounds the memory there too.
     """
     bound_autoencoder(pipeline, hardware)
+    store_small(pipeline, hardware)
     if device == "cpu" or hardware.offload == "none":
         pipeline.to(device)
     elif hardware.offload == "model":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,14 @@ Loaded = TypeVar("Loaded")
 ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
-def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, variant: str | None = None) -> Loaded:
+def load_model(
+    source: str,
+    what: str,
+    load: Callable[[Path], Loaded],
+    *,
+    variant: str | None = None,
+    without: Sequence[str] = (),
+) -> Loaded:
     """Finds the folder of a model, makes sure that it is whole, and loads it.
 
     Args:
@@ -26,12 +33,13 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
         what: the model's part, for messages.
         load: from the folder, with safetensors only and no code from it; ``quiet`` where libraries do it.
         variant: of the weights, where a pipeline offers several.
+        without: parts of a pipeline whose weights come from elsewhere.
 
     Raises:
         ValueError: there is no such model, it is not whole, or it cannot be loaded; the message says what to do.
         RuntimeError, MemoryError: it is whole, and the device has too little memory for it.
     """
-    folder = whole_folder(source, what, variant=variant)
+    folder = whole_folder(source, what, variant=variant, without=without)
     try:
         return load(folder)
     except ImportError as error:
@@ -44,10 +52,10 @@ def load_model(source: str, what: str, load: Callable[[Path], Loaded], *, varian
         raise ValueError(f"no {what} can be loaded from {folder}: {error}") from error
 
 
-def whole_folder(source: str, what: str, *, variant: str | None = None) -> Path:
+def whole_folder(source: str, what: str, *, variant: str | None = None, without: Sequence[str] = ()) -> Path:
     """The folder of a model, with nothing missing in it; see ``load_model``."""
     folder = model_folder(source, what, variant=variant)
-    wrong = problems(folder)
+    wrong = problems(folder, without)
     if wrong:
         local = expanded(source).is_dir()
         again = "" if local else f"; fetch it again: {download_command(source, variant)}"

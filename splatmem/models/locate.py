@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from splatmem.home import expanded
 
+SAFETENSORS, GGUF = ".safetensors", ".gguf"
+WEIGHTS_FILES = (SAFETENSORS, GGUF)  # neither holds code: both are a header and arrays
 KINDS_OF_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # weights, settings and tokenizers; nothing that is run
 
 
@@ -34,18 +37,20 @@ def model_folder(source: str, what: str, *, variant: str | None = None) -> Path:
     )
 
 
-def model_file(source: str, what: str) -> Path:
+def model_file(source: str, what: str, endings: Sequence[str] = (SAFETENSORS,)) -> Path:
     """One file of weights: a local file as given, or where the hub's cache holds it. Nothing is downloaded.
 
     Args:
         source: the file, or ``owner/name/file.safetensors`` on the hub.
         what: the file's part, for messages.
+        endings: of names that are accepted.
 
     Raises:
-        ValueError: it is not there, or not safetensors; the message says how to fetch it.
+        ValueError: it is not there, or of another format; the message says how to fetch it.
     """
-    if not source.endswith(".safetensors"):
-        raise ValueError(f"the {what} must be a safetensors file, got {source!r}")
+    if not source.endswith(tuple(endings)):
+        formats = " or ".join(ending.removeprefix(".") for ending in endings)
+        raise ValueError(f"the {what} must be a {formats} file, got {source!r}")
     local = expanded(source)
     if local.is_file():
         return local
@@ -83,7 +88,7 @@ def _file_on_hub(source: str) -> tuple[str, str]:
     owner, _, rest = source.partition("/")
     name, _, file = rest.partition("/")
     if not (owner and name and file) or source.startswith((".", "~", "/")):
-        raise ValueError(f"there is no file {source}: give a local file, or owner/name/file.safetensors of the hub")
+        raise ValueError(f"there is no file {source}: give a local file, or one of the hub as owner/name/file")
     return f"{owner}/{name}", file
 
 
@@ -108,19 +113,27 @@ def cached_folder(source: str) -> Path | None:
         return None
 
 
-def download(source: str, variant: str | None = None) -> Path:
+def download(source: str, variant: str | None = None, without: Sequence[str] = ()) -> Path:
     """Fetches a model into the hub's cache: of a pipeline only the parts it is made of, never pickles or code.
+
+    Args:
+        source: its id.
+        variant: of the weights, where a pipeline offers several.
+        without: parts of a pipeline whose weights are not wanted; their configurations are.
 
     Raises:
         ValueError: there is no network, no such model, or its terms were not accepted.
     """
-    from huggingface_hub import file_exists, snapshot_download
+    from huggingface_hub import file_exists, hf_hub_download, snapshot_download
 
     try:
         if file_exists(source, "model_index.json"):
             from diffusers import DiffusionPipeline
 
-            folder = DiffusionPipeline.download(source, variant=variant, use_safetensors=True, trust_remote_code=False)
+            given = dict.fromkeys(without)  # what is given is not fetched
+            folder = DiffusionPipeline.download(source, variant=variant, use_safetensors=True, trust_remote_code=False, **given)
+            for part in without:
+                hf_hub_download(source, f"{part}/config.json")
             return Path(str(folder))
         return Path(snapshot_download(source, allow_patterns=KINDS_OF_FILES))
     except Exception as error:  # of the hub's, its network library's and the pipeline's own kinds

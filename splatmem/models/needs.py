@@ -9,9 +9,9 @@ from pathlib import Path
 
 from splatmem.config import Config, ModelFacts
 from splatmem.home import expanded
-from splatmem.models.check import problems, safetensors_problem
+from splatmem.models.check import problems, weights_file_problem
 from splatmem.models.load import whole_folder
-from splatmem.models.locate import cached_folder, download, download_file, looks_like_hub_id, model_file
+from splatmem.models.locate import WEIGHTS_FILES, cached_folder, download, download_file, looks_like_hub_id, model_file
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Need:
         model: a local folder or a hub id.
         variant: of its weights.
         facts: what the preset says of it.
+        without: parts of a pipeline whose weights come from files of their own.
     """
 
     part: str
@@ -31,6 +32,7 @@ class Need:
     model: str
     variant: str | None
     facts: ModelFacts
+    without: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path | None:
@@ -40,7 +42,7 @@ class Need:
 
     def problems(self, folder: Path | None) -> list[str]:
         """What is wrong with it as it lies in ``folder``; empty if it is whole."""
-        return ["not in the cache"] if folder is None else problems(folder)
+        return ["not in the cache"] if folder is None else problems(folder, self.without)
 
     def option(self, place: str | Path) -> str:
         """What a user types to have it taken from another place."""
@@ -48,7 +50,7 @@ class Need:
 
     def fetch(self) -> Path:
         """Brings it into the hub's cache; see ``download``."""
-        return download(self.model, self.variant)
+        return download(self.model, self.variant, self.without)
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,26 @@ class FileNeed(Need):
     @property
     def folder(self) -> Path | None:
         try:
-            return model_file(self.model, self.part)
+            return model_file(self.model, self.part, WEIGHTS_FILES)
         except ValueError:
             return None
 
     def problems(self, folder: Path | None) -> list[str]:
         if folder is None:
             return ["not in the cache"]
-        wrong = safetensors_problem(folder)
+        wrong = weights_file_problem(folder)
         return [wrong] if wrong else []
-
-    def option(self, place: str | Path) -> str:
-        return f"--set {shlex.quote(f'{self.setting}=[{{source: {place}}}]')}"
 
     def fetch(self) -> Path:
         return download_file(self.model)
+
+
+@dataclass(frozen=True)
+class LoraNeed(FileNeed):
+    """A LoRA, of which a configuration has a list."""
+
+    def option(self, place: str | Path) -> str:
+        return f"--set {shlex.quote(f'{self.setting}=[{{source: {place}}}]')}"
 
 
 def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
@@ -82,19 +89,33 @@ def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
         first_frame: whether the one that makes a picture from words counts.
     """
     inpainter, depth, picture, about = config.inpainter, config.depth, config.first_frame, config.about
+    files = inpainter.files_of_parts()
     needs = [
-        Need("inpainter", "inpainter.model", inpainter.model, inpainter.variant, about.inpainter),
+        Need("inpainter", "inpainter.model", inpainter.model, inpainter.variant, about.inpainter, tuple(files)),
         Need("depth model", "depth.model", depth.model, None, about.depth),
     ]
     if first_frame and picture.model is not None:
         needs.append(Need("text-to-image model", "first_frame.model", picture.model, picture.variant, about.first_frame))
+    if inpainter.captioner is not None:
+        needs.append(Need("captioner", "inpainter.captioner", inpainter.captioner, None, about.captioner))
     needs = [need for need in needs if expanded(need.model).is_dir() or looks_like_hub_id(need.model)]
-    return needs + [FileNeed("LoRA", "inpainter.loras", lora.source, None, about.loras) for lora in inpainter.loras]
+    needs += [FileNeed(part, f"inpainter.{part}", file, None, about.transformer) for part, file in files.items()]
+    return needs + [LoraNeed("LoRA", "inpainter.loras", lora.source, None, about.loras) for lora in inpainter.loras]
+
+
+NAMES_OF_MODELS = (
+    ".model",
+    ".variant",
+    ".loras",
+    ".transformer",
+    ".transformer_2",
+    ".captioner",
+)  # settings that say what is fetched
 
 
 def preset_command(verb: str, preset: str, overrides: Sequence[str]) -> str:
     """What a user types to do something with a preset's models."""
-    named = [override for override in overrides if override.partition("=")[0].endswith((".model", ".variant", ".loras"))]
+    named = [override for override in overrides if override.partition("=")[0].endswith(NAMES_OF_MODELS)]
     changes = [f"--set {shlex.quote(override)}" for override in named]
     return " ".join([f"splatmem models {verb} {preset}", *changes])
 
@@ -105,7 +126,7 @@ def require_models(config: Config, preset: str, overrides: Sequence[str], *, fir
     missing = []
     for need in needed_models(config, first_frame=first_frame):
         if expanded(need.model).is_dir():
-            whole_folder(need.model, need.part, variant=need.variant)
+            whole_folder(need.model, need.part, variant=need.variant, without=need.without)
         elif wrong := need.problems(need.folder):
             missing.append((need, wrong))
     if missing:
@@ -119,7 +140,7 @@ def require_models(config: Config, preset: str, overrides: Sequence[str], *, fir
 
 def _refuse_missing_folders(config: Config) -> None:
     """Raises ``ValueError`` for a model whose source is written as a path to a folder that does not exist."""
-    for section in ("inpainter", "depth", "first_frame"):
-        model = getattr(config, section).model
+    named = {f"{section}.model": getattr(config, section).model for section in ("inpainter", "depth", "first_frame")}
+    for setting, model in (named | {"inpainter.captioner": config.inpainter.captioner}).items():
         if model is not None and model.startswith((".", "~", "/")) and not expanded(model).is_dir():
-            raise ValueError(f"{section}.model: there is no folder {model}")
+            raise ValueError(f"{setting}: there is no folder {model}")

@@ -8,9 +8,32 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
+from splatmem.report.durations import spelled_duration
 from splatmem.report.events import Event, Listener
+
+
+class TimeLeftColumn(TimeRemainingColumn):
+    """The time left by a stage's own pace; before it has one, by what was expected of the stage."""
+
+    def render(self, task: Task) -> Text:
+        expected = task.fields.get("expected")
+        if expected is None or task.finished or task.time_remaining is not None:
+            return super().render(task)
+        minutes, seconds = divmod(int(max(0.0, expected - (task.elapsed or 0.0))), 60)
+        hours, minutes = divmod(minutes, 60)
+        return Text(f"{hours:d}:{minutes:02d}:{seconds:02d}", style="progress.remaining")
 
 
 class RunProgress:
@@ -25,6 +48,7 @@ class RunProgress:
         self.console = console = console or Console(stderr=True)
         self.listeners = listeners
         self.stages: dict[str, TaskID] = {}
+        self.expected: dict[str, float] = {}
         self.bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -32,7 +56,7 @@ class RunProgress:
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("left:"),
-            TimeRemainingColumn(),
+            TimeLeftColumn(),
             console=console,
             disable=console.quiet or not (console.is_terminal or console.is_jupyter),
         )
@@ -49,11 +73,16 @@ class RunProgress:
     def __call__(self, stage: str, share: float) -> None:
         if stage not in self.stages:
             self._finish_all()
-            self.stages[stage] = self.bars.add_task(stage, total=1.0)
+            self.stages[stage] = self.bars.add_task(stage, total=1.0, expected=self.expected.get(stage))
             if self.bars.disable:
                 self._print(stage)
         self.bars.update(self.stages[stage], completed=share)
         self._tell("progress", stage=stage, share=round(share, 4))
+
+    def expect(self, stage: str, seconds: float) -> None:
+        """Says how long a stage that has not begun takes at most, and shows it as the time left until the stage has a pace."""
+        self.expected[stage] = seconds
+        self.say(f"{stage} takes at most {spelled_duration(seconds)}, by what 'splatmem models bench' measured here")
 
     def say(self, text: str) -> None:
         """Prints lines of text as they are; long ones are left to the terminal to wrap."""

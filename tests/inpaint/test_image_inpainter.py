@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +16,8 @@ from splatmem.config import InpainterConfig
 from splatmem.geometry.cameras import identity_camera
 from splatmem.inpaint import PartialFrames, load_inpainter
 from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
-from splatmem.inpaint.protocol import LatentFrames
+from splatmem.inpaint.diffusers.revise import HeldLatents
+from splatmem.inpaint.protocol import LatentFrames, ReferenceViews
 
 import tiny_models
 from picture_contract import CELL, check_contract, mask_of, record_calls
@@ -21,10 +25,14 @@ from picture_contract import CELL, check_contract, mask_of, record_calls
 FAMILIES = {
     "sd_inpaint": (tiny_models.sd_inpaint, "StableDiffusionInpaintPipeline", True),
     "sdxl": (tiny_models.sdxl, "StableDiffusionXLInpaintPipeline", True),
-    "flux_fill": (tiny_models.flux_fill, "FluxFillPipeline", False),
+    "flux_fill": (tiny_models.flux_fill, "FluxFillPipeline", True),
     "text_to_image": (tiny_models.sd_text_to_image, "StableDiffusionInpaintPipeline", True),
     "sd3_text_to_image": (tiny_models.sd3_text_to_image, "StableDiffusion3InpaintPipeline", True),
-    "flux": (tiny_models.flux, "FluxInpaintPipeline", False),
+    "flux": (tiny_models.flux, "FluxInpaintPipeline", True),
+    "sd35": (tiny_models.newer("sd35"), "StableDiffusion3InpaintPipeline", True),
+    "z_image": (tiny_models.newer("z_image"), "ZImageInpaintPipeline", True),
+    "qwen_image": (tiny_models.newer("qwen_image"), "QwenImageInpaintPipeline", True),
+    "flux2_klein": (tiny_models.newer("flux2_klein"), "Flux2KleinInpaintPipeline", True),
 }
 
 
@@ -59,6 +67,37 @@ def test_every_family_keeps_the_known_and_says_what_it_cannot(family, tmp_path, 
     assert inpainter.revising is revises
     assert bool(inpainter._notes) is not revises
     assert all("partial noise" in note for note in inpainter._notes)
+
+
+@pytest.mark.parametrize("family", ["z_image", "flux", "flux_fill", "qwen_image", "flux2_klein"])
+def test_trusted_cells_are_held_to_the_end_and_poor_ones_until_their_noise(family, tmp_path, monkeypatch):
+    """Of samplers that pack two by two latents into a token too."""
+    inpainter = load_inpainter(InpainterConfig(model=str(FAMILIES[family][0](tmp_path / family)), steps=4))
+    held, seen = [], []
+    call = HeldLatents.__call__
+
+    def recording(self, pipeline, step, timestep, tensors):
+        result = call(self, pipeline, step, timestep, tensors)
+        held.append(self)
+        seen.append((tensors["latents"].clone(), result["latents"].clone()))
+        return result
+
+    monkeypatch.setattr(HeldLatents, "__call__", recording)
+    partial = frame(64, 96, trust=0.2)
+    inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room")
+    allowed = held[-1].allowed.expand(seen[-1][1].shape)
+    known, last = held[-1].latents, seen[-1][1]
+    assert known.shape == last.shape
+    trusted = allowed == 0
+    assert trusted.any()
+    torch.testing.assert_close(last[trusted].float(), known[trusted])
+    free = allowed >= 1
+    assert free.any()
+    assert all(torch.equal(made[free], kept[free]) for made, kept in seen)
+    poor = (allowed > 0) & ~free
+    assert poor.any()
+    assert not torch.equal(seen[0][0][poor], seen[0][1][poor]), "held at first"
+    assert torch.equal(seen[-1][0][poor], seen[-1][1][poor]), "free in the end"
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +219,72 @@ def test_pipelines_that_pack_their_latents_are_shown_pixels_and_say_so(tmp_path)
     assert isinstance(inpainter, ImageInpainter)
     assert not inpainter.reads_latents
     assert any("FluxFillPipeline cannot be shown latents" in note for note in inpainter._notes)
+
+
+# As the hub has them: saved as what makes pictures from words.
+TEXT_TO_IMAGE = {"z_image": "ZImagePipeline", "qwen_image": "QwenImagePipeline", "flux2_klein": "Flux2KleinPipeline"}
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny pipeline of a family, saved as one that makes pictures from words."""
+
+    @cache
+    def folder_of(family: str) -> Path:
+        folder = FAMILIES[family][0](tmp_path_factory.mktemp(family) / family)
+        index = folder / "model_index.json"
+        index.write_text(index.read_text().replace(FAMILIES[family][1], TEXT_TO_IMAGE[family]))
+        return folder
+
+    return folder_of
+
+
+@pytest.mark.parametrize("family", TEXT_TO_IMAGE)
+def test_newer_families_as_the_hub_has_them(family, newer, monkeypatch):
+    settings = InpainterConfig(model=str(newer(family)), steps=2, guidance=3.0)
+    inpainter = load_inpainter(settings)
+    assert isinstance(inpainter, ImageInpainter)
+    assert type(inpainter.pipeline).__name__ == FAMILIES[family][1]
+    calls = record_calls(monkeypatch, type(inpainter.pipeline))
+    partial = frame(48, 64)
+    seen = ReferenceViews(partial.rgb, partial.depth, partial.cameras)
+    inpainter(partial, generator=torch.Generator().manual_seed(0), prompt="a room", reference=seen)
+    (call,) = calls
+    check_contract(call, partial.known[0], partial.rgb[0])
+    words = {
+        "qwen_image": ("true_cfg_scale", " "),
+        "z_image": ("guidance_scale", None),
+        "flux2_klein": ("guidance_scale", None),
+    }
+    guidance, negative = words[family]
+    assert getattr(call, guidance) == 3.0
+    assert not (hasattr(call, "guidance_scale") and guidance != "guidance_scale"), "it would be taken for another"
+    assert getattr(call, "negative_prompt", None) == negative, "guidance does nothing without one"
+    assert inpainter.reference_views == (1 if family == "flux2_klein" else 0)
+    if family == "flux2_klein":
+        assert np.array_equal(np.asarray(call.image_reference), (partial.rgb[0].numpy() * 255).round().astype(np.uint8))
+
+
+def test_a_pipeline_that_would_shrink_a_picture_is_given_none_so_large(newer):
+    """It would give back another size than it was asked for."""
+    inpainter = load_inpainter(InpainterConfig(model=str(newer("flux2_klein"))))
+    assert inpainter.budget.pixels == 1024 * 1024
+    assert load_inpainter(InpainterConfig(model=str(newer("flux2_klein")), max_pixels=4096)).budget.pixels == 4096
+    assert load_inpainter(InpainterConfig(model=str(newer("z_image")))).budget.pixels is None
+
+
+def test_a_token_has_one_mask(newer, monkeypatch):
+    """FLUX.2 looks a token's mask up in its middle, where a thin hole need not be."""
+    inpainter = load_inpainter(InpainterConfig(model=str(newer("flux2_klein")), steps=1))
+    masks, prepare = [], type(inpainter.pipeline).prepare_mask_latents
+
+    def keep(self, *args, **options):
+        masks.append(prepare(self, *args, **options))
+        return masks[-1]
+
+    monkeypatch.setattr(type(inpainter.pipeline), "prepare_mask_latents", keep)
+    partial = frame(32, 64)
+    partial.known[:] = True
+    partial.known[0, :, 29:31] = False
+    inpainter(partial, generator=torch.Generator())
+    assert masks[0].reshape(2, 4).tolist() == [[0, 1, 0, 0]] * 2

@@ -281,4 +281,22 @@ def test_a_lora_alone_is_fetched_of_its_repository(cache: Path, wan: Path, depth
         "lightx2v/Wan2.1-T2V-14B-StepDistill-CfgDistill-Lightx2v",
         "loras/Wan21_T2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors",
     )
-    assert ("someone/wan", None) in fetched
+    assert ("someone/wan", None, ()) in fetched
+
+
+def test_a_file_for_a_transformer_is_fetched_in_its_place(cache: Path, monkeypatch, run) -> None:
+    fetched = []
+    monkeypatch.setattr(huggingface_hub, "file_exists", lambda *names: True)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *names, **options: "there")
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *names: fetched.append(names) or "there")
+    monkeypatch.setattr(
+        diffusers.DiffusionPipeline, "download", lambda source, **options: fetched.append((source, options)) or "there"
+    )
+    own = ("--set", "inpainter.transformer=someone/small/q8.gguf")
+    status, _ = run("models", "download", "wan-vace-1.3b", *SMALL, *own)
+    assert status == 0
+    (options,) = [entry[1] for entry in fetched if entry[0] == "someone/wan" and isinstance(entry[1], dict)]
+    assert options["transformer"] is None, "diffusers does not fetch what it is given"
+    assert options["use_safetensors"] is True
+    assert ("someone/wan", "transformer/config.json") in fetched
+    assert ("someone/small", "q8.gguf") in fetched

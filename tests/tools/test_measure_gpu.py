@@ -17,13 +17,14 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
+from splatmem.bench import Row, architectures, windows
+from splatmem.bench.context import Context
 from splatmem.inpaint.diffusers.budget import Budget
 from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter, _memory_note
 from splatmem.inpaint.protocol import FilledFrames
 
-from gpu_bench import architectures, embedded, film, parity, windows
-from gpu_bench.context import Context
-from gpu_bench.results import Results, Row
+from gpu_bench import embedded, film, parity
+from gpu_bench.results import Results
 from gsplat_on_cpu import kernels_in_torch
 from pretend_device import pretended
 
@@ -163,6 +164,12 @@ def test_a_film_without_a_job(tmp_path: Path) -> None:
         pytest.param(lambda dtype: architectures.umt5(False, "meta", dtype), 5.681, id="umt5"),
         pytest.param(lambda dtype: architectures.sdxl_inpaint(False, "meta", dtype).unet, 2.568, id="sdxl"),
         pytest.param(lambda dtype: architectures.flux_fill(False, "meta", dtype).transformer, 11.902, id="flux-fill"),
+        pytest.param(lambda dtype: architectures.z_image(False, "meta", dtype).transformer, 6.155, id="z-image"),
+        pytest.param(lambda dtype: architectures.z_image(False, "meta", dtype).text_encoder, 4.022, id="qwen3-4b"),
+        pytest.param(lambda dtype: architectures.qwen_image(False, "meta", dtype).transformer, 20.430, id="qwen-image"),
+        pytest.param(lambda dtype: architectures.qwen_image(False, "meta", dtype).text_encoder, 8.292, id="qwen2.5-vl-7b"),
+        pytest.param(lambda dtype: architectures.flux2_klein(False, "meta", dtype).transformer, 3.876, id="flux2-klein"),
+        pytest.param(lambda dtype: architectures.sd35(False, "meta", dtype).transformer, 2.243, id="sd3.5-medium"),
         pytest.param(lambda dtype: architectures.depth_anything("large", "meta")[0], 0.335, id="depth-large"),
     ],
 )

@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from splatmem import assets
+from splatmem.bench.context import Context
 from splatmem.io.video import read_video
 from splatmem.jobs.flyaround import flyaround
 from splatmem.jobs.output_folder import REPORT
 from splatmem.metrics import psnr
 from splatmem.pixels import from_uint8
-
-from gpu_bench.context import Context
 
 PHOTO = "photos/interior_table.jpg"
 FIGURES = ("gaussians", "windows", "generated_frames", "unknown_fraction", "photo_psnr", "retention_psnr", "peak_gpu_bytes")

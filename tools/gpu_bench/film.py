@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from splatmem import assets
+from splatmem.bench.context import Context, forget, now, peak_gib, seconds_of
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.source import read_source
 from splatmem.memory import SpatialMemory
@@ -17,7 +18,6 @@ from splatmem.scene import MEMORY_FOLDER, Scene
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import trajectory_from
 
-from gpu_bench.context import Context, forget, now, peak_gib, seconds_of
 from gpu_bench.embedded import PHOTO, demo_folder
 
 SIZES = ((512, 288, 96), (1280, 720, 96), (1920, 1080, 48), (3840, 2160, 16))  # width, height, frames

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from splatmem.bench.context import Context
 from splatmem.gaussians.container import Gaussians, logit
 from splatmem.gaussians.contributions import contributions
 from splatmem.gaussians.draw import rasterize
 from splatmem.geometry.cameras import Cameras
 from splatmem.render.rasterization import rasterization
 from torch import Tensor
-
-from gpu_bench.context import Context
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "render"))
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
+from splatmem.bench.context import Context
 from splatmem.render.extension import load_kernels
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
-
-from gpu_bench.context import Context
 
 
 def run(context: Context) -> None:

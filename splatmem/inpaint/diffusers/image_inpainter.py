@@ -20,8 +20,12 @@ from torch import Tensor
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
+from splatmem.inpaint.captioner import Captioner
+from splatmem.inpaint.colour_drift import without_drift
 from splatmem.inpaint.diffusers.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.picture_contracts import INPAINTING_SIBLINGS, contract_of
 from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.diffusers.single_file import transformers_from_files
 from splatmem.inpaint.diffusers.sizes import WorkingSize, over_cells, whole_cells
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.models.check import offered_variant
@@ -29,20 +33,26 @@ from splatmem.models.hardware import place
 from splatmem.pixels import to_uint8
 
 SMALLEST_MULTIPLE = 16
+LATENTS_IN_TOKEN = 2  # along a side, of samplers that pack them
+AUTOENCODERS_OF_VIDEO = ("AutoencoderKLQwenImage",)  # a picture is a video of one frame for them
 
 
 class ImageInpainter:
-    """Runs a picture inpainting pipeline: Stable Diffusion (XL, 3) Inpaint, Flux Fill, and what else takes image and mask."""
+    """Runs a picture inpainting pipeline: Stable Diffusion (XL, 3), Flux Fill, Flux 2 klein, Z-Image, Qwen-Image, and what else
+    takes image and mask."""
 
     continuous = False
     reads_prompt = True
     window_frames = 1
-    reference_views = 0
 
     def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
         place(pipeline, hardware, device)
         self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
-        self.budget = Budget(1, settings.max_pixels)
+        self.contract = contract_of(pipeline)
+        self.reference_views = int(self.contract.reference is not None and settings.references > 0)
+        limits = [limit for limit in (settings.max_pixels, self.contract.most_pixels) if limit is not None]
+        self.budget = Budget(1, min(limits, default=None))
+        self.captioner: Captioner | None = None
         self._notes: list[str] = []
         self._options = self._known_options()
         self.revising = settings.revise > 0 and can_revise(pipeline)
@@ -72,9 +82,10 @@ class ImageInpainter:
             "variant": offered_variant(folder, settings.variant),
             "use_safetensors": True,
             "trust_remote_code": False,
+            **transformers_from_files(folder, settings, dtype),
         }
         class_name = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
-        saved_as = getattr(diffusers, str(class_name), None)
+        saved_as = getattr(diffusers, INPAINTING_SIBLINGS.get(str(class_name), str(class_name)), None)
         if saved_as is not None and fills_pictures(saved_as):
             pipeline = saved_as.from_pretrained(folder, **options)
         else:
@@ -94,18 +105,21 @@ class ImageInpainter:
         prompt: str = "",
         reference: ReferenceViews | None = None,
     ) -> FilledFrames:
+        if self.captioner is not None:
+            prompt = self.captioner.window_prompt(partial, prompt)
+        place = None if reference is None or self.reference_views == 0 else _picture(reference.rgb[0])
         if len(partial) == 1:
-            rgb, latents = self._fill(partial, prompt, generator)
+            rgb, latents = self._fill(partial, prompt, place, generator)
             return FilledFrames(keep_known(partial, rgb), None, latents, tuple(self._notes))
-        frames = [self._fill(partial.frames(slice(i, i + 1)), prompt, generator)[0] for i in range(len(partial))]
+        frames = [self._fill(partial.frames(slice(i, i + 1)), prompt, place, generator)[0] for i in range(len(partial))]
         return FilledFrames(keep_known(partial, torch.cat(frames)), notes=tuple(self._notes))
 
     def _fill(
-        self, partial: PartialFrames, prompt: str, generator: torch.Generator
+        self, partial: PartialFrames, prompt: str, place: Image.Image | None, generator: torch.Generator
     ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 H W f"] | None]:
         before = self.budget
         made, self.budget = within_memory(
-            lambda budget: self._fill_at(self._working_size(partial, budget), partial, prompt, generator),
+            lambda budget: self._fill_at(self._working_size(partial, budget), partial, prompt, place, generator),
             self.budget,
             lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
             self.device,
@@ -117,7 +131,12 @@ class ImageInpainter:
         return made
 
     def _fill_at(
-        self, size: WorkingSize, partial: PartialFrames, prompt: str, generator: torch.Generator
+        self,
+        size: WorkingSize,
+        partial: PartialFrames,
+        prompt: str,
+        place: Image.Image | None,
+        generator: torch.Generator,
     ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 H W f"] | None]:
         """One frame at a size that the model takes; and the latents that it was made of, if it was shown latents."""
         known, trust = size.shrink_mask(partial.known), size.shrink_values(partial.trust)
@@ -128,11 +147,14 @@ class ImageInpainter:
         # At another size than its latents were read for, when memory has run out, the frame is shown in pixels.
         latents = partial.latents if partial.latents is not None and tuple(partial.latents.known.shape) == grid else None
         wanted = ~known | ((trust < POOR_TRUST) & self.revising)
-        # The pipelines look a cell's mask up in one of its pixels.
-        cells = ~whole_cells(~wanted, self._cell)
+        # The pipelines look the mask of a cell, or of a token, up in some of its pixels.
+        token = self.contract.latents_in_token
+        cells = over_cells(~whole_cells(~wanted, token * self._cell), token)
         if latents is not None:
             cells |= latents.missing(self.revising)
         options = {**self._options, "image": _picture(rgb[0])}
+        if place is not None and self.contract.reference is not None:
+            options[self.contract.reference] = place
         last = LastLatents(self._held_latents(rgb, known, trust, latents, generator) if self.revising else None)
         if latents is not None:
             options |= self._in_latents(latents, cells)
@@ -147,8 +169,10 @@ class ImageInpainter:
             output_type="np",
             **options,
         )
-        made = torch.from_numpy(np.asarray(result.images[0], dtype=np.float32))
-        return size.enlarge_rgb(made[None]), None if latents is None else last.latents.permute(0, 2, 3, 1).float().cpu()
+        made = torch.from_numpy(np.asarray(result.images[0], dtype=np.float32))[None]
+        if self.settings.match_colours:
+            made = without_drift(made, rgb, known & (trust >= POOR_TRUST))
+        return size.enlarge_rgb(made), None if latents is None else last.latents.permute(0, 2, 3, 1).float().cpu()
 
     def _in_latents(self, latents: LatentFrames, wanted: Bool[Tensor, "1 h w"]) -> dict[str, Tensor]:
         """What the pipeline would encode: the picture, and the picture with a grey hole."""
@@ -168,11 +192,15 @@ class ImageInpainter:
         generator: torch.Generator,
     ) -> HeldLatents:
         prepare_scheduler(self.pipeline.scheduler, self._options.get("num_inference_steps", 1000))
-        allowed = allowed_in_cells(allowed_noise(known, trust, self.settings.revise), self._cell, 1)
+        packed = packs_latents(self.pipeline)
+        held = self._cell * (LATENTS_IN_TOKEN if packed else 1)
+        allowed = allowed_in_cells(allowed_noise(known, trust, self.settings.revise), held, 1)
         if shown is not None:
             latents, allowed = shown.features.permute(0, 3, 1, 2), torch.where(shown.known, allowed, FREE)
         else:
             latents = self._encoded(rgb, generator)
+        if packed:
+            latents, allowed = _packed(self.pipeline, latents), allowed.flatten(1)[0, :, None]
         return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed[None])
 
     def latent_cameras(self, cameras: Cameras) -> Cameras:
@@ -192,7 +220,13 @@ class ImageInpainter:
     def _encoded(self, rgb: Float[Tensor, "1 H W 3"], generator: torch.Generator) -> Float[Tensor, "1 f h w"]:
         """Latents as the sampler has them, in the pipeline's own way: some autoencoders overflow in half precision."""
         picture = (2 * rgb.permute(0, 3, 1, 2) - 1).to(self.pipeline._execution_device, self.pipeline.vae.dtype)
-        return self.pipeline._encode_vae_image(picture, generator=generator).float().cpu()
+        vae = self.pipeline.vae
+        if type(vae).__name__ in AUTOENCODERS_OF_VIDEO:
+            return self.pipeline._encode_vae_image(picture[:, :, None], generator=generator)[:, :, 0].float().cpu()
+        if hasattr(self.pipeline, "_encode_vae_image"):
+            return self.pipeline._encode_vae_image(picture, generator=generator).float().cpu()
+        latents = vae.encode(picture).latent_dist.mode().float().cpu()
+        return (latents - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
 
     def _grey_latents(self, like: LatentFrames) -> Float[Tensor, "1 f h w"]:
         _, rows, columns = like.known.shape
@@ -220,8 +254,8 @@ class ImageInpainter:
         asked = {
             "strength": 1.0,
             "num_inference_steps": self.settings.steps,
-            "guidance_scale": self.settings.guidance,
-            "negative_prompt": self.settings.negative_prompt or None,
+            self.contract.guidance: self.settings.guidance,
+            "negative_prompt": self.settings.negative_prompt or (" " if self.contract.needs_negative else None),
         }
         taken = _parameters(type(self.pipeline))
         return {name: value for name, value in asked.items() if value is not None and name in taken}
@@ -234,20 +268,31 @@ def fills_pictures(pipeline_class: type) -> bool:
 
 
 def can_revise(pipeline: Any) -> bool:
-    """Whether latents can be held between the steps: the pipeline asks after each, and has one latent per picture cell (not
-    packed into tokens, as Flux has them)."""
+    """Whether latents can be held between the steps: the pipeline asks after each, and a picture can be encoded."""
     return (
         "callback_on_step_end" in _parameters(type(pipeline))
-        and not hasattr(pipeline, "_pack_latents")
         and hasattr(pipeline, "vae")
-        and hasattr(pipeline, "_encode_vae_image")
+        and (hasattr(pipeline, "_encode_vae_image") or type(pipeline.vae).__name__ == "AutoencoderKL")
     )
+
+
+def packs_latents(pipeline: Any) -> bool:
+    """Whether its sampler has tokens of two by two latents instead of a picture of them, as Flux and Qwen-Image do."""
+    return hasattr(pipeline, "_pack_latents")
+
+
+def _packed(pipeline: Any, latents: Float[Tensor, "1 f h w"]) -> Float[Tensor, "1 n c"]:
+    """Latents as the sampler has its tokens, row by row."""
+    if len(inspect.signature(pipeline._pack_latents).parameters) == 1:  # two by two are together already
+        return pipeline._pack_latents(latents)
+    return pipeline._pack_latents(latents, *latents.shape)
 
 
 def can_read_latents(pipeline: Any) -> bool:
     """Whether pictures can be given as latents: of Stable Diffusion's kind, with four channels, and with the hole cut out."""
     return (
         can_revise(pipeline)
+        and not packs_latents(pipeline)
         and "masked_image_latents" in _parameters(type(pipeline))
         and pipeline.vae.config.latent_channels == 4
     )

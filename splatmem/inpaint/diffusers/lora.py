@@ -11,6 +11,7 @@ from torch import Tensor
 
 from splatmem.config import LoraConfig
 from splatmem.models.check import safetensors_problem
+from splatmem.models.hardware import is_quantised
 from splatmem.models.locate import model_file
 
 DOWN, UP, BIAS = ".lora_A.weight", ".lora_B.weight", ".lora_B.bias"
@@ -34,6 +35,10 @@ def add_loras(pipeline: Any, loras: Sequence[LoraConfig]) -> None:
         changes = type(pipeline).lora_state_dict(load_file(file))
         for part in (DENOISER, f"{DENOISER}_2"):
             if (model := getattr(pipeline, part, None)) is not None:
+                if is_quantised(model):
+                    raise ValueError(
+                        f"{lora.source} cannot be added to a quantised {part}: take one that it is merged into, or full weights"
+                    )
                 _add(model, changes, lora)
 
 

@@ -7,6 +7,7 @@ hole, masks that hold for whole latent time groups, long windows in overlapping 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ from torch import Tensor
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
+from splatmem.inpaint.captioner import Captioner
+from splatmem.inpaint.colour_drift import without_drift
 from splatmem.inpaint.diffusers.budget import Budget, within_memory
 from splatmem.inpaint.diffusers.lora import add_loras
 from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.diffusers.single_file import transformers_from_files
 from splatmem.inpaint.diffusers.sizes import WorkingSize, whole_cells
 from splatmem.inpaint.diffusers.time_groups import (
     PartOfWindow,
@@ -30,15 +34,17 @@ from splatmem.inpaint.diffusers.time_groups import (
     overlapping_parts,
     padded_length,
 )
-from splatmem.inpaint.protocol import FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
+from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.models.check import offered_variant
-from splatmem.models.hardware import bound_autoencoder, place, release
+from splatmem.models.hardware import bound_autoencoder, place, release, store_small
+from splatmem.models.load import quiet
 from splatmem.pixels import to_uint8
 
 DEFAULT_WINDOW = 81  # frames that the models were trained on
 OVERLAP = 9  # frames that a part of a long window shares with the one before: the first and two latent groups
 GREY = 0.5
 MAX_PROMPT_TOKENS = 512
+KEPT_PROMPTS = 16  # encoded ones; each takes some megabytes of the device
 
 
 class WanVACEInpainter:
@@ -53,8 +59,10 @@ class WanVACEInpainter:
         self.reference_views = settings.references
         self.reads_latents = settings.conditioning == "latents"
         self.budget = Budget(self.window_frames, settings.max_pixels)
+        self.captioner: Captioner | None = None
+        self.load_text_encoder: Callable[[], Any] | None = None
         self._notes: list[str] = []
-        self._embeddings: tuple[str, dict[str, Tensor]] | None = None
+        self._embeddings: dict[str, dict[str, Tensor]] = {}
         self._placed = False
         self._grey = torch.zeros(0)
         bound_autoencoder(pipeline, hardware)
@@ -73,9 +81,18 @@ class WanVACEInpainter:
             variant=offered_variant(folder, settings.variant),
             use_safetensors=True,
             trust_remote_code=False,
+            **transformers_from_files(folder, settings, dtype),
         )
         add_loras(pipeline, settings.loras)
-        return WanVACEInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
+        inpainter = WanVACEInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
+        kind = type(pipeline.text_encoder)
+
+        @quiet()
+        def load_text_encoder() -> Any:
+            return kind.from_pretrained(folder / "text_encoder", dtype=dtype, use_safetensors=True, trust_remote_code=False)
+
+        inpainter.load_text_encoder = load_text_encoder
+        return inpainter
 
     def __call__(
         self,
@@ -86,6 +103,8 @@ class WanVACEInpainter:
         reference: ReferenceViews | None = None,
     ) -> FilledFrames:
         pictures = [] if reference is None else [_picture(rgb) for rgb in reference.rgb[: self.reference_views]]
+        if self.captioner is not None:
+            prompt = self.captioner.window_prompt(partial, prompt)
         embeddings = self._prompt_embeddings(prompt)
         before = self.budget
         (rgb, latents), self.budget = within_memory(
@@ -129,6 +148,8 @@ class WanVACEInpainter:
             known[again], trust[again] = True, 1.0
             frames = PartOfWindow(rgb[first:last], known[first:last], trust[first:last], latents)
             part, sampled = self._fill_part(frames, pictures, embeddings, generator)
+            if self.settings.match_colours:
+                part = without_drift(part, frames.rgb, frames.known & (frames.trust >= POOR_TRUST))
             made = torch.cat([made, part[len(made) - first :]])
         return size.enlarge_rgb(made), None if latents is None else sampled
 
@@ -265,15 +286,17 @@ class WanVACEInpainter:
     @torch.no_grad()
     def _prompt_embeddings(self, prompt: str) -> dict[str, Tensor]:
         """The prompt as the pipeline takes it, made once: the text encoder, the larger part of the small model, is let go
-        before the rest of the model is brought to the device."""
-        if self._embeddings is not None and self._embeddings[0] == prompt:
-            return self._embeddings[1]
+        before the rest of the model is brought to the device. For another prompt it is loaded again."""
+        if prompt in self._embeddings:
+            return self._embeddings[prompt]
+        whole = self.hardware.offload == "none" or self.device == "cpu"  # all that is left of the model lies on the device
         if self._placed:
-            raise ValueError("this inpainter has let go of its text encoder: use one for each prompt")
-        if self.hardware.offload != "none" and self.device != "cpu":
-            place(self.pipeline, self.hardware, self.device)
-        else:
+            self._fetch_text_encoder(make_room=whole)
+        elif whole:
+            store_small(self.pipeline, self.hardware)
             self.pipeline.text_encoder.to(self.device)
+        else:
+            place(self.pipeline, self.hardware, self.device)
         guided = (self.settings.guidance is None) or self.settings.guidance > 1
         positive, negative = self.pipeline.encode_prompt(
             prompt=prompt,
@@ -285,11 +308,24 @@ class WanVACEInpainter:
         embeddings = {"prompt_embeds": positive} | ({"negative_prompt_embeds": negative} if guided else {})
         self.pipeline.text_encoder = None
         release(self.device)
-        if self.hardware.offload == "none" or self.device == "cpu":
+        if whole:
             place(self.pipeline, self.hardware, self.device)
         self._placed = True
-        self._embeddings = (prompt, embeddings)
+        while len(self._embeddings) >= KEPT_PROMPTS:
+            self._embeddings.pop(next(iter(self._embeddings)))
+        self._embeddings[prompt] = embeddings
         return embeddings
+
+    def _fetch_text_encoder(self, *, make_room: bool) -> None:
+        """Loads the text encoder again and brings it to the device, from which the rest of the model makes way if need be."""
+        if self.load_text_encoder is None:
+            raise ValueError("this inpainter has let go of its text encoder: use one for each prompt")
+        if make_room:
+            self.pipeline.to("cpu")
+            release(self.device)
+        self.pipeline.text_encoder = self.load_text_encoder()
+        store_small(self.pipeline, self.hardware)
+        self.pipeline.text_encoder.to(self.device)
 
 
 def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:

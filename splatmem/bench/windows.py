@@ -13,14 +13,13 @@ from functools import wraps
 from typing import Any
 
 import torch
-from splatmem.config import HardwareConfig, load_preset
+
+from splatmem.bench import Row, architectures
+from splatmem.bench.context import Context, forget, now, peak_gib, seconds_of
+from splatmem.config import Config, load_preset
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.inpaint.protocol import PartialFrames, ReferenceViews
 from splatmem.models.hardware import weights_dtype
-
-from gpu_bench import architectures
-from gpu_bench.context import Context, forget, now, peak_gib, seconds_of
-from gpu_bench.results import Row
 
 STEPS = 3  # of which the first warms up
 FEW_STEPS = 2  # of a model whose steps take many seconds
@@ -135,32 +134,47 @@ def timed_window(
     }  # fmt: skip
 
 
-def _wan(
-    context: Context, preset: str, kind: str, shapes: list[tuple[int, int, int]], setting: str, hardware: HardwareConfig,
-    steps_run: int = STEPS,
-) -> None:  # fmt: skip
-    """Windows of several shapes through one inpainter, the text encoder's seconds and memory first."""
+def wan_windows(
+    context: Context, config: Config, preset: str, shapes: list[tuple[int, int, int]], setting: str, steps_run: int = STEPS
+) -> None:
+    """Windows of several shapes through one inpainter, the text encoder's seconds and memory first.
+
+    Args:
+        config: its model is one of ``architectures.WAN_MODELS``; its hardware says what waits in main memory.
+        preset, setting: names for the rows.
+        shapes: frames, width and height of each window.
+        steps_run: steps of the sampler in each, of which the first warms up.
+    """
     from diffusers import UniPCMultistepScheduler
+
     from splatmem.inpaint.diffusers.vace_pipeline import MemoryVACEPipeline
     from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 
-    config = load_preset(preset)
+    kind, transformers = architectures.WAN_MODELS[config.inpainter.model]
+    hardware = config.hardware
     forget(context.device)
     dtype, kind = weights_dtype(hardware, context.device), "tiny" if context.tiny else kind
     start = now(context.device)
     offloaded = hardware.offload != "none"
+    names = ("transformer", "transformer_2")[:transformers]
+
+    def made(parked: bool) -> dict[str, Any]:
+        return {name: _parked(architectures.wan_transformer(kind, context.device, dtype), parked) for name in names}
+
     # Models that wait in main memory are made on the device one by one; else the transformer is made when the text encoder
     # is gone, as it is brought then.
     vae = _parked(architectures.wan_autoencoder(context.tiny, context.device), offloaded)
-    transformer = _parked(architectures.wan_transformer(kind, context.device, dtype), True) if offloaded else None
+    denoisers = made(True) if offloaded else dict.fromkeys(names)
     text_encoder = _parked(architectures.umt5(context.tiny, context.device, dtype), offloaded)
-    pipeline = MemoryVACEPipeline(
-        tokenizer=architectures.t5_tokenizer(), text_encoder=text_encoder, vae=vae, transformer=transformer,
+    build: Any = MemoryVACEPipeline
+    pipeline = build(
+        tokenizer=architectures.t5_tokenizer(), text_encoder=text_encoder, vae=vae, **{"transformer": None} | denoisers,
         scheduler=UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0),
+        boundary_ratio=0.875 if transformers == 2 else None,
     )  # fmt: skip
-    del text_encoder, transformer
+    del text_encoder, denoisers
     longest = max(frames for frames, _, _ in shapes)
-    settings = replace(config.inpainter, steps=steps_run, window_frames=longest, max_pixels=None)
+    settings = replace(config.inpainter, steps=steps_run, window_frames=longest, loras=())
     inpainter = WanVACEInpainter(pipeline, settings, hardware, context.device, preset)
     built = now(context.device) - start
     forget(context.device)
@@ -169,7 +183,7 @@ def _wan(
     text = now(context.device) - start
     text_peak, start = peak_gib(context.device), now(context.device)
     if not offloaded:
-        pipeline.register_modules(transformer=architectures.wan_transformer(kind, context.device, dtype))
+        pipeline.register_modules(**made(False))
     context.record({
         "preset": preset, "setting": setting, "made, s": built + now(context.device) - start, "prompt encoded, s": text,
         "peak of that, GiB": text_peak,
@@ -186,41 +200,27 @@ def _parked(model: Any, offloaded: bool) -> Any:
     return model.to("cpu") if offloaded else model
 
 
-def _shapes(context: Context, *shapes: tuple[int, int, int]) -> list[tuple[int, int, int]]:
-    return [(frames, *TINY_SIZE) for frames in (5, 9)] if context.tiny else list(shapes)
+def picture_windows(context: Context, config: Config, preset: str, sizes: list[tuple[int, int]], setting: str) -> None:
+    """Windows of one frame, of several sizes, through one picture inpainter.
 
-
-def wan_small(context: Context) -> None:
-    """Wan 2.1 VACE 1.3B, all of it on the device."""
-    shapes = _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE), (49, *WAN_SIZE), (33, *WAN_SIZE))
-    _wan(context, "wan-vace-1.3b", "1.3b", shapes, "as the preset", load_preset("wan-vace-1.3b").hardware)
-
-
-def wan_small_low_vram(context: Context) -> None:
-    hardware = load_preset("wan-vace-1.3b").with_low_vram().hardware
-    _wan(context, "wan-vace-1.3b", "1.3b", _shapes(context, (17, *WAN_SIZE), (49, *WAN_SIZE)), "--low-vram", hardware)
-
-
-def wan_large(context: Context) -> None:
-    """Wan 2.1 VACE 14B without offloading, which the preset has: an 80 GB device holds it."""
-    shapes = _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE), (49, 1280, 720))
-    hardware = replace(load_preset("wan-vace-14b").hardware, offload="none")
-    _wan(context, "wan-vace-14b", "14b", shapes, "hardware.offload=none", hardware, FEW_STEPS)
-
-
-def _pictures(context: Context, preset: str, build: Callable[..., Any], setting: str, hardware: HardwareConfig) -> None:
+    Args:
+        config: its model is one of ``architectures.PICTURE_MODELS``; its hardware says what waits in main memory.
+        preset, setting: names for the rows.
+        sizes: width and height of each window.
+    """
     from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 
-    config = load_preset(preset)
+    hardware = config.hardware
     forget(context.device)
     start = now(context.device)
+    build = architectures.PICTURE_MODELS[config.inpainter.model]
     pipeline = build(context.tiny, context.device, weights_dtype(hardware, context.device))
     if hardware.offload != "none":
         pipeline.to("cpu")
     limits: dict[str, Any] = {"min_pixels": None, "max_pixels": None} if context.tiny else {}
-    inpainter = ImageInpainter(pipeline, replace(config.inpainter, steps=STEPS, **limits), hardware, context.device, preset)
+    settings = replace(config.inpainter, steps=STEPS, **limits)
+    inpainter = ImageInpainter(pipeline, settings, hardware, context.device, preset)
     context.record({"preset": preset, "setting": setting, "made, s": now(context.device) - start})
-    sizes = [TINY_SIZE] if context.tiny else [(512, 288), (1280, 720)]
     for width, height in sizes:
         partial, references = window(1, width, height), _references(1, width, height)
         # The first picture warms the autoencoder and the text encoders up: they are a large part of a window of one frame.
@@ -228,19 +228,51 @@ def _pictures(context: Context, preset: str, build: Callable[..., Any], setting:
         context.record(timed_window(context, inpainter, preset, setting, partial, references, config.inpainter.steps or STEPS))
 
 
+def _with_hardware(preset: str, **hardware: Any) -> Config:
+    config = load_preset(preset)
+    return replace(config, hardware=replace(config.hardware, **hardware))
+
+
+def _shapes(context: Context, *shapes: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    return [(frames, *TINY_SIZE) for frames in (5, 9)] if context.tiny else list(shapes)
+
+
+def _sizes(context: Context) -> list[tuple[int, int]]:
+    return [TINY_SIZE] if context.tiny else [(512, 288), (1280, 720)]
+
+
+def wan_small(context: Context) -> None:
+    """Wan 2.1 VACE 1.3B, all of it on the device."""
+    shapes = _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE), (49, *WAN_SIZE), (33, *WAN_SIZE))
+    wan_windows(context, load_preset("wan-vace-1.3b"), "wan-vace-1.3b", shapes, "as the preset")
+
+
+def wan_small_low_vram(context: Context) -> None:
+    shapes = _shapes(context, (17, *WAN_SIZE), (49, *WAN_SIZE))
+    wan_windows(context, load_preset("wan-vace-1.3b").with_low_vram(), "wan-vace-1.3b", shapes, "--low-vram")
+
+
+def wan_large(context: Context) -> None:
+    """Wan 2.1 VACE 14B without offloading, which the preset has: an 80 GB device holds it."""
+    shapes, config = (
+        _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE), (49, 1280, 720)),
+        _with_hardware("wan-vace-14b", offload="none"),
+    )
+    wan_windows(context, config, "wan-vace-14b", shapes, "hardware.offload=none", FEW_STEPS)
+
+
 def sdxl(context: Context) -> None:
-    _pictures(context, "sdxl-inpaint", architectures.sdxl_inpaint, "as the preset", load_preset("sdxl-inpaint").hardware)
+    picture_windows(context, load_preset("sdxl-inpaint"), "sdxl-inpaint", _sizes(context), "as the preset")
 
 
 def sdxl_low_vram(context: Context) -> None:
-    hardware = load_preset("sdxl-inpaint").with_low_vram().hardware
-    _pictures(context, "sdxl-inpaint", architectures.sdxl_inpaint, "--low-vram", hardware)
+    picture_windows(context, load_preset("sdxl-inpaint").with_low_vram(), "sdxl-inpaint", _sizes(context), "--low-vram")
 
 
 def flux(context: Context) -> None:
     """FLUX.1 Fill without offloading, which the preset has: an 80 GB device holds it."""
-    hardware = replace(load_preset("flux-fill").hardware, offload="none")
-    _pictures(context, "flux-fill", architectures.flux_fill, "hardware.offload=none", hardware)
+    config = _with_hardware("flux-fill", offload="none")
+    picture_windows(context, config, "flux-fill", _sizes(context), "hardware.offload=none")
 
 
 def depth(context: Context) -> None:

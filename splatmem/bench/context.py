@@ -1,4 +1,4 @@
-"""What every stage is given, and how time and memory are read on a device that works asynchronously."""
+"""What every measurement is given, and how time and memory are read on a device that works asynchronously."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from gpu_bench.results import Row
+from splatmem.bench import Row
 
 GIB = 2**30
 
