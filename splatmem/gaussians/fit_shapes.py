@@ -23,7 +23,7 @@ COVERED = 0.995
 """Opacity that surfaces should have."""
 COVERAGE_WEIGHT = 1.0
 """Of squared opacity that is lacking, beside squared errors of colour."""
-HELD = 0.15
+HELD = 0.05
 """Weight of squared differences of colours from those at first: what shines through in one view alone, where others hide it,
 keeps a plausible colour."""
 NO_LOW_PASS = 1e-4
