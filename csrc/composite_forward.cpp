@@ -74,7 +74,7 @@ void composite(const ViewState& view, const ChannelGroup& group, const ImageOut&
     const uint32_t* starts = view.tile_starts.data();
     parallel_for(view.tiles_x * view.tiles_y, threads, [&](int index) {
         ForwardTile<kChannels> tile(view, index);
-        tile.composite(starts[index], starts[index + 1]);
+        tile.composite(starts[index], view.end_of(index));
         tile.write(group, out);
     });
 }

@@ -10,13 +10,14 @@ namespace splatmem::SPLATMEM_ISA {
 void box_chunks(const Scene&, ChunkBox*, int);
 void project(ViewState&, const Scene&, int);
 void composite_forward(const ViewState&, const ChannelGroup&, const ImageOut&, int);
-void survey(const ViewState&, const Survey&, Scratch&, int);
+void median_depth(const ViewState&, float*, int);
+void weighted_sums(const ViewState&, const WeightedSums&, Scratch&, int);
 void composite_backward(const ViewState&, const ChannelGroup&, const ImageIn&, Scratch&, bool, int);
 void project_backward(const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const Gradients&, int);
 void projected_backward(const ViewState&, const ProjectedGradients&, const Scene&, const Gradients&, int);
 
 extern const Kernels kernels;
-const Kernels kernels{SPLATMEM_STRING(SPLATMEM_ISA), box_chunks, project, composite_forward, survey, composite_backward,
-                      project_backward, projected_backward};
+const Kernels kernels{SPLATMEM_STRING(SPLATMEM_ISA), box_chunks, project, composite_forward, median_depth, weighted_sums,
+                      composite_backward, project_backward, projected_backward};
 
 }  // namespace splatmem::SPLATMEM_ISA

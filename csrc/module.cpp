@@ -155,7 +155,7 @@ struct ProjectedTensors {
     }
 };
 
-splatmem::Camera camera_of(const float* viewmat, const float* k, const float* center, const Out<4>& images) {
+splatmem::Camera camera_of(const float* viewmat, const float* k, const float* center, int width, int height) {
     splatmem::Camera camera{};
     for (int row = 0; row < 3; row++) {
         for (int column = 0; column < 3; column++) camera.rotation[3 * row + column] = viewmat[4 * row + column];
@@ -166,8 +166,8 @@ splatmem::Camera camera_of(const float* viewmat, const float* k, const float* ce
     camera.cx = k[2];
     camera.fy = k[4];
     camera.cy = k[5];
-    camera.height = static_cast<int>(images.shape(1));
-    camera.width = static_cast<int>(images.shape(2));
+    camera.height = height;
+    camera.width = width;
     return camera;
 }
 
@@ -194,7 +194,6 @@ std::vector<Drawn> draw(
     expect(!median_depths || median_depths->size() == views * pixels, "median_depths");
     expect(!pixel_weights || pixel_weights->size() == views * pixels, "pixel_weights");
     expect(!contributions || contributions->size() == views * tensors.means.shape(0), "contributions");
-    const bool survey = median_depths || contributions;
     std::vector<Drawn> drawn(keep ? views : 0);
     nb::gil_scoped_release release;
     std::vector<splatmem::ChunkBox> boxes;
@@ -203,7 +202,9 @@ std::vector<Drawn> draw(
         splatmem::kernels().box_chunks(first, boxes.data(), threads);
     }
     const auto draw_view = [&](size_t i, int view_threads) {
-        splatmem::Camera camera = camera_of(viewmats.data() + 16 * i, ks.data() + 9 * i, centers.data() + 3 * i, images);
+        splatmem::Camera camera = camera_of(
+            viewmats.data() + 16 * i, ks.data() + 9 * i, centers.data() + 3 * i, static_cast<int>(images.shape(2)),
+            static_cast<int>(images.shape(1)));
         camera.near_plane = near_plane;
         camera.far_plane = far_plane;
         camera.radius_clip = radius_clip;
@@ -216,11 +217,12 @@ std::vector<Drawn> draw(
         splatmem::Scene scene = tensors.of_view(i);
         scene.boxes = boxes.empty() ? nullptr : boxes.data();
         Drawn view = std::make_unique<splatmem::DrawnView>(
-            camera, scene, out, splatmem::RenderSettings{with_back, with_depth, differentiable || survey, view_threads});
+            camera, scene, out, splatmem::RenderSettings{with_back, with_depth, differentiable || contributions, view_threads});
         const auto row = [i](const auto& all, size_t length) { return all ? all->data() + i * length : nullptr; };
-        const splatmem::Survey wanted{
-            row(median_depths, pixels), row(pixel_weights, pixels), row(contributions, first.count), first.count};
-        if (survey) view->survey(wanted, view_threads);
+        if (median_depths) view->median_depth(row(median_depths, pixels), view_threads);
+        if (contributions)
+            view->weighted_sums(
+                {row(pixel_weights, pixels), 1, {0, first.count}, row(contributions, first.count)}, view_threads);
         if (keep) drawn[i] = std::move(view);
     };
     // As many views as go round are drawn each on a thread of its own, which never waits for the others; the rest on all.
@@ -258,6 +260,44 @@ void projected_backward(
     const splatmem::Gradients to = gradients.of_view(view, first);
     nb::gil_scoped_release release;
     drawn.backward(scene, from, to, threads);
+}
+
+// Scene and camera of what BlendingWeights are of, one view of gsplat's default settings.
+std::unique_ptr<splatmem::BlendingWeights> blending_weights(
+    const SceneTensors& tensors, const In<2>& viewmat, const In<2>& k, int width, int height, int64_t first, int64_t last,
+    int channels, float near_plane, float far_plane, float eps2d, int threads) {
+    expect(viewmat.shape(0) == 4 && viewmat.shape(1) == 4, "viewmat");
+    expect(k.shape(0) == 3 && k.shape(1) == 3, "K");
+    expect(channels == 1 || channels == 3, "the values: 1 or 3 channels");
+    expect(!tensors.colors && !tensors.harmonics, "the scene: it needs no colours");
+    const splatmem::Scene scene = tensors.of_view(0);
+    expect(0 <= first && first <= last && last <= scene.count, "the range of Gaussians");
+    const float center[3] = {};
+    splatmem::Camera camera = camera_of(viewmat.data(), k.data(), center, width, height);
+    camera.near_plane = near_plane;
+    camera.far_plane = far_plane;
+    camera.eps2d = eps2d;
+    nb::gil_scoped_release release;
+    return std::make_unique<splatmem::BlendingWeights>(camera, scene, splatmem::GaussianRange{first, last}, channels, threads);
+}
+
+void expect_fit(const splatmem::BlendingWeights& weights, size_t values, size_t picture) {
+    const splatmem::Camera& camera = weights.state().camera;
+    const size_t channels = static_cast<size_t>(weights.channels);
+    expect(values == static_cast<size_t>(weights.range.last - weights.range.first) * channels, "the Gaussians' values");
+    expect(picture == static_cast<size_t>(camera.width) * static_cast<size_t>(camera.height) * channels, "the picture");
+}
+
+void blend(splatmem::BlendingWeights& weights, const In<2>& values, const Out<3>& picture, int threads) {
+    expect_fit(weights, values.size(), picture.size());
+    nb::gil_scoped_release release;
+    weights.blend(values.data(), picture.data(), threads);
+}
+
+void sum(const splatmem::BlendingWeights& weights, const In<3>& picture, const Out<2>& sums, int threads) {
+    expect_fit(weights, sums.size(), picture.size());
+    nb::gil_scoped_release release;
+    weights.sum(picture.data(), sums.data(), threads);
 }
 
 // An array of recycled memory, not cleared.
@@ -317,7 +357,7 @@ nb::dict statistics(const splatmem::DrawnView& view) {
 
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
-    m.attr("interface") = 6;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
+    m.attr("interface") = 7;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
     nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
         .def(
@@ -361,6 +401,13 @@ NB_MODULE(_kernels, m) {
         .def("projected", &projected, "gaussian_ids"_a, "radii"_a, "means2d"_a, "depths"_a, "conics"_a, "opacities"_a,
              nb::kw_only(), "threads"_a, "Writes the visible Gaussians, as gsplat shows them, into a row each.")
         .def("statistics", &statistics, "Numbers of visible Gaussians and (Gaussian, tile) pairs; seconds by stage.");
+    nb::class_<splatmem::BlendingWeights>(
+        m, "BlendingWeights", "The weights with which a range of Gaussians is blended into a view, as a linear map.")
+        .def("blend", &blend, "values"_a, "picture"_a, nb::kw_only(), "threads"_a, "Blends the Gaussians' values into a picture.")
+        .def("sum", &sum, "picture"_a, "sums"_a, nb::kw_only(), "threads"_a,
+             "Sums, for each Gaussian, the picture's values times its weights there.");
+    m.def("blending_weights", &blending_weights, "scene"_a, "viewmat"_a, "K"_a, "width"_a, "height"_a, "first"_a, "last"_a,
+          "channels"_a, nb::kw_only(), "near_plane"_a, "far_plane"_a, "eps2d"_a, "threads"_a);
     m.def("instruction_sets", &splatmem::instruction_sets, "Those compiled in that this processor has, best first.");
     m.def("instruction_set", [] { return std::string(splatmem::kernels().name); }, "The one in use.");
     m.def("use_instruction_set", &splatmem::use_instruction_set, "name"_a, "Chooses one, for tests and benchmarks.");

@@ -28,7 +28,14 @@ void refill_channels(ViewState& view, const Scene& scene, const ChannelGroup& gr
     });
 }
 
-void reserve_projection(ViewState& view, const Scene& scene) {
+// Lays out a view's tiles and makes room for its projection.
+void begin(ViewState& view, const Camera& camera, const Scene& scene, const ChannelGroup& first_group) {
+    view.camera = camera;
+    view.first_group = first_group;
+    view.stride = record_stride(first_group.padded);
+    view.tile = tile_size(first_group.padded);
+    view.tiles_x = (camera.width + view.tile - 1) / view.tile;
+    view.tiles_y = (camera.height + view.tile - 1) / view.tile;
     const int64_t count = scene.count;
     view.chunk_count = chunks_of(count);
     view.chunks.reserve(view.chunk_count);
@@ -69,13 +76,7 @@ DrawnView::DrawnView(const Camera& camera, const Scene& scene, const ImageOut& o
       back_channel_(settings.with_back ? image_channels_ - 1 - settings.with_depth : -1),
       depth_channel_(settings.with_depth ? image_channels_ - 1 : -1) {
     ViewState& view = *state_;
-    view.camera = camera;
-    view.first_group = channel_group(0);
-    view.stride = record_stride(view.first_group.padded);
-    view.tile = tile_size(view.first_group.padded);
-    view.tiles_x = (camera.width + view.tile - 1) / view.tile;
-    view.tiles_y = (camera.height + view.tile - 1) / view.tile;
-    reserve_projection(view, scene);
+    begin(view, camera, scene, channel_group(0));
     timed(seconds_.project, [&] { kernels().project(view, scene, settings.threads); });
     timed(seconds_.sort_and_bin, [&] { sort_and_bin(view, settings.with_slots, settings.threads); });
     for (int first = 0; first == 0 || first < image_channels_; first += kGroupChannels) {
@@ -95,9 +96,11 @@ ChannelGroup DrawnView::channel_group(int first) const {
     return group;
 }
 
-void DrawnView::survey(const Survey& wanted, int threads) const {
+void DrawnView::median_depth(float* depth, int threads) const { kernels().median_depth(*state_, depth, threads); }
+
+void DrawnView::weighted_sums(const WeightedSums& wanted, int threads) const {
     Scratch scratch;
-    kernels().survey(*state_, wanted, scratch, threads);
+    kernels().weighted_sums(*state_, wanted, scratch, threads);
 }
 
 void DrawnView::backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const {
@@ -126,6 +129,37 @@ void DrawnView::backward(
     const Gradients to = with_camera_sums(gradients, scratch, state_->chunk_count);
     kernels().projected_backward(*state_, projected, scene, to, threads);
     add_camera_sums(to, state_->chunk_count);
+}
+
+BlendingWeights::BlendingWeights(
+    const Camera& camera, const Scene& scene, const GaussianRange& range, int channels, int threads)
+    : range(range), channels(channels) {
+    // Of no image's channels any is used: the records begin with zeros, which stay where nothing is blended.
+    begin(state_, camera, scene, ChannelGroup{0, 0, channels, -1, -1, channels});
+    kernels().project(state_, scene, threads);
+    sort_and_bin(state_, true, threads, &range);
+}
+
+void BlendingWeights::blend(const float* values, float* picture, int threads) {
+    const int first_chunk = static_cast<int>(range.first / kChunk), last_chunk = chunks_of(range.last);
+    parallel_for(last_chunk - first_chunk, threads, [&](int i) {
+        const int k = first_chunk + i;
+        for (uint32_t seen = 0; seen < state_.chunks.data()[k].visible; seen++) {
+            const size_t at = static_cast<size_t>(k) * kChunk + seen;
+            const int64_t gaussian = state_.gaussian_ids.data()[at];
+            if (gaussian < range.first || gaussian >= range.last) continue;
+            const float* from = values + (gaussian - range.first) * channels;
+            float* to = state_.records.data() + at * state_.stride + kRecordGeometry;
+            for (int c = 0; c < channels; c++) to[c] = from[c];
+        }
+    });
+    const ChannelGroup group{0, channels, channels, -1, -1, channels};
+    kernels().composite_forward(state_, group, ImageOut{picture, nullptr, nullptr}, threads);
+}
+
+void BlendingWeights::sum(const float* picture, float* sums, int threads) const {
+    Scratch scratch;
+    kernels().weighted_sums(state_, WeightedSums{picture, channels, range, sums}, scratch, threads);
 }
 
 }  // namespace splatmem

@@ -9,7 +9,7 @@ namespace splatmem {
 
 struct RenderSettings {
     bool with_back, with_depth;  // append the backfacing share and the z-depth to the image's channels, in this order
-    bool with_slots;             // whether the view is there for a survey or for gradients of its image
+    bool with_slots;             // whether the view is there for weighted sums or for gradients of its image
     int threads;
 };
 
@@ -25,7 +25,10 @@ class DrawnView {
     DrawnView(const DrawnView&) = delete;
     DrawnView& operator=(const DrawnView&) = delete;
 
-    void survey(const Survey& wanted, int threads) const;
+    // Into [height, width].
+    void median_depth(float* depth, int threads) const;
+
+    void weighted_sums(const WeightedSums& wanted, int threads) const;
 
     // Adds the gradients of a loss to those of the same scene, from the image and alpha that were drawn and their gradients.
     void backward(const Scene& scene, const ImageIn& in, const Gradients& gradients, int threads) const;
@@ -42,6 +45,29 @@ class DrawnView {
     const std::unique_ptr<ViewState> state_ = std::make_unique<ViewState>();
     int image_channels_, back_channel_, depth_channel_;
     mutable StageSeconds seconds_;
+};
+
+// The weights with which some Gaussians of a scene are blended into a view: a linear map from values of theirs to a picture, and
+// its transpose. Everything else about the view is found once; only tiles in which some of them lie are looked at.
+class BlendingWeights {
+  public:
+    // `scene` needs no colours; the values have 1 or 3 channels.
+    BlendingWeights(const Camera& camera, const Scene& scene, const GaussianRange& range, int channels, int threads);
+    BlendingWeights(const BlendingWeights&) = delete;
+    BlendingWeights& operator=(const BlendingWeights&) = delete;
+
+    // Blends values [last - first, channels] into a picture [height, width, channels].
+    void blend(const float* values, float* picture, int threads);
+
+    // Sums [last - first, channels] of a picture's values times each Gaussian's weights.
+    void sum(const float* picture, float* sums, int threads) const;
+
+    const ViewState& state() const { return state_; }
+    const GaussianRange range;
+    const int channels;
+
+  private:
+    ViewState state_;
 };
 
 }  // namespace splatmem

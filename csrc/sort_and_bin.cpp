@@ -167,30 +167,60 @@ Pair* radix_sort(Pair* pairs, Pair* swap, uint32_t count) {
     return pairs;
 }
 
-// Sorts a tile's pairs and writes them to its list.
+// The slot of the first pair of the first visible Gaussian from `gaussian` on; the number of pairs if there is none.
+uint32_t first_slot_of(const ViewState& view, int64_t gaussian) {
+    const int64_t k = gaussian / kChunk;
+    if (k >= view.chunk_count) return static_cast<uint32_t>(view.pairs);
+    const Chunk& chunk = view.chunks.data()[k];
+    const uint32_t* ids = view.gaussian_ids.data() + k * kChunk;
+    const uint32_t i = std::lower_bound(ids, ids + chunk.visible, static_cast<uint32_t>(gaussian)) - ids;
+    return chunk.first_pair + (i < chunk.visible ? view.pair_offsets.data()[k * kChunk + i] : static_cast<uint32_t>(chunk.pairs));
+}
+
+// How many pairs of a tile's list there are up to the last one of the chosen Gaussians.
+uint32_t up_to_chosen(const ViewState& view, const SlottedPair* pairs, uint32_t count) {
+    while (count > 0 && !(pairs[count - 1].slot >= view.first_slot && pairs[count - 1].slot < view.last_slot)) count--;
+    return count;
+}
+
+// Sorts a tile's pairs, unless nobody looks at their order, and writes them to its list; returns where they lie then, until the
+// next call of the thread.
 template <class Pair>
-void list_tile(ViewState& view, Pair* pairs, uint32_t begin, uint32_t end) {
+const Pair* list_tile(ViewState& view, Pair* pairs, uint32_t begin, uint32_t end, bool in_order) {
     static thread_local Buffer<Pair> swap;
     const uint32_t count = end - begin;
-    if (count <= kFew) {
+    if (in_order && count <= kFew) {
         insertion_sort(pairs, count);
-    } else {
+    } else if (in_order) {
         pairs = radix_sort(pairs, swap.reserve(count), count);
     }
     for (uint32_t i = 0; i < count; i++) {
         view.pair_records.data()[begin + i] = pairs[i].record;
         if constexpr (std::is_same_v<Pair, SlottedPair>) view.pair_slots.data()[begin + i] = pairs[i].slot;
     }
+    return pairs;
 }
 
 template <class Pair>
-void bin_and_sort(ViewState& view, int threads) {
+void bin_and_sort(ViewState& view, int threads, bool choosing) {
     Buffer<Pair> pairs;
     bin(view, pairs, threads);
     uint32_t* pair_records = view.pair_records.reserve(view.pairs + kPairsAhead);
+    const int tiles = view.tiles_x * view.tiles_y;
+    uint32_t* ends = choosing ? view.tile_ends.reserve(tiles) : nullptr;
     const uint32_t* starts = view.tile_starts.data();
-    parallel_for(view.tiles_x * view.tiles_y, threads, [&](int tile) {
-        list_tile(view, pairs.data() + starts[tile], starts[tile], starts[tile + 1]);
+    parallel_for(tiles, threads, [&](int tile) {
+        const uint32_t begin = starts[tile], end = starts[tile + 1];
+        Pair* own = pairs.data() + begin;
+        if constexpr (std::is_same_v<Pair, SlottedPair>) {
+            if (choosing) {
+                const bool some = up_to_chosen(view, own, end - begin) > 0;
+                const Pair* sorted = list_tile(view, own, begin, end, some);
+                ends[tile] = begin + (some ? up_to_chosen(view, sorted, end - begin) : 0);
+                return;
+            }
+        }
+        list_tile(view, own, begin, end, true);
     });
     std::fill(pair_records + view.pairs, pair_records + view.pairs + kPairsAhead, view.pairs ? pair_records[0] : 0u);
 }
@@ -198,11 +228,15 @@ void bin_and_sort(ViewState& view, int threads) {
 }  // namespace
 
 // `with_slots`: whether view.pair_slots is filled too, for which the pairs are half as large again while they are sorted.
-void sort_and_bin(ViewState& view, bool with_slots, int threads) {
+void sort_and_bin(ViewState& view, bool with_slots, int threads, const GaussianRange* chosen) {
     sum_chunks(view);
-    if (!with_slots) return bin_and_sort<DepthPair>(view, threads);
+    if (!with_slots) return bin_and_sort<DepthPair>(view, threads, false);
+    if (chosen) {
+        view.first_slot = first_slot_of(view, chosen->first);
+        view.last_slot = first_slot_of(view, chosen->last);
+    }
     view.pair_slots.reserve(view.pairs);
-    bin_and_sort<SlottedPair>(view, threads);
+    bin_and_sort<SlottedPair>(view, threads, chosen != nullptr);
 }
 
 }  // namespace splatmem

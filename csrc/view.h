@@ -139,6 +139,11 @@ struct SeenGaussian {
     float back, depth;
 };
 
+// The Gaussians [first, last) of a scene.
+struct GaussianRange {
+    int64_t first, last;
+};
+
 // All that is kept of a drawn view until its backward pass.
 struct ViewState {
     Camera camera;
@@ -162,6 +167,12 @@ struct ViewState {
     Buffer<uint32_t> tile_starts;   // tiles + 1
     Buffer<uint32_t> pair_records;  // index of the record
     Buffer<uint32_t> pair_slots;    // place of the pair when pairs are ordered by Gaussian: its slot for sums, if those are wanted
+    // Where some Gaussians alone are asked about: their slots, and for each tile where its last pair of them ends.
+    uint32_t first_slot = 0, last_slot = 0;
+    Buffer<uint32_t> tile_ends;
+
+    // Behind the last of a tile's pairs that are looked at.
+    uint32_t end_of(int tile) const { return tile_ends.data() ? tile_ends.data()[tile] : tile_starts.data()[tile + 1]; }
 
     Record& record(size_t index) { return *reinterpret_cast<Record*>(records.data() + index * stride); }
     const Record& record(size_t index) const {
@@ -188,12 +199,12 @@ struct ImageOut {
     const float* background;  // [image_channels] or null
 };
 
-// What can be had beside the picture; null: not wanted.
-struct Survey {
-    float* median_depth;         // [height, width]
-    const float* pixel_weights;  // [height, width], of the sums in `contributions`; null: all one
-    float* contributions;        // [gaussians]
-    int64_t gaussians;
+// Sums over the pixels of a picture, each value times the weight with which a Gaussian is blended there.
+struct WeightedSums {
+    const float* picture;  // [height, width, channels]; null: all one
+    int channels;          // 1 or 3
+    GaussianRange range;   // of those whose sums are wanted
+    float* sums;           // [last - first, channels]
 };
 
 // The stages that are compiled for each instruction set.
@@ -202,7 +213,8 @@ struct Kernels {
     void (*box_chunks)(const Scene&, ChunkBox*, int threads);
     void (*project)(ViewState&, const Scene&, int threads);
     void (*composite_forward)(const ViewState&, const ChannelGroup&, const ImageOut&, int threads);
-    void (*survey)(const ViewState&, const Survey&, Scratch&, int threads);
+    void (*median_depth)(const ViewState&, float* depth, int threads);  // [height, width]
+    void (*weighted_sums)(const ViewState&, const WeightedSums&, Scratch&, int threads);
     void (*composite_backward)(const ViewState&, const ChannelGroup&, const ImageIn&, Scratch&, bool absolute, int threads);
     void (*project_backward)(
         const ViewState&, const ChannelGroup&, const Scratch&, const Scene&, const Gradients&, int threads);
@@ -211,7 +223,9 @@ struct Kernels {
 
 constexpr int chunks_of(int64_t gaussians) { return static_cast<int>((gaussians + kChunk - 1) / kChunk); }
 
-void sort_and_bin(ViewState& view, bool with_slots, int threads);
+// With `chosen`, only the tiles in which some of these Gaussians lie are sorted, and view.tile_ends says where; `with_slots` is
+// needed then.
+void sort_and_bin(ViewState& view, bool with_slots, int threads, const GaussianRange* chosen = nullptr);
 
 static inline float float_of_half(uint16_t half) {
     uint32_t bits = static_cast<uint32_t>(half & 0x7fff) << 13;  // exponent and mantissa, as if the bias were the same

@@ -22,7 +22,6 @@ from splatmem.gaussians.container import logit
 from splatmem.gaussians.contributions import contributions
 from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.refine import fit_features, refine
-from splatmem.gaussians.tiles import shared_tiles
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import load_inpainter
 from splatmem.jobs.flyaround import flyaround
@@ -158,19 +157,19 @@ class TestThroughGsplat:
         weights = torch.rand(2, 16, 24)
         with kernels_in_torch():
             theirs = contributions(gaussians.to("cuda"), cameras.to("cuda"), weights)
+            some = contributions(gaussians.to("cuda"), cameras.to("cuda"), weights, chosen=(20, 50))
         torch.testing.assert_close(theirs.cpu(), contributions(gaussians, cameras, weights), atol=1e-4, rtol=0)
+        torch.testing.assert_close(some.cpu(), contributions(gaussians, cameras, weights)[:, 20:50], atol=1e-4, rtol=0)
 
-    def test_tiles_and_fits(self, cuda: PretendDevice, gaussians: Gaussians, cameras: Cameras) -> None:
-        camera, target = cameras[0], torch.rand(16, 24, 3)
+    def test_fits(self, cuda: PretendDevice, gaussians: Gaussians, cameras: Cameras) -> None:
+        camera, target, distance = cameras[0], torch.rand(16, 24, 3), 1 + torch.rand(16, 24)
         gaussians = replace(gaussians, features=torch.rand(60, 5))
         there, camera_there = gaussians.to("cuda"), camera.to("cuda")
         with kernels_in_torch():
-            tiles = shared_tiles(there, (10, 20), camera_there, growth=1.5)
-            fitted = refine(there, (10, 40), target.to("cuda"), camera_there, steps=3)
+            fitted = refine(there, (10, 40), target.to("cuda"), distance.to("cuda"), camera_there, steps=3)
             wanted = torch.ones(16, 24, dtype=torch.bool, device="cuda")
             featured = fit_features(there, 30, torch.ones(16, 24, 5, device="cuda"), wanted, camera)
-        assert torch.equal(tiles.pixels.cpu(), shared_tiles(gaussians, (10, 20), camera, growth=1.5).pixels)
-        ours = refine(gaussians, (10, 40), target, camera, steps=3)
+        ours = refine(gaussians, (10, 40), target, distance, camera, steps=3)
         assert (ours.sh - gaussians.sh).abs().max() > 0.01
         for name in ("sh", "opacity_logits", "log_scales"):
             torch.testing.assert_close(getattr(fitted, name).cpu(), getattr(ours, name), atol=1e-4, rtol=0)

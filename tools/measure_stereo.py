@@ -20,6 +20,7 @@ edges are steps of depth by more than ``EDGE_RATIO`` between neighbours, and one
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt, map_coordinates
 from splatmem.depth import DepthEstimator, load_depth_estimator
+from splatmem.depth.photo_depth import photo_depth
 from splatmem.evaluation.scenes import load_scene
+from splatmem.geometry.cameras import identity_camera
 
 CHOOSING = ("bedroom_chair", "corridor", "cycles", "desk", "donkey_toy", "kid_bedroom", "pov_hands", "stairs")
 """Pairs by which weights may be chosen."""
@@ -62,6 +65,8 @@ class Options:
     """Also the four pairs that are kept for the final report."""
     maps: Path | None = None
     """Write the maps of inverse depth as pictures into this folder."""
+    lifted: bool = False
+    """Depth as a photo is lifted with it, not as the model alone tells it."""
     threads: int = 1
 
 
@@ -73,6 +78,7 @@ class Pair:
         left, right: display values 0..1.
         depth: z-depth in metres of the left picture, right where ``measured``.
         focal_times_baseline: pixels times metres; disparity is this over depth.
+        focal: in pixels.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Pair:
     depth: Float[ndarray, "h w"]
     measured: Bool[ndarray, "h w"]
     focal_times_baseline: float
+    focal: float
 
 
 def load_pair(left_file: Path) -> Pair:
@@ -92,7 +99,7 @@ def load_pair(left_file: Path) -> Pair:
         raise ValueError(f"{left_file}: expected two readable pictures, *_left.png and *_right.png")
     depth, measured = match(pictures[0], pictures[1], focal_times_baseline)
     left, right = (picture.astype(np.float32) / 255 for picture in pictures)
-    return Pair(left_file.stem.removesuffix("_left"), left, right, depth, measured, focal_times_baseline)
+    return Pair(left_file.stem.removesuffix("_left"), left, right, depth, measured, focal_times_baseline, calibration["fx"])
 
 
 def right_of(left_file: Path) -> Path:
@@ -119,8 +126,15 @@ def match(
     return depth, (disparity > 1.5) & agree & textured & (depth < FARTHEST)
 
 
-def estimate(estimator: DepthEstimator, rgb: Float[ndarray, "h w 3"]) -> Float[ndarray, "h w"]:
-    return estimator(torch.from_numpy(np.ascontiguousarray(rgb, np.float32))[None]).depth[0].numpy()
+def estimate(
+    estimator: DepthEstimator, rgb: Float[ndarray, "h w 3"], fov_x_degrees: float | None = None
+) -> Float[ndarray, "h w"]:
+    """Depth as the model tells it, or, with a field of view, as a photo is lifted with it."""
+    picture = torch.from_numpy(np.ascontiguousarray(rgb, np.float32))
+    if fov_x_degrees is None:
+        return estimator(picture[None]).depth[0].numpy()
+    camera = identity_camera(fov_x_degrees, picture.shape[1], picture.shape[0])
+    return photo_depth(picture, camera, estimator).depth.numpy()
 
 
 def scaled(depth: Float[ndarray, "h w"], truth: Float[ndarray, "h w"], told: Bool[ndarray, "h w"]) -> Float[ndarray, "h w"]:
@@ -169,7 +183,8 @@ def measure_pairs(options: Options, estimators: dict[str, DepthEstimator], folde
     files = sorted(folder.glob("*_left.png"))
     for pair in (load_pair(file) for file in files if options.all or file.stem.removesuffix("_left") in CHOOSING):
         rgb = np.repeat(pair.left[..., None], 3, axis=2)
-        depths = {name: estimate(estimator, rgb) for name, estimator in estimators.items()}
+        fov = None if not options.lifted else math.degrees(2 * math.atan(pair.left.shape[1] / (2 * pair.focal)))
+        depths = {name: estimate(estimator, rgb, fov) for name, estimator in estimators.items()}
         for name, depth in {"matching": pair.depth, **depths}.items():
             told = pair.measured & np.isfinite(depth) & (depth > 0)
             fit = scaled(depth, pair.depth, told)
@@ -199,7 +214,7 @@ def measure_scenes(options: Options, estimators: dict[str, DepthEstimator]) -> T
         for frame in range(len(scene.truth.rgb)):
             truth, rgb = scene.truth.depth[frame].numpy(), scene.truth.rgb[frame].numpy()
             for name, estimator in estimators.items():
-                depth = estimate(estimator, rgb)
+                depth = estimate(estimator, rgb, scene.path[0].fov_x_degrees if options.lifted else None)
                 told = (truth > 0) & np.isfinite(truth) & np.isfinite(depth)
                 rows[name].append((*errors(scaled(depth, truth, told), truth, told), border_f1(depth, truth)))
     for name, values in rows.items():

@@ -96,7 +96,7 @@ def removal(rng: np.random.Generator, room: Room, sources: Sources, renderer: Re
 def rendered(renderer: Renderer, room: Room, light: BakedLight, backdrop, poses, exposure: float) -> list:
     batches = renderer.upload(room.meshes, light)
     try:
-        return [renderer.render(batches, backdrop, pose, fov, exposure) for pose, fov in poses]
+        return [renderer.render(batches, backdrop, pose, fov, exposure)[:2] for pose, fov in poses]
     finally:
         renderer.release(batches)
 

@@ -12,6 +12,7 @@ from splatmem.batch.options import BatchOptions
 from splatmem.evaluation.judge import JudgeOptions
 from splatmem.evaluation.options import EvaluationOptions
 from splatmem.jobs.edit_options import (
+    CompactOptions,
     CropOptions,
     DuplicateOptions,
     ExtendOptions,
@@ -118,6 +119,7 @@ Command = (
     | Annotated[RecolourOptions, tyro.conf.subcommand("recolour")]
     | Annotated[CropOptions, tyro.conf.subcommand("crop")]
     | Annotated[MergeOptions, tyro.conf.subcommand("merge")]
+    | Annotated[CompactOptions, tyro.conf.subcommand("compact")]
     | Annotated[UndoOptions, tyro.conf.subcommand("undo")]
     | Annotated[RedoOptions, tyro.conf.subcommand("redo")]
     | Annotated[ExportOptions, tyro.conf.subcommand("export")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from splatmem.memory import SpatialMemory
 from splatmem.memory.session import SessionStore
 
 ADDING = ("explore", "extend", "look")  # operations that add to a memory and change nothing of it
+COMPACTING = "compact"
 DEFAULT_BUDGET = 2**30  # bytes
 
 
@@ -161,6 +162,16 @@ def cut_back(memory: SpatialMemory, views: int, gaussians: int, features: int) -
         memory, gaussians=memory.gaussians.select(slice(0, count)), views=kept,
         feature_gaussians=carriers, num_feature_views=with_features,
     )  # fmt: skip
+
+
+def after_compaction(step: Step, count_before: Callable[[int], int]) -> Step:
+    """The step with the counts of Gaussians that it has in a memory with fewer of them.
+
+    Args:
+        count_before: how many are left of so many first ones.
+    """
+    windows = [[views, count_before(gaussians), features] for views, gaussians, features in step.windows]
+    return replace(step, gaussians=step.gaussians if step.gaussians < 0 else count_before(step.gaussians), windows=windows)
 
 
 def put(memory: SpatialMemory, other: SpatialMemory) -> None:

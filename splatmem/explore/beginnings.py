@@ -14,6 +14,7 @@ from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.depth.classes import classify
 from splatmem.depth.motion import moved
 from splatmem.depth.parallax import depth_from_parallax
+from splatmem.depth.photo_depth import gravity_of, photo_depth
 from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
 from splatmem.explore.behind_things import hidden_background
@@ -21,12 +22,10 @@ from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.explore.planner import GRID_WIDTH
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.world import World
 from splatmem.inpaint import FilledFrames
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.memory import SpatialMemory
-from splatmem.pixels import from_uint8, to_uint8
 from splatmem.timing import StageClock
 
 HELD = 0.03  # share of a picture that must be known for its depth to be completed from there
@@ -46,11 +45,10 @@ def begin_memory(
 ) -> SpatialMemory:
     """A memory that holds one photo, seen by ``camera``; its Gaussians lie on ``device``."""
     with clock.stage("depth"):
-        estimate = estimate_depth(photo[None], fov_x_degrees=camera.fov_x_degrees)
-        down = _gravity(photo, camera)
-        depth = plausible_sky(estimate.depth[0], camera, down, photo)
-        classes = _classified(photo, depth, camera, down, estimate)
-    return _first_written(photo, depth, camera, down, estimate.metric, settings, clock, device, classes=classes, behind=True)
+        told = photo_depth(photo, camera, estimate_depth)
+    return _first_written(
+        photo, told.depth, camera, told.down, told.metric, settings, clock, device, classes=told.classes, behind=True
+    )
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def begin_posed_memory(
         fovs = [cameras[index].fov_x_degrees for index in range(len(rgb))]
         estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
         depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
-        downs = [_gravity(picture, cameras[index]) for index, picture in enumerate(rgb)]
+        downs = [gravity_of(picture, cameras[index]) for index, picture in enumerate(rgb)]
         depth = torch.stack([plausible_sky(depth[index], cameras[index], down, rgb[index]) for index, down in enumerate(downs)])
         classes = _classified(rgb[0], depth[0], cameras[0], downs[0], estimates[0])
         moving = torch.zeros(depth.shape, dtype=torch.bool)
@@ -175,11 +173,6 @@ def _classified(
 ) -> PixelClasses:
     """What the pixels of a picture show: by the depth model, if it tells, else by depth."""
     return classify(rgb, depth, camera, down, None if told.class_logits is None else told.class_logits[0])
-
-
-def _gravity(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:
-    """Direction of gravity in the world by a picture as the memory keeps it, so that a session read back has the same."""
-    return down_in_world(from_uint8(to_uint8(rgb)), camera)
 
 
 def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:

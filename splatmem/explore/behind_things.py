@@ -82,7 +82,7 @@ def hidden_background(
     small = camera.resized(max(8, camera.width // REDUCED), max(8, camera.height // REDUCED))
     size = (small.height, small.width)
     colours = F.interpolate(rgb.permute(2, 0, 1)[None], size=size, mode="area")[0].permute(1, 2, 0)
-    shown = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
+    shown = _smaller(depth, size)
     classes = classes.at(small.width, small.height)
     thing, level = classes.where(PixelClass.THING), classes.where(*LEVEL)
     surfaces = _surfaces(thing, shown, ~level)
@@ -103,6 +103,13 @@ def hidden_background(
         made_rgb[part][new], made_depth[part][new] = new_rgb[new], new_depth[new]
         where[part] |= new
     return Hidden(small, made_rgb, made_depth, where)
+
+
+def _smaller(depth: Float[Tensor, "h w"], size: tuple[int, int]) -> Float[Tensor, "i j"]:
+    """Depth at a smaller size: the mean inverse depth, which is exact on planes, or one pixel's where surfaces meet."""
+    sampled = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
+    mean = F.interpolate(1 / depth[None, None], size=size, mode="area")[0, 0].reciprocal()
+    return torch.where((mean / sampled).log().abs() < STEP, mean, sampled)
 
 
 def _surfaces(thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], hiding: Bool[Tensor, "h w"]) -> Int16[Tensor, "h w"]:

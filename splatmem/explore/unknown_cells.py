@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import is_
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -33,7 +35,8 @@ def _unknown_shares(memory: SpatialMemory, coarse: Cameras) -> Float[Tensor, "f 
 
 
 class UnknownCells:
-    """``unknown_cells`` of the same views again and again: only those views are drawn anew that may show what was added."""
+    """``unknown_cells`` of the same views again and again: only those views are drawn anew of which something is unknown and
+    that may show what was added. What is known stays known: nothing is written that would hide it."""
 
     def __init__(self, coarse: Cameras) -> None:
         self.coarse = coarse
@@ -44,11 +47,13 @@ class UnknownCells:
     def of(self, memory: SpatialMemory) -> tuple[Bool[Tensor, "f h w"], float]:
         """What ``unknown_cells`` gives."""
         grown = len(memory.views) >= len(self._views) and len(memory.gaussians) >= self._gaussians
-        if self._shares is None or not grown or any(a is not b for a, b in zip(self._views, memory.views, strict=False)):
+        if self._shares is None or not grown or not all(map(is_, self._views, memory.views)):
             self._shares = _unknown_shares(memory, self.coarse)
         elif len(memory.gaussians) > self._gaussians:
-            stale = may_show(self.coarse, memory.gaussians.select(slice(self._gaussians, None)).to("cpu"))
-            if stale.any():
+            added = memory.gaussians.select(slice(self._gaussians, None)).to("cpu")
+            open_views = torch.nonzero(self._shares.flatten(1).any(1))[:, 0]
+            stale = open_views[may_show(self.coarse[open_views], added)] if len(open_views) else open_views
+            if len(stale):
                 self._shares[stale] = _unknown_shares(memory, self.coarse[stale])
         self._views, self._gaussians = list(memory.views), len(memory.gaussians)
         return self._shares >= 0.25, self._shares.mean().item()

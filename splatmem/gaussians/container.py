@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -48,6 +48,7 @@ class Gaussians:
             raise ValueError(f"Gaussians.sh must have shape ({n}, 1|4|9|16, 3), got {tuple(self.sh.shape)}")
         if self.features is not None and (self.features.ndim != 2 or len(self.features) != n):
             raise ValueError(f"Gaussians.features must have shape ({n}, f), got {tuple(self.features.shape)}")
+        self._activated: dict[str, tuple[Tensor, int, Tensor]] = {}
         self._descend(Lineage.new(n))
 
     def _descend(self, lineage: Lineage) -> None:
@@ -121,12 +122,21 @@ class Gaussians:
     @property
     def scales(self) -> Float[Tensor, "n 3"]:
         """Standard deviations along the local axes, in world units."""
-        return self.log_scales.exp()
+        return self._kept("scales", self.log_scales, torch.exp)
 
     @property
     def opacities(self) -> Float[Tensor, " n"]:
         """Opacities in 0..1."""
-        return self.opacity_logits.sigmoid()
+        return self._kept("opacities", self.opacity_logits, torch.sigmoid)
+
+    def _kept(self, name: str, parameter: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """A function of a parameter, kept until that changes: a scene is drawn many times, and both take a tenth of it."""
+        if parameter.requires_grad or parameter.is_inference():
+            return function(parameter)
+        kept = self._activated.get(name)
+        if kept is None or kept[0] is not parameter or kept[1] != tensor_version(parameter):
+            kept = self._activated[name] = parameter, tensor_version(parameter), function(parameter)
+        return kept[2]
 
     @property
     def rgb(self) -> Float[Tensor, "n 3"]:

@@ -8,26 +8,33 @@ from torch import Tensor
 
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
-from splatmem.render.rasterization import rasterization
+from splatmem.render.blending import BlendingWeights
 
 
+@torch.no_grad()
 def contributions(
-    gaussians: Gaussians, cameras: Cameras, pixel_weights: Float[Tensor, "v h w"] | None = None
-) -> Float[Tensor, "v n"]:
-    """Sums of the Gaussians' blending weights over the pixels of each view, each pixel with a weight of its own (or 1)."""
-    views = range(len(cameras))
-    weights = torch.ones(len(cameras), cameras.height, cameras.width) if pixel_weights is None else pixel_weights
-    return torch.stack([_of_view(gaussians.detach(), cameras[slice(i, i + 1)], weights[i : i + 1]) for i in views])
+    gaussians: Gaussians,
+    cameras: Cameras,
+    pixel_weights: Float[Tensor, "v h w"] | None = None,
+    chosen: tuple[int, int] | None = None,
+) -> Float[Tensor, "v m"]:
+    """Sums of the Gaussians' blending weights over the pixels of each view, each pixel with a weight of its own (or 1).
 
-
-def _of_view(gaussians: Gaussians, camera: Cameras, weights: Float[Tensor, "1 h w"]) -> Float[Tensor, " n"]:
+    Args:
+        gaussians: the scene.
+        cameras: the views.
+        pixel_weights: of the views' pixels.
+        chosen: first and one past the last of the Gaussians that are asked about; None: all. Few cost less.
+    """
+    first, last = (0, len(gaussians)) if chosen is None else chosen
     scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities)
-    view = (camera.world_to_cam, camera.intrinsics, camera.width, camera.height)
-    if not gaussians.means.is_cuda:
-        # Colours are not needed; the depth is drawn since something must be, and ignored.
-        drawn = rasterization(*scene, gaussians.means[:, :0], *view, render_mode="D", contributions=weights)
-        return drawn[2]["contributions"][0]
-    with torch.enable_grad():  # the weights are the gradients of what is drawn to a channel of the Gaussians' own
-        channel = torch.zeros_like(gaussians.means[:, :1], requires_grad=True)
-        image = rasterization(*scene, channel, *view)[0]
-        return torch.autograd.grad((image[..., 0] * weights.to(image)).sum(), channel)[0][:, 0]
+    if pixel_weights is None:
+        pixel_weights = torch.ones(len(cameras), cameras.height, cameras.width)
+    pixel_weights = pixel_weights.to(gaussians.means)
+    return torch.stack([
+        BlendingWeights(
+            *scene, cameras.world_to_cam[view], cameras.intrinsics[view], cameras.width, cameras.height,
+            chosen=(first, last), channels=1,
+        ).sum(pixel_weights[view, ..., None])[:, 0]
+        for view in range(len(cameras))
+    ])  # fmt: skip

@@ -12,6 +12,9 @@ from splatmem.geometry.filters import maximum
 EDGE_SLOPE = 0.015
 """Relative change of depth from pixel to pixel above which a narrow ramp counts as a smeared depth edge."""
 
+FARTHEST = 20.0
+"""Greatest logarithm of a depth: sky differs from all else, and not from itself."""
+
 SNAP_REACH = 4
 """A pixel on a depth edge may be snapped to a surface this many pixels away; farther ones are left out."""
 
@@ -60,7 +63,12 @@ def _shifted(image: Tensor, down: int, right: int) -> Tensor:
 
 def before_an_edge(depth: Float[Tensor, "h w"], reach: int, edge_slope: float = EDGE_SLOPE) -> Bool[Tensor, "h w"]:
     """Pixels with something clearly farther away within ``reach`` pixels than a surface that goes on as it is would be."""
-    log_depth = depth.log()
+    log_depth = depth.log().clamp(-FARTHEST, FARTHEST)
     farther = maximum(log_depth, 2 * reach + 1) - log_depth
     nearer = log_depth + maximum(-log_depth, 2 * reach + 1)
     return farther - nearer > (reach + 1) * edge_slope
+
+
+def behind_an_edge(depth: Float[Tensor, "h w"], reach: int, edge_slope: float = EDGE_SLOPE) -> Bool[Tensor, "h w"]:
+    """Pixels with something clearly nearer within ``reach`` pixels than a surface that goes on as it is would be."""
+    return before_an_edge(1 / depth, reach, edge_slope)

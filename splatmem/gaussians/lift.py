@@ -80,7 +80,7 @@ class LiftSettings:
     """Pixels may share a Gaussian of the underlay if they lie on one plane up to this share of their depth."""
     underlay_spread: float = 0.77
     """Standard deviation of a Gaussian of the underlay, in units of the distance between the underlay's Gaussians."""
-    outline_spread: float = 0.58
+    outline_spread: float = 0.42
     """``underlay_spread`` along outlines of what lies in front, so that the underlay does not show beside them."""
     max_stretch: float = 4.0
     """Longest footprint on surfaces seen at a grazing angle, relative to one seen from the front."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -27,31 +27,26 @@ class Lineage:
     @staticmethod
     def joined(parts: Sequence[Lineage]) -> Lineage:
         """Of scenes that follow each other."""
-        names: list[object] = []
-        ends: list[int] = []
-        for part in parts:
+        # A scene grows by a little at its end, again and again: what it has so far is copied as a whole.
+        names, ends = (parts[0].names, parts[0].ends) if parts else ((), ())
+        for part in parts[1:]:
             start = ends[-1] if ends else 0
             names += part.names
-            ends += [start + end for end in part.ends]
-        return Lineage(tuple(names), tuple(ends))
+            ends += tuple(start + end for end in part.ends)
+        return Lineage(names, ends)
 
     def changed(self, first: int, last: int) -> Lineage:
         """The same but for the Gaussians ``first`` to ``last - 1``, which are new ones."""
-        names: list[object] = []
-        ends: list[int] = []
-        for name, (start, end) in zip(self.names, pairwise((0, *self.ends)), strict=True):
-            if end <= first or start >= last:
-                names.append(name)
-            else:
-                names.append(object())
-            ends.append(end)
-        return Lineage(tuple(names), tuple(ends))
+        if first >= last:
+            return self
+        begin, end = bisect_right(self.ends, first), bisect_left(self.ends, last) + 1
+        new = tuple(object() for _ in self.ends[begin:end])
+        return Lineage(self.names[:begin] + new + self.names[end:], self.ends)
 
     def shared(self, other: Lineage) -> int:
         """How many Gaussians, from the first on, are those of another scene; perhaps more are."""
-        count = 0
-        for mine, yours, end, other_end in zip(self.names, other.names, self.ends, other.ends, strict=False):
-            if mine is not yours or end != other_end:
-                break
-            count = end
-        return count
+        count = min(len(self.names), len(other.names))
+        if self.names[:count] != other.names[:count] or self.ends[:count] != other.ends[:count]:
+            stretches = zip(self.names, other.names, self.ends, other.ends, strict=False)
+            count = next(i for i, (mine, yours, end, ended) in enumerate(stretches) if mine is not yours or end != ended)
+        return self.ends[count - 1] if count else 0

@@ -10,101 +10,112 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.gaussians.container import Gaussians
+from splatmem.gaussians.depth_edges import before_an_edge, behind_an_edge
 from splatmem.gaussians.draw import rasterize
-from splatmem.gaussians.tiles import shared_tiles
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import maximum
 from splatmem.render import rasterization
+from splatmem.render.blending import BlendingWeights
 from splatmem.render.spherical_harmonics import SH_C0
 
 WEIGHT_FLOOR = 0.05  # of a Gaussian in the picture, in pixels: one that hardly shows is not fitted to what little of it does
 HELD = 0.001  # weight of a colour's difference from the lifted one, times the area of its Gaussian, beside the picture's errors
 BRIGHTEST = 1.25  # colours may exceed white by this much, to make up for darker neighbours that show in the same pixels
+OUTLINE_REACH = 2  # pixels beside an outline in which footprints from its other side show
+CLOSE_WINDOW, CLEAR_WINDOW = 5, 9  # pixels along a side of the windows in which colours close to an outline are looked for
+OUTLINE_MARGIN = 0.2  # how far colours before an outline may leave the range of those close by, as a share of the range
 FEATURE_ROUNDS = 4  # then a view reads its features back to a few percent; more makes other views worse
 
 
 @torch.no_grad()
 def refine(
-    gaussians: Gaussians, chosen: tuple[int, int], target: Float[Tensor, "h w 3"], camera: Cameras, steps: int
+    gaussians: Gaussians,
+    chosen: tuple[int, int],
+    target: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
+    steps: int,
 ) -> Gaussians:
     """Fits the colours of the chosen range to one picture; places, sizes and with them the sampling distance do not change.
 
     A picture is linear in the colours: conjugate gradients on the normal equations (CGLS, Hestenes & Stiefel 1952), scaled by
     how much of each Gaussian shows. Colours are bounded, as what is drawn of them is: after half of the steps, those that left
-    the bounds are put on them, and the other half fits the rest to what that changed. Only the part of the picture in which the
-    chosen show is drawn: the rest cannot change.
+    the bounds are put on them, and the other half fits the rest to what that changed.
 
     Args:
         chosen: first and one past the last Gaussian that may change.
         target: the picture, 0..1. Where the Gaussians do not cover it, it is taken to lie behind them.
+        depth: its z-depth, ``inf`` for sky.
         camera: the one that saw it.
     """
-    tiles = shared_tiles(gaussians, chosen, camera, growth=1.0)
-    part, (first, last) = tiles.gaussians, tiles.chosen
-    counts = tiles.pixels[..., None].to(target)
-    handed_back = _HandedBack(part, camera)
-    alpha = handed_back.alpha
-    shown = handed_back(counts.expand_as(target))[first:last].clamp_min(WEIGHT_FLOOR)
-    held = HELD * _footprints(part.select(slice(first, last)), camera)[:, None]
-    colours = lifted = part.rgb[first:last]
+    first, last = chosen
+    scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities)
+    drawn, alpha, _ = rasterization(*scene, gaussians.rgb, camera.world_to_cam, camera.intrinsics, camera.width, camera.height)
+    weights = BlendingWeights(
+        *scene, camera.world_to_cam[0], camera.intrinsics[0], camera.width, camera.height, chosen=chosen, channels=3
+    )
+    shown = weights.sum(torch.ones_like(target)).clamp_min(WEIGHT_FLOOR)
+    held = HELD * _footprints(gaussians.select(slice(first, last)), camera)[:, None]
+    colours = lifted = gaussians.rgb[first:last]
+    missing = alpha[0] * target - drawn[0]
+    low, high = _bounds(gaussians.means[first:last], lifted, target, depth, camera)
     for count in (steps - steps // 2, steps // 2):
-        all_colours = part.rgb.index_copy(0, torch.arange(first, last, device=lifted.device), colours)
-        residual = counts * (alpha * target - _composited(part, all_colours, camera)[0])
-        gradient = handed_back(residual)[first:last] - held * (colours - lifted)
+        residual = missing - weights.blend(colours - lifted)
+        gradient = weights.sum(residual) - held * (colours - lifted)
         # A colour that would leave its bounds stays on them, and the others make up for it.
-        free = ~(((colours <= 0) & (gradient < 0)) | ((colours >= BRIGHTEST) & (gradient > 0)))
+        free = ~(((colours <= low) & (gradient < 0)) | ((colours >= high) & (gradient > 0)))
         gradient = free * gradient
         direction = scaled = gradient / shown
         size = (gradient * scaled).sum()
         for _ in range(count):
-            change = torch.zeros_like(part.means)
-            change[first:last] = direction
-            drawn = counts * _composited(part, change, camera)[0]
-            curvature = drawn.square().sum() + (held * direction.square()).sum()
+            change = weights.blend(direction)
+            curvature = change.square().sum() + (held * direction.square()).sum()
             length = size / curvature.clamp_min(1e-20)
-            colours, residual = colours + length * direction, residual - length * drawn
-            gradient = free * (handed_back(residual)[first:last] - held * (colours - lifted))
+            colours, residual = colours + length * direction, residual - length * change
+            gradient = free * (weights.sum(residual) - held * (colours - lifted))
             scaled = gradient / shown
             previous, size = size, (gradient * scaled).sum()
             direction = scaled + size / previous.clamp_min(1e-20) * direction
-        colours = colours.clamp(0, BRIGHTEST)
+        colours = torch.maximum(torch.minimum(colours, high), low)
     sh = gaussians.sh.clone()
-    sh[chosen[0] : chosen[1], 0] += (colours - lifted) / SH_C0  # what does not show stays the same to the bit
-    return gaussians.recoloured(sh, *chosen)
+    sh[first:last, 0] += (colours - lifted) / SH_C0  # what does not show stays the same to the bit
+    return gaussians.recoloured(sh, first, last)
+
+
+def _bounds(
+    means: Float[Tensor, "n 3"],
+    lifted: Float[Tensor, "n 3"],
+    target: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """The darkest and the brightest colour that each Gaussian may get.
+
+    Footprints reach over outlines. What lies right behind one would make up for what reaches over it, and so would the outline
+    itself, by colours that no pixel has: from aside they show as bright beads. There, colours are those of the picture close
+    by: behind an outline the Gaussian's own, and those of pixels that it does not touch.
+    """
+    pixels = camera.project(means)[0][0].floor().long()
+    column, row = pixels[:, 0].clamp(0, camera.width - 1), pixels[:, 1].clamp(0, camera.height - 1)
+    picture = target.permute(2, 0, 1).contiguous()
+    behind, before = behind_an_edge(depth, OUTLINE_REACH), before_an_edge(depth, OUTLINE_REACH)
+    touched = behind_an_edge(depth, 1) | before_an_edge(depth, 1)
+    # Highest and lowest of the colours and of the negated ones, so that one filter finds both ends.
+    both = torch.cat([picture, -picture])
+    close = maximum(both, CLOSE_WINDOW)
+    margin = OUTLINE_MARGIN * (close[:3] + close[3:]).repeat(2, 1, 1)
+    clear = maximum(torch.where(touched, -torch.inf, both), CLEAR_WINDOW)
+    ends = torch.where(behind & torch.isfinite(clear[0]), clear, close + margin)
+    ends = torch.where(behind | before, ends, torch.tensor([BRIGHTEST] * 3 + [0.0] * 3).to(ends)[:, None, None])
+    high, low = ends[:3], -ends[3:]
+    low, high = torch.minimum(low[:, row, column].T, lifted), torch.maximum(high[:, row, column].T, lifted)
+    return low.clamp_min(0), high.clamp_max(BRIGHTEST)
 
 
 def _footprints(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, " n"]:
     """Area of each Gaussian in the picture, in pixels, if nothing hid it and it were seen from the front."""
     depth = camera.project(gaussians.means)[1][0].clamp_min(1e-6)
     return 2 * math.pi * (camera.focal.mean() * gaussians.scales[:, :2] / depth[:, None]).prod(-1)
-
-
-def _composited(
-    gaussians: Gaussians, colours: Float[Tensor, "n 3"], camera: Cameras
-) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w 1"]]:
-    """Any values of the Gaussians' own, blended over 0, and the opacity."""
-    scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colours)
-    image, alpha, _ = rasterization(*scene, camera.world_to_cam, camera.intrinsics, camera.width, camera.height)
-    return image[0], alpha[0]
-
-
-class _HandedBack:
-    """For each Gaussian the sum of a picture's values, weighted as the Gaussian shows in them: what ``_composited`` transposes
-    to.
-
-    A drawing is linear in the colours, so its graph is made once, and gone back through for each picture.
-    """
-
-    def __init__(self, gaussians: Gaussians, camera: Cameras) -> None:
-        with torch.enable_grad():
-            self._colours = torch.zeros_like(gaussians.means, requires_grad=True)
-            self._image, alpha = _composited(gaussians, self._colours, camera)
-        self.alpha = alpha.detach()
-
-    def __call__(self, picture: Float[Tensor, "h w 3"]) -> Float[Tensor, "n 3"]:
-        # As a sum of its own: for gradients that are handed over PyTorch imports sympy, which takes seconds.
-        with torch.enable_grad():
-            weighted = (self._image * picture).sum()
-        return torch.autograd.grad(weighted, self._colours, retain_graph=True)[0]
 
 
 def fit_features(

@@ -16,6 +16,7 @@ from splatmem.io.ply import save_ply
 from splatmem.io.splats.endings import is_splat_file
 from splatmem.jobs.edit_options import (
     ChangeOptions,
+    CompactOptions,
     CropOptions,
     DuplicateOptions,
     ExtendOptions,
@@ -28,12 +29,14 @@ from splatmem.jobs.edit_options import (
     RemoveOptions,
     UndoOptions,
 )
+from splatmem.jobs.export import film_of, write_splats
 from splatmem.jobs.shots import read_shots, shot_trajectory
 from splatmem.memory.film import FilmFigures, film_memory
 from splatmem.scene import Announce, Scene, silent
 from splatmem.trajectory.trajectory import Trajectory
 
 SPLATS = "scene.ply"
+HANDED_ON = ("scene.spz", "scene.html")  # written with a scene that is made small
 MEGABYTE = 10**6
 
 
@@ -92,6 +95,9 @@ def change(options: ChangeOptions, announce: Announce = silent) -> Change:
         told = _apply(scene, options, announce, before)
         announce("writing the scene", 0.0)
     folder = options.scene if options.out is None else options.out
+    if isinstance(options, CompactOptions):
+        for name in HANDED_ON:
+            write_splats(scene.memory, folder / name, film_of(scene))
     return Change(told, tuple(step.operation for step in scene.history), folder, tuple(scene.notes[notes:]))
 
 
@@ -108,6 +114,9 @@ def _apply(scene: Scene, options: ChangeOptions, announce: Announce, before: int
     if isinstance(options, MergeOptions):
         scene.merge(Scene.open(options.other, device=options.device), options.by or (0.0,) * 3, options.turn, options.scale)
         return f"{len(scene.memory.gaussians) - before:,} Gaussians added"
+    if isinstance(options, CompactOptions):
+        fewer = scene.compact(announce)
+        return f"{before:,} Gaussians became {before - fewer:,}"
     assert isinstance(options, PickOptions)
     selection = picked(scene, options)
     if isinstance(options, RemoveOptions):

@@ -40,8 +40,8 @@ class Preview:
         if self._told is None:
             return
         cameras = run.film.cameras[evenly_spread(len(run.film), FRAMES)].coarse(TILE_WIDTH)
-        reading = run.scene.memory.read(cameras)
-        frames = to_uint8(torch.where(reading.known[..., None], reading.rgb, torch.tensor(UNKNOWN_COLOUR)))
+        rgb, known = run.scene.memory.film(cameras)
+        frames = to_uint8(torch.where(known[..., None], rgb, torch.tensor(UNKNOWN_COLOUR)))
         blank = np.full_like(frames[0], 255)
         frames = [*frames, *[blank] * (-len(frames) % COLUMNS)]
         rows = [np.concatenate(frames[first : first + COLUMNS], axis=1) for first in range(0, len(frames), COLUMNS)]

@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import is_
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from splatmem.gaussians.changes import tensor_version
 from splatmem.geometry.cameras import Cameras
 
 FREE_SPACE_WIDTH = 160  # stored depth is looked up at about this width
@@ -25,6 +25,7 @@ SKY_DEPTH = 1e6
 POINTS_TIMES_VIEWS = 2**22  # that are looked at together
 NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point comes to them
 NEAREST_QUANTILE = 0.01
+AROUND = 2  # pixels of the small cameras around a point in which its Gaussian may show
 MARGIN = 0.10  # of its distance from a camera: a path keeps this far in front of a surface ...
 NEAREST_SHARE = 0.35  # ... and away from all of them, of the distance that the camera which saw them has from the nearest
 
@@ -36,15 +37,23 @@ class FreeSpace:
     Attributes:
         cameras: ``v`` cameras of a small size.
         reach: smallest z-depth of a surface within a pixel, ``[v, h, w]``.
+        farthest: largest z-depth of a surface within two pixels, ``[v, h, w]``.
+        deepest: the largest reach of each view.
     """
 
     cameras: Cameras
     reach: Float[Tensor, "v h w"]
+    farthest: Float[Tensor, "v h w"]
+    deepest: Float[Tensor, " v"]
 
     @staticmethod
     def of(views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
         """The free space of views, each a camera and its z-depth (``inf`` for sky), at least one; they may differ in size."""
-        return GrowingFreeSpace().of(views)
+        return GrowingFreeSpace().of([View(*view) for view in views])
+
+    def at(self, views: Bool[Tensor, " v"] | Int[Tensor, " n"]) -> FreeSpace:
+        """What some of the cameras see to be empty."""
+        return FreeSpace(self.cameras[views], self.reach[views], self.farthest[views], self.deepest[views])
 
     def clearance(self, points: Float[Tensor, "p 3"]) -> tuple[Float[Tensor, "v p"], Bool[Tensor, "v p"]]:
         """For every view, the depth of each point relative to the surface that the view saw in its direction (1: on it), and
@@ -61,24 +70,33 @@ class FreeSpace:
         if not len(points):
             return torch.zeros(0, dtype=torch.bool)
         views = self._may_see(points)
-        concerned = self if views.all() else FreeSpace(self.cameras[views], self.reach[views])
+        concerned = self if views.all() else self.at(views)
         wrong = []
         for part in points.split(max(1, POINTS_TIMES_VIEWS // max(1, len(concerned.cameras)))):
             relative, inside = concerned.clearance(part)
             wrong.append((inside & (relative < 1 - tolerance)).any(0))
         return torch.cat(wrong)
 
+    def may_show(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, "v p"]:
+        """Points that views may show: they fall into the picture or just beside it, and lie before or on the farthest of the
+        surfaces that were seen around there."""
+        parts = []
+        for views in torch.arange(len(self.cameras)).split(max(1, POINTS_TIMES_VIEWS // max(1, len(points)))):
+            cameras = self.cameras[slice(int(views[0]), int(views[-1]) + 1)]
+            pixels, depth = cameras.project(points)
+            column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
+            inside = (depth > 0) & (column >= -AROUND) & (column < cameras.width + AROUND)
+            inside &= (row >= -AROUND) & (row < cameras.height + AROUND)
+            index = row.clamp(0, cameras.height - 1) * cameras.width + column.clamp(0, cameras.width - 1)
+            farthest = self.farthest[views].flatten(1).gather(1, index.long())
+            parts.append(inside & (depth < (1 + SURFACE_TOLERANCE) * farthest))
+        return torch.cat(parts)
+
     def _may_see(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " v"]:
         """Views before whose surfaces some of the points may lie; in the others none does, as a box around them tells."""
-        low, high = points.amin(0), points.amax(0)
-        corners = torch.stack([torch.where(torch.tensor(sides), high, low) for sides in product((False, True), repeat=3)])
-        local = self.cameras.local(corners)
-        z = local[..., 2]
-        beside = (z <= 0).all(1) | (z > self.reach.flatten(1).amax(1)[:, None]).all(1)
-        first, last = (slopes[:, None] * z[..., None] for slopes in self.cameras.side_slopes)
-        slack = 1e-4 * z.abs()[..., None]
-        beside |= ((local[..., :2] < first - slack).all(1) | (local[..., :2] > last + slack).all(1)).any(-1)
-        return ~beside
+        corners = box_around(points)
+        behind = (self.cameras.local(corners)[..., 2] > self.deepest[:, None]).all(1)
+        return may_see(self.cameras, corners) & ~behind
 
     def contains(self, points: Float[Tensor, "p 3"], reach: float, margin: float = MARGIN) -> Bool[Tensor, " p"]:
         """Points that are in front of all surfaces by the share ``margin`` of their depth; points in no view count as free
@@ -100,58 +118,87 @@ class FreeSpace:
         return (torch.cdist(points, surfaces).amin(-1) >= share * own[:, None]).all(0)
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What an entry was made of: objects, and their tensors' counts of changes in place."""
+def box_around(points: Float[Tensor, "p 3"]) -> Float[Tensor, "8 3"]:
+    """Corners of the box around points, at least one."""
+    low, high = points.amin(0), points.amax(0)
+    return torch.stack([torch.where(torch.tensor(sides), high, low) for sides in product((False, True), repeat=3)])
 
-    camera: weakref.ref[Cameras]
-    depth: weakref.ref[Tensor]
-    versions: tuple[int, ...]
 
-    @staticmethod
-    def of(camera: Cameras, depth: Tensor) -> _Source:
-        return _Source(weakref.ref(camera), weakref.ref(depth), _Source._versions(camera, depth))
+def may_see(cameras: Cameras, corners: Float[Tensor, "c 3"]) -> Bool[Tensor, " v"]:
+    """Cameras in whose pictures something of the convex body with these corners may lie; in the others nothing does."""
+    local = cameras.local(corners)
+    z = local[..., 2]
+    first, last = (slopes[:, None] * z[..., None] for slopes in cameras.side_slopes)
+    slack = 1e-4 * z.abs()[..., None]
+    beside = ((local[..., :2] < first - slack).all(1) | (local[..., :2] > last + slack).all(1)).any(-1)
+    return ~beside & ~(z <= 0).all(1)
 
-    @staticmethod
-    def _versions(camera: Cameras, depth: Tensor) -> tuple[int, ...]:
-        return tensor_version(depth), tensor_version(camera.world_to_cam), tensor_version(camera.intrinsics)
 
-    def is_of(self, camera: Cameras, depth: Tensor) -> bool:
-        return self.camera() is camera and self.depth() is depth and self.versions == self._versions(camera, depth)
+class SeenDepth(Protocol):
+    """What a camera saw: z-depth, ``inf`` for sky. Neither is changed in place."""
+
+    @property
+    def camera(self) -> Cameras: ...
+
+    @property
+    def depth(self) -> Float[Tensor, "_ _"]: ...
+
+
+class View(NamedTuple):
+    """The same, of any camera and depth."""
+
+    camera: Cameras
+    depth: Float[Tensor, "_ _"]
 
 
 class GrowingFreeSpace:
-    """The free space of a list of views to which views are added: what was computed for those before is kept."""
+    """The free space of a list of views to which views are added: what was computed for those before is kept.
+
+    Views are recognised as the same objects: there may be thousands, and nothing in them is looked at again.
+    """
 
     def __init__(self) -> None:
-        self._sources: list[_Source] = []
+        self._views: list[SeenDepth] = []
+        self._narrowest: list[int] = []  # least width of the first view, of the first two, ...
         self._size = (0, 0)
-        self._buffers: list[Tensor] = []  # world_to_cam, intrinsics and reach, with room for more views
+        self._buffers: list[Tensor] = []  # world_to_cam, intrinsics, reach, farthest and deepest, with room for more views
 
-    def of(self, views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
+    def of(self, views: Sequence[SeenDepth]) -> FreeSpace:
         """As ``FreeSpace.of``. What is returned is not changed by later calls."""
-        width = min(FREE_SPACE_WIDTH, *(camera.width for camera, _ in views))
-        height = max(1, round(width * views[0][0].height / views[0][0].width))
-        same = 0
-        if self._size == (width, height):
-            for source, view in zip(self._sources, views, strict=False):
-                if not source.is_of(*view):
-                    break
-                same += 1
+        same = self._same(views)
+        narrowest = self._narrowest[:same]
+        for view in views[same:]:
+            narrowest.append(min(view.camera.width, *narrowest[-1:], FREE_SPACE_WIDTH))
+        width, first = narrowest[-1], views[0].camera
+        height = max(1, round(width * first.height / first.width))
+        if self._size != (width, height):
+            same = 0
         if same < len(views):
             # Entries beyond the same ones may be part of what was returned before: they are not overwritten.
-            self._make_room(len(views), same, fresh=same < len(self._sources))
-            for index, (camera, depth) in enumerate(views[same:], start=same):
-                small = camera.resized(width, height)
-                values = (small.world_to_cam[0], small.intrinsics[0], _reach(depth, width, height))
+            self._make_room(len(views), same, fresh=same < len(self._views))
+            for index, view in enumerate(views[same:], start=same):
+                small = view.camera.resized(width, height)
+                reach = _reach(view.depth, width, height)
+                values = (
+                    small.world_to_cam[0],
+                    small.intrinsics[0],
+                    reach,
+                    _farthest(view.depth, width, height),
+                    reach.amax(),
+                )
                 if not self._buffers:
                     self._buffers = [v.new_empty(len(views), *v.shape) for v in values]
                 for buffer, value in zip(self._buffers, values, strict=True):
                     buffer[index] = value
-            self._sources = [*self._sources[:same], *(_Source.of(*view) for view in views[same:])]
-            self._size = (width, height)
-        world_to_cam, intrinsics, reach = (buffer[: len(views)] for buffer in self._buffers)
-        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), reach)
+            self._views, self._narrowest, self._size = list(views), narrowest, (width, height)
+        world_to_cam, intrinsics, reach, farthest, deepest = (buffer[: len(views)] for buffer in self._buffers)
+        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), reach, farthest, deepest)
+
+    def _same(self, views: Sequence[SeenDepth]) -> int:
+        """How many views, from the first on, are those of the call before."""
+        if all(map(is_, self._views, views)):  # no loop of Python's
+            return min(len(self._views), len(views))
+        return next(index for index, (known, view) in enumerate(zip(self._views, views, strict=False)) if known is not view)
 
     def _make_room(self, count: int, same: int, *, fresh: bool) -> None:
         """Buffers for ``count`` views that begin with the ``same`` first ones; new ones if asked for, or if there is too little
@@ -169,6 +216,11 @@ def _reach(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor
     near = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
     # The nearest surface of a cell and its neighbours: edges do not carve what lies beside them.
     return -F.max_pool2d(F.adaptive_max_pool2d(-near[None], (height, width)), 3, 1, 1)[0]
+
+
+def _farthest(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor, "height width"]:
+    far = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
+    return F.max_pool2d(F.adaptive_max_pool2d(far[None], (height, width)), 2 * AROUND + 1, 1, AROUND)[0]
 
 
 def push_out_of_free_space(

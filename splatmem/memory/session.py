@@ -18,6 +18,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from splatmem.memory.session_parts import (
     DamagedSessionError,
     Link,
     Part,
-    chain,
+    links_up_to,
     part_file,
     part_numbers,
     read_parts,
@@ -43,6 +44,7 @@ from splatmem.memory.session_parts import (
 KIND = "session"  # for the mark of the folder
 INDEX, PREVIOUS = "session.json", "session.previous.json"
 CHAINS = 8  # memories whose parts are remembered, so that what they share with the next one is not written again
+_LINK = attrgetter("link")
 _STATE = re.compile(r"state-(\d{5,9})\.json")
 
 
@@ -85,7 +87,10 @@ class SessionStore:
         self.folder = folder
         self._chains: list[Chain] = []  # what the folder holds of memories, the last one first
         self._holding: str | None = None  # the index of the last whole state
-        self._used: dict[str, dict[int, int]] | None = None  # parts of each index and their bytes, once the folder was opened
+        self._used: dict[str, list[Link]] | None = None  # parts of each index, once the folder was opened
+        self._growing = False  # whether the last save only added to what the index before it names
+        self._next = 0  # number of the next part
+        self._stamp = 0  # when the folder was changed here last
         self._text: str | None = None  # of the index, as it was loaded or saved last
 
     def save(
@@ -94,6 +99,7 @@ class SessionStore:
         progress: dict[str, Any] | None = None,
         fixed: dict[str, torch.Tensor] | None = None,
         states: Sequence[int] = (),
+        packing: bool = False,
     ) -> None:
         """Brings the folder to the memory's state. A process that is killed at any moment leaves the last whole state.
 
@@ -102,15 +108,16 @@ class SessionStore:
             progress: JSON values to be kept with the memory, written at every save.
             fixed: further tensors, written again only when they change.
             states: numbers of the states (``save_state``) that stay; all others are removed.
+            packing: whether what is written is packed, without loss: it takes less room and more time.
 
         Raises:
             ValueError: the folder holds something else, or a value is none that JSON knows.
             OSError: it cannot be written to; the message names the folder.
         """
         used = self._opened()
-        parts = self._written(memory, fixed or {})
+        parts = self._written(memory, fixed or {}, packing)
         text = index_text(_index(memory, parts[-1].link if parts else None, progress or {}, states))
-        before = used.get(self._holding, {}) if self._holding else {}
+        before = used.get(self._holding, []) if self._holding else []
         if self._holding == INDEX:
             with atomic_path(self.folder / PREVIOUS) as temporary:
                 shutil.copyfile(self.folder / INDEX, temporary)
@@ -118,9 +125,14 @@ class SessionStore:
             temporary.write_text(text, encoding="utf-8")
         names = {state_name(number) for number in states}
         kept = {name: value for name, value in used.items() if name in names}
-        self._used = {INDEX: {p.link.number: p.link.bytes for p in parts}, PREVIOUS: before, **kept}
+        links = list(map(_LINK, parts))
+        grown = self._holding == INDEX and links[: len(before)] == before and len(kept) == len(used.keys() - {INDEX, PREVIOUS})
+        nothing_unused, self._growing = grown and self._growing, grown
+        self._used = {INDEX: links, PREVIOUS: before, **kept}
         self._holding, self._text = INDEX, text
-        self._clean()
+        if not nothing_unused:
+            self._clean()
+        self._stamp = self.folder.stat().st_mtime_ns
 
     def save_state(
         self,
@@ -138,7 +150,8 @@ class SessionStore:
         with atomic_path(self.folder / state_name(number)) as temporary:
             last = parts[-1].link if parts else None
             temporary.write_text(index_text(_index(memory, last, progress or {}, ())), encoding="utf-8")
-        used[state_name(number)] = {part.link.number: part.link.bytes for part in parts}
+        used[state_name(number)] = list(map(_LINK, parts))
+        self._growing = False
         return number
 
     def load_state(self, number: int) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
@@ -152,10 +165,8 @@ class SessionStore:
     def state_bytes(self, states: Sequence[int]) -> int:
         """Bytes on disk of what these states need and the current one does not."""
         used = self._opened()
-        parts: dict[int, int] = {}
-        for number in states:
-            parts |= used.get(state_name(number), {})
-        return sum(size for part, size in parts.items() if part not in used.get(INDEX, {}))
+        parts = {link for number in states for link in used.get(state_name(number), [])}
+        return sum(link.bytes for link in parts - set(used.get(INDEX, [])))
 
     def is_current(self) -> bool:
         """Whether the folder's index is still the one that was loaded or saved here last."""
@@ -188,6 +199,7 @@ class SessionStore:
         if self._holding == INDEX:
             used.pop(PREVIOUS, None)
             (self.folder / PREVIOUS).unlink(missing_ok=True)
+            self._growing = False
             self._clean()
 
     def _load(self, name: str) -> tuple[SpatialMemory, dict[str, Any], dict[str, torch.Tensor]]:
@@ -210,15 +222,17 @@ class SessionStore:
         self._remember(Chain.of(loaded.parts, memory))
         return memory, index.progress, loaded.fixed
 
-    def _written(self, memory: SpatialMemory, fixed: dict[str, torch.Tensor]) -> list[Part]:
+    def _written(self, memory: SpatialMemory, fixed: dict[str, torch.Tensor], packing: bool = False) -> list[Part]:
         """The chain of parts that holds a memory, after what no part holds yet was written as a new one."""
         kept: list[Part] = []
         for known in self._chains:
             if len(known.parts) > len(kept):
                 same = known.unchanged(memory)
                 kept = same if len(same) > len(kept) else kept
-        number = 1 + max(part_numbers(self.folder), default=-1)
-        new = write_part(self.folder, number, kept, memory, fixed)
+        if self.folder.stat().st_mtime_ns != self._stamp:  # there may be files of a save that failed, or of somebody else
+            self._next, self._growing = 1 + max(part_numbers(self.folder), default=-1), False
+        new = write_part(self.folder, self._next, kept, memory, fixed, packing)
+        self._next += new is not None
         parts = kept if new is None else [*kept, new]
         self._remember(Chain.of(parts, memory))
         return parts
@@ -228,7 +242,7 @@ class SessionStore:
         others = [known for known in self._chains if [part.link for part in known.parts[-1:]] != last]
         self._chains = [chain, *others][:CHAINS]
 
-    def _opened(self) -> dict[str, dict[int, int]]:
+    def _opened(self) -> dict[str, list[Link]]:
         """Which parts the states use; marks the folder at first, and removes what a killed process left."""
         if self._used is None:
             make_marked(self.folder, KIND)
@@ -237,7 +251,7 @@ class SessionStore:
             for name in (INDEX, PREVIOUS):
                 try:
                     index = read_index(self.folder / name)
-                    self._used[name] = {link.number: link.bytes for link in chain(self.folder, index.last)}
+                    self._used[name] = links_up_to(self.folder, index.last)
                 except DamagedSessionError:
                     continue
                 states |= set(index.states)
@@ -245,7 +259,7 @@ class SessionStore:
             for name in map(state_name, states):
                 try:
                     last = read_index(self.folder / name).last
-                    self._used[name] = {link.number: link.bytes for link in chain(self.folder, last)}
+                    self._used[name] = links_up_to(self.folder, last)
                 except DamagedSessionError:
                     continue  # whoever goes there is told
             self._clean()
@@ -257,7 +271,7 @@ class SessionStore:
         for number in _state_numbers(self.folder):
             if state_name(number) not in self._used:
                 (self.folder / state_name(number)).unlink(missing_ok=True)
-        used = {number for parts in self._used.values() for number in parts}
+        used = {link.number for links in self._used.values() for link in links}
         for number in part_numbers(self.folder) - used:
             part_file(self.folder, number).unlink(missing_ok=True)
         self._chains = [known for known in self._chains if all(part.link.number in used for part in known.parts)]

@@ -11,10 +11,13 @@ import hashlib
 import json
 import re
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import chain
+from operator import attrgetter, is_
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError
@@ -23,20 +26,23 @@ from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.changes import tensor_version
 from splatmem.gaussians.lineage import Lineage
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.atomic import atomic_path
 from splatmem.memory import SpatialMemory, StoredView
 from splatmem.memory.content_hash import content_hash
+from splatmem.memory.packing import packed, unpacked
 
 BEFORE = "before"  # metadata: the link to the part before
+PACKED = "packed"  # metadata: of the tensors that are packed, what ``splatmem.memory.packing`` needs to unpack them
 MAX_HEADER = 2**26
 VIEW_TENSORS = {  # name: dtype, number of dimensions
     "rgb": (torch.uint8, 3), "depth": (torch.float32, 2), "written": (torch.bool, 2),
     "world_to_cam": (torch.float32, 3), "intrinsics": (torch.float32, 3), "gaussians": (torch.int64, 1),
 }  # fmt: skip
 CLASS_TENSORS = {"labels": torch.uint8, "things": torch.int16}  # of the views that have them, [h, w]
+Span: TypeAlias = tuple[int, int, int]
+"""Range of Gaussians, and their content's hash."""
 PARAMETERS = tuple(f.name for f in fields(Gaussians))
 _NAME = re.compile(r"part-(\d{5,9})\.safetensors")
 
@@ -78,8 +84,8 @@ class Part:
     """A part that is on disk, and how what it holds is recognised in a memory.
 
     Attributes:
-        views: the memory's own objects.
-        versions: of their tensors, which PyTorch counts up with every change in place.
+        views: the memory's own objects, which never change.
+        num_views: how many views the parts up to this one hold.
         gaussians: range of those it holds, and their content's hash.
         features: the same of the Gaussians that carry features.
         fixed: hash of the fixed tensors at that time, whether it holds them or an earlier part does.
@@ -87,10 +93,13 @@ class Part:
 
     link: Link
     views: tuple[weakref.ref[StoredView], ...]
-    versions: tuple[tuple[int, ...], ...]
-    gaussians: tuple[int, int, int]
-    features: tuple[int, int, int]
+    num_views: int
+    gaussians: Span
+    features: Span
     fixed: str
+
+
+_VIEWS, _GAUSSIANS, _FEATURES = map(attrgetter, ("views", "gaussians", "features"))
 
 
 def part_file(folder: Path, number: int) -> Path:
@@ -117,45 +126,58 @@ class Chain:
 
     def unchanged(self, memory: SpatialMemory) -> list[Part]:
         """The parts, from the first on, that hold what the memory still begins with."""
-        same, start = 0, 0
-        for part in self.parts:
-            views = memory.views[start : start + len(part.views)]
-            if len(views) < len(part.views) or any(ref() is not view for ref, view in zip(part.views, views, strict=True)):
-                break
-            if tuple(map(_versions, views)) != part.versions:
-                break
-            same, start = same + 1, start + len(views)
+        same = self._parts_of_same_views(memory.views)
         features = Gaussians.empty() if memory.feature_gaussians is None else memory.feature_gaussians
-        for scene, lineage, ranges in (
-            (memory.gaussians, self.gaussians, [part.gaussians for part in self.parts[:same]]),
-            (features, self.features, [part.features for part in self.parts[:same]]),
-        ):
-            same = min(same, _unchanged_ranges(scene, ranges, lineage.shared(scene.lineage)))
+        for scene, lineage, span in (
+            (memory.gaussians, self.gaussians, _GAUSSIANS), (features, self.features, _FEATURES)
+        ):  # fmt: skip
+            same = _unchanged_ranges(scene, self.parts[:same], span, lineage.shared(scene.lineage))
         return self.parts[:same]
 
+    def _parts_of_same_views(self, views: Sequence[StoredView]) -> int:
+        """How many parts, from the first on, hold views that are there still, and in the same place."""
+        # References to one object are one object. Usually all are the same: no loop of Python's goes over thousands.
+        count = self.parts[-1].num_views if self.parts else 0
+        found = list(map(weakref.ref, views[:count]))
+        if len(found) == count and all(map(is_, chain.from_iterable(map(_VIEWS, self.parts)), found)):
+            return len(self.parts)
+        for index, part in enumerate(self.parts):
+            own = found[part.num_views - len(part.views) : part.num_views]
+            if len(own) < len(part.views) or not all(map(is_, part.views, own)):
+                return index
+        return len(self.parts)
 
-def _unchanged_ranges(scene: Gaussians, ranges: list[tuple[int, int, int]], shared: int) -> int:
-    """How many ranges, from the first on, have the content that they had; the first ``shared`` Gaussians do for certain."""
-    fitting = [r for r in ranges if r[1] <= len(scene)]
-    certain = sum(1 for r in fitting if r[1] <= shared)
-    asked = fitting[certain:]
+
+def _unchanged_ranges(scene: Gaussians, parts: list[Part], span: Callable[[Part], Span], shared: int) -> int:
+    """How many parts, from the first on, have Gaussians with the content that they had; the first ``shared`` ones do for
+    certain."""
+
+    def up_to(count: int) -> int:
+        return bisect_right(parts, count, key=lambda part: span(part)[1])
+
+    certain, fitting = up_to(min(shared, len(scene))), up_to(len(scene))
+    asked = [span(part) for part in parts[certain:fitting]]
     if not asked:
-        return len(fitting)
+        return fitting
     # The hash of a whole is the sum of those of its ranges: one pass where nothing has changed.
     if content_hash(scene, asked[0][0], asked[-1][1]) == sum(r[2] for r in asked) % 2**32:
-        return len(fitting)
+        return fitting
     for index, (first, last, known) in enumerate(asked):
         if content_hash(scene, first, last) != known:
             return certain + index
-    return len(fitting)
+    return fitting
 
 
 def write_part(
-    folder: Path, number: int, before: Sequence[Part], memory: SpatialMemory, fixed: dict[str, Tensor]
+    folder: Path,
+    number: int,
+    before: Sequence[Part],
+    memory: SpatialMemory,
+    fixed: dict[str, Tensor],
+    packing: bool = False,
 ) -> Part | None:
-    """Writes what a memory holds beyond the parts before; None if that is nothing."""
-    count = sum(len(part.views) for part in before)
-    views = memory.views[count:]
+    """Writes what a memory holds beyond the parts before; None if that is nothing. ``packing`` takes time and saves room."""
+    views = memory.views[before[-1].num_views if before else 0 :]
     tensors: dict[str, Tensor] = {}
     ranges = []
     for prefix, scene, start in (
@@ -179,21 +201,15 @@ def write_part(
     # Copies: what lies in one storage, such as cameras of one batch, would be refused.
     copies = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     link = json.dumps(before[-1].link.to_json() if before else None)
-    content = save(copies, {BEFORE: link})
+    told: dict[str, Any] = {}
+    if packing:
+        for name, value in copies.items():
+            copies[name], told[name] = packed(value)
+    content = save(copies, {BEFORE: link, PACKED: json.dumps(told)} if packing else {BEFORE: link})
     with atomic_path(part_file(folder, number)) as temporary:
         temporary.write_bytes(content)
     written = Link(number, len(content), hashlib.sha256(content).hexdigest())
-    return Part(written, *_recognised(views), ranges[0], ranges[1], digest)
-
-
-def _recognised(views: Sequence[StoredView]) -> tuple[tuple[weakref.ref[StoredView], ...], tuple[tuple[int, ...], ...]]:
-    return tuple(map(weakref.ref, views)), tuple(map(_versions, views))
-
-
-def _versions(view: StoredView) -> tuple[int, ...]:
-    camera = view.camera
-    tensors = (view.rgb, view.depth, view.written, camera.world_to_cam, camera.intrinsics)
-    return tuple([tensor_version(tensor) for tensor in tensors])  # a list is faster than a generator, and there are many views
+    return Part(written, tuple(map(weakref.ref, views)), len(memory.views), ranges[0], ranges[1], digest)
 
 
 def _view_tensors(view: StoredView) -> dict[str, Tensor]:
@@ -211,7 +227,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def chain(folder: Path, last: Link | None) -> list[Link]:
+def links_up_to(folder: Path, last: Link | None) -> list[Link]:
     """The links from the first part to ``last``, as the parts' headers say.
 
     Raises:
@@ -224,6 +240,11 @@ def chain(folder: Path, last: Link | None) -> list[Link]:
     return links[::-1]
 
 
+def _metadata(header: bytes) -> dict[str, str]:
+    """What a safetensors header says beside its tensors."""
+    return json.loads(header)["__metadata__"]
+
+
 def _before(file: Path, link: Link) -> Link | None:
     """The link that a part's header holds; its number is smaller, so that a chain ends."""
     try:
@@ -233,8 +254,8 @@ def _before(file: Path, link: Link) -> Link | None:
             size = int.from_bytes(content.read(8), "little")
             if size > MAX_HEADER:
                 raise ValueError("its header is too large")
-            header = json.loads(content.read(size))
-        before = Link.of_json(json.loads(header["__metadata__"][BEFORE]))
+            metadata = _metadata(content.read(size))
+        before = Link.of_json(json.loads(metadata[BEFORE]))
         if before is not None and before.number >= link.number:
             raise ValueError("it names itself or a later part as the one before it")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -266,7 +287,7 @@ def read_parts(folder: Path, last: Link | None) -> LoadedParts:
     scenes: dict[str, list[dict[str, Tensor]]] = {"gaussians": [], "features": []}
     counts = {"gaussians": 0, "features": 0}
     fixed: dict[str, Tensor] = {}
-    for link in chain(folder, last):
+    for link in links_up_to(folder, last):
         file = part_file(folder, link.number)
         try:
             tensors = _checked(file, link)
@@ -289,17 +310,17 @@ def read_parts(folder: Path, last: Link | None) -> LoadedParts:
                 raise
             raise DamagedSessionError(f"the session is damaged: {file} holds what no session holds ({error})") from error
         views += own
-        parts.append(Part(link, *_recognised(own), (*ranges["gaussians"], 0), (*ranges["features"], 0), _digest(fixed)))
+        spans = ((*ranges["gaussians"], 0), (*ranges["features"], 0))
+        parts.append(Part(link, tuple(map(weakref.ref, own)), len(views), *spans, _digest(fixed)))
     gaussians = _joined(scenes["gaussians"]) or Gaussians.empty()
     features = _joined(scenes["features"])
     hashed = [
-        Part(p.link, p.views, p.versions, _hashed(gaussians, p.gaussians), _hashed(features, p.features), p.fixed)
-        for p in parts
+        replace(part, gaussians=_hashed(gaussians, part.gaussians), features=_hashed(features, part.features)) for part in parts
     ]
     return LoadedParts(hashed, gaussians, views, features, fixed)
 
 
-def _hashed(scene: Gaussians | None, span: tuple[int, int, int]) -> tuple[int, int, int]:
+def _hashed(scene: Gaussians | None, span: Span) -> Span:
     return (*span[:2], 0 if scene is None else content_hash(scene, *span[:2]))
 
 
@@ -311,7 +332,9 @@ def _checked(file: Path, link: Link) -> dict[str, Tensor]:
         raise DamagedSessionError(f"the session is damaged: {file} cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != link.sha256:
         raise DamagedSessionError(f"the session is damaged: {file} is missing or was changed (scene.ply may still be whole)")
-    return load(content)
+    tensors = load(content)
+    told = json.loads(_metadata(content[8 : 8 + int.from_bytes(content[:8], "little")]).get(PACKED, "{}"))
+    return tensors | {name: unpacked(tensors[name], values) for name, values in told.items()}
 
 
 def _gaussians(values: dict[str, Tensor], like: dict[str, Tensor] | None) -> dict[str, Tensor]:

@@ -18,8 +18,8 @@ from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
-from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
-from splatmem.memory.leaks import trim_leaks
+from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
+from splatmem.memory.leaks import near_in_picture, trim_leaks
 from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_png, to_uint8
@@ -29,8 +29,8 @@ FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is
 VIEWS_AT_ONCE = 4
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
-PROTECTED_VIEWS = 6  # earlier views that a write is held off from
-SAMPLED_POINTS = 2048  # of a write's, that tell which views see it
+PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
+SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,14 @@ class MemoryReading:
 
 @dataclass(frozen=True)
 class StoredView:
-    """A frame that was written.
+    """A frame that was written. Nothing in it changes any more, in place neither: another frame is another view.
 
     Attributes:
         camera: one camera.
         rgb: the whole frame as it was written: what was known read as this then, ``[h, w, 3]``.
         depth: z-depth aligned with the memory, ``inf`` for sky, ``[h, w]``.
-        written: pixels that were not known before; of the first view those that were written, ``[h, w]``.
+        written: pixels that were not known before, whether or not there was a place for them; of the first view those that were
+            written, ``[h, w]``.
         gaussians: range of the Gaussians that it added.
         classes: what its pixels show, where that was told.
     """
@@ -246,18 +247,13 @@ class SpatialMemory:
         selected = unknown & allowed & shown
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
         if self.views and len(added):
-            protected = self._views_that_see(added.means)
-            known, alpha = self.coverage(protected)
-            # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
-            kept = known & (alpha >= SOLID_ALPHA)
-            kept[0] = known[0]
-            added = trim_leaks(self.gaussians, added.to(self.device), protected.to(self.device), kept.to(self.device))
+            added = self._without_leaks(added.to(self.device))
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
             rgb=torch.from_numpy(to_uint8(rgb)),
             depth=depth.clone(),
-            written=selected | ~shown if self.views else selected,
+            written=unknown | ~shown if self.views else selected,
             gaussians=(count, count + len(added)),
             classes=classes,
         )
@@ -308,22 +304,40 @@ class SpatialMemory:
         self.feature_gaussians = fit_features(joined, len(added), features.to(self.device), missing.to(self.device), camera)
         return len(added)
 
-    def _views_that_see(self, points: Float[Tensor, "p 3"]) -> Cameras:
-        """The first view, and of the others those in which most of the points would show, at half the size."""
-        first = self.views[0].camera
-        size = (max(1, first.width // 2), max(1, first.height // 2))
-        some = points[evenly_spread(len(points), min(len(points), SAMPLED_POINTS))].to("cpu")
-        shown = self.free_space().cameras.sees(some).float().mean(1)
-        shown[0] = 2.0
-        most = shown.argsort(descending=True, stable=True)[:PROTECTED_VIEWS].tolist()
-        return Cameras.cat([self.views[index].camera.resized(*size) for index in most if shown[index] > 0.01])
+    @torch.no_grad()
+    def _without_leaks(self, added: Gaussians) -> Gaussians:
+        """``added`` trimmed so that it does not show where stored views show something else.
+
+        That depends on how near things are, not on how much of the added falls into a view: one that looks through a gap at a
+        corner of it is asked too, and one whose walls hide all of it is not.
+        """
+        space, means = self.free_space(), added.means.cpu()
+        some = means[evenly_spread(len(means), min(len(means), SAMPLED_POINTS))]
+        shown = torch.zeros(len(self.views), dtype=torch.long)
+        near = may_see(space.cameras, box_around(some))  # of thousands, a few
+        near[0] = True
+        shown[near] = space.at(near).may_show(some).sum(1)
+        order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
+        for index in [0, *order[shown[order] > 0].tolist()]:
+            suspected = space.at(torch.tensor([index])).may_show(added.means.cpu())[0].to(self.device)
+            if not suspected.any():
+                continue
+            camera = self.views[index].camera.to(self.device)
+            around = near_in_picture(self.gaussians, added.select(suspected), camera)
+            known, alpha = draw_coverage(around.gaussians, camera)
+            # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
+            kept = around.pixels & known & ((alpha >= SOLID_ALPHA) | (index == 0))
+            added = trim_leaks(around.gaussians, added, camera, kept, suspected)
+        return added
 
     def refine(self, steps: int) -> None:
         """Fits the colours of the last write's Gaussians to its frame; all others, places and sizes are frozen."""
         view = self.views[-1]
         if steps > 0 and view.gaussians[1] > view.gaussians[0]:
             target = from_uint8(view.rgb).to(self.device)
-            self.gaussians = refine(self.gaussians, view.gaussians, target, view.camera.to(self.device), steps)
+            self.gaussians = refine(
+                self.gaussians, view.gaussians, target, view.depth.to(self.device), view.camera.to(self.device), steps
+            )
 
     def as_given(self) -> SpatialMemory:
         """The memory as it was before anything was made."""
@@ -344,7 +358,7 @@ class SpatialMemory:
 
     def free_space(self) -> FreeSpace:
         """What the stored views saw to be empty."""
-        return self._free_space.of([(view.camera, view.depth) for view in self.views])
+        return self._free_space.of(self.views)
 
     def is_free(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, " p"]:
         """Positions where a camera may be: in front of every surface of the views that look there, with a margin.

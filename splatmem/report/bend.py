@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.segments import straight_segments
 from splatmem.memory import SpatialMemory
 from splatmem.trajectory.presets import make_path
 from splatmem.trajectory.trajectory import subject_distance
@@ -65,7 +65,7 @@ def memory_bend(memory: SpatialMemory) -> Bend:
     camera = memory.views[0].camera
     cameras = aside(camera, subject_distance(memory, camera), memory.scale, memory.down)
     depth = memory.read(camera).depth[0]
-    return Bend.of(deviations(straight_segments(memory.first_photo), depth, camera, cameras))
+    return Bend.of(deviations(straight_segments(memory.first_photo, MIN_LENGTH), depth, camera, cameras))
 
 
 def aside(camera: Cameras, distance: float, scale: float, down: Float[Tensor, "3"] | None = None) -> Cameras:
@@ -83,18 +83,6 @@ def aside(camera: Cameras, distance: float, scale: float, down: Float[Tensor, "3
         height=camera.height, down=down,
     ).cameras  # fmt: skip
     return circle[[step % steps for step in STEPS]]
-
-
-def straight_segments(rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "s 2 2"]:
-    """Ends ``(x, y)`` of the straight segments of 60 pixels and more in a picture (0..1); pixel centres lie at +0.5."""
-    import cv2
-
-    grey = cv2.cvtColor((rgb * 255).round().to(torch.uint8).numpy(), cv2.COLOR_RGB2GRAY)
-    found = cv2.createLineSegmentDetector().detect(grey)[0]
-    if found is None:
-        return torch.zeros(0, 2, 2)
-    ends = torch.from_numpy(np.asarray(found, np.float32).reshape(-1, 2, 2)) + 0.5
-    return ends[(ends[:, 1] - ends[:, 0]).norm(dim=-1) >= MIN_LENGTH]
 
 
 def deviations(

@@ -1,31 +1,27 @@
-"""The scene as an object: what can be made of it, changed in it, shown of it and kept of it."""
+"""The scene as an object: how it begins, what is made of it, shown of it and kept of it.
+
+Its attributes and its history are in ``splatmem.scene.state``, its edits in ``splatmem.scene.edits``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
-from splatmem.edit.changes import merged, require_some, with_added, with_colours
-from splatmem.edit.history import ADDING, State, Step, Timeline, counts, cut_back, put
-from splatmem.edit.provenance import Makers
-from splatmem.edit.removal import Removal, fill_holes, settled, take_away
-from splatmem.edit.selection import Parts, Selection, union_of
+from splatmem.edit.history import ADDING, COMPACTING, Timeline, counts
 from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreSettings, ExploreState, explore
 from splatmem.explore.models import Models
 from splatmem.explore.planner import Planner
-from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.similarity import Similarity
 from splatmem.inpaint import VideoInpainter
 from splatmem.io.atomic import staged_directory
 from splatmem.io.ownership import locked
@@ -36,57 +32,17 @@ from splatmem.memory.session import SessionStore
 from splatmem.models.hardware import choose_device, drawing_device
 from splatmem.scene.announce import MAKING_THE_UNSEEN, Announce, silent
 from splatmem.scene.beginnings import BeginOptions, begin, begin_from_splats
+from splatmem.scene.edits import SceneEdits
 from splatmem.scene.folders import KIND, MEMORY_FOLDER, session_folder
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory, trajectory_from
 
 DEFAULT_SIZE = (512, 288)
-SMALL_MODELS = ("embedded", "push-pull", "telea", "navier-stokes", "smear", "patchmatch")  # surroundings go on better without
-CHANGED_BY_STEPS = ("prompt", "source", "notes", "history", "selections", "makers", "timeline")
 PathLike = str | Path | Cameras | Trajectory
 
 
-@dataclass
-class Scene:
-    """A memory that can be explored, filmed, saved and opened again.
-
-    Attributes:
-        memory: what is known.
-        models: what makes the unseen.
-        preset, overrides: whose configuration the models were loaded by.
-        seed: of all that is made.
-        prompt: what the scene shows, for models that read words.
-        source: the name of what it was made from.
-        settings: how the unseen is made.
-        notes: sentences for a reader, such as that the field of view was assumed.
-        history: what was done, in order.
-        clock: seconds by stage of all that was done.
-        makers: which step made each Gaussian.
-        selections: selections that were saved by name, as JSON values.
-        timeline: states to go back and forth to; its budget says how many bytes they may take.
-        film_cameras: the cameras of the film that the scene was made for, or None.
-        moving: pixels of the given pictures that were left out since they moved, ``[n, h, w]``; None if nothing did, and in a
-            scene that was opened again.
-    """
-
-    memory: SpatialMemory
-    models: Models
-    preset: str = "embedded"
-    overrides: tuple[str, ...] = ()
-    seed: int = 0
-    prompt: str = ""
-    source: str = ""
-    settings: ExploreSettings = field(default_factory=ExploreSettings)
-    notes: list[str] = field(default_factory=list)
-    history: list[Step] = field(default_factory=list)
-    clock: StageClock = field(default_factory=StageClock)
-    makers: Makers = field(default_factory=Makers.none)
-    selections: dict[str, dict[str, Any]] = field(default_factory=dict)
-    timeline: Timeline = field(default_factory=Timeline)
-    film_cameras: Cameras | None = None
-    moving: Bool[Tensor, "n h w"] | None = field(default=None, repr=False, compare=False)
-    _store: SessionStore | None = field(default=None, repr=False, compare=False)
-    _live: LiveInpainter | None = field(default=None, repr=False, compare=False)
+class Scene(SceneEdits):
+    """A memory that can be explored, edited, filmed, saved and opened again; ``SceneState`` lists its attributes."""
 
     # ------------------------------------------------------------------------------------------------ beginnings
 
@@ -370,251 +326,6 @@ class Scene:
                 self.timeline.ahead.clear()
             return state
 
-    def select(self, *, camera: Cameras | None = None, save_as: str | None = None, **parts: Unpack[Parts]) -> Selection:
-        """A part of the scene: all that is named, together. ``&``, ``|``, ``~`` and ``grown`` make further selections of it.
-
-        Args:
-            camera: of ``at`` and ``region``; that of the first picture if None.
-            save_as: saves the selection by a name; ``scene.selections`` holds them.
-            **parts: ``box``, ``sphere``, ``half_space``, ``at``, ``region``, ``through``, ``named``: see
-                ``splatmem.edit.selection.Parts``.
-
-        Raises:
-            ValueError: nothing is named, or there is no such selection.
-        """
-        view = self.memory.views[0].camera if camera is None else camera
-        chosen = union_of(self.selections, view, parts)
-        if save_as is not None:
-            self.save_selection(save_as, chosen)
-        return chosen
-
-    def save_selection(self, name: str, selection: Selection) -> None:
-        """Keeps a selection with the scene by a name."""
-        self.selections = self.selections | {name: selection.to_json()}
-
-    def remove(
-        self,
-        selection: Selection,
-        fill: bool = True,
-        *,
-        inpainter: VideoInpainter | None = None,
-        prompt: str | None = None,
-    ) -> int:
-        """Takes a part of the scene away; returns how many Gaussians went.
-
-        What was behind it is unknown then. Filled, the surfaces around go on there: their depth as planes, or smoothly, and
-        their colours patch by patch; a preset with a large model paints the colours with that.
-
-        Args:
-            selection: what goes, with the pixels around it that show both it and what is behind.
-            fill: whether what was behind is made.
-            inpainter: makes the colours instead.
-            prompt: what is to be seen behind, for models that read words.
-
-        Raises:
-            ValueError: the selection is empty, or all of the scene.
-        """
-        with self._step("remove", {"selection": selection.to_json(), "fill": fill, "prompt": prompt or self.prompt}):
-            removal = self._taken_away(selection.mask(self.memory), fill, inpainter, prompt)
-        return int((~removal.kept).sum())
-
-    def _taken_away(
-        self, chosen: Tensor, fill: bool, inpainter: VideoInpainter | None, prompt: str | None, with_rim: bool = True
-    ) -> Removal:
-        """Takes Gaussians out of the memory, and fills what was behind."""
-        views = len(self.memory.views)
-        with self.clock.stage("write"):
-            removal = take_away(self.memory, chosen, with_rim)
-        if fill:
-            if inpainter is None and self.models.config.inpainter.model not in SMALL_MODELS:
-                inpainter = self.models.inpainter
-            fill_holes(
-                removal, lambda images, **more: self.models.depth(images, **more), self.settings, self.clock,
-                torch.Generator().manual_seed(self.seed), inpainter, self.prompt if prompt is None else prompt,
-            )  # fmt: skip
-        with self.clock.stage("read"):
-            put(self.memory, settled(removal, views))
-        self.makers = self.makers.select(removal.kept)
-        return removal
-
-    def transform(
-        self,
-        selection: Selection,
-        by: Sequence[float] = (0.0, 0.0, 0.0),
-        turn_degrees: float = 0.0,
-        scale: float = 1.0,
-        *,
-        copy: bool = False,
-        fill: bool = True,
-    ) -> None:
-        """Moves, turns and scales a part of the scene, or a copy of it.
-
-        Args:
-            selection: which part.
-            by: how far, in the memory's world.
-            turn_degrees: about the vertical through the part's middle, to the right as seen from above.
-            scale: about its middle.
-            copy: leave the part where it is as well.
-            fill: whether what was behind a part that is moved away is made; see ``remove``.
-
-        Raises:
-            ValueError: the selection is empty, or a number is out of range.
-        """
-        details = {"selection": selection.to_json(), "by": list(by), "turn_degrees": turn_degrees, "scale": scale}
-        with self._step("duplicate" if copy else "move", details):
-            chosen = selection.mask(self.memory)
-            require_some(chosen)
-            part = self.memory.gaussians.select(chosen.to(self.memory.device)).to("cpu")
-            makers = self.makers.select(chosen)
-            middle = part.means.median(dim=0).values
-            moved = transformed(part, Similarity.about(middle, by, turn_degrees, self.memory.down, scale))
-            if not copy:
-                self._taken_away(chosen, fill, None, None)
-                self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history)).joined(makers)
-            put(self.memory, with_added(self.memory, moved))
-
-    def recolour(
-        self,
-        selection: Selection,
-        exposure: float = 0.0,
-        saturation: float = 1.0,
-        tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    ) -> None:
-        """Changes the colours of a part of the scene.
-
-        Args:
-            selection: which part.
-            exposure: in stops.
-            saturation: 0 is grey, 1 as it is.
-            tint: factors of red, green and blue light.
-
-        Raises:
-            ValueError: the selection is empty, or a number is out of range.
-        """
-        details = {"selection": selection.to_json(), "exposure": exposure, "saturation": saturation, "tint": list(tint)}
-        with self._step("recolour", details):
-            put(self.memory, with_colours(self.memory, selection.mask(self.memory), exposure, saturation, tint))
-
-    def crop(self, selection: Selection) -> int:
-        """Keeps a part of the scene and takes all else away; returns how many Gaussians went.
-
-        Raises:
-            ValueError: nothing would be left, or nothing would go.
-        """
-        with self._step("crop", {"selection": selection.to_json()}):
-            removal = self._taken_away(~selection.mask(self.memory), False, None, None, with_rim=False)
-        return int((~removal.kept).sum())
-
-    def merge(self, other: Scene, by: Sequence[float] = (0.0, 0.0, 0.0), turn_degrees: float = 0.0, scale: float = 1.0) -> None:
-        """Puts another scene into this one.
-
-        Args:
-            other: the scene; it stays as it is.
-            by: where its first camera comes to stand, in this memory's world.
-            turn_degrees: about the vertical through its first camera, to the right as seen from above.
-            scale: its size.
-
-        Raises:
-            ValueError: a number is out of range.
-        """
-        details = {"source": other.source, "by": list(by), "turn_degrees": turn_degrees, "scale": scale}
-        with self._step("merge", details):
-            similarity = Similarity.about(torch.zeros(3), by, turn_degrees, self.memory.down, scale)
-            put(self.memory, merged(self.memory, other.memory, similarity))
-
-    # ------------------------------------------------------------------------------------------------ back and forth
-
-    def undo(self, steps: int = 1, *, windows: int = 0) -> None:
-        """Goes back: the memory is then, to the byte, what it was before the last steps.
-
-        Args:
-            steps: how many.
-            windows: instead, how many windows of the last step, which must be an exploration.
-
-        Raises:
-            ValueError: there is nothing to undo, or what was before is beyond the budget.
-        """
-        with self._whole():
-            for _ in range(max(windows, 0) or steps):
-                self._undo(windows > 0)
-
-    def _undo(self, window: bool) -> None:
-        if len(self.history) < 2:
-            raise ValueError("there is nothing to undo: the scene is as it began")
-        step, place = self.history[-1], len(self.history) - 1
-        now = State(self.record(), replace(self.memory))
-        if step.operation in ADDING:
-            before = self.history[place - 1]
-            windows = list(step.windows)[:-1] if window else []
-            at = windows[-1] if windows else (before.views, before.gaussians, before.features)
-            put(self.memory, cut_back(self.memory, *at))
-            self.makers = self.makers.select(slice(0, len(self.memory.gaussians)))
-            self.notes = self.notes[: step.notes] if not windows else self.notes
-            self.history = self.history[:place]
-            if windows:
-                moments = step.details["moments"][: len(windows)]
-                details = step.details | {"moments": moments, "generated_frames": sum(map(len, moments))}
-                views, gaussians, features = at
-                cut = replace(step, details=details, views=views, gaussians=gaussians, features=features, windows=windows)
-                self.history.append(cut)
-        elif window:
-            raise ValueError(f"the last step is no exploration ({step.operation}): undo it whole")
-        else:
-            if place not in self.timeline.before:
-                raise ValueError(
-                    f"the step {step.operation!r} cannot be undone: what was before takes more than the budget of "
-                    f"{self.timeline.budget} bytes"
-                )
-            self._go_to(self.timeline.before.pop(place))
-        self.timeline.ahead.append(now)
-        self.timeline.trim()
-
-    def redo(self, steps: int = 1) -> None:
-        """Goes forth to what was undone, to the byte.
-
-        Raises:
-            ValueError: nothing was undone, or something else was done since.
-        """
-        with self._whole():
-            for _ in range(steps):
-                if not self.timeline.ahead:
-                    raise ValueError("there is nothing to redo")
-                now = State(self.record(), replace(self.memory))
-                self._go_to(self.timeline.ahead.pop())
-                step = self.history[-1]
-                if step.operation not in ADDING:
-                    self.timeline.before[len(self.history) - 1] = now
-
-    def _go_to(self, state: State) -> None:
-        memory, record = state.load()
-        put(self.memory, memory.to(self.memory.device))
-        self._take(record)
-
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """What is done in the block is done whole or not at all."""
-        memory, kept = replace(self.memory), {name: getattr(self, name) for name in CHANGED_BY_STEPS}
-        self.history, self.timeline = list(self.history), self.timeline.copy()
-        try:
-            yield
-        except BaseException:
-            put(self.memory, memory)
-            for name, value in kept.items():
-                setattr(self, name, value)
-            raise
-
-    @contextmanager
-    def _step(self, operation: str, details: dict[str, Any]) -> Iterator[None]:
-        """The block changes the memory: that becomes a step of the history, or nothing if it fails."""
-        with self._whole():
-            before = State(self.record(), replace(self.memory))
-            notes = len(self.notes)
-            yield
-            self.timeline.before[len(self.history)] = before
-            self.timeline.ahead.clear()
-            self._record(operation, notes_before=notes, **details)
-            self.timeline.trim()
-
     # ------------------------------------------------------------------------------------------------ looking
 
     def film(
@@ -695,7 +406,8 @@ class Scene:
         progress: dict[str, Any] = {"scene": self.record(), "timeline": self.timeline.write(store, fixed)}
         if film is not None:
             progress["size"] = [film.width, film.height]
-        store.save(self.memory, progress, fixed, self.timeline.numbers)
+        packing = any(step.operation == COMPACTING for step in self.history)
+        store.save(self.memory, progress, fixed, self.timeline.numbers, packing)
 
     @staticmethod
     def open(
@@ -730,20 +442,6 @@ class Scene:
         scene._store = store
         return scene
 
-    def record(self) -> dict[str, Any]:
-        """All but the memory, as JSON values; ``restored`` takes it."""
-        return {
-            "source": self.source,
-            "preset": self.preset,
-            "overrides": list(self.overrides),
-            "seed": self.seed,
-            "prompt": self.prompt,
-            "notes": self.notes,
-            "history": [asdict(step) for step in self.history],
-            "makers": self.makers.to_json(),
-            "selections": self.selections,
-        }
-
     @staticmethod
     def restored(
         memory: SpatialMemory,
@@ -772,30 +470,6 @@ class Scene:
         )
         scene._take(record)
         return scene
-
-    def _take(self, record: dict[str, Any]) -> None:
-        """Takes what a record says, but for the memory and the models."""
-        self.prompt, self.source, self.notes = record["prompt"], record["source"], list(record["notes"])
-        self.history = [Step(**step) for step in record["history"]]
-        self.selections = dict(record.get("selections", {}))
-        self.makers = Makers.of_json(record["makers"]) if "makers" in record else self._makers_of_views()
-
-    def _makers_of_views(self) -> Makers:
-        """Of a scene that was saved without its makers, and has only grown."""
-        makers = Makers.none()
-        for place, step in enumerate(self.history):
-            views = self.memory.views[: step.views]
-            makers = makers.grown(views[-1].gaussians[1] if views else 0, place)
-        return makers
-
-    def remark(self, *notes: str) -> None:
-        """Adds notes, each once."""
-        self.notes = list(dict.fromkeys([*self.notes, *notes]))
-
-    def _record(self, operation: str, notes_before: int | None = None, **details: Any) -> None:
-        notes = len(self.notes) if notes_before is None else notes_before
-        self.history.append(Step(operation, details, *counts(self.memory), notes=notes))
-        self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history) - 1)
 
     def __repr__(self) -> str:
         made = len(self.memory.views) - self.memory.num_given_views

@@ -82,6 +82,7 @@ def make_path(
     height: int,
     is_free: FreeSpace | None = None,
     is_barely_free: FreeSpace | None = None,
+    borne: tuple[float, float] | None = None,
     down: Float[Tensor, "3"] | None = None,
 ) -> PathResult:
     """The cameras of a preset, in free space.
@@ -97,6 +98,7 @@ def make_path(
         fov_x_degrees, width, height: of the cameras.
         is_free: tells which positions lie in free space, with a margin; None: everywhere is free.
         is_barely_free: tells the same with a smaller margin, which a path round the subject keeps if that makes it whole.
+        borne: radians to the right and to the left beyond which a swing that was not asked to be a circle does not go.
         down: direction of gravity in the world; None: the first camera was held upright. Level paths turn about it, and the
             camera keeps the tilt that it had at first.
 
@@ -116,7 +118,7 @@ def make_path(
 
     if name in SWINGS:
         return _round_path(
-            name, steps / frames, subject_distance, upright, fov_x_degrees, (width, height), is_free, is_barely_free
+            name, steps / frames, subject_distance, upright, fov_x_degrees, (width, height), is_free, is_barely_free, borne
         )
 
     def curve(phase: Tensor) -> Tensor:
@@ -143,6 +145,7 @@ def _round_path(
     size: tuple[int, int],
     is_free: FreeSpace | None,
     is_barely_free: FreeSpace | None,
+    borne: tuple[float, float] | None,
 ) -> PathResult:
     # In upright axes the first camera is tilted; the level curve carries that tilt along.
     distance = subject_distance * upright[2, 2].item()
@@ -155,7 +158,7 @@ def _round_path(
         return poses(angle, share)[:, :3, 3]
 
     free = is_free or (lambda points: torch.ones(len(points), dtype=torch.bool))
-    plan = plan_round(position, free, swing=swing)
+    plan = plan_round(position, free, swing=swing, borne=None if swing is None else borne)
     if is_barely_free is not None and not plan.is_full and swing is None:
         whole = plan_round(position, is_barely_free, swing=swing)
         plan = whole if whole.is_full else plan
@@ -176,7 +179,7 @@ def _round_note(name: str, plan: Round, extent: Extent) -> str:
     right, left = (math.degrees(plan.reach + way * plan.centre) for way in (1, -1))
     return (
         f"{name}: {extent.asked_degrees:.0f} degrees round the subject were asked for, and {extent.degrees:.0f} were made, "
-        f"{radius}: a swing of {right:.0f} degrees to the right and {left:.0f} to the left, since the way round is blocked"
+        f"{radius}: a swing of {right:.0f} degrees to the right and {left:.0f} to the left, since {plan.hindrance}"
     )
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy import ndimage
 from torch import Tensor
 
 DIRECTIONS = 120
@@ -27,6 +26,8 @@ FULL_CIRCLE = 360.0
 WIDEST_SWING = 60.0
 """Degrees to either side up to which a path swings where it cannot go all the way round: from farther aside the subject's
 surfaces are seen edge-on, and what is made of them is no longer like it."""
+BLOCKED = "the way round is blocked"
+UNCOVERED = "farther aside too much would show that the photo does not"
 LEAST_SWING = 4.0
 """Degrees to one side below which a path does not swing there at all."""
 
@@ -65,12 +66,14 @@ class Round:
         centre, reach: of the swing, in radians; a reach of pi or more is a full circle.
         radii: share of the asked radius at ``DIRECTIONS`` directions, from -pi on.
         asked_degrees: range of directions that was asked for.
+        hindrance: why it does not go farther, to follow "since".
     """
 
     centre: float
     reach: float
     radii: Float[np.ndarray, " n"]
     asked_degrees: float
+    hindrance: str = BLOCKED
 
     @property
     def is_full(self) -> bool:
@@ -91,6 +94,8 @@ class Round:
         places = np.linspace(-math.pi, math.pi, DIRECTIONS + 1)
         values = np.append(self.radii, self.radii[0])
         wrapped = (angles.numpy() + math.pi) % (2 * math.pi) - math.pi
+        from scipy import ndimage  # not with the module: other paths do without
+
         spline = ndimage.map_coordinates(
             np.pad(values[:-1], 8, mode="wrap"), [8 + (wrapped - places[0]) / (places[1] - places[0])], order=3
         )
@@ -109,6 +114,7 @@ def plan_round(
     is_free: Free,
     *,
     swing: float | None = None,
+    borne: tuple[float, float] | None = None,
     min_radius: float = MIN_RADIUS,
 ) -> Round:
     """The path that goes farthest round.
@@ -117,6 +123,7 @@ def plan_round(
         position: places in the world of directions (radians) and shares of the asked radius.
         is_free: where a camera may be.
         swing: radians to either side that are asked for; None: a full circle.
+        borne: radians to the right and to the left beyond which a swing does not go even where it is free.
         min_radius: share of the asked radius that the path keeps everywhere.
     """
     asked = FULL_CIRCLE if swing is None else 2 * math.degrees(swing)
@@ -133,9 +140,10 @@ def plan_round(
     right, left = (
         next((i - 1 for i in range(1, limit + 1) if not free[(front + way * i) % DIRECTIONS]), limit) for way in (1, -1)
     )
-    ends = [min(largest, count * 2 * math.pi / DIRECTIONS) for count in (right, left)]
-    ends = [end if math.degrees(end) >= LEAST_SWING else 0.0 for end in ends]
-    return Round((ends[0] - ends[1]) / 2, sum(ends) / 2, radii, asked)
+    blocked = [min(largest, count * 2 * math.pi / DIRECTIONS) for count in (right, left)]
+    blocked = [end if math.degrees(end) >= LEAST_SWING else 0.0 for end in blocked]
+    ends = blocked if borne is None else [min(pair) for pair in zip(blocked, borne, strict=True)]
+    return Round((ends[0] - ends[1]) / 2, sum(ends) / 2, radii, asked, BLOCKED if ends == blocked else UNCOVERED)
 
 
 def _clear_radii(
@@ -153,6 +161,8 @@ def _clear_radii(
 def _smooth_below(clear: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """A smooth closed curve that stays below ``clear``, except at the photo's direction, where it is 1."""
     sigma = SMOOTH_DEGREES * DIRECTIONS / 360
+    from scipy import ndimage
+
     low = ndimage.minimum_filter1d(clear, 2 * round(1.5 * sigma) + 1, mode="wrap")
     smooth = ndimage.gaussian_filter1d(low, sigma, mode="wrap")
     front = DIRECTIONS // 2

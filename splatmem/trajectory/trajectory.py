@@ -17,10 +17,10 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.home import expanded
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
-from splatmem.trajectory.clear_space import TIGHT, ClearSpace
 from splatmem.trajectory.names import PRESET_NAMES
 from splatmem.trajectory.presets import SWINGS, make_path
 from splatmem.trajectory.round_subject import Extent
+from splatmem.trajectory.uncovered import swings_borne
 
 
 class HasMemory(Protocol):
@@ -151,11 +151,15 @@ def preset_trajectory(
     memory = memory_of(scene)
     camera = first_camera(memory, size, fov)
     begun = memory.as_given()
-    is_barely_free = None
+    is_barely_free = borne = None
     if name in SWINGS:
+        from splatmem.trajectory.clear_space import TIGHT, ClearSpace  # with scipy, which other paths do without
+
         clear = ClearSpace(begun)
         distance, is_free = clear.subject, partial(clear.is_clear)
         is_barely_free = partial(clear.is_clear, nearest=TIGHT)
+        if SWINGS[name] is not None:
+            borne = swings_borne(begun, distance)
     else:
         space = begun.free_space()
         distance = subject_distance(begun, begun.views[0].camera)
@@ -173,6 +177,7 @@ def preset_trajectory(
         height=camera.height,
         is_free=is_free,
         is_barely_free=is_barely_free,
+        borne=borne,
         down=begun.down,
     )
     return Trajectory(made.cameras, name=name, notes=(made.note,) if made.note else (), extent=made.extent)

@@ -159,7 +159,7 @@ class TestFootprints:
         camera = identity_camera(60, width, height)
         picture, depth = checkered(width, height), plane_depth(camera, tilted(30), 2.0)
         gaussians = lift(picture, depth, camera, torch.ones_like(depth, dtype=torch.bool))
-        fitted = refine(gaussians, (0, len(gaussians)), picture, camera, 12)
+        fitted = refine(gaussians, (0, len(gaussians)), picture, depth, camera, 12)
         assert psnr(rasterize(fitted, camera).rgb[0].clamp(0, 1), picture) > 42
         for times, least in ((1, 0.99), (2, 0.97), (4, 0.95)):  # what is missing lies at the picture's rim
             alpha = rasterize(fitted, camera.resized(times * width, times * height)).alpha[0]
@@ -173,7 +173,7 @@ class TestFootprints:
         depth[inside] = 2.0
         picture = torch.where(inside[..., None], 0.7 + 0.3 * noise(), 0.05)
         gaussians = lift(picture, depth, CAMERA, ALL)
-        fitted = refine(gaussians, (0, len(gaussians)), picture, CAMERA, 12)
+        fitted = refine(gaussians, (0, len(gaussians)), picture, depth, CAMERA, 12)
         assert psnr(rasterize(fitted, CAMERA).rgb[0].clamp(0, 1), picture) > 25
 
     def test_show_the_pixels_they_came_from(self) -> None:
@@ -181,7 +181,7 @@ class TestFootprints:
         stripes = grey(0.4)
         stripes[:, (torch.arange(WIDTH) // 2) % 2 == 0] = 0.6
         gaussians = lift(stripes, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, ALL)
-        fitted = refine(gaussians, (0, len(gaussians)), stripes, CAMERA, 8)
+        fitted = refine(gaussians, (0, len(gaussians)), stripes, torch.full((HEIGHT, WIDTH), 2.0), CAMERA, 8)
         bright = stripes[8:-8, 8:-8, 0] > 0.5
         contrast = {}
         for name, scene in (("lifted", gaussians), ("fitted", fitted)):

@@ -1,18 +1,15 @@
-"""A fit of what was written last: only its part of the picture is drawn, and nothing else comes out than if all of it were."""
+"""A fit of what was written last."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
-from splatmem.gaussians import Gaussians
 from splatmem.gaussians import refine as module
 from splatmem.gaussians.draw import rasterize
-from splatmem.gaussians.lift import sampling_distance
+from splatmem.gaussians.lift import lift, sampling_distance
 from splatmem.gaussians.refine import refine
-from splatmem.gaussians.tiles import TILE, SharedTiles, shared_tiles
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import dilate
 from splatmem.memory import SpatialMemory
 
 
@@ -26,46 +23,20 @@ def written(room_turn: Cameras, room_frames) -> SpatialMemory:
     return memory
 
 
-def test_the_tiles_hold_all_that_the_chosen_change(written: SpatialMemory) -> None:
+def test_nothing_but_what_is_chosen_changes(written: SpatialMemory) -> None:
     view = written.views[-1]
-    tiles = shared_tiles(written.gaussians, view.gaussians, view.camera, growth=1.0)
-    assert tiles.pixels.shape == view.written.shape
-    assert 0.2 < tiles.pixels.float().mean() < 0.8
-    assert 0.2 < len(tiles.gaussians) / len(written.gaussians) < 0.8
-    rows = tiles.pixels[: 4 * TILE].unflatten(0, (4, TILE))
-    assert torch.equal(rows.any(1), rows.all(1)), "whole tiles"
-    whole = rasterize(written.gaussians, view.camera).rgb[0]
-    without = rasterize(written.gaussians.select(slice(0, view.gaussians[0])), view.camera).rgb[0]
-    assert bool(tiles.pixels[(whole != without).any(-1)].all())
-    assert torch.equal(rasterize(tiles.gaussians, view.camera).rgb[0][tiles.pixels], whole[tiles.pixels])
-    first, last = tiles.chosen
-    assert torch.equal(tiles.gaussians.means[first:last], written.gaussians.means[slice(*view.gaussians)])
-
-
-def test_the_fit_is_that_of_the_whole_picture(written: SpatialMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-    view = written.views[-1]
-    fit = SimpleNamespace(target=view.rgb.float() / 255, camera=view.camera, steps=8)
-    part = refine(written.gaussians, view.gaussians, **vars(fit))
-
-    def everything(gaussians: Gaussians, chosen: tuple[int, int], *_: object, **__: object) -> SharedTiles:
-        return SharedTiles(torch.ones_like(view.written), gaussians, chosen)
-
-    monkeypatch.setattr(module, "shared_tiles", everything)
-    whole = refine(written.gaussians, view.gaussians, **vars(fit))
+    fitted = refine(written.gaussians, view.gaussians, view.rgb.float() / 255, view.depth, view.camera, steps=8)
     first, last = view.gaussians
     for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
-        torch.testing.assert_close(getattr(part, name), getattr(whole, name), rtol=1e-4, atol=1e-4)
-        assert torch.equal(getattr(part, name)[:first], getattr(written.gaussians, name)[:first]), "all others are frozen"
-    assert not torch.equal(part.sh[first:last], written.gaussians.sh[first:last])
+        assert torch.equal(getattr(fitted, name)[:first], getattr(written.gaussians, name)[:first]), "all others are frozen"
+    assert not torch.equal(fitted.sh[first:last], written.gaussians.sh[first:last])
 
 
 def test_what_does_not_show_is_left_as_it_is(written: SpatialMemory, room_turn: Cameras) -> None:
     view = written.views[-1]
     behind = room_turn[12]
-    tiles = shared_tiles(written.gaussians, view.gaussians, behind, growth=1.0)
-    assert not tiles.pixels.any()
-    assert len(tiles.gaussians) == view.gaussians[1] - view.gaussians[0]
-    fitted = refine(written.gaussians, view.gaussians, torch.rand(behind.height, behind.width, 3), behind, steps=3)
+    noise = torch.rand(behind.height, behind.width, 3)
+    fitted = refine(written.gaussians, view.gaussians, noise, view.depth, behind, steps=3)
     assert torch.equal(fitted.sh, written.gaussians.sh)
 
 
@@ -87,9 +58,27 @@ def test_more_steps_do_not_spoil_the_fit(written: SpatialMemory) -> None:
     target = view.rgb.float() / 255
     errors = []
     for steps in (0, 2, 8, 40):
-        fitted = refine(written.gaussians, view.gaussians, target, view.camera, steps)
+        fitted = refine(written.gaussians, view.gaussians, target, view.depth, view.camera, steps)
         errors.append((rasterize(fitted, view.camera).rgb[0] - target)[view.written].square().mean().item())
         colours = fitted.rgb[slice(*view.gaussians)]
         assert -1e-6 <= colours.min() <= colours.max() <= module.BRIGHTEST + 1e-6
     assert errors[1] < 0.5 * errors[0]
     assert max(errors[2:]) < 1.1 * errors[1]
+
+
+def test_colours_beside_an_outline_stay_those_of_the_picture(room_turn: Cameras) -> None:
+    """A dark thing before a pale wall: no bright beads on the wall that would make up for what reaches over the outline."""
+    camera = room_turn[0]
+    picture, depth = torch.full((camera.height, camera.width, 3), 0.7), torch.full((camera.height, camera.width), 3.0)
+    thing = torch.zeros_like(depth, dtype=torch.bool)
+    thing[20:50, 30:60] = True
+    picture[thing], depth[thing] = 0.1, 2.0
+    lifted = lift(picture, depth, camera, torch.ones_like(thing))
+    fitted = refine(lifted, (0, len(lifted)), picture, depth, camera, 12)
+    pixels, distance = camera.project(fitted.means)
+    column, row = pixels[0].floor().long().unbind(-1)
+    beside = (distance[0] > 2.5) & dilate(thing[None], 2)[0][row, column]
+    assert beside.sum() > 200
+    assert fitted.rgb[beside].max() < 0.72
+    assert fitted.rgb[beside].min() > 0.68
+    assert (rasterize(fitted, camera).rgb[0] - picture).square().mean().log10() * -10 > 26

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import splatmem as sm
+import torch
 from splatmem import assets
 from splatmem.cli.general import GeneralOptions
 from splatmem.cli.main import _joined_numbers, _parsed
 from splatmem.cli.telling import Telling
 from splatmem.io.ply import load_ply, save_ply
 from splatmem.jobs.edit import change
-from splatmem.jobs.edit_options import CropOptions, ExtendOptions, RecolourOptions, RemoveOptions, UndoOptions
+from splatmem.jobs.edit_options import CompactOptions, CropOptions, ExtendOptions, RecolourOptions, RemoveOptions, UndoOptions
 from splatmem.jobs.options import RenderOptions
 from splatmem.jobs.render import render
 
@@ -42,6 +43,31 @@ def test_with_out_the_first_folder_stays_as_it_is(room: Path, tmp_path: Path) ->
     assert made.history == ("begin", "extend")
     assert {file: file.read_bytes() for file in room.rglob("*") if file.is_file()} == before
     assert change(UndoOptions(scene=tmp_path / "longer")).history == ("begin",)
+
+
+def test_a_scene_that_is_made_small_is_what_was_saved(room: Path, tmp_path: Path) -> None:
+    large = sm.Scene.open(room)
+    made = change(CompactOptions(scene=room, out=tmp_path / "small"))
+    assert made.history == ("begin", "compact")
+    small = sm.Scene.open(tmp_path / "small")
+    assert len(load_ply(tmp_path / "small" / "scene.ply")) == len(small.memory.gaussians) < 0.75 * len(large.memory.gaussians)
+    assert small.memory.photo_fidelity().psnr > 30
+    assert len(small.makers) == len(small.memory.gaussians)
+    assert len(sm.load_splats(tmp_path / "small" / "scene.spz")) == len(small.memory.gaussians)
+    assert (tmp_path / "small" / "scene.html").is_file()
+    sizes = [sum(f.stat().st_size for f in (folder / "memory").iterdir()) for folder in (room, tmp_path / "small")]
+    assert sizes[1] < 0.4 * sizes[0]
+    with pytest.raises(ValueError, match="what it was before is not kept"):
+        small.undo()
+    # It goes on like any other scene, and that can be undone.
+    kept = small.memory.gaussians
+    small.extend("arc", frames=4)
+    assert torch.equal(small.memory.gaussians.means[: len(kept)], kept.means)
+    small.save()
+    again = sm.Scene.open(tmp_path / "small")
+    assert torch.equal(again.memory.gaussians.means, small.memory.gaussians.means)
+    again.undo()
+    assert torch.equal(again.memory.gaussians.sh, kept.sh)
 
 
 def test_render_fills_on_demand(room: Path, tmp_path: Path) -> None:

@@ -84,9 +84,13 @@ class Browser:
         """All that is written on the page."""
         return str(self.driver.execute_script("return document.body.innerText"))
 
+    def screenshot(self) -> io.BytesIO:
+        """The whole window, as a PNG."""
+        return io.BytesIO(self.driver.get_screenshot_as_png())
+
     def picture(self) -> np.ndarray:
         """What the canvas shows, ``[h, w, 3]``, 0..255."""
-        shown = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+        shown = Image.open(self.screenshot()).convert("RGB")
         box = self.driver.execute_script(
             "const r = document.querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]"
         )
@@ -166,6 +170,20 @@ class Browser:
         """Chooses from a dropdown of the panel, by the label beside it."""
         self._click(f"//input[@id=//label[normalize-space(.)='{label}']/@for]")
         until(f"the option {option}", lambda: self._try_click(f"//*[@role='option'][contains(., '{option}')]"))
+
+    def slide(self, label: str, value: float) -> None:
+        """Sets a slider of the panel by the number beside it."""
+        row = f"//label[normalize-space(.)='{label}']/ancestor::*[.//input[@type='text' or @type='number']][1]"
+        field = f"{row}//input[@type='text' or @type='number']"
+        until(f"the slider {label}", lambda: self._try_click(field))
+        self._type(self.driver.find_element("xpath", field), str(value))
+
+    def _type(self, field: Any, text: str) -> None:
+        from selenium.webdriver.common.keys import Keys
+
+        field.send_keys(Keys.CONTROL + "a")
+        field.send_keys(text)
+        field.send_keys(Keys.ENTER)
 
     def unfold(self, label: str) -> None:
         """Opens a folder of the panel."""

@@ -1,50 +1,11 @@
-"""The director's chair in a real browser, from the first look to a film. More of it: ``test_browser_more.py``."""
+"""The director's chair in a real browser, from the first look to a film. More of it, among the slow tests:
+``test_browser_edits.py`` and ``test_browser_more.py``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
-import pytest
-from chromium import Browser, until, why_not
+from chromium import Browser, until
+from panels import ARROW_LEFT, ARROW_RIGHT, changed, look_at_the_beginning, red_share, splats
 from served import Served
-
-ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
-REASON = why_not()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]  # a browser without a graphics card is slow
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    server = Served(tmp_path_factory.mktemp("live") / "scene")
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    window = Browser(tmp_path_factory.mktemp("profile"))
-    window.open(served.address)
-    yield window
-    window.quit()
-
-
-def red_share(browser: Browser) -> float:
-    """Share of the canvas that shows the red block."""
-    r, g, b = np.moveaxis(browser.picture(), -1, 0)
-    return float(((r > 120) & (g < 70) & (b < 70)).mean())
-
-
-def changed(one: np.ndarray, other: np.ndarray) -> float:
-    """Share of the pixels that are clearly others."""
-    return float((np.abs(one - other).max(axis=-1) > 24).mean())
-
-
-def splats(browser: Browser) -> int:
-    """How many splats the panel of the scene tells."""
-    browser.tab("Scene")
-    line = until("the count", lambda: [line for line in browser.text.splitlines() if " splats, " in line])
-    return int(line[0].split(" splats")[0].replace(",", ""))
 
 
 def test_splats_appear(browser: Browser) -> None:
@@ -72,8 +33,7 @@ def test_the_scene_grows_where_one_looks_and_undo_brings_back_what_was(browser: 
 
 
 def test_the_films_view_shows_the_same(browser: Browser) -> None:
-    browser.tab("Look")
-    browser.button("Back to the beginning")
+    look_at_the_beginning(browser)
     assert until("the block", lambda: red_share(browser) > 0.05)
     browser.press("f")
     until("the film's view", lambda: browser.picture()[1].mean() < 40 and red_share(browser) > 0.03)  # bars above the frame
@@ -97,8 +57,7 @@ def test_a_path_is_recorded_played_and_filmed(browser: Browser, served: Served) 
 
 
 def test_a_clicked_thing_is_selected_and_removed(browser: Browser) -> None:
-    browser.tab("Look")
-    browser.button("Back to the beginning")
+    look_at_the_beginning(browser)
     before = until("the block", lambda: red_share(browser))
     browser.tab("Change")
     browser.button("Remove, and go on behind it")

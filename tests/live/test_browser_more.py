@@ -3,43 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
 import pytest
-from chromium import Browser, until, why_not
+from chromium import Browser, until
+from panels import ARROW_LEFT, changed, look_at_the_beginning, selected, splats, steps
 from served import Served
-from splatmem.scene import Scene
-from test_browser import ARROW_LEFT, changed, red_share, splats
 
-REASON = why_not()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(REASON), reason=REASON)]
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    server = Served(tmp_path_factory.mktemp("more") / "scene")
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    window = Browser(tmp_path_factory.mktemp("profile"))
-    window.open(served.address)
-    until("the block", lambda: red_share(window) > 0.05)
-    yield window
-    window.quit()
-
-
-def selected(browser: Browser) -> int:
-    """How many splats the panel says are selected; 0 if none."""
-    lines = [line for line in browser.text.splitlines() if line.endswith(" splats are selected.")]
-    return int(lines[0].split(" ")[0].replace(",", "")) if lines else 0
-
-
-def steps(served: Served) -> list[str]:
-    """What was done to the scene, as it is kept on disk."""
-    return [step.operation for step in Scene.open(served.folder, device="cpu").history]
+pytestmark = pytest.mark.slow
 
 
 def test_a_brush_selects_what_it_is_dragged_over(browser: Browser) -> None:
@@ -60,8 +30,7 @@ def test_a_brush_selects_what_it_is_dragged_over(browser: Browser) -> None:
 
 
 def test_a_rectangle_is_dragged(browser: Browser) -> None:
-    browser.tab("Look")
-    browser.button("Back to the beginning")
+    look_at_the_beginning(browser)
     browser.tab("Change")
     browser.choose("Tool", "rectangle")
     until("the tool", lambda: "Drag a rectangle" in browser.text)
@@ -75,16 +44,14 @@ def test_a_rectangle_is_dragged(browser: Browser) -> None:
 
 
 def test_fingers_turn_the_view(browser: Browser) -> None:
-    browser.tab("Look")
-    browser.button("Back to the beginning")
+    look_at_the_beginning(browser)
     before = browser.still_picture()
     browser.swipe([(0.4, 0.4), (0.6, 0.4)])
     assert until("the view to turn", lambda: changed(before, browser.picture()) > 0.1)
 
 
 def test_a_full_disk_is_answered_and_breaks_nothing(browser: Browser, served: Served) -> None:
-    browser.tab("Look")
-    browser.button("Back to the beginning")
+    look_at_the_beginning(browser)
     browser.check("By itself", False)
     browser.tab("Change")
     browser.choose("Tool", "this thing")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.memory import free_space
-from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, push_out_of_free_space
+from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, View, push_out_of_free_space
 
 from textured_room import turn
 
@@ -33,6 +33,23 @@ def from_the_side() -> Cameras:
     pose[0, :3, :3] = torch.tensor([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]])
     pose[0, :3, 3] = torch.tensor([2.0, 0.0, 1.5])
     return Cameras.from_fov(pose, 60, WIDTH, HEIGHT)
+
+
+class TestMayShow:
+    def test_what_lies_before_or_on_a_surface(self) -> None:
+        tried = points((0, 0, 1.0), (0, 0, WALL), (0, 0, 1.1 * WALL), (9.0, 0, 1.0), (0, 0, -1.0))
+        assert space().may_show(tried).tolist() == [[True, True, False, False, False]]
+
+    def test_what_the_farthest_surface_around_does_not_hide(self) -> None:
+        edge = depth(1.0)
+        edge[:, WIDTH // 2 :] = WALL
+        tried = points((-0.02, 0, 2.0), (-0.5, 0, 2.0))
+        assert space(edge).may_show(tried).tolist() == [[True, False]]
+
+    def test_every_view_by_itself(self) -> None:
+        both = space(depth(1.0), depth(4.0))
+        assert both.may_show(points((0, 0, 2.0))).tolist() == [[False], [True]]
+        assert both.at(torch.tensor([1])).may_show(points((0, 0, 2.0))).tolist() == [[True]]
 
 
 class TestViolated:
@@ -162,14 +179,15 @@ class TestGrowing:
     """What was computed for earlier views is kept, and is what ``FreeSpace.of`` gives, bit for bit."""
 
     @staticmethod
-    def views(*sizes: tuple[int, int]) -> list[tuple[Cameras, torch.Tensor]]:
+    def views(*sizes: tuple[int, int]) -> list[View]:
         generator = torch.Generator().manual_seed(len(sizes))
         return [
-            (identity_camera(60 + i, *size), torch.rand(*size[::-1], generator=generator) + 1) for i, size in enumerate(sizes)
+            View(identity_camera(60 + i, *size), torch.rand(*size[::-1], generator=generator) + 1)
+            for i, size in enumerate(sizes)
         ]
 
     @staticmethod
-    def check(growing: GrowingFreeSpace, views: list[tuple[Cameras, torch.Tensor]]) -> FreeSpace:
+    def check(growing: GrowingFreeSpace, views: list[View]) -> FreeSpace:
         found, expected = growing.of(views), FreeSpace.of(views)
         assert torch.equal(found.reach, expected.reach)
         assert torch.equal(found.cameras.world_to_cam, expected.cameras.world_to_cam)
@@ -188,10 +206,10 @@ class TestGrowing:
         for count in (2, 3, 4, 2):
             self.check(growing, views[:count])
 
-    def test_a_change_in_place_is_noticed(self) -> None:
+    def test_another_view_in_the_same_place_is_noticed(self) -> None:
         growing, views = GrowingFreeSpace(), self.views(*[(64, 48)] * 4)
         self.check(growing, views)
-        views[2][1][5, 5] = 0.1
+        views[2] = View(views[2].camera, views[2].depth + 0.1)
         self.check(growing, views)
 
     def test_what_was_returned_stays(self) -> None:

@@ -4,8 +4,8 @@ from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import identity_camera
-from splatmem.memory import leaks
-from splatmem.memory.leaks import trim_leaks
+from splatmem.memory import SpatialMemory, leaks
+from splatmem.memory.leaks import near_in_picture, trim_leaks
 
 CAMERA = identity_camera(60.0, 64, 36)
 
@@ -61,3 +61,42 @@ def test_what_a_leak_hid_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(trim_leaks(wall(), hidden, CAMERA, KNOWN)) == 0
     monkeypatch.setattr(leaks, "REMOVALS", 1)
     assert len(trim_leaks(wall(), hidden, CAMERA, KNOWN)) == 1
+
+
+def test_the_suspected_alone_are_looked_at():
+    both = Gaussians.cat([spot(0.0, 1.5, 0.1), spot(0.5, 1.5, 0.1)])
+    kept = trim_leaks(wall(), both, CAMERA, KNOWN, torch.tensor([False, True]))
+    assert torch.equal(kept.means, both.means[:1])
+    assert torch.equal(kept.log_scales, both.log_scales[:1])
+
+
+def test_the_part_of_a_picture_holds_what_is_around_the_added():
+    camera = identity_camera(60.0, 256, 144)
+    rgb, depth = torch.full((144, 256, 3), 0.4), torch.full((144, 256), 2.0)
+    old = lift(rgb, depth, camera, torch.ones(144, 256, dtype=torch.bool))
+    part = near_in_picture(old, spot(0.9, 1.5, 0.01), camera)  # at the right edge
+    assert part.pixels[0, 72, 255]
+    assert not part.pixels[0, :, :128].any()
+    assert 0 < len(part.gaussians) < 0.4 * len(old)
+    whole, cut = (rasterize(gaussians, camera).rgb[part.pixels] for gaussians in (old, part.gaussians))
+    assert (whole - cut).abs().max() < 1e-3
+
+
+def test_a_view_that_looks_at_a_corner_of_a_write_is_protected_among_many_that_it_is_hidden_from():
+    """Many views from the front, whose wall hides what is added, and one from behind the wall that has some of it before it."""
+    memory = SpatialMemory(down=torch.tensor([0.0, 1.0, 0.0]))
+    rgb, everything = torch.full((36, 64, 3), 0.4), torch.ones(36, 64, dtype=torch.bool)
+    memory.write(rgb, torch.full((36, 64), 2.0), CAMERA, everything)
+    for _ in range(12):
+        memory.write(rgb, torch.full((36, 64), 2.0), CAMERA, ~everything)
+    aside = CAMERA.moved(0.0, 0.0, 4.0).turned(90.0)
+    memory.write(rgb, torch.full((36, 64), 3.0), aside, everything)
+    before = memory.film(aside)[0]
+    in_its_way = aside.cam_to_world[0, :3, 3] + 1.5 * aside.cam_to_world[0, :3, 2]
+    hidden = Gaussians.cat([spot(0.1 * x, 8.0, 0.1) for x in range(-4, 5)])
+    one = spot(0.0, 1.0, 0.1)
+    one.means[0] = in_its_way
+    kept = memory._without_leaks(Gaussians.cat([hidden, one]))
+    assert torch.equal(kept.means, hidden.means)
+    memory.gaussians = Gaussians.cat([memory.gaussians, kept])
+    assert torch.equal(memory.film(aside)[0], before)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import Rendering
-from splatmem.gaussians.tiles import SharedTiles
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 from splatmem.memory.session import load_session, save_session
@@ -36,6 +35,19 @@ def test_flat_pictures_need_far_fewer_gaussians_than_pixels(memory, room_turn, r
     assert len(flat.gaussians) < 0.2 * 128 * 72
     assert len(memory.gaussians) <= 128 * 72
     assert flat.read(room_turn[0]).known.float().mean() > 0.98
+
+
+def test_what_was_unknown_and_is_left_out_is_nothing_that_must_be_kept(memory, room_turn, room_frames, monkeypatch):
+    unknown = ~memory.read(room_turn[3]).known[0]
+    rows = torch.arange(72)[:, None].expand(72, 128) < 36
+
+    def only_above(depth, camera, unknown, space):
+        return depth, rows
+
+    monkeypatch.setattr("splatmem.memory.spatial_memory.push_out_of_free_space", only_above)
+    report = memory.write(room_frames[0][3], room_frames[1][3], room_turn[3], unknown)
+    assert report.left_out > 100
+    assert torch.equal(memory.views[-1].written, unknown)
 
 
 def test_what_was_never_seen_is_unknown(memory, room_turn):
@@ -132,17 +144,27 @@ class TestDevices:
     def test_gaussians_lie_on_the_device_and_pictures_in_main_memory(self, monkeypatch, room_turn, room_frames):
         draw = self.drawn_on("meta")
 
-        def everything(gaussians, chosen, camera, growth):
-            assert camera.world_to_cam.device.type == "meta"
-            return SharedTiles(torch.ones(camera.height, camera.width, dtype=torch.bool, device="meta"), gaussians, chosen)
+        def rasterization(means, quats, scales, opacities, colours, *view):
+            drawn = draw(Gaussians(means, quats, scales, opacities, colours[:, None]), Cameras(*view))
+            return drawn.rgb, drawn.alpha[..., None], {}
 
-        def composited(gaussians, colours, camera):
-            drawn = draw(gaussians, camera)
-            return drawn.rgb[0] + colours.sum(), drawn.alpha[0, ..., None]
+        class Weights:
+            """As blending weights, on numbers that nobody looks at."""
 
-        monkeypatch.setattr("splatmem.gaussians.refine._composited", composited)
-        # Numbers decide which tiles are shared, and the meta device holds none.
-        monkeypatch.setattr("splatmem.gaussians.refine.shared_tiles", everything)
+            def __init__(self, means, quats, scales, opacities, viewmat, K, width, height, *, chosen, channels):
+                assert {t.device.type for t in (means, quats, scales, opacities, viewmat, K)} == {"meta"}
+                self.shapes = (height, width, channels), (chosen[1] - chosen[0], channels)
+
+            def blend(self, values):
+                assert values.shape == self.shapes[1]
+                return values.new_zeros(self.shapes[0])
+
+            def sum(self, picture):
+                assert picture.shape == self.shapes[0]
+                return picture.new_zeros(self.shapes[1])
+
+        monkeypatch.setattr("splatmem.gaussians.refine.rasterization", rasterization)
+        monkeypatch.setattr("splatmem.gaussians.refine.BlendingWeights", Weights)
         rgb, depth = room_frames
         memory = SpatialMemory(Gaussians.empty("meta"))
         memory.write(rgb[0], depth[0], room_turn[0], torch.ones_like(depth[0], dtype=torch.bool))

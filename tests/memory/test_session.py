@@ -196,7 +196,7 @@ class TestGrowing:
         store, memory = SessionStore(folder), SpatialMemory()
         for _ in range(4):
             store.save(grow(memory))
-        memory.views[3].depth[2, 2] = 7.0
+        memory.views[3] = replace(memory.views[3], depth=memory.views[3].depth + 7.0)
         store.save(memory)
         assert same(load_session(folder)[0], memory)
         memory.views = memory.views[:2]

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 from splatmem.geometry.cameras import identity_camera
+from splatmem.geometry.segments import straight_segments
 from splatmem.memory import SpatialMemory
-from splatmem.report.bend import BENT, Bend, aside, deviations, memory_bend, straight_segments
+from splatmem.report.bend import BENT, Bend, aside, deviations, memory_bend
 
 from textured_room import room
 
@@ -88,11 +89,11 @@ def test_segments_in_the_sky_do_not_count():
 def test_lines_of_a_picture_are_found_where_they_are():
     picture = torch.full((HEIGHT, WIDTH, 3), 0.2)
     picture[40:, 30:170] = 0.9
-    segments = straight_segments(picture)
+    segments = straight_segments(picture, 60)
     level = segments[(segments[:, 0, 1] - segments[:, 1, 1]).abs() < 1]
     torch.testing.assert_close(level[..., 1].mean(), torch.tensor(40.0), atol=0.3, rtol=0)
     assert ((level[:, 0] - level[:, 1]).norm(dim=-1) >= 60).all()
-    assert len(straight_segments(torch.full((HEIGHT, WIDTH, 3), 0.5))) == 0
+    assert len(straight_segments(torch.full((HEIGHT, WIDTH, 3), 0.5), 60)) == 0
 
 
 def test_a_lifted_plane_keeps_its_lines_and_a_rippled_one_does_not():

@@ -1,0 +1,58 @@
+"""The depth that a photo is lifted with: a model's, with what the picture itself tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from splatmem.classes import PixelClass, PixelClasses
+from splatmem.depth.classes import classify
+from splatmem.depth.protocol import DepthEstimator
+from splatmem.depth.sky import plausible_sky
+from splatmem.depth.straight_lines import straighten
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.gravity import down_in_world
+from splatmem.pixels import from_uint8, to_uint8
+
+LEVEL_CLASSES = (PixelClass.FLOOR, PixelClass.GROUND, PixelClass.CEILING)
+
+
+@dataclass(frozen=True)
+class PhotoDepth:
+    """What is told of a photo's geometry.
+
+    Attributes:
+        depth: z-depth, ``inf`` for sky, ``[h, w]``.
+        classes: what the pixels show.
+        down: unit vector of gravity in the world.
+        metric: whether the unit is the metre.
+    """
+
+    depth: Float[Tensor, "h w"]
+    classes: PixelClasses
+    down: Float[Tensor, "3"]
+    metric: bool
+
+
+def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: DepthEstimator) -> PhotoDepth:
+    """A model's depth of a photo, its sky whole and its straight lines straight.
+
+    Args:
+        rgb: the photo, 0..1.
+        camera: the one camera that took it.
+        estimate_depth: the model.
+    """
+    estimate = estimate_depth(rgb[None], fov_x_degrees=camera.fov_x_degrees)
+    down = gravity_of(rgb, camera)
+    depth = plausible_sky(estimate.depth[0], camera, down, rgb)
+    logits = None if estimate.class_logits is None else estimate.class_logits[0]
+    classes = classify(rgb, depth, camera, down, logits)
+    depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
+    return PhotoDepth(depth, classes, down, estimate.metric)
+
+
+def gravity_of(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:
+    """Direction of gravity in the world by a picture as the memory keeps it, so that a session read back has the same."""
+    return down_in_world(from_uint8(to_uint8(rgb)), camera)

@@ -1,0 +1,81 @@
+"""The weights with which Gaussians are blended into a view: a linear map from values of theirs to a picture, and its transpose.
+
+A picture is linear in the colours of its Gaussians. What a fit of colours, or a look at how much each Gaussian shows, asks for
+again and again is this map: where the Gaussians lie in the view, and in which order, is found once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splatmem.render.autograd import ViewSettings
+from splatmem.render.extension import load_kernels
+from splatmem.render.rasterization import rasterization
+
+
+class BlendingWeights:
+    """Of some Gaussians of a scene in one view, as they show among all others; they must not change while it is used."""
+
+    def __init__(
+        self,
+        means: Float[Tensor, "n 3"],
+        quats: Float[Tensor, "n 4"],
+        scales: Float[Tensor, "n 3"],
+        opacities: Float[Tensor, " n"],
+        viewmat: Float[Tensor, "4 4"],
+        K: Float[Tensor, "3 3"],
+        width: int,
+        height: int,
+        *,
+        chosen: tuple[int, int],
+        channels: int,
+    ) -> None:
+        """Args:
+        means, quats, scales, opacities, viewmat, K, width, height: as ``rasterization`` takes them, of one view.
+        chosen: first and one past the last of the Gaussians.
+        channels: of their values, 1 or 3.
+        """
+        self.size, self.chosen, self.channels = (height, width), chosen, channels
+        means, quats, scales, opacities = (t.detach().contiguous() for t in (means, quats, scales, opacities))
+        viewmat, K = viewmat.detach().contiguous(), K.detach().contiguous()
+        self._kernels: Any = None
+        if means.is_cuda:
+
+            def draw(values: Tensor) -> Tensor:
+                return rasterization(means, quats, scales, opacities, values, viewmat[None], K[None], width, height)[0][0]
+
+            self._draw = draw
+            with torch.enable_grad():
+                self._values = means.new_zeros(len(means), channels).requires_grad_()
+                self._drawn = draw(self._values)
+            return
+        settings, kernels = ViewSettings(width, height), load_kernels()
+        self._kernels = kernels.blending_weights(
+            kernels.Scene(means, quats, scales, opacities, None, None, 0), viewmat, K, width, height, *chosen, channels,
+            near_plane=settings.near_plane, far_plane=settings.far_plane, eps2d=settings.eps2d, threads=torch.get_num_threads(),
+        )  # fmt: skip
+
+    def blend(self, values: Float[Tensor, "m c"]) -> Float[Tensor, "h w c"]:
+        """The picture of the chosen Gaussians with these values, before and behind all others, whose values are 0."""
+        if self._kernels is None:
+            everything = torch.zeros_like(self._values)
+            everything[slice(*self.chosen)] = values
+            return self._draw(everything)
+        picture = torch.empty(*self.size, self.channels)
+        self._kernels.blend(values.contiguous(), picture, threads=torch.get_num_threads())
+        return picture
+
+    def sum(self, picture: Float[Tensor, "h w c"]) -> Float[Tensor, "m c"]:
+        """For each of the chosen, the sum of a picture's values times its weights in the pixels."""
+        if self._kernels is None:
+            # As a sum of its own: for gradients that are handed over PyTorch imports sympy, which takes seconds.
+            with torch.enable_grad():
+                weighted = (self._drawn * picture).sum()
+            return torch.autograd.grad(weighted, self._values, retain_graph=True)[0][slice(*self.chosen)]
+        sums = torch.empty(self.chosen[1] - self.chosen[0], self.channels)
+        self._kernels.sum(picture.contiguous(), sums, threads=torch.get_num_threads())
+        return sums
