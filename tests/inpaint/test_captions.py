@@ -120,7 +120,7 @@ def test_few_encoded_prompts_are_kept(tiny_wan: Path) -> None:
     assert "a room" in inpainter._embeddings
 
 
-@pytest.mark.parametrize("offload", ["none", "model", "group"])
+@pytest.mark.parametrize("offload", ["none", "model"])
 def test_another_prompt_on_a_device(offload: Any, tiny_wan: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("splatmem.inpaint.captioner.LONGEST", 3)
     hardware = HardwareConfig(dtype="float32", offload=offload)

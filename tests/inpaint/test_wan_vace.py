@@ -180,8 +180,11 @@ def test_text_encoder_is_let_go_once_the_prompt_is_read(tiny_wan):
     inpainter(window(1, 32, 32), generator=torch.Generator(), prompt="a room")
     assert inpainter.pipeline.text_encoder is None
     inpainter(window(1, 32, 32), generator=torch.Generator(), prompt="a room")
+    inpainter(window(1, 32, 32), generator=torch.Generator(), prompt="a garden")
+    assert inpainter.pipeline.text_encoder is None, "it was loaded again, and let go again"
+    inpainter.load_text_encoder = None  # the pipeline was not loaded from a folder
     with pytest.raises(ValueError, match="text encoder"):
-        inpainter(window(1, 32, 32), generator=torch.Generator(), prompt="a garden")
+        inpainter(window(1, 32, 32), generator=torch.Generator(), prompt="a wood")
 
 
 def test_a_window_that_is_not_4k_plus_1_is_refused(tiny_wan):
