@@ -77,16 +77,24 @@ class FreeSpace:
             wrong.append((inside & (relative < 1 - tolerance)).any(0))
         return torch.cat(wrong)
 
-    def may_show(self, points: Float[Tensor, "p 3"]) -> Bool[Tensor, "v p"]:
+    def may_show(self, points: Float[Tensor, "p 3"], sizes: Float[Tensor, " p"] | None = None) -> Bool[Tensor, "v p"]:
         """Points that views may show: they fall into the picture or just beside it, and lie before or on the farthest of the
-        surfaces that were seen around there."""
+        surfaces that were seen around there.
+
+        Args:
+            points: in the world.
+            sizes: how far around each point, in world units, something of it may show.
+        """
         parts = []
         for views in torch.arange(len(self.cameras)).split(max(1, POINTS_TIMES_VIEWS // max(1, len(points)))):
             cameras = self.cameras[slice(int(views[0]), int(views[-1]) + 1)]
             pixels, depth = cameras.project(points)
             column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
-            inside = (depth > 0) & (column >= -AROUND) & (column < cameras.width + AROUND)
-            inside &= (row >= -AROUND) & (row < cameras.height + AROUND)
+            around = torch.full_like(depth, AROUND)
+            if sizes is not None:
+                around += cameras.focal.mean(1)[:, None] * sizes / depth.clamp_min(1e-6)
+            inside = (depth > 0) & (column >= -around) & (column < cameras.width + around)
+            inside &= (row >= -around) & (row < cameras.height + around)
             index = row.clamp(0, cameras.height - 1) * cameras.width + column.clamp(0, cameras.width - 1)
             farthest = self.farthest[views].flatten(1).gather(1, index.long())
             parts.append(inside & (depth < (1 + SURFACE_TOLERANCE) * farthest))

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
@@ -21,7 +21,7 @@ from splatmem.geometry.filters import dilate
 
 LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
 LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
-TILE = 16  # pixels along a side of the parts of a picture that are looked at
+TILE = 32  # pixels along a side of the parts of a picture that are looked at
 SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
 REMOVALS = 4  # times that those that still leak are left out
 
@@ -91,7 +91,15 @@ def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Ten
     """Which of the added Gaussians cover too much of the known pixels of some view."""
     scene = Gaussians.cat([old, added])
     covered = contributions(scene, cameras, known.float(), chosen=(len(old), len(scene)))
-    depth = cameras.project(added.means)[1].clamp_min(1e-6)
-    radius = cameras.focal.mean(1)[:, None, None] * added.scales[None, :, :2] / depth[..., None]
-    alone = 2 * math.pi * radius.prod(-1)  # seen from the front: at most
-    return ((covered > LEAK) & (covered > LEAK_SHARE * alone)).any(0)
+    return ((covered > LEAK) & (covered > LEAK_SHARE * _alone(added, cameras))).any(0)
+
+
+def _alone(gaussians: Gaussians, cameras: Cameras) -> Float[Tensor, "v n"]:
+    """Pixels that each Gaussian would cover at most if nothing hid it: seen from the front, and only what of it reaches into
+    the picture."""
+    pixels, depth = cameras.project(gaussians.means)
+    radius = cameras.focal.mean(1)[:, None, None] * gaussians.scales[None, :, :2] / depth.clamp_min(1e-6)[..., None]
+    size = pixels.new_tensor([cameras.width, cameras.height])
+    outside = (torch.maximum(-pixels, pixels - size)).clamp_min(0).norm(dim=-1)
+    reaching = torch.erfc(outside / (math.sqrt(2) * radius.amax(-1)).clamp_min(1e-6))
+    return 2 * math.pi * radius.prod(-1) * reaching

@@ -30,6 +30,7 @@ VIEWS_AT_ONCE = 4
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
+FOOTPRINT = 3.0  # standard deviations of a Gaussian within which it shows
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
 
 
@@ -311,15 +312,17 @@ class SpatialMemory:
         That depends on how near things are, not on how much of the added falls into a view: one that looks through a gap at a
         corner of it is asked too, and one whose walls hide all of it is not.
         """
-        space, means = self.free_space(), added.means.cpu()
-        some = means[evenly_spread(len(means), min(len(means), SAMPLED_POINTS))]
+        space = self.free_space()
+        chosen = evenly_spread(len(added), min(len(added), SAMPLED_POINTS))
+        some, sizes = (values[chosen] for values in _extents(added))
         shown = torch.zeros(len(self.views), dtype=torch.long)
-        near = may_see(space.cameras, box_around(some))  # of thousands, a few
+        ends = torch.cat([some - sizes[:, None], some + sizes[:, None]])
+        near = may_see(space.cameras, box_around(ends))  # of thousands, a few
         near[0] = True
-        shown[near] = space.at(near).may_show(some).sum(1)
+        shown[near] = space.at(near).may_show(some, sizes).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
         for index in [0, *order[shown[order] > 0].tolist()]:
-            suspected = space.at(torch.tensor([index])).may_show(added.means.cpu())[0].to(self.device)
+            suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0].to(self.device)
             if not suspected.any():
                 continue
             camera = self.views[index].camera.to(self.device)
@@ -382,6 +385,11 @@ class SpatialMemory:
     def retention_psnr(self) -> list[float]:
         """The ``psnr`` of ``retention``."""
         return [fidelity.psnr for fidelity in self.retention()]
+
+
+def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+    """Middles of Gaussians, and how far around them they show, in main memory."""
+    return gaussians.means.cpu(), FOOTPRINT * gaussians.scales.amax(1).cpu()
 
 
 def _median_depth(depth: Float[Tensor, "h w"]) -> float:

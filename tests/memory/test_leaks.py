@@ -100,3 +100,21 @@ def test_a_view_that_looks_at_a_corner_of_a_write_is_protected_among_many_that_i
     assert torch.equal(kept.means, hidden.means)
     memory.gaussians = Gaussians.cat([memory.gaussians, kept])
     assert torch.equal(memory.film(aside)[0], before)
+
+
+def test_many_wide_rims_beside_the_picture_do_not_cover_its_edge():
+    """What of each reaches into the picture is little of its size; together it would be a bar along the edge."""
+    beside = Gaussians.cat([spot(1.155 + 0.04 * (2 + row % 3), 1.9, 0.09) for row in range(12)])
+    before = rasterize(wall(), CAMERA).rgb
+    kept = trim_leaks(wall(), beside, CAMERA, KNOWN)
+    after = rasterize(Gaussians.cat([wall(), kept]), CAMERA).rgb
+    assert (after - before).abs().amax() < 0.05
+
+
+def test_what_may_show_is_told_by_size() -> None:
+    memory = SpatialMemory()
+    memory.write(torch.full((36, 64, 3), 0.4), torch.full((36, 64), 2.0), CAMERA, KNOWN[0])
+    far_beside = torch.tensor([[2.0, 0.0, 2.0]])
+    space = memory.free_space()
+    assert not space.may_show(far_beside).any()
+    assert space.may_show(far_beside, torch.tensor([1.0])).all()
