@@ -86,6 +86,8 @@ def continue_behind(
     inverse = torch.where(torch.isfinite(depth), 1 / depth.clamp_min(1e-6), 0.0)
     sky = _Surface(torch.zeros_like(inverse), rim & (inverse <= 0), 0.0)
     on_level = _planes(inverse, floors, MOST_LEVEL, TOLERANCE, SUPPORT)
+    if not on_level:  # a floor that no plane fits goes on like anything else
+        rim = rim | floors
     surfaces = [sky, *on_level, *_rest(inverse, rim & (inverse > 0), SUPPORT * int(rim.sum()), level is not None)]
     models = torch.stack([surface.inverse for surface in surfaces])
     chosen = _labels(surfaces, removed_depth)

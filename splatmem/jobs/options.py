@@ -104,8 +104,8 @@ class FlyaroundOptions:
         if self.source is None and config.first_frame.model is None and not self.resume:
             able = [name for name in preset_names() if load_preset(name).first_frame.model is not None]
             raise ValueError(
-                f"the preset {self.preset} makes no pictures from words: give a photo, or --preset {' or '.join(able)}, or "
-                "--set first_frame.model=DIR_OR_ID"
+                f"the preset {self.preset} makes no pictures from words: give a photo, another --preset "
+                f"({', '.join(able)}), or --set first_frame.model=DIR_OR_ID"
             )
         return config.with_low_vram() if self.low_vram else config
 
