@@ -50,7 +50,7 @@ class ExploreSettings:
     """However short the film, this many frames may be generated (but not more than it has)."""
     photo_refine_steps: int = 8
     """Steps of conjugate gradients that fit the memory to the photo, or to each picture that was given."""
-    refine_steps: int = 6
+    refine_steps: int = 4
     """Steps of conjugate gradients that fit each newly written frame."""
     min_write_pixels: int = 16
     """A frame with fewer unknown pixels than this is not written."""

@@ -22,8 +22,8 @@ from splatmem.render.spherical_harmonics import SH_C0
 WEIGHT_FLOOR = 0.05  # of a Gaussian in the picture, in pixels: one that hardly shows is not fitted to what little of it does
 HELD = 0.001  # weight of a colour's difference from the lifted one, times the area of its Gaussian, beside the picture's errors
 BRIGHTEST = 1.25  # colours may exceed white by this much, to make up for darker neighbours that show in the same pixels
-ENLARGED = 2  # size of the enlarged picture that colours are fitted to as well, beside the picture's own
-ENLARGED_WEIGHT = 0.04  # of its squared errors, beside those of the picture itself
+ENLARGED = 1.5  # size of the enlarged picture that colours are fitted to as well, beside the picture's own
+ENLARGED_WEIGHT = 0.1  # of its squared errors, beside those of the picture itself
 OUTLINE_REACH = 2  # pixels beside an outline in which footprints from its other side show
 CLOSE_WINDOW, CLEAR_WINDOW = 5, 9  # pixels along a side of the windows in which colours close to an outline are looked for
 OUTLINE_MARGIN = 0.2  # how far colours before an outline may leave the range of those close by, as a share of the range
@@ -56,7 +56,7 @@ def refine(
         camera: the one that saw it.
     """
     first, last = chosen
-    enlarged = camera.resized(ENLARGED * camera.width, ENLARGED * camera.height)
+    enlarged = camera.resized(round(ENLARGED * camera.width), round(ENLARGED * camera.height))
     pictures = _Pictures(
         _Picture.of(gaussians, chosen, target, camera, 1.0),
         _Picture.of(gaussians, chosen, _resized(target, enlarged), enlarged, ENLARGED_WEIGHT),
