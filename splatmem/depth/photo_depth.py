@@ -10,6 +10,7 @@ from torch import Tensor
 from splatmem.classes import LEVEL_CLASSES, PixelClasses
 from splatmem.depth.classes import classify
 from splatmem.depth.protocol import DepthEstimator, DepthPrediction
+from splatmem.depth.silhouettes import with_rims
 from splatmem.depth.sky import plausible_sky
 from splatmem.depth.straight_lines import straighten
 from splatmem.geometry.cameras import Cameras
@@ -35,7 +36,7 @@ class PhotoDepth:
 
 
 def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: DepthEstimator) -> PhotoDepth:
-    """A model's depth of a photo, its sky whole and its straight lines straight.
+    """A model's depth of a photo, its sky whole, its straight lines straight, and rims of things on the things.
 
     Args:
         rgb: the photo, 0..1.
@@ -47,6 +48,7 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
     depth = plausible_sky(estimate.depth[0], camera, down, rgb)
     classes = classes_of(rgb, depth, camera, down, estimate)
     depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
+    depth = with_rims(depth, rgb)
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 

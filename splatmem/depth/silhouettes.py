@@ -1,0 +1,86 @@
+"""Rims of things belong to the things: steps of depth are moved to where the colours change.
+
+A depth map's step lies a pixel or two beside the outline that the picture shows. What of a thing lies on the far side of the
+step would stay behind on the background when the camera moves aside, as a thread around the place where the thing was. Such
+pixels are told by their colours: samples of both sides are compared, as in sampling-based matting (Wang & Cohen 2007).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from splatmem.geometry.filters import maximum
+
+STEP = 0.04
+"""Difference of log depth that makes a silhouette."""
+SHARP = 0.5
+"""Share of it that must lie between neighbours: surfaces at a slant have no silhouette."""
+REACH = 3
+"""Pixels beside a step that may belong to its other side."""
+WINDOW = 2 * REACH + 2
+"""Radius, in pixels, in which samples are looked for."""
+RATIO, MARGIN = 1.5, 0.05
+"""The background's most similar sample must differ by so many times as much as the thing's, and by so much more, in 0..1."""
+SKY = 20.0
+"""Log depth of sky, farther than all else."""
+BATCH = 4096
+"""Pixels that are compared at a time."""
+
+
+def with_rims(depth: Float[Tensor, "h w"], rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
+    """The depth with pixels beside silhouettes that have the colours of the thing, and not those of what is behind it, moved to
+    the depth of the thing.
+
+    Args:
+        depth: z-depth, ``inf`` for sky.
+        rgb: the picture, 0..1.
+    """
+    log_depth = torch.where(torch.isfinite(depth), depth, torch.inf).log().clamp(max=SKY)
+    far, near = _farthest(log_depth, 2 * REACH + 1), -_farthest(-log_depth, 2 * REACH + 1)
+    between = _farthest(log_depth, 3) + _farthest(-log_depth, 3)
+    silhouette = (far - near > STEP) & (_farthest(between, 2 * REACH + 1) > SHARP * (far - near))
+    behind = torch.nonzero(silhouette & (log_depth > 0.5 * (far + near)))
+    moved = depth.clone()
+    for pixels in behind.split(BATCH):
+        rows, columns = pixels.T
+        of_thing, nearest = _of_thing(pixels, 0.5 * (far + near)[rows, columns], log_depth, near, rgb)
+        moved[rows[of_thing], columns[of_thing]] = depth[nearest[of_thing, 0], nearest[of_thing, 1]]
+    return moved
+
+
+def _of_thing(
+    pixels: Int[Tensor, "n 2"],
+    middle: Float[Tensor, " n"],
+    log_depth: Float[Tensor, "h w"],
+    near: Float[Tensor, "h w"],
+    rgb: Float[Tensor, "h w 3"],
+) -> tuple[Bool[Tensor, " n"], Int[Tensor, "n 2"]]:
+    """Which pixels behind a silhouette look like what is before it, and the closest pixel of that.
+
+    Args:
+        pixels: row and column.
+        middle: log depth halfway between the two sides.
+        near: the smallest log depth within reach of each pixel.
+    """
+    height, width = log_depth.shape
+    offsets = torch.stack(torch.meshgrid(*[torch.arange(-WINDOW, WINDOW + 1)] * 2, indexing="ij"), dim=-1).reshape(-1, 2)
+    distance = offsets.float().norm(dim=-1)
+    offsets = offsets[distance <= WINDOW][distance[distance <= WINDOW].argsort(stable=True)]  # the closest first
+    rows, columns = (pixels[:, None] + offsets).unbind(dim=-1)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    thing = inside & (log_depth[rows, columns] < middle[:, None])
+    # Of the background only what no thing is close to is sure to show nothing of it.
+    background = inside & (near[rows, columns] > middle[:, None])
+    unlike = (rgb[rows, columns] - rgb[pixels[:, 0], pixels[:, 1]][:, None]).norm(dim=-1)
+    from_thing = torch.where(thing, unlike, torch.inf).amin(dim=1)
+    from_background = torch.where(background, unlike, torch.inf).amin(dim=1)
+    chosen = torch.isfinite(from_background) & (from_background > RATIO * from_thing + MARGIN)
+    closest = thing.int().argmax(dim=1, keepdim=True)
+    return chosen, torch.cat([rows.gather(1, closest), columns.gather(1, closest)], dim=1)
+
+
+def _farthest(values: Float[Tensor, "h w"], size: int) -> Float[Tensor, "h w"]:
+    return maximum(values[None], size)[0]
