@@ -1,8 +1,8 @@
 """Settings of the SuperSplat viewer: where it starts, and a film as its animation.
 
 Source: https://github.com/playcanvas/supersplat-viewer, settings of version 2. Cameras are a place, a target and a field of
-view along the longer side of the window; they have no roll. The viewer turns .ply, .compressed.ply and .sog by half a turn about z,
-so that our y down becomes y up: the settings are in the world after that.
+view along the longer side of the window; they have no roll. The viewer turns .ply, .compressed.ply and .sog by half a turn
+about z, so that our y down becomes y up: the settings are in the world after that.
 """
 
 from __future__ import annotations
