@@ -20,6 +20,7 @@ from torch import Tensor
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import push_pull
 from splatmem.render.extension import load_kernels
+from splatmem.threads import kernel_threads
 
 RADIUS = 3  # pixels of a patch to each side
 MARGIN = 1.0  # how far around the hole is looked for patches, in units of its size
@@ -323,7 +324,7 @@ class _Field:
         load_kernels().search_patches(
             self._with_margin(image), self.middles, self.index, self.level.log_depth.contiguous(), self.order, self.wanted,
             torch.stack(steps) if steps else torch.zeros(0, *self.middles.shape, dtype=torch.int64), self.match, self.cost,
-            radius=RADIUS, depth_weight=DEPTH_WEIGHT, way_weight=self.nearness / self.size, threads=torch.get_num_threads(),
+            radius=RADIUS, depth_weight=DEPTH_WEIGHT, way_weight=self.nearness / self.size, threads=kernel_threads(),
         )  # fmt: skip
 
     def vote(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
@@ -334,7 +335,7 @@ class _Field:
         colours = torch.empty(len(wanted), 3)
         load_kernels().vote_of_patches(
             self._with_margin(image), self.middles, self.index, self.match, weight, self.level.surface.contiguous(), wanted,
-            colours, radius=RADIUS, foreign=FOREIGN, threads=torch.get_num_threads(),
+            colours, radius=RADIUS, foreign=FOREIGN, threads=kernel_threads(),
         )  # fmt: skip
         filled = image.clone()
         filled[wanted[:, 0], wanted[:, 1]] = colours

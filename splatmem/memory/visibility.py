@@ -20,6 +20,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import close_gaps
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.render.extension import load_kernels
+from splatmem.threads import kernel_threads
 
 KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
 SOLID_ALPHA = 0.97  # what covers less lets so much of the gap behind it through that it says nothing of that gap's colours
@@ -64,7 +65,7 @@ def shown_colours(
         return _shown_by_torch(rgb, alpha, known)
     shown = torch.empty(rgb.shape)
     maps = (tensor.contiguous() for tensor in (rgb, alpha, known))
-    load_kernels().show(*maps, shown, solid=SOLID_ALPHA, threads=torch.get_num_threads())
+    load_kernels().show(*maps, shown, solid=SOLID_ALPHA, threads=kernel_threads())
     return shown
 
 
