@@ -25,6 +25,7 @@ from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.pixels import from_uint8
 from splatmem.seeds import usable_seed
+from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
 
@@ -129,7 +130,7 @@ def explore(
     traits = Traits.of(inpainter)
     limit = settings.generated_limit(len(film), traits.continuous)
     given = memory.as_given()
-    with clock.stage("fill"):
+    with clock.stage("fill"), torch_alone(film.cameras.width * film.cameras.height):
         inpainter = prepared(inpainter, given, film.cameras, seed)
     with clock.stage("read"):
         planner = planner or default_planner(traits, given, film, settings.plan)
@@ -265,9 +266,9 @@ def write_frame(
     # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
     solid = known & (now.alpha[0] >= SOLID_ALPHA)
     depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
-    with clock.stage("write"):
+    with clock.stage("write"), torch_alone(depth.numel()):
         memory.write(rgb, depth, camera, ~solid, usable)
-    with clock.stage("refine"):
+    with clock.stage("refine"), torch_alone(depth.numel()):
         memory.refine(settings.refine_steps)
     return aligned.border_step
 

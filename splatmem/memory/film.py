@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.video import VideoWriter
 from splatmem.memory import SpatialMemory
-from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
 from splatmem.pixels import to_uint8
 from splatmem.timing import StageClock
 
@@ -57,15 +57,15 @@ def film_memory(
     shares: list[float] = []
     with VideoWriter(file, path.width, path.height, fps) as video, ThreadPoolExecutor(max_workers=1) as encoder:
         encoding: Future[None] = encoder.submit(_write, video, [])
-        for first in range(0, len(path), VIEWS_AT_ONCE):
+        for views in in_batches(path):
             with clock.stage("render"):
-                rgb, known = memory.film(path[slice(first, first + VIEWS_AT_ONCE)])
+                rgb, known = memory.film(views)
                 frames = to_uint8(rgb)
             shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
                 encoding.result()
             encoding = encoder.submit(_write, video, frames)
-            announce("filming", min(1.0, (first + VIEWS_AT_ONCE) / len(path)))
+            announce("filming", len(shares) / len(path))
         with clock.stage("encode"):
             encoding.result()
     worst = max(range(len(shares)), key=shares.__getitem__)

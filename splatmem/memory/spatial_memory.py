@@ -11,6 +11,7 @@ from torch import Tensor
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.bounds import LOW_PASS, GrowingSpheres
+from splatmem.gaussians.draw import in_batches
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
@@ -28,7 +29,6 @@ from splatmem.pixels import from_uint8, to_uint8
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
-VIEWS_AT_ONCE = 4
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
@@ -111,8 +111,7 @@ class SpatialMemory:
         if features and (coarse is None or coarse.features is None):
             raise ValueError("the memory holds no features: write some with write_features first")
         cameras = cameras if at is None else cameras.resized(*at)
-        batches = _batches(cameras)
-        parts = [self._read(self._near(batch) if coarse is None else coarse, batch) for batch in batches]
+        parts = [self._read(self._near(batch) if coarse is None else coarse, batch) for batch in in_batches(cameras)]
         if len(parts) == 1:
             return parts[0]
         names = [f.name for f in fields(MemoryReading) if f.name != "features" or features]
@@ -153,8 +152,7 @@ class SpatialMemory:
     @torch.no_grad()
     def coverage(self, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
         """``known`` and ``alpha`` of a reading, without the rest of it."""
-        batches = _batches(cameras)
-        parts = [draw_coverage(self._near(batch), batch.to(self.device)) for batch in batches]
+        parts = [draw_coverage(self._near(batch), batch.to(self.device)) for batch in in_batches(cameras)]
         known, alpha = (torch.cat(list(maps)).cpu() for maps in zip(*parts, strict=True))
         return known, alpha
 
@@ -348,11 +346,6 @@ class SpatialMemory:
     def retention_psnr(self) -> list[float]:
         """The ``psnr`` of ``retention``."""
         return [fidelity.psnr for fidelity in self.retention()]
-
-
-def _batches(cameras: Cameras) -> list[Cameras]:
-    """Cameras that are drawn together."""
-    return [cameras[slice(i, i + VIEWS_AT_ONCE)] for i in range(0, len(cameras), VIEWS_AT_ONCE)]
 
 
 def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
