@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.video import VideoWriter
 from splatmem.memory import SpatialMemory
@@ -48,8 +49,9 @@ def film_memory(
     fps: float,
     clock: StageClock,
     announce: Callable[[str, float], None],
+    moving: Mapping[int, Gaussians] | None = None,
 ) -> FilmFigures:
-    """Writes ``file`` (H.264) with one frame per camera of ``path``.
+    """Writes ``file`` (H.264) with one frame per camera of ``path``; in some of them ``moving`` things stand in the scene.
 
     Frames are encoded while the next ones are rendered: the clock's ``encode`` is what rendering had to wait for.
     """
@@ -60,6 +62,10 @@ def film_memory(
         for first in range(0, len(path), VIEWS_AT_ONCE):
             with clock.stage("render"):
                 rgb, known = memory.film(path[slice(first, first + VIEWS_AT_ONCE)])
+                for frame in range(first, min(first + VIEWS_AT_ONCE, len(path))):
+                    if moving and frame in moving:
+                        here = replace(memory, gaussians=Gaussians.cat([memory.gaussians, moving[frame].to(memory.device)]))
+                        rgb[frame - first], known[frame - first] = (maps[0] for maps in here.film(path[frame]))
                 frames = to_uint8(rgb)
             shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
