@@ -40,7 +40,7 @@ class Video:
     window_frames = FRAMES
     continuous = True
 
-    def __call__(self, partial: PartialFrames, **_: object) -> FilledFrames:
+    def __call__(self, partial: PartialFrames, **given: object) -> FilledFrames:
         rgb, depth, _ = filmed(partial.cameras)
         return FilledFrames(rgb, depth)
 

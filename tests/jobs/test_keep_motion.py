@@ -29,7 +29,7 @@ class Video:
     def __init__(self, stop_after: int | None = None) -> None:
         self.left = stop_after
 
-    def __call__(self, partial: PartialFrames, **_: object) -> FilledFrames:
+    def __call__(self, partial: PartialFrames, **given: object) -> FilledFrames:
         if self.left is not None:
             self.left -= 1
             if self.left < 0:
