@@ -49,9 +49,9 @@ class ExploreSettings:
     """The same for video models, whose windows are runs of frames that overlap."""
     min_generated_limit: int = 12
     """However short the film, this many frames may be generated (but not more than it has)."""
-    photo_refine_steps: int = 12
+    photo_refine_steps: int = 8
     """Steps of conjugate gradients that fit the memory to the photo, or to each picture that was given."""
-    refine_steps: int = 6
+    refine_steps: int = 4
     """Steps of conjugate gradients that fit each newly written frame."""
     min_write_pixels: int = 16
     """A frame with fewer unknown pixels than this is not written."""

@@ -64,7 +64,7 @@ class LiftSettings:
     """Standard deviation of a Gaussian on the surface, in units of the distance to its neighbours. With 0.74 the accumulated
     opacity of a surface is 0.99 or more however near a camera comes, without the help of a rasterizer's low-pass, which is
     nothing beside a magnified footprint. Less is sharper without refinement and shows cracks."""
-    detail_spread: float = 0.2
+    detail_spread: float = 0.3
     """``spread`` where the picture's contrast is strong: no colours, which cannot be darker than black, could make up for the
     blur of wide footprints there. What such narrow Gaussians let through is covered by an underlay."""
     faint_contrast: float = 0.06
@@ -74,7 +74,7 @@ class LiftSettings:
     between the two it is linear."""
     block_spread: float = 1.0
     """``spread`` of Gaussians that stand for blocks of pixels: smaller neighbours reach less far towards them."""
-    underlay_block: int = 4
+    underlay_block: int = 2
     """Most pixels along one side that share a Gaussian of the underlay: 1, 2, 4, 8 or 16; 0 for no underlay."""
     underlay_tolerance: float = 0.03
     """Pixels may share a Gaussian of the underlay if they lie on one plane up to this share of their depth."""

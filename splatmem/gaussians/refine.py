@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -21,6 +22,8 @@ from splatmem.render.spherical_harmonics import SH_C0
 WEIGHT_FLOOR = 0.05  # of a Gaussian in the picture, in pixels: one that hardly shows is not fitted to what little of it does
 HELD = 0.001  # weight of a colour's difference from the lifted one, times the area of its Gaussian, beside the picture's errors
 BRIGHTEST = 1.25  # colours may exceed white by this much, to make up for darker neighbours that show in the same pixels
+ENLARGED = 1.5  # size of the enlarged picture that colours are fitted to as well, beside the picture's own
+ENLARGED_WEIGHT = 0.1  # of its squared errors, beside those of the picture itself
 OUTLINE_REACH = 2  # pixels beside an outline in which footprints from its other side show
 CLOSE_WINDOW, CLEAR_WINDOW = 5, 9  # pixels along a side of the windows in which colours close to an outline are looked for
 OUTLINE_MARGIN = 0.2  # how far colours before an outline may leave the range of those close by, as a share of the range
@@ -38,6 +41,10 @@ def refine(
 ) -> Gaussians:
     """Fits the colours of the chosen range to one picture; places, sizes and with them the sampling distance do not change.
 
+    A renderer widens every footprint by a fraction of a pixel. Colours that make up for this blur in the picture's own size
+    are too bright and too dark in every other: from near they would show as dots. So they are fitted to the enlarged picture
+    as well.
+
     A picture is linear in the colours: conjugate gradients on the normal equations (CGLS, Hestenes & Stiefel 1952), scaled by
     how much of each Gaussian shows. Colours are bounded, as what is drawn of them is: after half of the steps, those that left
     the bounds are put on them, and the other half fits the rest to what that changed.
@@ -49,30 +56,29 @@ def refine(
         camera: the one that saw it.
     """
     first, last = chosen
-    scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities)
-    drawn, alpha, _ = rasterization(*scene, gaussians.rgb, camera.world_to_cam, camera.intrinsics, camera.width, camera.height)
-    weights = BlendingWeights(
-        *scene, camera.world_to_cam[0], camera.intrinsics[0], camera.width, camera.height, chosen=chosen, channels=3
+    enlarged = camera.resized(round(ENLARGED * camera.width), round(ENLARGED * camera.height))
+    pictures = _Pictures(
+        _Picture.of(gaussians, chosen, target, camera, 1.0),
+        _Picture.of(gaussians, chosen, _resized(target, enlarged), enlarged, ENLARGED_WEIGHT),
     )
-    shown = weights.sum(torch.ones_like(target)).clamp_min(WEIGHT_FLOOR)
+    shown = pictures.sum(pictures.ones()).clamp_min(WEIGHT_FLOOR)
     held = HELD * _footprints(gaussians.select(slice(first, last)), camera)[:, None]
     colours = lifted = gaussians.rgb[first:last]
-    missing = alpha[0] * target - drawn[0]
     low, high = _bounds(gaussians.means[first:last], lifted, target, depth, camera)
     for count in (steps - steps // 2, steps // 2):
-        residual = missing - weights.blend(colours - lifted)
-        gradient = weights.sum(residual) - held * (colours - lifted)
+        residual = pictures.missing() - pictures.blend(colours - lifted)
+        gradient = pictures.sum(residual) - held * (colours - lifted)
         # A colour that would leave its bounds stays on them, and the others make up for it.
         free = ~(((colours <= low) & (gradient < 0)) | ((colours >= high) & (gradient > 0)))
         gradient = free * gradient
         direction = scaled = gradient / shown
         size = (gradient * scaled).sum()
         for _ in range(count):
-            change = weights.blend(direction)
+            change = pictures.blend(direction)
             curvature = change.square().sum() + (held * direction.square()).sum()
             length = size / curvature.clamp_min(1e-20)
             colours, residual = colours + length * direction, residual - length * change
-            gradient = free * (weights.sum(residual) - held * (colours - lifted))
+            gradient = free * (pictures.sum(residual) - held * (colours - lifted))
             scaled = gradient / shown
             previous, size = size, (gradient * scaled).sum()
             direction = scaled + size / previous.clamp_min(1e-20) * direction
@@ -80,6 +86,64 @@ def refine(
     sh = gaussians.sh.clone()
     sh[first:last, 0] += (colours - lifted) / SH_C0  # what does not show stays the same to the bit
     return gaussians.recoloured(sh, first, last)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One of the pictures that colours are fitted to.
+
+    Attributes:
+        weights: of the chosen Gaussians in it.
+        missing: what is drawn with the lifted colours falls short of it by this, ``[h, w, 3]``.
+        root: square root of the weight of a squared error.
+    """
+
+    weights: BlendingWeights
+    missing: Float[Tensor, "h w 3"]
+    root: float
+
+    @classmethod
+    def of(
+        cls, gaussians: Gaussians, chosen: tuple[int, int], target: Float[Tensor, "h w 3"], camera: Cameras, weight: float
+    ) -> _Picture:
+        """The picture ``target`` that the camera is to see, with the weight of a squared error."""
+        scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities)
+        width, height = camera.width, camera.height
+        drawn, alpha, _ = rasterization(*scene, gaussians.rgb, camera.world_to_cam, camera.intrinsics, width, height)
+        view = (camera.world_to_cam[0], camera.intrinsics[0], width, height)
+        weights = BlendingWeights(*scene, *view, chosen=chosen, channels=3)
+        return cls(weights, alpha[0] * target - drawn[0], math.sqrt(weight))
+
+
+class _Pictures:
+    """Several pictures as one linear map from colours to weighted pixels, and its transpose."""
+
+    def __init__(self, *pictures: _Picture) -> None:
+        self._pictures = pictures
+        self._counts = [picture.missing[..., 0].numel() for picture in pictures]
+
+    def missing(self) -> Float[Tensor, "p 3"]:
+        """Of all pixels, times the root of their weight."""
+        return torch.cat([picture.root * picture.missing.reshape(-1, 3) for picture in self._pictures])
+
+    def ones(self) -> Float[Tensor, "p 3"]:
+        """Pixels that are all one, times the root of their weight."""
+        return torch.cat([torch.full_like(picture.missing, picture.root).reshape(-1, 3) for picture in self._pictures])
+
+    def blend(self, colours: Float[Tensor, "n 3"]) -> Float[Tensor, "p 3"]:
+        """The pictures of the chosen Gaussians with these colours."""
+        return torch.cat([picture.weights.blend(picture.root * colours).reshape(-1, 3) for picture in self._pictures])
+
+    def sum(self, pixels: Float[Tensor, "p 3"]) -> Float[Tensor, "n 3"]:
+        """For each of the chosen, the sum of pixels times its weights in them."""
+        parts = zip(self._pictures, pixels.split(self._counts), strict=True)
+        return torch.stack([p.root * p.weights.sum(part.view_as(p.missing)) for p, part in parts]).sum(0)
+
+
+def _resized(picture: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "h2 w2 3"]:
+    """Interpolated to the size of a camera's pictures."""
+    size = (camera.height, camera.width)
+    return F.interpolate(picture.permute(2, 0, 1)[None], size=size, mode="bicubic")[0].permute(1, 2, 0).clamp(0, 1)
 
 
 def _bounds(

@@ -34,6 +34,12 @@ def checkered(width: int, height: int) -> torch.Tensor:
     return 0.15 + 0.35 * fine[0].permute(1, 2, 0).clamp(0, 1) + 0.35 * fields[..., None]
 
 
+def enlarged(picture: torch.Tensor, times: int) -> torch.Tensor:
+    """With so many times the pixels along a side, interpolated."""
+    chw = picture.permute(2, 0, 1)[None]
+    return torch.nn.functional.interpolate(chw, scale_factor=times, mode="bicubic")[0].permute(1, 2, 0).clamp(0, 1)
+
+
 def plane_depth(camera: Cameras, normal: torch.Tensor, distance: float) -> torch.Tensor:
     """Z-depth of the plane ``normal . X = -distance`` in the camera's own coordinates; ``normal`` faces the camera."""
     return -distance / (camera.pixel_rays()[0] @ normal)
@@ -151,7 +157,7 @@ class TestFootprints:
         behind = -2.0 - under.means @ normal
         pixel = sampling_distance(under)
         assert len(under) > 100
-        assert ((behind > 0) & (behind < 11 * pixel)).all(), "2.5 blocks of 4 pixels, and half a pixel"
+        assert ((behind > 0) & (behind < 6 * pixel)).all(), "2.5 blocks of 2 pixels, and half a pixel"
 
     @pytest.mark.parametrize(("width", "height"), [(96, 64), (256, 144)])
     def test_detail_is_kept_and_covered(self, width: int, height: int) -> None:
@@ -159,8 +165,11 @@ class TestFootprints:
         camera = identity_camera(60, width, height)
         picture, depth = checkered(width, height), plane_depth(camera, tilted(30), 2.0)
         gaussians = lift(picture, depth, camera, torch.ones_like(depth, dtype=torch.bool))
-        fitted = refine(gaussians, (0, len(gaussians)), picture, depth, camera, 12)
-        assert psnr(rasterize(fitted, camera).rgb[0].clamp(0, 1), picture) > 42
+        fitted = refine(gaussians, (0, len(gaussians)), picture, depth, camera, 8)
+        assert psnr(rasterize(fitted, camera).rgb[0].clamp(0, 1), picture) > 36
+        for times, least in ((2, 25), (4, 23)):  # from near no dots of colours that the picture does not have
+            near = rasterize(fitted, camera.resized(times * width, times * height)).rgb[0].clamp(0, 1)
+            assert psnr(near, enlarged(picture, times)) > least
         for times, least in ((1, 0.99), (2, 0.97), (4, 0.95)):  # what is missing lies at the picture's rim
             alpha = rasterize(fitted, camera.resized(times * width, times * height)).alpha[0]
             assert (alpha >= 0.99).float().mean() > least
@@ -254,7 +263,7 @@ class TestCount:
 
     def test_an_underlay_is_coarse_and_lies_under_detail_alone(self) -> None:
         depth = torch.full((HEIGHT, WIDTH), 2.0)
-        for picture, least, most in ((noise(), 1 / 20, 1 / 10), (grey(), 0, 0)):
+        for picture, least, most in ((noise(), 1 / 5, 1 / 3), (grey(), 0, 0)):
             without, whole = lift(picture, depth, CAMERA, ALL, settings=ONE_LAYER), lift(picture, depth, CAMERA, ALL)
             assert least * len(without) <= len(whole) - len(without) <= most * len(without)
 

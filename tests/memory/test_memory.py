@@ -8,6 +8,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 from splatmem.memory.session import load_session, save_session
 from splatmem.metrics import psnr
+from splatmem.render.blending import BlendingWeights
 
 from textured_room import room, turn
 
@@ -148,7 +149,7 @@ class TestDevices:
             drawn = draw(Gaussians(means, quats, scales, opacities, colours[:, None]), Cameras(*view))
             return drawn.rgb, drawn.alpha[..., None], {}
 
-        class Weights:
+        class Weights(BlendingWeights):
             """As blending weights, on numbers that nobody looks at."""
 
             def __init__(self, means, quats, scales, opacities, viewmat, K, width, height, *, chosen, channels):
