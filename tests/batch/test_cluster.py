@@ -89,7 +89,7 @@ from splatmem.batch.options import BatchOptions
 from stub_films import StubMaker
 from test_batch import Heard
 run.film_maker = StubMaker
-run.batch(BatchOptions(manifest=sys.argv[1], out=sys.argv[2], address=sys.argv[3]), Heard())
+run.batch(BatchOptions(manifest=sys.argv[1], out=sys.argv[2], address="auto"), Heard())
 """
 
 
@@ -98,11 +98,16 @@ def test_a_driver_that_was_killed_is_started_again(cluster: Any, tmp_path: Path,
     monkeypatch.setattr(run, "film_maker", StubMaker)
     events = {f"film{number}": "" for number in range(FILMS)} | {"film4": "wait"}
     manifest, out = manifest_of(tmp_path / "in", events), tmp_path / "out"
-    command = [sys.executable, "-c", DRIVER, str(manifest), str(out), cluster.address]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-c", DRIVER, str(manifest), str(out)]
+    said = tmp_path / "driver.log"
+    paths = os.pathsep.join([*map(str, FOLDERS), os.environ.get("PYTHONPATH", "")])
+    with said.open("wb") as log:
+        driver = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, "RAY_ADDRESS": cluster.address, "PYTHONPATH": paths}
+        )
     deadline = time.monotonic() + 240
     while len(list(out.glob("film*/report.json"))) < 3 or "film4" not in begun(out):
-        assert driver.poll() is None, "the driver ended by itself"
+        assert driver.poll() is None, said.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.2)
     driver.kill()
