@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OUT ?= out/demo
 
-.PHONY: demo test test-slow lint types docs sanitize neon system clean
+.PHONY: demo test test-slow lint types docs lock sanitize neon system clean
 
 demo: $(STAMP)
 	@echo "== one photo in, a film and a scene out: $(OUT)"
@@ -31,6 +31,11 @@ types: $(STAMP)
 docs: $(STAMP)
 	@echo "== the pages of docs/ as a site: site/index.html"
 	$(BIN)/python -m mkdocs build --strict
+
+lock: $(STAMP)
+	@echo "== the versions that are installed here, with hashes: requirements.lock"
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tools/lock_versions.py
 
 sanitize: $(STAMP)
 	@echo "== the kernels under the address and undefined-behaviour sanitizers"

@@ -30,6 +30,9 @@ class PixelClass(IntEnum):
     BUILDING = 9
 
 
+LEVEL_CLASSES = (PixelClass.FLOOR, PixelClass.GROUND, PixelClass.CEILING)
+
+
 @dataclass(frozen=True)
 class PixelClasses:
     """The classes of a picture's pixels.

@@ -1,4 +1,8 @@
-"""One typed configuration; a preset is a YAML file that overlays its defaults, and ``a.b=c`` overrides what it says."""
+"""One typed configuration; a preset is a YAML file that overlays its defaults, and ``a.b=c`` overrides what it says.
+
+Why not a library: dacite names neither the choices of a value nor the key that was meant, and OmegaConf reads ``${...}`` in a
+value, which may be a prompt or a path, as a reference, and leaves what stands in a tuple unchecked.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +112,7 @@ class ModelFacts:
     disk_gb: float = 0.0
     """What its files take, in 10^9 bytes."""
     licence: str = ""
-    """Of the weights."""
+    """Under which the weights may be used."""
     outputs: str = ""
     """What the licence says of pictures that are made with them."""
 

@@ -42,7 +42,8 @@ MAX_BYTES = 80_000  # of a strip
 BEGINNING = """# Gallery
 
 Each strip is one film from one photo, with the models that come with the package and no choice among seeds: five frames, evenly
-spread. The first is the photo. Seconds are those of the film on {machine}, without the few that the models take to load.
+spread. The first is the photo. The command leaves a `scene.html` in its folder, which shows the scene in any browser. Seconds
+are those of the film on {machine}, without the few that the models take to load.
 """
 
 

@@ -119,7 +119,10 @@ def _video() -> Finding:
     try:
         import av
         from av.codec import Codec
-
+    except ImportError as error:
+        state = f"PyAV is not installed, or does not load ({_first_line(error)})"
+        return Finding("H.264 video", False, state, True, "no film can be written", "pip install av")
+    try:
         Codec("libx264", "w")
     except Exception as error:
         state, advice = f"PyAV has no libx264 ({_first_line(error)})", "pip install --force-reinstall av"

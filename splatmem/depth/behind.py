@@ -110,15 +110,15 @@ def continue_behind(
     return Behind(torch.where(hole, made, depth), torch.where(hole, chosen, elsewhere), len(on_level))
 
 
-def _rest(inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"], least: float, upright: bool) -> list[_Surface]:
+def _rest(inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"], min_pixels: float, upright: bool) -> list[_Surface]:
     """Planes of what of the rim is no sky and not known to be level; what goes on smoothly where too little lies on planes.
 
     Args:
-        least: number of pixels that are worth a plane.
+        min_pixels: number of pixels that are worth a plane.
         upright: whether nothing of it is level: then one plane may stand for most of it, a wall.
     """
     count = int(rim.sum())
-    if count < max(12, least):
+    if count < max(12, min_pixels):
         return [_smooth(inverse, rim)] if count else []
     wall = _planes(inverse, rim, 1, LOOSE, MOSTLY) if upright else []
     if wall:
@@ -141,8 +141,8 @@ def _planes(
     v, u = torch.meshgrid(torch.arange(height) / width, torch.arange(width) / width, indexing="ij")
     place = torch.stack([u, v, torch.ones_like(u)], dim=-1)
     generator = torch.Generator().manual_seed(0)
-    left, planes, least = rim.clone(), [], max(12.0, support * int(rim.sum()))
-    while len(planes) < most and left.sum() >= least:
+    left, planes, min_pixels = rim.clone(), [], max(12.0, support * int(rim.sum()))
+    while len(planes) < most and left.sum() >= min_pixels:
         row, column = torch.nonzero(left, as_tuple=True)
         # In double precision: how a library rounds depends on where its memory lies, and a run is to be repeated exactly.
         points, values = place[row, column].double(), inverse[row, column].double()
@@ -161,7 +161,7 @@ def _planes(
             normal_matrix, right = points[inliers].T @ points[inliers], points[inliers].T @ values[inliers]
             plane = torch.linalg.solve(normal_matrix + 1e-12 * torch.eye(3, dtype=torch.float64), right)
             inliers = (points @ plane - values).abs() <= tolerance * values
-        if int(inliers.sum()) < least:
+        if int(inliers.sum()) < min_pixels:
             break
         seen = torch.zeros_like(rim)
         seen[row[inliers], column[inliers]] = True

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.classes import PixelClass, PixelClasses
+from splatmem.classes import LEVEL_CLASSES, PixelClasses
 from splatmem.depth.classes import classify
-from splatmem.depth.protocol import DepthEstimator
+from splatmem.depth.protocol import DepthEstimator, DepthPrediction
 from splatmem.depth.sky import plausible_sky
 from splatmem.depth.straight_lines import straighten
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.pixels import from_uint8, to_uint8
-
-LEVEL_CLASSES = (PixelClass.FLOOR, PixelClass.GROUND, PixelClass.CEILING)
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,21 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
     estimate = estimate_depth(rgb[None], fov_x_degrees=camera.fov_x_degrees)
     down = gravity_of(rgb, camera)
     depth = plausible_sky(estimate.depth[0], camera, down, rgb)
-    logits = None if estimate.class_logits is None else estimate.class_logits[0]
-    classes = classify(rgb, depth, camera, down, logits)
+    classes = classes_of(rgb, depth, camera, down, estimate)
     depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
     return PhotoDepth(depth, classes, down, estimate.metric)
+
+
+def classes_of(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
+    down: Float[Tensor, "3"],
+    estimate: DepthPrediction,
+) -> PixelClasses:
+    """What the pixels of a picture show: by the model's estimate, which begins with this picture, or by depth if it does not
+    tell."""
+    return classify(rgb, depth, camera, down, None if estimate.class_logits is None else estimate.class_logits[0])
 
 
 def gravity_of(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:

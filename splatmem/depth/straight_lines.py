@@ -42,6 +42,8 @@ STEP = 0.1
 """Relative change of depth between neighbours over which little is spread."""
 SKY = 20.0
 """Log depth of sky, farther than all else."""
+ROUNDS = 8
+"""Of the robust fit of a line."""
 FAINT = 0.02
 """Weight beside that of a segment's samples that spread to a pixel: far from all segments, depth stays as it is."""
 
@@ -96,9 +98,9 @@ class _Line:
         self.steep = miss < math.sin(math.radians(UPRIGHT_DEGREES)) and abs(extent[1]) > STEEP * abs(extent[0])
         self.level_rays = np.linalg.norm(self.rays - (self.rays @ gravity)[:, None] * gravity, axis=1)
 
-    def fitted(self, inverse: np.ndarray, on_level: np.ndarray, stands: bool) -> tuple[np.ndarray, float]:
-        """Inverse depth along the line as it should be, and the largest change that it may bring."""
-        linear = _linear_fit(self.along, inverse)
+    def fitted(self, inverse: np.ndarray, linear: np.ndarray, on_level: np.ndarray, stands: bool) -> tuple[np.ndarray, float]:
+        """Inverse depth along the line as it should be, and the largest change that it may bring; ``linear`` is the straight
+        function that fits it."""
         if self.steep and on_level.mean() <= ON_LEVEL and self._leaning(linear) >= LEANS:
             factors = inverse / self.level_rays
             told = factors[self.along >= 1 - FOOT] if stands else factors
@@ -113,15 +115,22 @@ class _Line:
         return float(abs(way @ self.gravity) / max(float(np.linalg.norm(way)), 1e-12))
 
 
-def _linear_fit(along: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The line with the least absolute deviations (iteratively reweighted least squares)."""
-    basis = np.stack([np.ones_like(along), along], axis=1)
-    weights = np.ones_like(along)
-    fitted = values
-    for _ in range(8):
-        root = np.sqrt(weights)
-        fitted = basis @ np.linalg.lstsq(basis * root[:, None], values * root, rcond=None)[0]
-        weights = 1 / np.maximum(np.abs(values - fitted), 1e-3 * np.abs(values).mean() + 1e-12)
+def _linear_fits(along: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """For each of several lines, whose samples follow each other, the straight function of ``along`` with the least absolute
+    deviations from its values (iteratively reweighted least squares)."""
+    starts = np.cumsum(counts) - counts
+
+    def sums(samples: np.ndarray) -> np.ndarray:
+        return np.repeat(np.add.reduceat(samples, starts), counts)
+
+    floor = 1e-3 * sums(np.abs(values)) / np.repeat(counts, counts) + 1e-12
+    weights, fitted = np.ones_like(values), values
+    for _ in range(ROUNDS):
+        total = sums(weights)
+        middle, mean = sums(weights * along) / total, sums(weights * values) / total
+        off = along - middle
+        fitted = mean + sums(weights * off * (values - mean)) / sums(weights * off**2) * off
+        weights = 1 / np.maximum(np.abs(values - fitted), floor)
     return fitted
 
 
@@ -137,13 +146,15 @@ def _changes(
     values = nearest[0].double().numpy()
     flat = level.numpy()
     change, weight = np.zeros((height, width)), np.zeros((height, width))
-    for line in lines:
-        inverse_depth = np.exp(values[line.row, line.column])
+    inverse_depths = [np.exp(values[line.row, line.column]) for line in lines]
+    counts = np.array([len(line.along) for line in lines])
+    fits = _linear_fits(np.concatenate([line.along for line in lines]), np.concatenate(inverse_depths), counts)
+    for line, inverse_depth, linear in zip(lines, inverse_depths, np.split(fits, np.cumsum(counts)[:-1]), strict=True):
         if not inverse_depth.all():  # in part before the sky
             continue
         foot = flat[line.foot[1], line.foot[0]]
         at = row[line.row, line.column], column[line.row, line.column]
-        fitted, largest = line.fitted(inverse_depth, flat[at], bool(foot))
+        fitted, largest = line.fitted(inverse_depth, linear, flat[at], bool(foot))
         if fitted.min() <= 0:
             continue
         moved = np.log(inverse_depth / fitted)

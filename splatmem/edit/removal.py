@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splatmem.depth import DepthEstimator
 from splatmem.depth.behind import OCCLUDER, continue_behind
-from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_in
+from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_among
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.gaussians import Gaussians
@@ -65,8 +65,7 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     """
     if not chosen.any():
         raise ValueError("the selection is empty: nothing of the scene lies in it")
-    gone = memory.gaussians.select(chosen.to(memory.device))
-    shown = [shown_in(gone, view.camera) for view in memory.views]
+    shown = [shown_among(memory.gaussians, chosen, view.camera) for view in memory.views]
     rim = torch.zeros_like(chosen)
     for view, where in zip(memory.views, shown, strict=True):
         if where is not None and with_rim:

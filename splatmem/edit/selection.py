@@ -292,6 +292,7 @@ class Parts(TypedDict, total=False):
         region: what the camera shows inside a polygon of pixels; two are the corners of a rectangle.
         through: with what lies behind the visible surface of the region.
         named: one that was saved.
+        all_of: what all of these mean together, instead of what any of them means.
     """
 
     box: tuple[Sequence[float], Sequence[float]] | None
@@ -301,10 +302,11 @@ class Parts(TypedDict, total=False):
     region: Sequence[Sequence[float]] | None
     through: bool
     named: str | None
+    all_of: bool
 
 
-def union_of(saved: dict[str, dict[str, Any]], camera: Cameras, described: Parts) -> Selection:
-    """All parts that are described, together.
+def described_part(saved: dict[str, dict[str, Any]], camera: Cameras, described: Parts) -> Selection:
+    """The parts that are described, together; or what they have in common, where ``all_of`` asks for that.
 
     Args:
         saved: selections by name, as JSON values.
@@ -337,5 +339,5 @@ def union_of(saved: dict[str, dict[str, Any]], camera: Cameras, described: Parts
         raise ValueError("say which part: box, sphere, half_space, at, region or named")
     chosen = parts[0]
     for part in parts[1:]:
-        chosen = chosen | part
+        chosen = chosen & part if described.get("all_of", False) else chosen | part
     return chosen

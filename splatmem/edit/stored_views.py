@@ -21,11 +21,11 @@ SHOWS = 0.02  # opacity from which on something shows at a pixel
 
 @dataclass(frozen=True)
 class Shown:
-    """Where some Gaussians would show in a view if nothing stood before them.
+    """Where some Gaussians show in a view.
 
     Attributes:
         where: pixels, ``[h, w]``.
-        depth: z-depth there, ``[h, w]``.
+        depth: their z-depth there, ``[h, w]``; 0 elsewhere.
     """
 
     where: Bool[Tensor, "h w"]
@@ -34,12 +34,28 @@ class Shown:
 
 @torch.no_grad()
 def shown_in(gaussians: Gaussians, camera: Cameras) -> Shown | None:
-    """Where Gaussians show in a view; None where they do not."""
+    """Where Gaussians would show in a view if nothing stood before them; None where they would not."""
     if not len(gaussians) or not camera.sees(gaussians.means.cpu()).any():
         return None
     drawn = rasterize(gaussians, camera.to(gaussians.means.device))
     where = drawn.alpha[0].cpu() > SHOWS
     return Shown(where, drawn.depth[0].cpu()) if where.any() else None
+
+
+@torch.no_grad()
+def shown_among(gaussians: Gaussians, chosen: Bool[Tensor, " n"], camera: Cameras) -> Shown | None:
+    """Where the chosen ones of all Gaussians show in a view, between the others; None where they do not.
+
+    A wide Gaussian reaches far under what stands before it. There it does not show, and nothing is missed without it.
+    """
+    alone = shown_in(gaussians.select(chosen.to(gaussians.means.device)), camera)
+    if alone is None:
+        return None
+    share = chosen.to(gaussians.means)[:, None]
+    drawn = rasterize(gaussians, camera.to(gaussians.means.device), extra=share)
+    assert drawn.extra is not None
+    where = (drawn.extra[0, ..., 0].cpu() > SHOWS) & alone.where
+    return Shown(where, torch.where(where, alone.depth, 0.0)) if where.any() else None
 
 
 def renumbered(views: Sequence[StoredView], kept: Bool[Tensor, " n"]) -> list[StoredView]:

@@ -10,11 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.classes import PixelClasses
-from splatmem.depth import DepthEstimator, DepthPrediction
-from splatmem.depth.classes import classify
+from splatmem.depth import DepthEstimator
 from splatmem.depth.motion import moved
 from splatmem.depth.parallax import depth_from_parallax
-from splatmem.depth.photo_depth import gravity_of, photo_depth
+from splatmem.depth.photo_depth import classes_of, gravity_of, photo_depth
 from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
 from splatmem.explore.behind_things import hidden_background
@@ -99,7 +98,7 @@ def begin_posed_memory(
         depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
         downs = [gravity_of(picture, cameras[index]) for index, picture in enumerate(rgb)]
         depth = torch.stack([plausible_sky(depth[index], cameras[index], down, rgb[index]) for index, down in enumerate(downs)])
-        classes = _classified(rgb[0], depth[0], cameras[0], downs[0], estimates[0])
+        classes = classes_of(rgb[0], depth[0], cameras[0], downs[0], estimates[0])
         moving = torch.zeros(depth.shape, dtype=torch.bool)
         if told.any() and not one_picture:
             moving = moved(rgb, depth, cameras, usable)
@@ -166,13 +165,6 @@ def _first_written(
     with clock.stage("refine"):
         memory.refine(settings.photo_refine_steps)
     return memory
-
-
-def _classified(
-    rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tensor, "3"], told: DepthPrediction
-) -> PixelClasses:
-    """What the pixels of a picture show: by the depth model, if it tells, else by depth."""
-    return classify(rgb, depth, camera, down, None if told.class_logits is None else told.class_logits[0])
 
 
 def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:

@@ -16,13 +16,12 @@ from jaxtyping import Bool, Float, Int16
 from scipy import ndimage
 from torch import Tensor
 
-from splatmem.classes import PixelClass, PixelClasses
+from splatmem.classes import LEVEL_CLASSES, PixelClass, PixelClasses
 from splatmem.depth.behind import SKY_LABEL, continue_behind
 from splatmem.depth.classes import connected_surfaces
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.geometry.cameras import Cameras
 
-LEVEL = (PixelClass.FLOOR, PixelClass.GROUND, PixelClass.CEILING)
 REDUCED = 2
 """The background is made at the photo's size over this."""
 STEP = 0.06
@@ -84,7 +83,7 @@ def hidden_background(
     colours = F.interpolate(rgb.permute(2, 0, 1)[None], size=size, mode="area")[0].permute(1, 2, 0)
     shown = _smaller(depth, size)
     classes = classes.at(small.width, small.height)
-    thing, level = classes.where(PixelClass.THING), classes.where(*LEVEL)
+    thing, level = classes.where(PixelClass.THING), classes.where(*LEVEL_CLASSES)
     surfaces = _surfaces(thing, shown, ~level)
     hole = _near_silhouettes(shown, surfaces)
     made_rgb, made_depth, where = colours.clone(), shown.clone(), torch.zeros_like(hole)

@@ -9,6 +9,7 @@ into the unknown as far as a frame still has enough to hold on to.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +31,8 @@ from splatmem.trajectory.trajectory import Trajectory
 GRID_WIDTH = 32  # pixels; plans are made on pictures of this width
 LEAD_IN = 4  # known frames at either end of a run, or a quarter of a shorter one
 OUTWARD_PREFERENCE = 0.25  # how much new space half a turn away from the photo is worth
+MOST_LOOKED_AT = 128  # frames among which a window is chosen, so that a plan for a long film takes no longer
+MOST_TIMES = 3  # windows that a frame is part of, at most: what they leave unknown has no place in the scene
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,9 @@ class PicturePlanner:
                 self._candidates[limit] = _Candidates.of(film, limit, self.layout)
             candidates = self._candidates[limit]
             unknown, unknown_share = candidates.unknown.of(memory)
-            recent = _near(candidates.frames, made, near)
-            chosen = plan_window(
-                unknown, candidates.points, candidates.unknown.coarse, self.window_frames, self.settings, recent
-            )
+            recent, spent = _near(candidates.frames, made, near), _spent(candidates.frames, made)
+            cameras = candidates.unknown.coarse
+            chosen = plan_window(unknown, candidates.points, cameras, self.window_frames, self.settings, recent, spent)
             if chosen:
                 return Plan(film.at([candidates.frames[i] for i in chosen]), unknown_share)
         return Plan(film.first(0), unknown_share)
@@ -148,8 +150,8 @@ class VideoPlanner:
         for along in (self.smooth, film) if self.smooth.spacing > 1 else (self.smooth,):
             cells = self._unknown if along is self.smooth else self._unknown_of_film
             unknown, unknown_share = cells.of(memory)
-            near = _near(along.moments, made, along.spacing)
-            chosen = plan_run(unknown, cells.coarse, self.window_frames, self.settings, near)
+            near, spent = _near(along.moments, made, along.spacing), _spent(along.moments, made)
+            chosen = plan_run(unknown, cells.coarse, self.window_frames, self.settings, near, spent)
             if chosen:
                 return Plan(along.at(chosen), unknown_share)
         return Plan(film.first(0), unknown_share)
@@ -179,6 +181,12 @@ def _near(moments: Sequence[float], made: Sequence[float], reach: float) -> Bool
     return torch.minimum(others[after] - at, at - others[after - 1]) <= 1.001 * reach
 
 
+def _spent(moments: Sequence[float], made: Sequence[float]) -> Bool[Tensor, " f"]:
+    """Moments that were made so often that they are not made again."""
+    times = Counter(made)
+    return torch.tensor([times[moment] >= MOST_TIMES for moment in moments], dtype=torch.bool)
+
+
 def plan_window(
     unknown: Bool[Tensor, "f h w"],
     points: Float[Tensor, "f h w 3"],
@@ -186,6 +194,7 @@ def plan_window(
     window_frames: int,
     settings: PlanSettings,
     made: Bool[Tensor, " f"] | None = None,
+    spent: Bool[Tensor, " f"] | None = None,
 ) -> list[int]:
     """The frames of the next window, in the order in which they should be written; empty when all is seen.
 
@@ -196,35 +205,63 @@ def plan_window(
         window_frames: how many frames a window may have.
         made: candidates at or next to a frame that was made already: what is left unknown in them found no place then, and
             is not tried again unless it is much.
+        spent: candidates that are not made again, however much of them is unknown.
     """
-    remaining = unknown.clone()
+    worth = _worth(len(cameras), settings, made, spent)
+    fresh = unknown.flatten(1).float().mean(1)
     outward = _angle_from_first(cameras) / torch.pi
+    open_frames = torch.nonzero(fresh > worth)[:, 0]
+    if not len(open_frames):
+        return []
+    if len(open_frames) > MOST_LOOKED_AT:
+        score = _score(fresh, outward, settings)[open_frames]
+        open_frames = open_frames[score.argsort(descending=True, stable=True)[:MOST_LOOKED_AT].sort().values]
+    unknown, points, cameras = unknown[open_frames], points[open_frames], cameras[open_frames]
+    worth, outward = worth[open_frames], outward[open_frames]
+    remaining = unknown.clone()
     overlap = torch.zeros(len(cameras), dtype=torch.bool)
     chosen: list[int] = []
-    while len(chosen) < window_frames:
+    while True:
         fresh = remaining.flatten(1).float().mean(1)
         fresh[chosen] = 0
-        worth = torch.full_like(fresh, settings.min_unknown)
-        if made is not None:
-            worth[made] = settings.min_unknown_again
         eligible = fresh > worth
         if chosen:
             eligible &= overlap
         if not eligible.any():
             break
-        anchored = eligible & (1 - fresh >= settings.min_known)
-        if anchored.any():
-            score = torch.where(anchored, fresh - OUTWARD_PREFERENCE * outward, -torch.inf)
-        elif chosen:
+        if chosen and not (eligible & _anchored(fresh, settings)).any():
             break  # what lies beyond is better made once this window is part of the memory
-        else:
-            score = torch.where(eligible, -fresh, -torch.inf)
-        best = int(score.argmax())
+        best = int(torch.where(eligible, _score(fresh, outward, settings), -torch.inf).argmax())
         chosen.append(best)
+        if len(chosen) == window_frames:
+            break
         covered = cameras[best].sees(points)[0]
         overlap |= (covered & unknown).flatten(1).any(1)
         remaining &= ~covered
-    return chosen
+    return open_frames[chosen].tolist()
+
+
+def _anchored(fresh: Float[Tensor, " f"], settings: PlanSettings) -> Bool[Tensor, " f"]:
+    """Frames of which enough is known to start from them."""
+    return 1 - fresh >= settings.min_known
+
+
+def _score(fresh: Float[Tensor, " f"], outward: Float[Tensor, " f"], settings: PlanSettings) -> Float[Tensor, " f"]:
+    """How good frames are to be made next: those of which enough is known, the more new space they bring and the nearer to
+    the photo; then the others, the more of them is known."""
+    return torch.where(_anchored(fresh, settings), fresh - OUTWARD_PREFERENCE * outward, -1 - fresh)
+
+
+def _worth(
+    count: int, settings: PlanSettings, made: Bool[Tensor, " f"] | None, spent: Bool[Tensor, " f"] | None
+) -> Float[Tensor, " f"]:
+    """The share of each of ``count`` candidates beyond which it is worth making."""
+    worth = torch.full((count,), settings.min_unknown)
+    if made is not None:
+        worth[made] = settings.min_unknown_again
+    if spent is not None:
+        worth[spent] = torch.inf
+    return worth
 
 
 def plan_run(
@@ -233,23 +270,21 @@ def plan_run(
     window_frames: int,
     settings: PlanSettings,
     made: Bool[Tensor, " f"] | None = None,
+    spent: Bool[Tensor, " f"] | None = None,
 ) -> list[int]:
     """The next window for a video model: candidates that follow each other, in their order; empty when all is seen.
 
     For the arguments see ``plan_window``.
     """
     fresh = unknown.flatten(1).float().mean(1)
-    worth = torch.full_like(fresh, settings.min_unknown)
-    if made is not None:
-        worth[made] = settings.min_unknown_again
-    wanted = fresh > worth
+    wanted = fresh > _worth(len(cameras), settings, made, spent)
     if not wanted.any():
         return []
-    anchored = wanted & (1 - fresh >= settings.min_known)
-    if not anchored.any():
-        return [int(torch.where(wanted, fresh, torch.inf).argmin())]
     outward = _angle_from_first(cameras) / torch.pi
-    start = int(torch.where(anchored, fresh - OUTWARD_PREFERENCE * outward, -torch.inf).argmax())
+    start = int(torch.where(wanted, _score(fresh, outward, settings), -torch.inf).argmax())
+    anchored = wanted & _anchored(fresh, settings)
+    if not anchored[start]:
+        return [start]
     # What is left unknown in a frame that was made does not count: the next window holds on to it all the same.
     first, last = _grown_run(start, anchored, ~wanted, min(LEAD_IN, (window_frames - 1) // 4))
     while last - first >= window_frames:  # too long: what is farther from the known waits

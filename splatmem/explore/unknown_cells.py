@@ -9,14 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.gaussians import Gaussians
+from splatmem.gaussians.bounds import Spheres
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory, StoredView
 
 SUPERSAMPLING = 4  # pixels across a cell
 GROUP = 8  # Gaussians that are tested together for whether a view may show them; neighbours follow each other in a memory
-FOOTPRINT = 4.5  # standard deviations beyond which a Gaussian is not drawn, with what a slanted view adds
-LOW_PASS = 2.0  # pixels that drawing adds to a footprint
 
 
 def unknown_cells(memory: SpatialMemory, coarse: Cameras) -> tuple[Bool[Tensor, "f h w"], float]:
@@ -50,30 +48,11 @@ class UnknownCells:
         if self._shares is None or not grown or not all(map(is_, self._views, memory.views)):
             self._shares = _unknown_shares(memory, self.coarse)
         elif len(memory.gaussians) > self._gaussians:
-            added = memory.gaussians.select(slice(self._gaussians, None)).to("cpu")
-            open_views = torch.nonzero(self._shares.flatten(1).any(1))[:, 0]
-            stale = open_views[may_show(self.coarse[open_views], added)] if len(open_views) else open_views
+            added = memory.gaussians.select(slice(self._gaussians, None))
+            stale = torch.nonzero(self._shares.flatten(1).any(1))[:, 0]
+            for size in (len(added), GROUP):  # most views are far from all of it
+                stale = stale[Spheres.around(added, size).shown(self.coarse[stale]).any(1)]
             if len(stale):
                 self._shares[stale] = _unknown_shares(memory, self.coarse[stale])
         self._views, self._gaussians = list(memory.views), len(memory.gaussians)
         return self._shares >= 0.25, self._shares.mean().item()
-
-
-def may_show(cameras: Cameras, gaussians: Gaussians) -> Bool[Tensor, " f"]:
-    """Views in which some of the Gaussians may be drawn; a view that is left out shows none of them for certain."""
-    count = len(gaussians)
-    groups = (count + GROUP - 1) // GROUP
-    index = torch.arange(groups * GROUP).clamp_max(count - 1).view(groups, GROUP)
-    means = gaussians.means[index]
-    low, high = means.amin(1), means.amax(1)
-    centre = (low + high) / 2
-    radius = (means - centre[:, None]).norm(dim=-1).amax(1) + FOOTPRINT * gaussians.scales.amax(-1)[index].amax(1)
-    local = cameras.local(centre)
-    depth = local[..., 2]
-    reach = radius + LOW_PASS * (depth + radius).clamp_min(0) / cameras.focal.amin(-1)[:, None]
-    shown = depth + radius > 0
-    for sign, slopes in zip((-1.0, 1.0), cameras.side_slopes, strict=True):
-        edge = slopes[:, None]
-        outside = sign * (local[..., :2] - edge * depth[..., None]) / (1 + edge.square()).sqrt()
-        shown &= (outside < reach[..., None]).all(-1)
-    return shown.any(1)

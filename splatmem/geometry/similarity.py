@@ -58,6 +58,19 @@ class Similarity:
         moved = middle + torch.tensor(list(by)).to(middle)
         return Similarity(rotation, scale, moved - scale * rotation @ middle)
 
+    @staticmethod
+    def of_matrix(matrix: Float[Tensor, "r 4"]) -> Similarity:
+        """The similarity of the upper three rows of a matrix for homogeneous points.
+
+        Raises:
+            ValueError: the matrix shears, mirrors, or scales its axes differently.
+        """
+        linear = matrix[:3, :3].double()
+        scale = float(torch.linalg.det(linear).abs()) ** (1 / 3)
+        if not (math.isfinite(scale) and scale > 0):
+            raise ValueError("a similarity needs a matrix that scales by more than 0")
+        return Similarity((linear / scale).float(), scale, matrix[:3, 3].float())
+
     def __call__(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         return self.scale * points @ self.rotation.to(points).T + self.translation.to(points)
 

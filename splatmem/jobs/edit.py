@@ -112,7 +112,9 @@ def _apply(scene: Scene, options: ChangeOptions, announce: Announce, before: int
         scene.redo(options.steps)
         return "done again"
     if isinstance(options, MergeOptions):
-        scene.merge(Scene.open(options.other, device=options.device), options.by or (0.0,) * 3, options.turn, options.scale)
+        matrix = None if options.transform is None else [options.transform[row : row + 4] for row in (0, 4, 8)]
+        other = Scene.open(options.other, device=options.device)
+        scene.merge(other, options.by or (0.0,) * 3, options.turn, options.scale, transform=matrix)
         return f"{len(scene.memory.gaussians) - before:,} Gaussians added"
     if isinstance(options, CompactOptions):
         fewer = scene.compact(announce)
@@ -150,6 +152,7 @@ def picked(scene: Scene, options: PickOptions) -> Selection:
         region=None if options.region is None else pairs(options.region),
         camera=view_of(scene, options.frame),
         named=options.named,
+        all_of=options.intersect,
     )
     chosen = chosen.grown(options.grow) if options.grow else chosen
     chosen = ~chosen if options.invert else chosen

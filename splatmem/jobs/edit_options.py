@@ -17,6 +17,7 @@ from splatmem.jobs.option_types import (
     SceneFolder,
     SceneOrSplats,
     SceneSize,
+    Words,
     check_film,
     check_target,
     one_word,
@@ -53,6 +54,8 @@ Plane = Annotated[tuple[float, ...] | None, _numbers(lambda n: n == 4, "NX,NY,NZ
 Pixel = Annotated[tuple[float, ...] | None, _numbers(lambda n: n >= 2 and n % 2 == 0, "X,Y[,X,Y...]")]
 Pixels = Annotated[tuple[float, ...] | None, _numbers(lambda n: n >= 4 and n % 2 == 0, "X,Y,X,Y,...")]
 Colour = Annotated[tuple[float, ...] | None, _numbers(lambda n: n == 3, "R,G,B")]
+Matrix = Annotated[tuple[float, ...] | None, _numbers(lambda n: n in (12, 16), "R11,R12,R13,T1,R21,...")]
+Name = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 
 
@@ -91,7 +94,7 @@ class ExtendOptions(ChangeOptions):
     """turn, orbit, arc, spiral, dolly, or a path file."""
     frames: int = 96
     """Length of the path. Path files with poses for every frame bring their own."""
-    prompt: str | None = None
+    prompt: Words = None
     """What is to be seen there, for models that read it; the scene's own words if not given."""
     poses: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Of a file of splats: the cameras that saw it (transforms.json, COLMAP), in its own world."""
@@ -186,15 +189,17 @@ class PickOptions(ChangeOptions):
     """The thing at a pixel of the view, or those at several."""
     region: Pixels = None
     """What shows inside a polygon of the view; two pixels are the corners of a rectangle."""
-    frame: int | None = None
+    frame: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """The view of --at and --region: a frame of the film that the scene was made for; the first picture if not given."""
-    named: str | None = None
+    named: Name = None
     """A selection that was saved by --save-as."""
+    intersect: bool = False
+    """What --box, --sphere, ... have in common, instead of all of them together."""
     grow: float = 0.0
     """Grow the selection by this distance, or shrink it if negative, in the scene's unit of length."""
     invert: bool = False
     """All but the selection."""
-    save_as: str | None = None
+    save_as: Name = None
     """Save the selection by a name."""
 
     def check(self) -> None:
@@ -274,6 +279,9 @@ class MergeOptions(ChangeOptions):
     """Degrees by which the other scene is turned about the vertical through its first camera, to the right."""
     scale: float = 1.0
     """Size of the other scene."""
+    transform: Matrix = None
+    """Instead of --by, --turn and --scale: the 3x4 or 4x4 matrix, row by row, that takes points of the other scene's world to
+    this one's; a rotation, one scale and a shift."""
 
     def __post_init__(self) -> None:
         paths_from_text(self, "scene", "out", "other")
@@ -283,3 +291,5 @@ class MergeOptions(ChangeOptions):
         check_scene(self.other)
         if not self.scale > 0:
             raise ValueError(f"--scale is above 0, got {self.scale}")
+        if self.transform is not None and (self.by is not None or self.turn or self.scale != 1):
+            raise ValueError("--transform says all of the other scene's place: leave out --by, --turn and --scale")

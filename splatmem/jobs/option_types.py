@@ -102,6 +102,7 @@ SceneOrSplats = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR
 """A scene's folder, or a file of Gaussian splats of any format that is read."""
 OutputFolder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 PathName = Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
+Words = Annotated[str | None, tyro.conf.arg(metavar="WORDS")]
 Overrides = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="SECTION.KEY=VALUE")]
 PresetName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET")]
 

@@ -24,6 +24,7 @@ from splatmem.jobs.option_types import (
     SceneOrSplats,
     SceneSize,
     Size,
+    Words,
     check_film,
     check_target,
 )
@@ -140,7 +141,7 @@ class RenderOptions:
     """Horizontal field of view in degrees, where a path file does not tell it; auto takes the scene's own at this shape."""
     fill: bool = False
     """Make first what the path shows and the memory does not know; it becomes part of the scene."""
-    prompt: str | None = None
+    prompt: Words = None
     """With --fill: what is to be seen there, for models that read it."""
     device: Device = "auto"
     """With --fill: where the models run."""

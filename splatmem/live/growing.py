@@ -22,13 +22,13 @@ class Growing:
 
     Attributes:
         on: whether it does.
-        least: share of a view that must be unknown.
+        min_unknown: share of a view that must be unknown.
         prompt: what is to be seen there, for models that read words; the scene's own if empty.
     """
 
     session: Session
     on: bool = True
-    least: float = 0.04
+    min_unknown: float = 0.04
     prompt: str = ""
     _tried: View | None = None
 
@@ -44,7 +44,7 @@ class Growing:
         if not self.on or self.session.is_busy or self._was_tried(view, snapshot):
             return None
         unknown = self.unknown(snapshot, view)
-        if unknown < self.least:
+        if unknown < self.min_unknown:
             return None
         self._tried = view
         self.grow(view, unknown)

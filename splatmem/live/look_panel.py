@@ -35,10 +35,10 @@ class LookPanel:
         with gui.add_folder("Growing"):
             desk.button("Make what is missing here", self._grow, icon=viser.Icon.SPARKLES, hint="Key: G")
             grows = gui.add_checkbox("By itself", desk.growing.on, hint="Whenever the view rests and much of it is unknown")
-            least = gui.add_slider("From (%)", 1, 50, 1, round(100 * desk.growing.least))
+            share = gui.add_slider("From (%)", 1, 50, 1, round(100 * desk.growing.min_unknown))
             words = gui.add_text("Words", desk.growing.prompt, hint="What is to be seen there; read by large models alone")
         grows.on_update(lambda event: setattr(desk.growing, "on", grows.value))
-        least.on_update(lambda event: setattr(desk.growing, "least", least.value / 100))
+        share.on_update(lambda event: setattr(desk.growing, "min_unknown", share.value / 100))
         words.on_update(lambda event: setattr(desk.growing, "prompt", words.value))
         self._marked = gui.add_checkbox("Mark what is unknown", True, hint="Blue stripes in the film's view")
         self._marked.on_update(desk.answered(lambda event: self._redraw()))

@@ -250,6 +250,9 @@ def push_out_of_free_space(
     rays = camera.world_rays()[0].flatten(0, 1)
     moved = depth.flatten().clone()
     factors = torch.logspace(0, torch.log10(torch.tensor(PUSH_LIMIT)).item(), PUSH_STEPS)
+    if len(index):  # all that is asked about lies in one box, which few of thousands of views may see
+        ends = [camera.centers[0] + (factor * depth.flatten()[index])[:, None] * rays[index] for factor in (1.0, PUSH_LIMIT)]
+        space = space.at(may_see(space.cameras, box_around(torch.cat(ends))))
     for factor in factors.tolist():
         points = camera.centers[0] + (factor * depth.flatten()[index])[:, None] * rays[index]
         wrong = space.violated(points)

@@ -22,6 +22,7 @@ from splatmem.geometry.filters import dilate
 LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
 LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
 TILE = 32  # pixels along a side of the parts of a picture that are looked at
+BESIDE = 2 * TILE  # pixels around a picture in which ``near_in_picture`` looks for Gaussians
 SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
 REMOVALS = 4  # times that those that still leak are left out
 
@@ -84,7 +85,7 @@ def trim_leaks(
         else:  # what they hid in the views may leak then
             kept[indices[leaking]] = False
             indices = indices[~leaking]
-    return replace(added, log_scales=log_scales).select(kept)
+    return added if attempt == 0 else replace(added, log_scales=log_scales).select(kept)
 
 
 def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.bounds import LOW_PASS, GrowingSpheres
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
@@ -19,10 +20,11 @@ from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
-from splatmem.memory.leaks import near_in_picture, trim_leaks
+from splatmem.memory.leaks import BESIDE, near_in_picture, trim_leaks
+from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
-from splatmem.pixels import from_uint8, to_png, to_uint8
+from splatmem.pixels import from_uint8, to_uint8
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -32,32 +34,6 @@ FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more th
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
 FOOTPRINT = 3.0  # standard deviations of a Gaussian within which it shows
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
-
-
-@dataclass(frozen=True)
-class MemoryReading:
-    """What ``v`` cameras see of the memory.
-
-    Attributes:
-        rgb: 0..1, composited over colours smeared in from around the gaps; meaningful where known, ``[v, h, w, 3]``.
-        depth: expected z-depth; ``inf`` on the far shell and where nothing is, ``[v, h, w]``.
-        alpha: accumulated opacity, ``[v, h, w]``.
-        known: covered by surfaces seen from their front, thin cracks closed, ``[v, h, w]``.
-        trust: 0..1; lower where the memory saw the surface from much farther away, ``[v, h, w]``.
-        features: what was written with ``write_features``, meaningful where known, ``[v, h, w, f]``; None if not asked for.
-    """
-
-    rgb: Float[Tensor, "v h w 3"]
-    depth: Float[Tensor, "v h w"]
-    alpha: Float[Tensor, "v h w"]
-    known: Bool[Tensor, "v h w"]
-    trust: Float[Tensor, "v h w"]
-    features: Float[Tensor, "v h w f"] | None = None
-
-    def _repr_png_(self) -> bytes:
-        """The views beside each other, for notebooks; what is not known is grey."""
-        shown = torch.where(self.known[..., None], self.rgb, 0.5)
-        return to_png(torch.cat(list(shown), dim=1))
 
 
 @dataclass(frozen=True)
@@ -131,6 +107,7 @@ class SpatialMemory:
     world: World = field(default_factory=World)
     down: Float[Tensor, "3"] | None = None
     _free_space: GrowingFreeSpace = field(default_factory=GrowingFreeSpace, repr=False, compare=False)
+    _spheres: GrowingSpheres = field(default_factory=GrowingSpheres, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.down is None and self.views:
@@ -163,18 +140,21 @@ class SpatialMemory:
         Raises:
             ValueError: features are asked for and none were written.
         """
-        scene = self.gaussians
-        if features:
-            if self.feature_gaussians is None or self.feature_gaussians.features is None:
-                raise ValueError("the memory holds no features: write some with write_features first")
-            scene = self.feature_gaussians
+        coarse = self.feature_gaussians if features else None
+        if features and (coarse is None or coarse.features is None):
+            raise ValueError("the memory holds no features: write some with write_features first")
         cameras = cameras if at is None else cameras.resized(*at)
-        batches = [cameras[slice(i, i + VIEWS_AT_ONCE)] for i in range(0, len(cameras), VIEWS_AT_ONCE)]
-        parts = [self._read(scene, batch) for batch in batches]
+        batches = _batches(cameras)
+        parts = [self._read(self._near(batch) if coarse is None else coarse, batch) for batch in batches]
         if len(parts) == 1:
             return parts[0]
         names = [f.name for f in fields(MemoryReading) if f.name != "features" or features]
         return MemoryReading(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
+
+    def _near(self, cameras: Cameras, beside: float = LOW_PASS) -> Gaussians:
+        """What of the scene must be drawn for some cameras' pictures, and for ``beside`` pixels around them."""
+        index = self._spheres.near(self.gaussians, cameras, beside)
+        return self.gaussians if index is None else self.gaussians.select(index)
 
     def _read(self, scene: Gaussians, cameras: Cameras) -> MemoryReading:
         """A reading of ``scene``, which is the whole scene or the Gaussians that carry features."""
@@ -200,14 +180,14 @@ class SpatialMemory:
     def film(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
         """Colours (0..1), gaps filled from around them, and what of them is known: a reading of no more than a film shows, at
         half its cost."""
-        rgb, known = draw_known(self.gaussians, cameras.to(self.device))
+        rgb, known = draw_known(self._near(cameras), cameras.to(self.device))
         return rgb.cpu(), known.cpu()
 
     @torch.no_grad()
     def coverage(self, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
         """``known`` and ``alpha`` of a reading, without the rest of it."""
-        starts = range(0, len(cameras), VIEWS_AT_ONCE)
-        parts = [draw_coverage(self.gaussians, cameras[slice(i, i + VIEWS_AT_ONCE)].to(self.device)) for i in starts]
+        batches = _batches(cameras)
+        parts = [draw_coverage(self._near(batch), batch.to(self.device)) for batch in batches]
         known, alpha = (torch.cat(list(maps)).cpu() for maps in zip(*parts, strict=True))
         return known, alpha
 
@@ -294,7 +274,7 @@ class SpatialMemory:
             camera: with the view's pose, one pixel for each cell of the grid.
             view: at the pictures' size: what of it is known gets features.
         """
-        cells = _sampled(self.read(view), view, camera)
+        cells = sampled(self.read(view), view, camera)
         missing = cells.known
         if self.feature_gaussians is not None:
             missing = missing & ~self.read(camera, features=True).known[0]
@@ -313,8 +293,9 @@ class SpatialMemory:
         corner of it is asked too, and one whose walls hide all of it is not.
         """
         space = self.free_space()
-        chosen = evenly_spread(len(added), min(len(added), SAMPLED_POINTS))
-        some, sizes = (values[chosen] for values in _extents(added))
+        middles, extents = _extents(added)
+        chosen = evenly_spread(len(added), SAMPLED_POINTS)
+        some, sizes = middles[chosen], extents[chosen]
         shown = torch.zeros(len(self.views), dtype=torch.long)
         ends = torch.cat([some - sizes[:, None], some + sizes[:, None]])
         near = may_see(space.cameras, box_around(ends))  # of thousands, a few
@@ -322,25 +303,38 @@ class SpatialMemory:
         shown[near] = space.at(near).may_show(some, sizes).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
         for index in [0, *order[shown[order] > 0].tolist()]:
-            suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0].to(self.device)
+            suspected = space.at(torch.tensor([index])).may_show(middles, extents)[0].to(self.device)
             if not suspected.any():
                 continue
             camera = self.views[index].camera.to(self.device)
-            around = near_in_picture(self.gaussians, added.select(suspected), camera)
+            around = near_in_picture(self._near(camera, BESIDE), added.select(suspected), camera)
             known, alpha = draw_coverage(around.gaussians, camera)
             # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
             kept = around.pixels & known & ((alpha >= SOLID_ALPHA) | (index == 0))
-            added = trim_leaks(around.gaussians, added, camera, kept, suspected)
+            trimmed = trim_leaks(around.gaussians, added, camera, kept, suspected)
+            if trimmed is not added:
+                added, (middles, extents) = trimmed, _extents(trimmed)
         return added
 
     def refine(self, steps: int) -> None:
         """Fits the colours of the last write's Gaussians to its frame; all others, places and sizes are frozen."""
         view = self.views[-1]
-        if steps > 0 and view.gaussians[1] > view.gaussians[0]:
-            target = from_uint8(view.rgb).to(self.device)
-            self.gaussians = refine(
-                self.gaussians, view.gaussians, target, view.depth.to(self.device), view.camera.to(self.device), steps
-            )
+        first, last = view.gaussians
+        if steps < 1 or last == first:
+            return
+        index = self._spheres.near(self.gaussians, view.camera, last=len(self.gaussians) - first)
+        near, begin = self.gaussians, first
+        if index is not None:
+            near, begin = self.gaussians.select(index), int(torch.searchsorted(index, first))
+        chosen = (begin, begin + last - first)
+        target, depth = from_uint8(view.rgb).to(self.device), view.depth.to(self.device)
+        fitted = refine(near, chosen, target, depth, view.camera.to(self.device), steps)
+        if index is None:
+            self.gaussians = fitted
+            return
+        sh = self.gaussians.sh.clone()
+        sh[first:last] = fitted.sh[slice(*chosen)]
+        self.gaussians = self.gaussians.recoloured(sh, first, last)
 
     def as_given(self) -> SpatialMemory:
         """The memory as it was before anything was made."""
@@ -387,6 +381,11 @@ class SpatialMemory:
         return [fidelity.psnr for fidelity in self.retention()]
 
 
+def _batches(cameras: Cameras) -> list[Cameras]:
+    """Cameras that are drawn together."""
+    return [cameras[slice(i, i + VIEWS_AT_ONCE)] for i in range(0, len(cameras), VIEWS_AT_ONCE)]
+
+
 def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
     """Middles of Gaussians, and how far around them they show, in main memory."""
     return gaussians.means.cpu(), FOOTPRINT * gaussians.scales.amax(1).cpu()
@@ -395,28 +394,3 @@ def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, 
 def _median_depth(depth: Float[Tensor, "h w"]) -> float:
     finite = depth[torch.isfinite(depth) & (depth > 0)]
     return float(finite.median()) if len(finite) else 1.0
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """Cells of a coarse grid over a view: colour, depth, and whether all of a cell is known."""
-
-    rgb: Float[Tensor, "h w 3"]
-    depth: Float[Tensor, "h w"]
-    known: Bool[Tensor, "h w"]
-
-
-def _sampled(reading: MemoryReading, fine: Cameras, coarse: Cameras) -> _Cells:
-    """A reading sampled at the centres of the coarse camera's pixels; outside of the fine picture nothing is known."""
-    step = fine.focal[0] / coarse.focal[0]  # fine pixels for each coarse one
-    columns, rows = (
-        ((torch.arange(count) + 0.5 - coarse.intrinsics[0, axis, 2]) * step[axis] + fine.intrinsics[0, axis, 2]).floor().long()
-        for axis, count in ((0, coarse.width), (1, coarse.height))
-    )
-    inside = ((rows >= 0) & (rows < fine.height))[:, None] & ((columns >= 0) & (columns < fine.width))[None]
-    rows, columns = rows.clamp(0, fine.height - 1)[:, None], columns.clamp(0, fine.width - 1)[None]
-    reach = [max(1, int(s) // 2) for s in step.flip(0).tolist()]
-    size = [2 * r + 1 for r in reach]
-    gaps = F.max_pool2d((~reading.known).float(), size, 1, reach)[0] > 0
-    rgb = F.avg_pool2d(reading.rgb.permute(0, 3, 1, 2), size, 1, reach, count_include_pad=False)[0].permute(1, 2, 0)
-    return _Cells(rgb[rows, columns], reading.depth[0][rows, columns], inside & ~gaps[rows, columns])

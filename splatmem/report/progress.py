@@ -91,7 +91,7 @@ class RunProgress:
 
     def preview(self, file: Path) -> None:
         """Says where a first look at the film lies."""
-        self._print(f"a first look at the film: {file}")
+        self._print(f"a first look at the film: {_from_here(file)}")
         self._tell("preview", file=str(file))
 
     def result(self, **values: Any) -> None:
@@ -108,3 +108,12 @@ class RunProgress:
     def _finish_all(self) -> None:
         for task in self.stages.values():
             self.bars.update(task, completed=1.0)
+
+
+def _from_here(file: Path) -> Path:
+    """A file's place as seen from the working folder, where it lies below that."""
+    try:
+        here = Path.cwd()
+    except OSError:  # the working folder is gone
+        return file
+    return file.relative_to(here) if file.is_relative_to(here) else file

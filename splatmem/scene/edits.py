@@ -11,7 +11,7 @@ from torch import Tensor
 from splatmem.edit.changes import merged, require_some, with_added, with_colours
 from splatmem.edit.history import COMPACTING, Timeline, after_compaction, put
 from splatmem.edit.removal import Removal, fill_holes, settled, take_away
-from splatmem.edit.selection import Parts, Selection, union_of
+from splatmem.edit.selection import Parts, Selection, described_part
 from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.similarity import Similarity
@@ -32,14 +32,14 @@ class SceneEdits(SceneState):
         Args:
             camera: of ``at`` and ``region``; that of the first picture if None.
             save_as: saves the selection by a name; ``scene.selections`` holds them.
-            **parts: ``box``, ``sphere``, ``half_space``, ``at``, ``region``, ``through``, ``named``: see
+            **parts: ``box``, ``sphere``, ``half_space``, ``at``, ``region``, ``through``, ``named``, ``all_of``: see
                 ``splatmem.edit.selection.Parts``.
 
         Raises:
             ValueError: nothing is named, or there is no such selection.
         """
         view = self.memory.views[0].camera if camera is None else camera
-        chosen = union_of(self.selections, view, parts)
+        chosen = described_part(self.selections, view, parts)
         if save_as is not None:
             self.save_selection(save_as, chosen)
         return chosen
@@ -162,7 +162,13 @@ class SceneEdits(SceneState):
         return int((~removal.kept).sum())
 
     def merge(
-        self, other: SceneState, by: Sequence[float] = (0.0, 0.0, 0.0), turn_degrees: float = 0.0, scale: float = 1.0
+        self,
+        other: SceneState,
+        by: Sequence[float] = (0.0, 0.0, 0.0),
+        turn_degrees: float = 0.0,
+        scale: float = 1.0,
+        *,
+        transform: Sequence[Sequence[float]] | None = None,
     ) -> None:
         """Puts another scene into this one.
 
@@ -171,13 +177,17 @@ class SceneEdits(SceneState):
             by: where its first camera comes to stand, in this memory's world.
             turn_degrees: about the vertical through its first camera, to the right as seen from above.
             scale: its size.
+            transform: instead of these, rows of the 3x4 or 4x4 matrix that takes points of the other world to this one: a
+                rotation, one scale and a shift.
 
         Raises:
-            ValueError: a number is out of range.
+            ValueError: a number is out of range, or the matrix is none of a similarity.
         """
-        details = {"source": other.source, "by": list(by), "turn_degrees": turn_degrees, "scale": scale}
-        with self._step("merge", details):
+        if transform is None:
             similarity = Similarity.about(torch.zeros(3), by, turn_degrees, self.memory.down, scale)
+        else:
+            similarity = Similarity.of_matrix(torch.tensor([list(row) for row in transform], dtype=torch.float64))
+        with self._step("merge", {"source": other.source, "transform": similarity.to_json()}):
             put(self.memory, merged(self.memory, other.memory, similarity))
 
     def compact(self, announce: Announce = silent) -> int:

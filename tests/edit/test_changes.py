@@ -130,6 +130,17 @@ def test_every_change_is_a_step_that_is_undone_exactly(scene: sm.Scene, tmp_path
     assert fingerprint(sm.Scene.open(tmp_path / "room")) == states[2]
 
 
+def test_a_matrix_places_a_merged_scene_as_shift_turn_and_scale_do(scene: sm.Scene) -> None:
+    similarity = Similarity.about(torch.zeros(3), (4.0, 0.0, 1.0), 30.0, scene.memory.down, 0.5)
+    scene.merge(scene_of_wall(), (4.0, 0.0, 1.0), 30.0, 0.5)
+    placed = scene.memory.gaussians.means
+    scene.undo()
+    scene.merge(scene_of_wall(), transform=similarity.to_json()[:3])
+    torch.testing.assert_close(scene.memory.gaussians.means, placed, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="a rotation without scale, shear or mirroring"):
+        scene.merge(scene_of_wall(), transform=[[1, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 0]])
+
+
 def scene_of_wall() -> sm.Scene:
     from splatmem.config import load_preset
     from splatmem.explore.models import Models

@@ -7,8 +7,10 @@ import torch
 from splatmem.depth.behind import continue_behind
 from splatmem.edit.removal import fill_holes, settled, take_away
 from splatmem.edit.selection import Box, Thing
+from splatmem.edit.stored_views import shown_among
 from splatmem.explore.loop import ExploreSettings
 from splatmem.extrapolate.continuation import Guide, continue_colours
+from splatmem.gaussians import Gaussians
 from splatmem.inpaint.classical import ClassicalInpainter
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import psnr
@@ -109,3 +111,27 @@ def test_what_cannot_be_taken_away() -> None:
         take_away(before, Box((8, 8, 8), (9, 9, 9)).mask(before))
     with pytest.raises(ValueError, match="holds the whole scene"):
         take_away(before, torch.ones(len(before.gaussians), dtype=torch.bool))
+
+
+def test_a_wide_gaussian_shows_only_where_nothing_stands_before_it() -> None:
+    """A hole is where a thing is missed, not how far its Gaussians reach under what stands before them."""
+    wide = torch.tensor([[0.0, 0.0, 3.0]])
+    near = torch.tensor([[x, y, 1.0] for x in torch.linspace(-0.6, -0.02, 30) for y in torch.linspace(-0.4, 0.4, 40)])
+    means = torch.cat([wide, near])
+    log_scales = torch.full_like(means, 0.02).log()
+    log_scales[0] = torch.tensor(0.5).log()
+    gaussians = Gaussians(
+        means=means,
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(len(means), 4).contiguous(),
+        log_scales=log_scales,
+        opacity_logits=torch.full((len(means),), 6.0),
+        sh=torch.zeros(len(means), 1, 3),
+    )
+    chosen = torch.arange(len(means)) == 0
+    shown = shown_among(gaussians, chosen, camera())
+    assert shown is not None
+    height, width = shown.where.shape
+    middle = shown.where[height // 2]
+    assert not middle[width // 4 : width // 2 - 6].any()
+    assert middle[width // 2 + 6 : width // 2 + 12].all()
+    assert torch.equal(shown.depth > 0, shown.where)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Stroke, Thing, selection_of_json
+from splatmem.classes import PixelClass, PixelClasses
+from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Stroke, Thing, described_part, selection_of_json
 from splatmem.memory import SpatialMemory
-from thing_before_wall import BLOCK, BLOCK_DEPTH, MIDDLE, WALL, camera, memory
+from thing_before_wall import BLOCK, BLOCK_DEPTH, MIDDLE, WALL, camera, memory, picture
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,17 @@ def test_sets(scene: SpatialMemory) -> None:
     assert torch.equal((~near).mask(scene), ~near.mask(scene))
 
 
+def test_parts_are_joined_or_intersected() -> None:
+    ball, low = ((0.0, 0.0, WALL), 0.5), ((0.0, 1.0, 0.0), 0.1)
+    made = memory()
+    either = described_part({}, camera(), {"sphere": ball, "half_space": low}).mask(made)
+    both = described_part({}, camera(), {"sphere": ball, "half_space": low, "all_of": True}).mask(made)
+    inside, below = Sphere(*ball).mask(made), HalfSpace(*low).mask(made)
+    assert torch.equal(either, inside | below)
+    assert torch.equal(both, inside & below)
+    assert 0 < both.sum() < inside.sum()
+
+
 def test_grown_and_shrunk(scene: SpatialMemory) -> None:
     middle = torch.tensor([-0.9, 0.0, WALL])
     ball = Sphere(tuple(middle.tolist()), 0.5)
@@ -53,6 +66,55 @@ def test_the_thing_at_a_pixel_is_the_whole_block_and_nothing_else(scene: Spatial
     assert (scene.gaussians.means[chosen, 2] < 0.8 * WALL).float().mean() > 0.95, "hardly any wall"
     with pytest.raises(ValueError, match="outside of the view of 128x72"):
         Thing(camera(), (200, 10)).mask(scene)
+
+
+def painted(rgb: torch.Tensor, depth: torch.Tensor) -> SpatialMemory:
+    made = SpatialMemory(down=torch.tensor([0.0, 1.0, 0.0]))
+    made.write(rgb, depth, camera(), torch.ones(depth.shape, dtype=torch.bool))
+    return made
+
+
+def test_a_foot_of_another_colour_belongs_to_the_thing_that_stands_on_it() -> None:
+    rgb, depth = picture(with_block=True)
+    left, _, right, bottom = BLOCK
+    rgb[bottom - 14 : bottom, left:right] = 0.02
+    scene = painted(rgb, depth)
+    chosen, block = Thing(camera(), (MIDDLE[0], 36)).mask(scene), is_block(scene)
+    assert (chosen & block).sum() > 0.97 * block.sum()
+    pixels = camera().project(scene.gaussians.means[chosen])[0][0]
+    assert (pixels[:, 1] < bottom + 1).float().mean() > 0.97
+    assert ((pixels[:, 0] > left - 2) & (pixels[:, 0] < right + 2)).float().mean() > 0.97
+
+
+def test_a_picture_on_a_wall_has_no_foot() -> None:
+    rgb, depth = picture(with_block=False)
+    left, top, right, _ = BLOCK
+    rgb[depth == WALL] = 0.6
+    rgb[top : top + 12, left:right] = torch.tensor([0.85, 0.1, 0.1])
+    scene = painted(rgb, depth)
+    chosen = Thing(camera(), (MIDDLE[0], top + 6)).mask(scene)
+    rows = camera().project(scene.gaussians.means[chosen])[0][0, :, 1]
+    assert (rows < top + 14).float().mean() > 0.97
+
+
+def test_classes_tell_a_thing_from_a_wall_of_its_colour_close_behind() -> None:
+    rgb, depth = picture(with_block=False)
+    left, top, right, bottom = BLOCK
+    bottom = min(bottom, int((depth == WALL).all(dim=1).sum()))
+    rgb[depth == WALL] = 0.7
+    depth[top:bottom, left:right] = 2.95
+    scene = painted(rgb, depth)
+    is_thing = torch.zeros(depth.shape, dtype=torch.bool)
+    is_thing[top:bottom, left:right] = True
+    labels = torch.where(is_thing, int(PixelClass.THING), int(PixelClass.WALL)).to(torch.uint8)
+    pixels = camera().project(scene.gaussians.means)[0][0]
+    beside = (pixels[:, 0] < left - 4) | (pixels[:, 0] > right + 4) | (pixels[:, 1] < top - 4)
+    assert (Thing(camera(), MIDDLE).mask(scene) & beside).sum() > 200, "without classes the wall goes along"
+    scene.views[0] = replace(scene.views[0], classes=PixelClasses(labels, is_thing.short()))
+    chosen = Thing(camera(), MIDDLE).mask(scene)
+    within = (pixels[:, 0] > left) & (pixels[:, 0] < right) & (pixels[:, 1] > top) & (pixels[:, 1] < bottom)
+    assert not (chosen & beside).any()
+    assert (chosen & within).sum() > 0.7 * within.sum()
 
 
 def test_a_region_means_what_shows_or_all_behind_it_too(scene: SpatialMemory) -> None:

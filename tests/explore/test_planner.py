@@ -1,7 +1,10 @@
 import pytest
 import torch
-from splatmem.explore.planner import PlanSettings, plan_window
+from splatmem.explore.planner import MOST_TIMES, PicturePlanner, Planner, PlanSettings, VideoPlanner, plan_window
+from splatmem.extrapolate.scene import fit_scene_layout
 from splatmem.geometry.cameras import Cameras
+from splatmem.memory import SpatialMemory
+from splatmem.trajectory.trajectory import Trajectory
 
 from textured_room import room, turn
 
@@ -117,3 +120,19 @@ def test_a_full_turn_is_planned_outward_and_closed_at_the_back(after_the_photo, 
     assert max(away(frame) for frame in windows[-1]) > 120
     sides = {frame < FRAMES / 2 for frame in made if away(frame) < 150}
     assert sides == {True, False}, "outward on both sides"
+
+
+@pytest.mark.parametrize("kind", ["pictures", "video"])
+def test_what_stays_unknown_however_often_it_is_made_is_given_up(kind: str, cameras) -> None:
+    """What is seen from behind, say, where nothing may be written that would show from the front."""
+    memory, film, made, asked = SpatialMemory(), Trajectory(cameras), [], 0
+    photo = room().render(cameras[0])
+    memory.write(photo.rgb[0], photo.depth[0], cameras[0], torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
+    planner: Planner = VideoPlanner(film, 5, SETTINGS)
+    if kind == "pictures":
+        planner = PicturePlanner(fit_scene_layout(memory, cameras), 2, SETTINGS)
+    while len(window := planner(memory, film, made).window):
+        made += window.moments
+        asked += 1
+        assert asked <= MOST_TIMES * FRAMES, "the plan does not end"
+    assert len(made) > FRAMES

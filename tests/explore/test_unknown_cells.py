@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from splatmem.explore import unknown_cells as module
-from splatmem.explore.unknown_cells import UnknownCells, may_show, unknown_cells
-from splatmem.gaussians import Gaussians
-from splatmem.gaussians.draw import rasterize_colours
+from splatmem.explore.unknown_cells import UnknownCells, unknown_cells
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
-
-from textured_room import turn
 
 
 def written(memory: SpatialMemory, rgb: torch.Tensor, depth: torch.Tensor, camera: Cameras) -> None:
@@ -67,19 +61,3 @@ def test_a_memory_that_lost_something_is_drawn_anew(room_turn, room_frames) -> N
     kept, _ = cells.of(other)
     assert not torch.equal(before, kept)
     assert torch.equal(kept, unknown_cells(other, coarse)[0])
-
-
-@given(seed=st.integers(0, 2**32 - 1), spread=st.floats(-6.0, 0.5), count=st.integers(1, 200))
-def test_a_view_that_is_left_out_shows_nothing(seed: int, spread: float, count: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    cameras = turn(12, 32, 20)
-    means = 2 * torch.randn(3, generator=generator) + 0.5 * torch.randn(count, 3, generator=generator)
-    scene = Gaussians(
-        means=means,
-        quats=torch.nn.functional.normalize(torch.randn(count, 4, generator=generator), dim=-1),
-        log_scales=spread + torch.randn(count, 3, generator=generator),
-        opacity_logits=torch.full((count,), 5.0),
-        sh=torch.zeros(count, 1, 3),
-    )
-    alpha = rasterize_colours(scene, cameras)[1]
-    assert not alpha[~may_show(cameras, scene)].any()

@@ -20,7 +20,7 @@ from splatmem.memory import SpatialMemory
 SAMPLE_WIDTH = 64
 SIZE_STEP = 4
 DEFAULT_STEPS = 2
-STRENGTH = 0.35  # share of the diffusion that the proposal goes through; more makes rooms' pale floors of dark meadows
+STRENGTH = 0.35  # share of the diffusion that the proposal goes through; with more, dark meadows become pale floors
 COPIES_REVISED = 0.0  # how much of the model's change is taken over where something was copied: that is sharp, the model is not
 LARGEST_CHANGE = 0.7  # of log depth: the model corrects the proposal's depth, it does not replace it
 
