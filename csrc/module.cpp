@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "dispatch.h"
+#include "pictures_module.h"
 #include "rasterizer.h"
 #include "threads.h"
 
@@ -357,7 +358,7 @@ nb::dict statistics(const splatmem::DrawnView& view) {
 
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
-    m.attr("interface") = 7;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
+    m.attr("interface") = 8;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
     nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
         .def(
@@ -408,6 +409,7 @@ NB_MODULE(_kernels, m) {
              "Sums, for each Gaussian, the picture's values times its weights there.");
     m.def("blending_weights", &blending_weights, "scene"_a, "viewmat"_a, "K"_a, "width"_a, "height"_a, "first"_a, "last"_a,
           "channels"_a, nb::kw_only(), "near_plane"_a, "far_plane"_a, "eps2d"_a, "threads"_a);
+    splatmem::bind_pictures(m);
     m.def("instruction_sets", &splatmem::instruction_sets, "Those compiled in that this processor has, best first.");
     m.def("instruction_set", [] { return std::string(splatmem::kernels().name); }, "The one in use.");
     m.def("use_instruction_set", &splatmem::use_instruction_set, "name"_a, "Chooses one, for tests and benchmarks.");

@@ -23,11 +23,12 @@ def psnr(
 
     ``inf`` for equal pictures, ``nan`` where there is no pixel to compare.
     """
-    error = (picture - truth).square()
-    error = error if where is None else error[where]
-    if error.numel() == 0:
+    error, count = (picture - truth).square(), picture.numel()
+    if where is not None:  # zeros take a tenth of the time that picking out the others takes
+        error, count = torch.where(where[..., None], error, 0.0), picture.shape[-1] * int(where.sum())
+    if count == 0:
         return math.nan
-    mean = float(error.double().mean())
+    mean = float(error.double().sum()) / count
     return math.inf if mean == 0 else -10 * math.log10(mean)
 
 

@@ -1,14 +1,16 @@
-"""How much of what moves between posed pictures is found, and how much of what stands still is taken for moving.
+"""How much of what moves between posed pictures is found, and how much of it gets into the memory all the same; how much of
+what stands still is lost with it.
 
 In each rendered scene the first thing goes on by a step from picture to picture, while the camera goes aside. Depth is the
-truth, or the embedded model's, in the cameras' unit by parallax as in a run.
+truth, or the embedded model's, in the cameras' unit by parallax as in a run. A pixel of the thing is written if a picture's
+own Gaussians show it: what was not found may lie where another picture knew the scene already, and is not written then. A pixel
+that stands still is lost if it was taken for moving; it is missing if no other picture shows the scene there either.
 
     python tools/measure_moving.py --size 256x144 --out out/moving
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +18,13 @@ import torch
 import tyro
 from jaxtyping import Bool, Float
 from PIL import Image
-from splatmem.depth import load_depth_estimator
-from splatmem.depth.motion import moved
-from splatmem.depth.parallax import depth_from_parallax
+from splatmem.depth import DepthEstimator, DepthPrediction, load_depth_estimator
+from splatmem.explore.beginnings import PosedBeginning, begin_posed_memory
+from splatmem.explore.loop import ExploreSettings
 from splatmem.geometry.cameras import Cameras
 from splatmem.jobs.option_types import Size
 from splatmem.report.sheet import moving_sheet
+from splatmem.timing import StageClock
 from torch import Tensor
 
 from solid_scenes import SCENES, SolidScene
@@ -58,23 +61,49 @@ def rendered(
     return torch.stack(rgb), torch.stack(depth), torch.stack(thing)
 
 
+class TrueDepth:
+    """A depth estimator that knows each picture's depth."""
+
+    estimates_fov = False
+
+    def __init__(self, rgb: Float[Tensor, "n h w 3"], depth: Float[Tensor, "n h w"]) -> None:
+        self.rgb, self.depth = rgb, depth
+
+    def __call__(self, images: Float[Tensor, "v h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
+        nearest = [int((self.rgb - image).abs().flatten(1).mean(1).argmin()) for image in images]
+        return DepthPrediction(self.depth[nearest], metric=True)
+
+
+def shares(begun: PosedBeginning, cameras: Cameras, thing: Bool[Tensor, "n h w"]) -> list[float]:
+    """Of what moves: found, written; of what stands still: lost, missing."""
+    placed = begun.memory.world.to_memory(cameras)
+    written = torch.zeros_like(thing)
+    for view in begun.memory.views:
+        index = int((placed.world_to_cam - view.camera.world_to_cam).abs().sum((1, 2)).argmin())
+        written[index] = view.written & ~begun.moving[index]
+    missing = ~begun.memory.coverage(placed)[0]
+    of_thing = [(mask & thing).sum() / thing.sum() for mask in (begun.moving, written)]
+    of_still = [(mask & ~thing).sum() / (~thing).sum() for mask in (begun.moving, missing)]
+    return [float(share) for share in (*of_thing, *of_still)]
+
+
 def main(options: Options) -> None:
     width, height = options.size
     poses = torch.eye(4).repeat(options.pictures, 1, 1)
     poses[:, 0, 3] = torch.linspace(-options.aside / 2, options.aside / 2, options.pictures)
     cameras = Cameras.from_fov(poses, 60.0, width, height)
-    estimate = load_depth_estimator("embedded")
-    print("| scene | depth | of what moves found, % | of what stands still lost, % |\n|---|---|---|---|")
+    embedded = load_depth_estimator("embedded")
+    print("| scene | depth | found, % | written, % | still lost, % | still missing, % |\n|---|---|---|---|---|---|")
     for scene in SCENES:
         rgb, true_depth, thing = rendered(scene, cameras, options.step)
-        told, _ = depth_from_parallax(rgb, torch.cat([estimate(r[None], fov_x_degrees=60.0).depth for r in rgb]), cameras)
-        for name, depth in (("true", true_depth), ("embedded", told)):
-            found = moved(rgb, depth, cameras)
-            caught, lost = (found & thing).sum() / thing.sum(), (found & ~thing).sum() / (~thing).sum()
-            print(f"| {scene.name} | {name} | {100 * caught:.1f} | {100 * lost:.1f} |", flush=True)
-            if options.out is not None and math.isfinite(caught):
+        estimators: dict[str, DepthEstimator] = {"true": TrueDepth(rgb, true_depth), "embedded": embedded}
+        for name, estimate in estimators.items():
+            begun = begin_posed_memory(rgb, cameras, estimate, ExploreSettings(), StageClock())
+            cells = " | ".join(f"{100 * share:.1f}" for share in shares(begun, cameras, thing))
+            print(f"| {scene.name} | {name} | {cells} |", flush=True)
+            if options.out is not None:
                 options.out.mkdir(parents=True, exist_ok=True)
-                sheet: Image.Image = moving_sheet(rgb, found)
+                sheet: Image.Image = moving_sheet(rgb, begun.moving)
                 sheet.save(options.out / f"{scene.name.replace(' ', '_')}_{name}.png")
 
 

@@ -1,13 +1,17 @@
 """Long memory of live walks: PSNR, SSIM and a learned distance of places seen again against their first visit.
 
-python tools/measure_revisits.py PHOTO... --path arc --frames 20 --laps 3 --between extend --out out/revisits.json
+    python tools/measure_revisits.py PHOTO... --paths arc turn --frames 101 --laps 3 --size 128x72 --out out/revisits.json
 
-The protocol stands in splatmem/evaluation/revisits.py. Frames of a walk: laps x (2 x frames - 2) + 1.
+The protocol stands in splatmem/evaluation/revisits.py. Frames of a walk: laps x (2 x frames - 2) + 1. With several paths the
+scenes take them in turn. After the first lap the scene is extended along another path, after the second a thing is taken away,
+and so on (``--between``). The film along a path that is known beforehand is measured by every run itself (``retention_psnr``).
 """
 
 from __future__ import annotations
 
 import json
+import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -15,58 +19,94 @@ from typing import Any, Literal
 import splatmem as sm
 import tyro
 from splatmem.evaluation.features import PatchFeatures
-from splatmem.evaluation.revisits import Change, Revisit, walk
+from splatmem.evaluation.revisits import Change, Extension, Revisit, ThingRemoval, walk
 from splatmem.jobs.option_types import parse_size
 
-
-def change_of(kind: str, path: str, at: tuple[float, float] | None) -> list[Change]:
-    """What is done between laps."""
-    extend: Change = lambda scene: scene.extend(path, 24)  # noqa: E731 - one line each, side by side
-    remove: Change = lambda scene: scene.remove(scene.select(at=at))  # noqa: E731
-    return {"nothing": [], "extend": [extend], "remove": [remove], "both": [extend, remove]}[kind]
+CHANGES: dict[str, tuple[str, ...]] = {
+    "nothing": (), "extend": ("extend",), "remove": ("remove",), "both": ("extend", "remove")
+}  # fmt: skip
+BAR = 40.0  # dB that a return is meant to keep
 
 
-def summary(found: list[Revisit]) -> dict[str, Any]:
-    """Means and worst values over the frames that show a place again."""
-    names = ("psnr", "ssim", "feature_distance")
-    values = {name: [getattr(one, name) for one in found] for name in names}
-    worst = {"psnr": min, "ssim": min, "feature_distance": max}
-    return {name: {"mean": sum(v) / len(v), "worst": worst[name](v)} for name, v in values.items()}
+def summary(found: list[Revisit]) -> dict[str, float]:
+    """Figures over the frames that show a place again; ``psnr`` is the mean of their values, ``psnr_pooled`` that of their mean
+    squared error, which the worst of them decide."""
+    psnr = [one.psnr for one in found]
+    distances = [one.feature_distance for one in found if not math.isnan(one.feature_distance)]
+    return {
+        "psnr": sum(psnr) / len(psnr),
+        "psnr_pooled": -10 * math.log10(sum(10 ** (-value / 10) for value in psnr) / len(psnr)),
+        "psnr_worst": min(psnr),
+        "share_above_bar": sum(value >= BAR for value in psnr) / len(psnr),
+        "ssim": sum(one.ssim for one in found) / len(found),
+        "ssim_worst": min(one.ssim for one in found),
+        "feature_distance": sum(distances) / max(1, len(distances)),
+        "feature_distance_worst": max(distances, default=math.nan),
+    }
+
+
+def by_visit(found: list[Revisit]) -> dict[str, dict[str, float]]:
+    """The same for the returns of each visit alone: the later, the more was done to the scene in between."""
+    visits = sorted({one.visit for one in found})
+    return {str(visit): summary([one for one in found if one.visit == visit]) for visit in visits}
+
+
+def row(name: str, found: list[Revisit]) -> str:
+    """A line of the table."""
+    s = summary(found)
+    cells = (
+        f"{s['psnr']:.1f}", f"{s['psnr_pooled']:.1f}", f"{s['psnr_worst']:.1f}", f"{100 * s['share_above_bar']:.1f}",
+        f"{s['ssim']:.4f}", f"{s['feature_distance']:.4f}",
+    )  # fmt: skip
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def main(
     photos: tyro.conf.Positional[tuple[Path, ...]],
     out: Path,
-    path: str = "arc",
-    frames: int = 20,
+    paths: tuple[str, ...] = ("arc",),
+    frames: int = 101,
     laps: int = 3,
-    size: str = "256x144",
-    between: Literal["nothing", "extend", "remove", "both"] = "nothing",
+    size: str = "128x72",
+    between: Literal["nothing", "extend", "remove", "both"] = "both",
     extend_path: str = "orbit",
-    at: tuple[float, float] | None = None,
     seed: int = 0,
 ) -> None:
     """Args:
     photos: one scene each.
     out: a JSON file for the figures.
-    path, frames: the way out.
+    paths, frames: the way out.
     laps: how often out and back.
     size: of the frames.
     between: what is done to the scene after a lap, in turn.
     extend_path: along which the scene is extended then.
-    at: a pixel of the thing that is taken away then.
     seed: of all that is made.
     """
-    describe, films = PatchFeatures.pretrained(), {}
-    for photo in photos:
+    kinds: dict[str, Change] = {"extend": Extension(extend_path), "remove": ThingRemoval()}
+    changes = [kinds[kind] for kind in CHANGES[between]]
+    describe, films, everything = PatchFeatures.pretrained(), {}, []
+    out.parent.mkdir(parents=True, exist_ok=True)
+    protocol = {
+        "paths": paths, "way_out": frames, "frames": laps * (2 * frames - 2) + 1, "laps": laps, "size": size,
+        "between": between, "extend_path": extend_path, "seed": seed,
+    }  # fmt: skip
+    print("| scene | PSNR | pooled | worst | of 40 dB, % | SSIM | feature distance |\n|---|---|---|---|---|---|---|")
+    for number, photo in enumerate(photos):
+        path, before = paths[number % len(paths)], time.process_time()
         scene = sm.Scene.from_photo(photo, size=parse_size(size), seed=seed)
         way = sm.Trajectory.preset(path, scene, frames=frames).cameras
-        found = walk(scene, way, laps, change_of(between, extend_path, at), describe)
-        shown = laps * (2 * frames - 2) + 1
-        films[str(photo)] = {"frames": shown, "revisits": len(found), **summary(found), "all": [asdict(one) for one in found]}
-        print(photo, {key: value for key, value in films[str(photo)].items() if key != "all"}, flush=True)
-    protocol = {"path": path, "way_out": frames, "laps": laps, "size": size, "between": between, "seed": seed}
-    out.write_text(json.dumps({"protocol": protocol, "films": films}, indent=2) + "\n")
+        found = walk(scene, way, laps, changes, describe)
+        everything += found
+        facts: dict[str, Any] = {
+            "path": path, "revisits": len(found), "cpu_seconds": time.process_time() - before,
+            "steps": [step.operation for step in scene.history if step.operation != "look"],
+            "windows": sum(step.operation == "look" for step in scene.history), "gaussians": len(scene.memory.gaussians),
+        }  # fmt: skip
+        films[str(photo)] = {**facts, **summary(found), "by_visit": by_visit(found), "all": [asdict(one) for one in found]}
+        print(row(f"{photo.stem}, {path}", found), flush=True)
+        together = {"scenes": len(films), **summary(everything), "by_visit": by_visit(everything)}
+        out.write_text(json.dumps({"protocol": protocol, "together": together, "films": films}, indent=2) + "\n")
+    print(row(f"all {len(films)}", everything))
 
 
 if __name__ == "__main__":

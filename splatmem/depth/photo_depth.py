@@ -16,6 +16,7 @@ from splatmem.depth.straight_lines import straighten
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.pixels import from_uint8, to_uint8
+from splatmem.threads import torch_alone
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
         estimate_depth: the model.
     """
     estimate = estimate_depth(rgb[None], fov_x_degrees=camera.fov_x_degrees)
-    down = gravity_of(rgb, camera)
-    depth = plausible_sky(estimate.depth[0], camera, down, rgb)
-    classes = classes_of(rgb, depth, camera, down, estimate)
-    depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
-    depth = with_rims(depth, rgb)
+    with torch_alone(camera.width * camera.height):
+        down = gravity_of(rgb, camera)
+        depth = plausible_sky(estimate.depth[0], camera, down, rgb)
+        classes = classes_of(rgb, depth, camera, down, estimate)
+        depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
+        depth = with_rims(depth, rgb)
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 

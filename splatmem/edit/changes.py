@@ -14,7 +14,7 @@ from splatmem.gaussians.transform import recoloured, transformed
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.similarity import Similarity
-from splatmem.memory import SpatialMemory, StoredView
+from splatmem.memory import PlainPictures, SpatialMemory, StoredView
 from splatmem.pixels import to_uint8
 
 
@@ -84,8 +84,6 @@ def _moved_view(view: StoredView, similarity: Similarity, like: Cameras, count: 
     moved[:3, 3] = similarity.scale * pose[:3, 3] - turned @ translation
     return StoredView(
         camera=Cameras(moved.float()[None], camera.intrinsics, camera.width, camera.height),
-        rgb=torch.from_numpy(to_uint8(rgb)),
-        depth=depth * similarity.scale,
-        written=written[0, 0] > 0.5,
+        pictures=PlainPictures(torch.from_numpy(to_uint8(rgb)), depth * similarity.scale, written[0, 0] > 0.5),
         gaussians=(view.gaussians[0] + count, view.gaussians[1] + count),
     )

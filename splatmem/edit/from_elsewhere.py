@@ -13,7 +13,7 @@ from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.similarity import Similarity
 from splatmem.geometry.world import World
-from splatmem.memory import SpatialMemory, StoredView
+from splatmem.memory import PlainPictures, SpatialMemory, StoredView
 from splatmem.pixels import to_uint8
 
 MOST_VIEWS = 24  # of the cameras that were given
@@ -111,6 +111,7 @@ def _remember(memory: SpatialMemory, camera: Cameras) -> None:
     count = len(memory.gaussians)
     first = 0 if not memory.views else count
     shown = torch.where(torch.isfinite(depth) & (depth > 0), depth, torch.inf)
-    view = StoredView(camera, torch.from_numpy(to_uint8(now.rgb[0])), shown, now.known[0], (first, count))
+    pictures = PlainPictures(torch.from_numpy(to_uint8(now.rgb[0])), shown, now.known[0])
+    view = StoredView(camera, pictures, (first, count))
     memory.views = [*memory.views, view]
     memory.__post_init__()  # the direction of gravity follows from the first view

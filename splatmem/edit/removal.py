@@ -80,12 +80,12 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     return Removal(left, kept, holes)
 
 
-def _rim_width(camera: Cameras) -> int:
+def rim_width(camera: Cameras) -> int:
     return max(1, round(camera.width / RIM))
 
 
 def _hole(camera: Cameras, shown: Shown) -> Hole:
-    return Hole(camera, dilate(shown.where[None], _rim_width(camera) + 1)[0], shown.depth)
+    return Hole(camera, dilate(shown.where[None], rim_width(camera) + 1)[0], shown.depth)
 
 
 def _on_rim(gaussians: Gaussians, span: tuple[int, int], camera: Cameras, shown: Shown) -> Bool[Tensor, " m"]:
@@ -93,7 +93,7 @@ def _on_rim(gaussians: Gaussians, span: tuple[int, int], camera: Cameras, shown:
     means = gaussians.means[slice(*span)].cpu()
     pixels, depth = camera.project(means)
     inside = camera.in_picture(pixels, depth)[0]
-    around = dilate(shown.where[None], _rim_width(camera))[0]
+    around = dilate(shown.where[None], rim_width(camera))[0]
     column = pixels[0, :, 0].floor().clamp(0, camera.width - 1).long()
     row = pixels[0, :, 1].floor().clamp(0, camera.height - 1).long()
     return inside & around[row, column]

@@ -13,7 +13,7 @@ from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import rasterize
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
-from splatmem.memory import SpatialMemory, StoredView
+from splatmem.memory import PlainPictures, SpatialMemory, StoredView
 from splatmem.pixels import from_uint8, to_uint8
 
 SHOWS = 0.02  # opacity from which on something shows at a pixel
@@ -85,5 +85,6 @@ def seen_again(memory: SpatialMemory, changed: Sequence[Bool[Tensor, "h w"] | No
         lost = where & ~now.known[0]
         written = view.written & ~lost if index == 0 else view.written | lost
         classes = None if view.classes is None else view.classes.without(where)
-        views.append(replace(view, rgb=torch.from_numpy(to_uint8(rgb)), depth=depth, written=written, classes=classes))
+        pictures = PlainPictures(torch.from_numpy(to_uint8(rgb)), depth, written, classes)
+        views.append(replace(view, pictures=pictures))
     return replace(memory, views=views)

@@ -14,12 +14,12 @@ from splatmem.depth.alignment import align
 from splatmem.evaluation.scenes import Scene
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings, explore, references
+from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import Traits, prepared
 from splatmem.memory import SpatialMemory
-from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
 from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
@@ -135,9 +135,9 @@ def film_of_photo(
 def _filmed(memory: SpatialMemory, path: Cameras, begun: Begun, clock: StageClock, started: float, generated: int) -> Film:
     """Reads the film from a finished memory."""
     frames, depths, knowns = [], [], []
-    for first in range(0, len(path), VIEWS_AT_ONCE):
+    for views in in_batches(path):
         with clock.stage("render"):
-            reading = memory.read(path[slice(first, first + VIEWS_AT_ONCE)])
+            reading = memory.read(views)
             frames.append(reading.rgb)
         depths.append(torch.where(reading.known, reading.depth, torch.inf))
         knowns.append(reading.known)

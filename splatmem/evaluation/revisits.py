@@ -4,27 +4,46 @@ The protocol is that of the field's tables for long memory (out along a path and
 the way out), made harder: several laps, and changes of the scene between them. The camera's path is not known beforehand: each
 frame is shown as the scene is when the camera gets there, after what is unknown in it has been made; nothing looks ahead.
 
-What a change of the scene (a thing taken away) alters on purpose counts from then on as it looks after the change.
+A thing that is taken away between laps changes what it covered, on purpose: pixels that showed it, and a narrow rim about them,
+count from then on as they look after the change. All other pixels must stay as they were at their first visit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.classes import PixelClasses
+from splatmem.edit.removal import rim_width
+from splatmem.edit.selection import Selection
 from splatmem.evaluation.features import PatchFeatures, feature_distance
+from splatmem.gaussians.draw import rasterize
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import dilate
 from splatmem.metrics import psnr, ssim
 from splatmem.scene import Scene
 
 EQUAL_PSNR = 100.0  # stands for infinite: equal pictures
-CHANGED = 2 / 255  # of a channel: what differs by more right before and after a change was changed on purpose
-Change = Callable[[Scene], object]
+TOUCHED = 2 / 255  # share of a pixel's colour above which it shows what is taken away
+THING_SHARES = (0.004, 0.12)  # of the picture: how large a thing is that is taken away
+
+DESCRIBED_EVERY = 5  # frames of the path of which one is compared by features
+
+Touched = Bool[Tensor, "1 h w 1"]
+
+
+class Change(Protocol):
+    """Changes a scene between two laps."""
+
+    def __call__(self, scene: Scene, cameras: Cameras) -> list[Touched]:
+        """Changes it; returns for each camera the pixels that it was meant to change, or an empty list for none at all."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +55,8 @@ class Revisit:
         frame: of the path.
         psnr: in dB against the first visit; equal pictures count as 100.
         ssim: structural similarity to it.
-        feature_distance: see ``splatmem.evaluation.features``; ``nan`` where no features were asked for.
+        feature_distance: see ``splatmem.evaluation.features``; ``nan`` where no features were asked for, and for four of
+            five frames, since it takes longer than all else.
     """
 
     visit: int
@@ -55,7 +75,7 @@ def walk(
         scene: is made as the camera comes along.
         path: the way out, from the first view on.
         laps: how often out and back.
-        changes: what is done to the scene after each lap but the last, in turn.
+        changes: what is done to the scene after each lap but the last, in turn; see ``Extension`` and ``ThingRemoval``.
         describe: for a learned distance.
 
     Returns:
@@ -70,21 +90,75 @@ def walk(
             scene.look(path[frame])
             shown = scene.memory.film(path[frame])[0]
             if frame in first:
-                found.append(_compared(visits[frame], frame, shown, first[frame], describe))
+                described = describe if frame % DESCRIBED_EVERY == 0 else None
+                found.append(_compared(visits[frame], frame, shown, first[frame], described))
             else:
                 first[frame] = shown
             visits[frame] = visits.get(frame, 0) + 1
         if changes and lap + 1 < laps:
-            before = {frame: scene.memory.film(path[frame])[0] for frame in first}
-            changes[lap % len(changes)](scene)
-            for frame, old in before.items():
-                new = scene.memory.film(path[frame])[0]
-                changed = (new - old).abs().amax(-1, keepdim=True) > CHANGED
-                first[frame] = torch.where(changed, new, first[frame])
+            for frame, touched in enumerate(changes[lap % len(changes)](scene, path)):
+                first[frame] = torch.where(touched, scene.memory.film(path[frame])[0], first[frame])
+    return found
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Goes on with the scene along another path: nothing that was seen may change.
+
+    Attributes:
+        path: a preset's name.
+        frames: of it.
+    """
+
+    path: str
+    frames: int = 24
+
+    def __call__(self, scene: Scene, cameras: Cameras) -> list[Touched]:
+        scene.extend(self.path, self.frames)
+        return []
+
+
+class ThingRemoval:
+    """Takes away the largest thing of the photo that is neither tiny nor most of the picture; without one nothing."""
+
+    def __call__(self, scene: Scene, cameras: Cameras) -> list[Touched]:
+        classes = scene.memory.views[0].classes
+        at = None if classes is None else middle_of_a_thing(classes)
+        if at is None:
+            return []
+        chosen = scene.select(at=at)
+        shown = pixels_of(chosen, scene, cameras)
+        scene.remove(chosen)
+        return shown
+
+
+def middle_of_a_thing(classes: PixelClasses) -> tuple[float, float] | None:
+    """The pixel ``x, y`` nearest to the middle of the largest thing whose share of the picture is within ``THING_SHARES``; None
+    if there is no such thing."""
+    least, most = (share * classes.things.numel() for share in THING_SHARES)
+    for thing in range(1, classes.num_things + 1):
+        pixels = (classes.things == thing).nonzero().double()
+        if least <= len(pixels) <= most:
+            y, x = pixels[(pixels - pixels.mean(0)).norm(dim=1).argmin()].tolist()
+            return x + 0.5, y + 0.5
+    return None
+
+
+def pixels_of(chosen: Selection, scene: Scene, cameras: Cameras) -> list[Touched]:
+    """Pixels of cameras that show a part of a scene, and the rim about them that goes with it when it is taken away."""
+    share = chosen.mask(scene.memory)[:, None].to(scene.memory.gaussians.means)
+    reach, found = 2 * rim_width(cameras), []
+    for index in range(len(cameras)):
+        drawn = rasterize(scene.memory.gaussians, cameras[index], extra=share).extra
+        assert drawn is not None
+        found.append(dilate(drawn[..., 0].cpu() > TOUCHED, reach)[..., None])
     return found
 
 
 def _compared(visit: int, frame: int, shown: Tensor, before: Tensor, describe: PatchFeatures | None) -> Revisit:
     everywhere = torch.ones(shown.shape[:3], dtype=torch.bool)
-    distance = math.nan if describe is None else feature_distance(describe(shown), describe(before), everywhere)
+    if describe is None:
+        distance = math.nan
+    else:
+        distance = 0.0 if torch.equal(shown, before) else feature_distance(describe(shown), describe(before), everywhere)
     return Revisit(visit, frame, min(psnr(shown, before), EQUAL_PSNR), ssim(shown, before, everywhere), distance)

@@ -25,6 +25,7 @@ from splatmem.geometry.world import World
 from splatmem.inpaint import FilledFrames
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.memory import SpatialMemory
+from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 
 HELD = 0.03  # share of a picture that must be known for its depth to be completed from there
@@ -157,12 +158,12 @@ def _first_written(
 ) -> SpatialMemory:
     """A memory that holds one picture; ``behind``: and what goes on behind its silhouettes."""
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
-    with clock.stage("write"):
+    with clock.stage("write"), torch_alone(depth.numel()):
         memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes)
         if behind and classes is not None:
             hidden = hidden_background(rgb, depth, classes, camera)
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
-    with clock.stage("refine"):
+    with clock.stage("refine"), torch_alone(depth.numel()):
         memory.refine(settings.photo_refine_steps)
     return memory
 

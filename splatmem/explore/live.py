@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from splatmem.timing import StageClock
 
 ASIDE = (0.6, 0.45, 0.3, 0.15)  # of the field of view: how far the neighbours are turned to either side
 READ_WIDTH = 128  # pixels of the pictures in which the unknown is looked for
+SAME_PLACE = 0.05  # of the memory's scale, with ASIDE's last turn: cameras nearer to each other show the same
 ROOM = 0.5  # of the memory's scale: surroundings are kept clear of cameras this far from those that were there
 
 
@@ -26,12 +28,27 @@ class LiveInpainter:
 
     What it places around is kept clear of a ball about the cameras that have looked; when one leaves it, it is made ready
     anew, by the same seed, for all that were there.
+
+    It also remembers where something stayed unknown although it was filled, as slivers beside a thing that was taken away do:
+    what found no place once finds none the next time.
     """
 
     inpainter: VideoInpainter
     seed: int
     ready: VideoInpainter | None = None
     cameras: list[Cameras] = field(default_factory=list)
+    left: list[tuple[Cameras, float]] = field(default_factory=list)
+
+    def left_unknown(self, memory: SpatialMemory, camera: Cameras) -> float:
+        """Share of the pictures of cameras at the same place that stayed unknown; 0 where nothing did."""
+        turn = math.cos(math.radians(ASIDE[-1] * camera.fov_x_degrees))
+        same = (
+            share
+            for other, share in self.left
+            if (camera.centers - other.centers).norm() <= SAME_PLACE * memory.scale
+            and float((camera.forward * other.forward).sum()) >= turn
+        )
+        return max(same, default=0.0)
 
     def for_camera(self, memory: SpatialMemory, camera: Cameras) -> VideoInpainter:
         """The inpainter, made ready for this camera too."""
@@ -62,8 +79,8 @@ def look(
 ) -> ExploreState:
     """Fills what ``camera`` shows and the memory does not know, and with it the view to its left or right that lacks most.
 
-    Nothing is made while all but ``settings.plan.min_unknown`` of the view is known. So a viewer may ask for every camera: what
-    one that turns sees next was made with its neighbour.
+    Nothing is made while all but ``settings.plan.min_unknown`` of the view is known, beside what found no place before. So a
+    viewer may ask for every camera: what one that turns sees next was made with its neighbour.
 
     Args:
         memory: is written to.
@@ -76,10 +93,11 @@ def look(
     turns = [side * share * camera.fov_x_degrees for share in ASIDE for side in (1, -1)]
     views = Cameras.cat([camera, *(camera.turned(angle) for angle in turns)])
     waiting = list(range(len(views)))
-    while waiting:
+    worth = min_unknown + inpainter.left_unknown(memory, camera)
+    while 0 in waiting:  # what stays unknown in a view that was filled finds no place beside it either
         with clock.stage("read"):
             own = _unknown(memory, camera)[0]
-        if own <= min_unknown:
+        if own <= worth:
             break
         with clock.stage("read"):
             unknown = [own, *_unknown(memory, views[1:])]
@@ -96,6 +114,10 @@ def look(
         state.windows.append([float(chosen)])
         if after_window is not None:
             after_window()
+    if 0 not in waiting:
+        own = _unknown(memory, camera)[0]
+        if own > min_unknown:
+            inpainter.left.append((camera, own))
     return state
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.alignment import align
 from splatmem.explore.feature_gaussians import encode_views, read_latents, write_latents
+from splatmem.explore.motion import MovingPart, motion_of
 from splatmem.explore.planner import GRID_WIDTH, Planner, PlanSettings, default_planner
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
@@ -25,6 +26,7 @@ from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.pixels import from_uint8
 from splatmem.seeds import usable_seed
+from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
 
@@ -56,6 +58,8 @@ class ExploreSettings:
     """A frame with fewer unknown pixels than this is not written."""
     min_video_write: float = 0.12
     """Of a video model's window, frames with at least this share of unknown pixels are written first."""
+    keep_motion: bool = False
+    """Whether what moves within a video model's windows is kept for the film. It is not written in either case."""
 
     def generated_limit(self, film_frames: int, continuous: bool) -> int:
         """How many frames may be generated for a film."""
@@ -73,12 +77,14 @@ class ExploreState:
         border_steps: relative steps of depth between what was known and what was written beside it.
         finished: whether nothing is left to be made.
         notes: sentences for the report.
+        moving: what moved in the frames, where that is to be kept.
     """
 
     windows: list[Sequence[float]] = field(default_factory=list)
     border_steps: list[float] = field(default_factory=list)
     finished: bool = False
     notes: list[str] = field(default_factory=list)
+    moving: list[MovingPart] = field(default_factory=list)
 
     @property
     def generated_frames(self) -> int:
@@ -129,7 +135,7 @@ def explore(
     traits = Traits.of(inpainter)
     limit = settings.generated_limit(len(film), traits.continuous)
     given = memory.as_given()
-    with clock.stage("fill"):
+    with clock.stage("fill"), torch_alone(film.cameras.width * film.cameras.height):
         inpainter = prepared(inpainter, given, film.cameras, seed)
     with clock.stage("read"):
         planner = planner or default_planner(traits, given, film, settings.plan)
@@ -145,7 +151,10 @@ def explore(
         if progress is not None:
             progress(plan.unknown_share)
         if len(window):
-            make_window(memory, window.cameras, inpainter, traits, estimate_depth, generator, settings, clock, prompt, state)
+            make_window(
+                memory, window.cameras, inpainter, traits, estimate_depth, generator, settings, clock, prompt, state,
+                window.moments,
+            )  # fmt: skip
             state.windows.append(window.moments)
         state.finished = not len(window)
         if after_window is not None:
@@ -164,8 +173,10 @@ def make_window(
     clock: StageClock,
     prompt: str,
     state: ExploreState,
+    moments: Sequence[float] = (),
 ) -> None:
-    """Fills one window and writes it; ``state`` gets the border steps of its frames and the inpainter's notes.
+    """Fills one window and writes what stands still in it; ``state`` gets the border steps of its frames, the inpainter's notes
+    and, if they are to be kept, the parts that moved at ``moments``.
 
     Raises:
         ValueError: the inpainter gave back frames of another size, or values that are not finite.
@@ -184,6 +195,14 @@ def make_window(
     with clock.stage("fill"):
         filled = _checked(inpainter(partial, generator=generator, prompt=prompt, reference=reference), partial, traits.name)
     state.remark(*filled.notes)
+    motion = None
+    if traits.continuous:
+        with clock.stage("depth"):
+            motion = motion_of(filled, reading, cameras, estimate_depth)
+    if motion is not None:
+        state.remark(*motion.notes)
+        if settings.keep_motion:
+            state.moving += motion.parts(filled, cameras, moments)
     shares = reading.known.flatten(1).float().mean(1).tolist()
     pixels = cameras.width * cameras.height
     passes = [(list(range(len(cameras))), settings.min_write_pixels)]
@@ -193,7 +212,8 @@ def make_window(
         passes = [(outward, int(settings.min_video_write * pixels)), (outward, int(settings.plan.min_unknown * pixels))]
     for order, min_pixels in passes:
         for index in order:
-            step = write_frame(memory, filled, index, cameras[index], min_pixels, estimate_depth, settings, clock)
+            still = None if motion is None else ~motion.where[index]
+            step = write_frame(memory, filled, index, cameras[index], min_pixels, estimate_depth, settings, clock, still)
             if step is not None:
                 state.border_steps.append(step)
     if reader is not None and filled.latents is not None:
@@ -246,7 +266,7 @@ def write_frame(
 ) -> float | None:
     """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
 
-    Earlier frames of the window are known by now. Of a picture that was given, ``usable`` pixels alone are written.
+    Earlier frames of the window are known by now. Where something may have moved, ``usable`` pixels alone are written.
     """
     with clock.stage("read"):
         now = memory.read(camera)
@@ -265,9 +285,9 @@ def write_frame(
     # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
     solid = known & (now.alpha[0] >= SOLID_ALPHA)
     depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
-    with clock.stage("write"):
+    with clock.stage("write"), torch_alone(depth.numel()):
         memory.write(rgb, depth, camera, ~solid, usable)
-    with clock.stage("refine"):
+    with clock.stage("refine"), torch_alone(depth.numel()):
         memory.refine(settings.refine_steps)
     return aligned.border_step
 

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import push_pull
+from splatmem.render.extension import load_kernels
+from splatmem.threads import kernel_threads
 
 RADIUS = 3  # pixels of a patch to each side
 MARGIN = 1.0  # how far around the hole is looked for patches, in units of its size
@@ -178,7 +180,7 @@ def _continued(
             if fine_search or index > 0 or len(levels) == 1:
                 field.search(image, FINE_REACH if index == 0 < len(levels) - 1 else torch.inf)
             image = field.vote(image)
-        match = field.match
+        match = field.match_map()
     assert image is not None
     assert match is not None
     return _fitted_to_rim(image, match, levels[0]).clamp(0, 1)
@@ -251,19 +253,24 @@ class _Field:
         self.level, self.generator, self.nearness = level, generator, nearness
         self.height, self.width = level.hole.shape
         touched = dilate(level.hole[None], RADIUS)[0]
-        self.row, self.column = torch.nonzero(touched, as_tuple=True)
+        self.middles = torch.nonzero(touched).contiguous()
         self.size = max(4.0, float(level.hole.sum()) ** 0.5)
         self.places, self.wanted, self.order = self._places()
         if coarser is None:
-            start = torch.full((len(self.row), 2), -1)
+            start = torch.full_like(self.middles, -1)
         else:
-            old = coarser[(self.row // 2).clamp(max=coarser.shape[0] - 1), (self.column // 2).clamp(max=coarser.shape[1] - 1)]
-            start = 2 * old + torch.stack([self.row % 2, self.column % 2], dim=-1)
-        self.match = torch.zeros(self.height, self.width, 2, dtype=torch.int64)
-        self.match[self.row, self.column] = self._legal(start)
-        self.cost = torch.zeros(len(self.row))
+            row, column = torch.minimum(self.middles // 2, torch.tensor(coarser.shape[:2]) - 1).unbind(-1)
+            start = 2 * coarser[row, column] + self.middles % 2
+        self.match = self._legal(start)
+        self.cost = torch.zeros(len(self.middles))
         self.index = torch.full((self.height, self.width), -1, dtype=torch.int64)
-        self.index[self.row, self.column] = torch.arange(len(self.row))
+        self.index[touched] = torch.arange(len(self.middles))
+
+    def match_map(self) -> Int[Tensor, "h w 2"]:
+        """What each pixel's patch is made of; zeros where none touches the hole."""
+        places = torch.zeros(self.height, self.width, 2, dtype=torch.int64)
+        places[self.index >= 0] = self.match
+        return places
 
     def _places(self) -> tuple[list[Int[Tensor, "m 2"]], Int[Tensor, " n"], Int[Tensor, "h w"]]:
         """Where patches may be taken from.
@@ -276,7 +283,7 @@ class _Field:
         whole = _patch_places(source)
         whole = whole if whole.any() else source  # surroundings thinner than a patch: pixels of them will do
         places, order = [torch.nonzero(whole)], whole.long() - 1
-        target = surface[self.row, self.column]
+        target = surface[self.middles[:, 0], self.middles[:, 1]]
         wanted = torch.zeros_like(target)
         for number in target[target >= 0].unique().tolist():
             own = source & (surface == number)
@@ -296,81 +303,40 @@ class _Field:
 
     def _legal(self, place: Int[Tensor, "n 2"]) -> Int[Tensor, "n 2"]:
         """Places, each brought to a random one where it is none to take from."""
-        wrong, place = ~self._fit(place), place.clone()
+        wrong, place = ~self._fit(place), place.clone(memory_format=torch.contiguous_format)
         for number, places in enumerate(self.places):
             some = torch.nonzero(wrong & (self.wanted == number))[:, 0]
             place[some] = places[torch.randint(len(places), (len(some),), generator=self.generator)]
         return place
 
-    def _patches(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "p c"]:
-        """All patches of the picture, one a row."""
-        size = 2 * RADIUS + 1
+    def _with_margin(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "i j 3"]:
+        """The picture, going on at its edges for as far as patches reach out of it."""
         padded = F.pad(image.permute(2, 0, 1)[None], (RADIUS,) * 4, mode="replicate")
-        return F.unfold(padded, size)[0].T.contiguous()
+        return padded[0].permute(1, 2, 0).contiguous()
 
     def search(self, image: Float[Tensor, "h w 3"], most: float) -> None:
         """Improves the matches for the picture as it is; random search looks ``most`` pixels far."""
-        patches = self._patches(image)
-        target = patches[self.row * self.width + self.column]
-        log_depth = self.level.log_depth[self.row, self.column]
-        here = torch.stack([self.row, self.column], dim=-1)
-        best = self.match[self.row, self.column]
-
-        def cost_of(place: Int[Tensor, "n 2"], some: Tensor) -> Float[Tensor, " n"]:
-            row, column = place.unbind(-1)
-            colour = (target[some] - patches[row * self.width + column]).square().mean(-1)
-            depth = (self.level.log_depth[row, column] - log_depth[some]).abs().clamp(max=1.0)
-            way = (place - here[some]).float().norm(dim=-1) / self.size
-            return colour + (DEPTH_WEIGHT * depth).square() + (self.nearness * way).square()
-
-        everywhere = torch.arange(len(self.row))
-        cost = cost_of(best, everywhere)
-
-        def improve(place: Int[Tensor, "n 2"]) -> None:
-            some = torch.nonzero(self._fit(place) & (place != best).any(-1))[:, 0]
-            if len(some):
-                tried = cost_of(place[some], some)
-                better = some[tried < cost[some]]
-                best[better], cost[better] = place[better], tried[tried < cost[some]]
-
-        for jump in (4, 1):
-            for down, right in ((0, jump), (0, -jump), (jump, 0), (-jump, 0)):
-                row, column = (self.row + down).clamp(0, self.height - 1), (self.column + right).clamp(0, self.width - 1)
-                number = self.index[row, column]
-                offset = best[number.clamp_min(0)] - here[number.clamp_min(0)]
-                improve(torch.where((number >= 0)[:, None], here + offset, best))
-        reach = min(max(self.height, self.width) / 2, most)
+        reach, steps = min(max(self.height, self.width) / 2, most), []
         while reach >= 1:
-            step = (torch.rand(len(self.row), 2, generator=self.generator) * 2 - 1) * reach
-            improve(best + step.round().long())
+            step = (torch.rand(len(self.middles), 2, generator=self.generator) * 2 - 1) * reach
+            steps.append(step.round().long())
             reach /= 3
-        self.match[self.row, self.column] = best
-        self.cost = cost
+        load_kernels().search_patches(
+            self._with_margin(image), self.middles, self.index, self.level.log_depth.contiguous(), self.order, self.wanted,
+            torch.stack(steps) if steps else torch.zeros(0, *self.middles.shape, dtype=torch.int64), self.match, self.cost,
+            radius=RADIUS, depth_weight=DEPTH_WEIGHT, way_weight=self.nearness / self.size, threads=kernel_threads(),
+        )  # fmt: skip
 
     def vote(self, image: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
         """The picture with each pixel of the hole as the patches over it want it, the good ones most."""
         # Where no patch is like it the least unlike ones count all the same.
         weight = torch.exp(-self.cost / max(SIMILAR**2, float(self.cost.median()))).clamp_min(1e-4)
-        weight = F.pad(weight, (0, 1))  # of the last one, which stands for patches beside the picture
-        width = self.width + 2 * RADIUS  # places are counted in the picture with a margin: patches may reach out of it
-        match = self.match[self.row, self.column] + RADIUS
-        start = F.pad(match[:, 0] * width + match[:, 1], (0, 1), value=RADIUS * (width + 1))
-        number = F.pad(self.index, (RADIUS,) * 4, value=-1).flatten()
-        colours = F.pad(image.permute(2, 0, 1)[None], (RADIUS,) * 4, mode="replicate")[0].flatten(1).T.contiguous()
-        surface = F.pad(self.level.surface.float()[None, None], (RADIUS,) * 4, mode="replicate").flatten()
-        row, column = torch.nonzero(self.level.hole, as_tuple=True)
-        here = (row + RADIUS) * width + column + RADIUS
-        own = surface[here]
-        total, shares = torch.zeros(len(here), 3), torch.zeros(len(here), 1)
-        for down in range(-RADIUS, RADIUS + 1):
-            for right in range(-RADIUS, RADIUS + 1):
-                offset = down * width + right
-                patch = number[here - offset]
-                source = start[patch] + offset
-                vote = weight[patch]
-                vote = torch.where(surface[source] == own, vote, FOREIGN * vote)[:, None]
-                total.addcmul_(colours[source], vote)
-                shares += vote
+        wanted = torch.nonzero(self.level.hole).contiguous()
+        colours = torch.empty(len(wanted), 3)
+        load_kernels().vote_of_patches(
+            self._with_margin(image), self.middles, self.index, self.match, weight, self.level.surface.contiguous(), wanted,
+            colours, radius=RADIUS, foreign=FOREIGN, threads=kernel_threads(),
+        )  # fmt: skip
         filled = image.clone()
-        filled[row, column] = total / shares.clamp_min(1e-9)
+        filled[wanted[:, 0], wanted[:, 1]] = colours
         return filled

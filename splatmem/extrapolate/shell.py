@@ -21,6 +21,7 @@ from splatmem.extrapolate.azimuth import AzimuthRange
 from splatmem.extrapolate.room_layout import CEILING, FLOOR, RoomLayout
 
 NEAREST = 0.6  # of the wall's usual distance in the view: nearer, what goes on there would be seen magnified and blurred
+FARTHEST = 8.0  # of the same: what goes on farther away is the view again and again, as large as all else in the scene
 BINS = 1440  # of azimuth, in which the distance is kept: a quarter of a degree, a pixel of the photo
 
 
@@ -94,7 +95,9 @@ def fit_shell(
         ahead = azimuth.sin()[:, None] * view_range.axes[0] + azimuth.cos()[:, None] * view_range.axes[2]
         radius = room.exit(center.expand_as(ahead), _level(ahead @ room.axes.T))[0]
     shown = azimuth <= view_range.right
-    nearest = torch.where(shown, 0.0, NEAREST * radius[shown].median())
+    usual = radius[shown].median()
+    nearest = torch.where(shown, 0.0, NEAREST * usual)
+    radius = torch.where(shown, radius, radius.clamp_max(FARTHEST * usual))
     height = [(room.bounds[side] - center[1]).item() for side in (FLOOR, CEILING)]
     return Shell(
         view_range,

@@ -22,7 +22,8 @@ from splatmem.extrapolate.walk import walk_around
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
 from splatmem.memory import SpatialMemory
-from splatmem.memory.spatial_memory import FAR_SHELL, StoredView
+from splatmem.memory.spatial_memory import FAR_SHELL
+from splatmem.memory.stored_view import StoredView
 from splatmem.pixels import from_uint8
 
 MAX_CLEARANCE = 0.3  # of the memory's scale: copies keep this distance from the cameras of the path ...

@@ -8,6 +8,7 @@ would know again, costs more each time that it comes. Costs are in units of the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,6 +27,7 @@ TURN = 8.0  # of turning round on the spot: a mirror image beside its original i
 CUT = 5.0  # of a jump beside something prominent, at full share of it: it would be cut
 AGAIN = 0.03  # of showing a column once more
 PROMINENT = 50.0  # how many times that, where all of a column is prominent
+LONGEST = 10.0  # of a walk, in lengths of the view: the time for finding one grows with the square of its length
 VARIETY = 0.3  # how much the costs of jumps differ from seed to seed, as a share
 
 
@@ -47,12 +49,22 @@ class Stretch:
 def walk_around(features: Float[Tensor, "f h w"], prominent: Float[Tensor, "h w"], length: float, seed: int) -> list[Stretch]:
     """The stretches that fill the rest of the turn, in their order to the right.
 
+    A walk leads from the view's right end to its left end, so that walk and view together can be gone round more than once:
+    a rest of the turn that is longer than ``LONGEST`` is filled by one walk again and again, with the view in between.
+
     Args:
         features: by which columns of the view are compared: colours, relief.
         prominent: 1 for pixels of what a stranger would know again, else 0.
         length: of the rest of the turn, relative to the view's.
         seed: another seed goes another way.
     """
+    rounds = max(1, math.ceil((length + 1) / (LONGEST + 1)))
+    walk = _walk(features, prominent, (length + 1) / rounds - 1, seed)
+    return [*walk, *((Stretch(0.0, 1.0, 1), *walk) * (rounds - 1))]
+
+
+def _walk(features: Float[Tensor, "f h w"], prominent: Float[Tensor, "h w"], length: float, seed: int) -> list[Stretch]:
+    """The stretches of one walk; see ``walk_around``."""
     columns = _reduced(features)
     total = max(SHORTEST, round(length * COLUMNS))
     # Beyond its ends the view is taken for its mirror image.

@@ -30,17 +30,22 @@ def snap_depth_edges(
     Returns:
         The depth, and the pixels for which no side was found within reach.
     """
-    log_depth = depth.log()
-    inside = _inside_ramp(log_depth, edge_slope)
+    start = depth.log()
+    log_depth, inside = start.clone(), _inside_ramp(start, edge_slope)
+    pixels = torch.nonzero(inside)  # few: nothing else is looked at
+    size = pixels.new_tensor(depth.shape)
     for _ in range(SNAP_REACH):
-        candidates = torch.stack([_shifted(log_depth, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0))])
-        settled = torch.stack([_shifted(~inside, *step) for step in ((0, 1), (0, -1), (1, 0), (-1, 0))])
-        distance = torch.where(settled, (candidates - log_depth).abs(), torch.inf)
+        beside = pixels + pixels.new_tensor([[0, -1], [0, 1], [-1, 0], [1, 0]])[:, None]
+        in_picture = ((beside >= 0) & (beside < size)).all(-1)
+        row, column = beside.clamp_min(0).minimum(size - 1).unbind(-1)
+        candidates, settled = log_depth[row, column], in_picture & ~inside[row, column]
+        distance = torch.where(settled, (candidates - log_depth[pixels[:, 0], pixels[:, 1]]).abs(), torch.inf)
         nearest, side = distance.min(dim=0)
-        found = inside & torch.isfinite(nearest)
-        log_depth = torch.where(found, candidates.gather(0, side[None])[0], log_depth)
-        inside = inside & ~found
-    return torch.where(log_depth == depth.log(), depth, log_depth.exp()), inside
+        found = torch.isfinite(nearest)
+        row, column = pixels[found].unbind(-1)
+        log_depth[row, column], inside[row, column] = candidates.gather(0, side[None])[0][found], False
+        pixels = pixels[~found]
+    return torch.where(log_depth == start, depth, log_depth.exp()), inside
 
 
 def _inside_ramp(log_depth: Float[Tensor, "h w"], edge_slope: float) -> Bool[Tensor, "h w"]:
@@ -50,15 +55,6 @@ def _inside_ramp(log_depth: Float[Tensor, "h w"], edge_slope: float) -> Bool[Ten
     low, high = -maximum(-log_depth, 3), maximum(log_depth, 3)
     position = (log_depth - low) / (high - low).clamp_min(1e-9)
     return (slope > edge_slope) & (slope > 3 * wide) & (position > 0.2) & (position < 0.8)
-
-
-def _shifted(image: Tensor, down: int, right: int) -> Tensor:
-    """The image moved by one step, with its own border repeated (for masks: False outside)."""
-    moved = torch.roll(image, (down, right), (0, 1))
-    edge = {(1, 0): (0, slice(None)), (-1, 0): (-1, slice(None)), (0, 1): (slice(None), 0), (0, -1): (slice(None), -1)}
-    rim = edge[down, right]
-    moved[rim] = False if image.dtype == torch.bool else image[rim]
-    return moved
 
 
 def before_an_edge(depth: Float[Tensor, "h w"], reach: int, edge_slope: float = EDGE_SLOPE) -> Bool[Tensor, "h w"]:

@@ -13,6 +13,16 @@ from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.render.rasterization import render_views
 
+PIXELS_AT_ONCE = 600_000  # of the views of one call: what is drawn of them is held together
+MOST_VIEWS_AT_ONCE = 64
+
+
+def in_batches(cameras: Cameras) -> list[Cameras]:
+    """Views in their order, as many together as one call should draw: more of small ones, since what a call prepares serves
+    all of its views."""
+    count = max(1, min(MOST_VIEWS_AT_ONCE, PIXELS_AT_ONCE // (cameras.width * cameras.height)))
+    return [cameras[slice(first, first + count)] for first in range(0, len(cameras), count)]
+
 
 @dataclass
 class Rendering:

@@ -28,6 +28,8 @@ HELD = 0.05
 keeps a plausible colour."""
 NO_LOW_PASS = 1e-4
 """Of a drawing that shows how surfaces look from so near that a low-pass does nothing, in square pixels."""
+TURNS = 4
+"""Many pictures hold the shapes better than few that are looked at more often."""
 RATES = {"shift": 0.08, "size": 0.06, "turn": 0.06, "colour": 0.02}
 """Steps at first: in standard deviations, logarithms, radians, colours in 0..1; they fall to a tenth (Adam, Kingma 2015)."""
 
@@ -52,16 +54,20 @@ class Reference:
 def fit_shapes(
     gaussians: Gaussians,
     free: Bool[Tensor, " n"],
-    references: Sequence[Reference],
+    always: Sequence[Reference],
+    in_turn: Sequence[Reference],
     steps: int,
     announce: Callable[[float], None] = lambda share: None,
 ) -> Gaussians:
-    """The Gaussians after ``steps`` steps of gradient descent over all references; those that are not free stay the same.
+    """The Gaussians after some steps of gradient descent; those that are not free stay the same.
 
     Args:
+        always: pictures that each step looks at.
+        in_turn: pictures of which each step looks at every ``TURNS``-th, with as much more weight.
+        steps: how many.
         announce: told the share of the steps that is done.
     """
-    if steps < 1 or not free.any() or not references:
+    if steps < 1 or not free.any() or not (always or in_turn):
         return gaussians
     index = torch.nonzero(free)[:, 0]
     start = gaussians.select(index)
@@ -92,7 +98,8 @@ def fit_shapes(
         # One drawing's graph at a time: the parameters' own gradients are summed over all of them.
         now = moved()
         leaves = _leaves(now)
-        for reference in references:
+        some = [replace(reference, weight=TURNS * reference.weight) for reference in in_turn[step % TURNS :: TURNS]]
+        for reference in [*always, *some]:
             _loss(_with(gaussians, index, leaves), reference).backward()
         torch.autograd.backward(
             [now.means, now.quats, now.log_scales, now.sh],

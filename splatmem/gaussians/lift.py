@@ -232,6 +232,8 @@ def _far_from_others(selected: Bool[Tensor, "h w"], block: int) -> Bool[Tensor, 
 
 def _detail_spreads(rgb: Float[Tensor, "h w 3"], settings: LiftSettings) -> Float[Tensor, "h w"]:
     """Spread of each pixel's Gaussian: narrow where the picture changes much within two pixels of it."""
+    if settings.detail_spread == settings.spread:
+        return rgb.new_full(rgb.shape[:2], settings.spread)
     colour = rgb.permute(2, 0, 1).contiguous()
     low, high = -maximum(-colour, 3), maximum(colour, 3)
     contrast = maximum((0.5 * (high - low) / (low + DARK)).amax(0), 3)

@@ -56,7 +56,13 @@ class Merged:
 
 
 @torch.no_grad()
-def merge_alike(gaussians: Gaussians, camera: Cameras, spread: float, error: float = MERGE_ERROR) -> Merged:
+def merge_alike(
+    gaussians: Gaussians,
+    camera: Cameras,
+    spread: float,
+    error: float = MERGE_ERROR,
+    kept: Bool[Tensor, "h w"] | None = None,
+) -> Merged:
     """Merges what one view has brought.
 
     What the view does not show from the front stays as it is. Underlays go: the merged Gaussians are to cover by themselves.
@@ -66,8 +72,9 @@ def merge_alike(gaussians: Gaussians, camera: Cameras, spread: float, error: flo
         camera: that view's; or one at another size from the same place.
         spread: standard deviation of what is made, in units of its extent.
         error: see ``MERGE_ERROR``.
+        kept: pixels of the view whose Gaussians stay as they are, underlays too.
     """
-    cells = _Cells.of(gaussians, camera)
+    cells = _Cells.of(gaussians, camera, kept)
     if cells is None:
         return Merged(gaussians, torch.arange(len(gaussians)), torch.zeros(len(gaussians), dtype=torch.bool))
     clusters = _Clusters.of(gaussians, cells, camera.centers[0].double().cpu().numpy())
@@ -99,13 +106,16 @@ class _Cells:
     middle: np.ndarray
 
     @staticmethod
-    def of(gaussians: Gaussians, camera: Cameras) -> _Cells | None:
-        """None where the view shows next to none of the Gaussians from the front."""
+    def of(gaussians: Gaussians, camera: Cameras, kept: Bool[Tensor, "h w"] | None) -> _Cells | None:
+        """None where the view shows next to none of the Gaussians that may be merged from the front."""
         camera = camera.to(gaussians.means.device)
         pixels, depth = camera.project(gaussians.means)
         pixels, depth = pixels[0], depth[0]
         facing = (gaussians.normals * (camera.centers[0] - gaussians.means)).sum(-1) > 0
         shown = facing & camera.in_picture(pixels[None], depth[None])[0]
+        if kept is not None:
+            column, row = (pixels[:, axis].long().clamp(0, kept.shape[1 - axis] - 1) for axis in (0, 1))
+            shown &= ~kept.to(shown.device)[row, column]
         if int(shown.sum()) < 4:
             return None
         reach = gaussians.scales[:, 0] / sampling_distance(gaussians)

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.io.atomic import staged_directory
 from splatmem.io.colmap import save_colmap, save_colmap_points
 from splatmem.io.transforms_json import save_transforms_json
 from splatmem.memory import SpatialMemory
-from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
 from splatmem.pixels import to_uint8
 from splatmem.scene import Announce
 
@@ -38,11 +38,12 @@ def write_dataset(memory: SpatialMemory, film: Cameras, folder: Path, overwrite:
     with staged_directory(folder, KIND, overwrite=overwrite) as staged:
         (staged / IMAGES).mkdir()
         (staged / SPARSE).mkdir(parents=True)
-        for first in range(0, len(film), VIEWS_AT_ONCE):
-            announce("writing frames", first / len(film))
-            rgb, _ = memory.film(film[slice(first, first + VIEWS_AT_ONCE)])
-            for name, frame in zip(names[first:], to_uint8(rgb), strict=False):
-                Image.fromarray(frame).save(staged / IMAGES / name)
+        written = 0
+        for views in in_batches(film):
+            announce("writing frames", written / len(film))
+            for frame in to_uint8(memory.film(views)[0]):
+                Image.fromarray(frame).save(staged / IMAGES / names[written])
+                written += 1
         places, colours = _points(memory.gaussians)
         files = [f"{IMAGES}/{name}" for name in names]
         save_transforms_json(film, staged / "transforms.json", files, points=POINTS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from splatmem.config import Config
 from splatmem.depth import DepthEstimator
 from splatmem.explore.loop import ExploreSettings, ExploreState
+from splatmem.explore.motion import shown_moving
 from splatmem.explore.planner import Planner
 from splatmem.home import expanded
 from splatmem.inpaint import VideoInpainter
@@ -25,6 +27,7 @@ from splatmem.io.ownership import locked
 from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.source import Source, read_source
+from splatmem.jobs.motion import read_motion, write_motion
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
 from splatmem.jobs.outputs import SPLATS, write_moving, write_outputs
@@ -93,6 +96,8 @@ def flyaround(
     device = choose_device(options.device)
     watch_peak(device)
     config = options.config()
+    if options.keep_motion:
+        settings = replace(settings or ExploreSettings(), keep_motion=True)
     parts: dict[str, Any] = {"inpainter": inpainter, "depth": depth, "planner": planner, "settings": settings}
     size = options.size if device == "cpu" and not needed_models(config) else None
     with locked(options.out), explained_out_of_memory(device, config.hardware, size):
@@ -139,6 +144,7 @@ def _make(
 
     def after_window(state: ExploreState) -> None:
         run.scene.remark(*state.notes)
+        write_motion(partial, state)
         save_run(session, run, fingerprint)
         preview.show(run)
 
@@ -151,7 +157,8 @@ def _make(
     )  # fmt: skip
     inpainter_name = Traits.of(scene.models.inpainter).name
     scene.models.release()  # filming needs their memory
-    film = film_memory(scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce)
+    moving = shown_moving(len(run.film), run.state.windows, read_motion(partial))
+    film = film_memory(scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce, moving)
     announce("writing the scene and the report", 0.0)
     report = write_outputs(partial, run, film, options, inpainter_name, device)
     session.finish()

@@ -71,6 +71,9 @@ class FlyaroundOptions:
     """Where the models and the rasterizer run (with mps the rasterizer runs on the CPU)."""
     low_vram: bool = False
     """For a GPU with little memory: models wait in main memory and come layer by layer, pictures are coded in tiles."""
+    keep_motion: bool = False
+    """Keep in the film what moves within a window of a video model. The scene stands still in either case: what moves is not
+    written into it, and lies in motion/ frame by frame."""
     resume: bool = False
     """Go on with an interrupted run; --low-vram and what else is a matter of memory may change."""
     overwrite: bool = False

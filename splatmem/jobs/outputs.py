@@ -29,7 +29,7 @@ from splatmem.report.bend import memory_bend
 from splatmem.report.figures import peak_memory_bytes, summary, versions, write_json, write_text
 from splatmem.report.html import report_page
 from splatmem.report.measures import scene_measures
-from splatmem.report.sheet import contact_sheet, moving_sheet
+from splatmem.report.sheet import SHEET_TILE_WIDTH, contact_sheet, moving_sheet
 
 SHEET_FRAMES = 12
 MOVING = "moving.png"
@@ -127,8 +127,8 @@ def photo_sheet(run: Run) -> Image.Image:
     """The contact sheet: frames of the film, what was known of them before anything was made, and their depth."""
     cameras = run.film.cameras[evenly_spread(len(run.film), SHEET_FRAMES)]
     memory = run.scene.memory
-    (before, known), after = memory.as_given().film(cameras), memory.read(cameras)
-    return contact_sheet(after.rgb, before, known, after.depth)
+    (before, known), (after, _) = memory.as_given().film(cameras), memory.film(cameras)
+    return contact_sheet(after, before, known, memory.read(cameras.coarse(SHEET_TILE_WIDTH)).depth)
 
 
 def _picture(file: Path) -> Image.Image | None:

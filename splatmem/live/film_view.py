@@ -18,6 +18,7 @@ from viser import _messages
 from splatmem.live.framing import View
 from splatmem.live.session import Snapshot
 from splatmem.pixels import to_uint8
+from splatmem.threads import use_all_threads
 
 COARSE = (1.0, 0.75, 0.5, 0.375)  # of the scene's own width, while the camera moves
 FRAME_SECONDS = 1 / 32  # that a coarse frame may take
@@ -118,6 +119,7 @@ class FilmView:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        use_all_threads()
         is_fine = True
         while True:
             with self._changed:

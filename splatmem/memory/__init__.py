@@ -1,6 +1,7 @@
 """The spatial memory: what is written, what of a view is known, and the session on disk."""
 
 from splatmem.memory.reading import MemoryReading
-from splatmem.memory.spatial_memory import SpatialMemory, StoredView, WriteReport
+from splatmem.memory.spatial_memory import SpatialMemory, WriteReport
+from splatmem.memory.stored_view import PlainPictures, StoredView
 
-__all__ = ["MemoryReading", "SpatialMemory", "StoredView", "WriteReport"]
+__all__ = ["MemoryReading", "PlainPictures", "SpatialMemory", "StoredView", "WriteReport"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
-from jaxtyping import Int
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
@@ -16,15 +17,22 @@ from splatmem.gaussians.merge import MERGE_ERROR, merge_alike
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.memory.rounding import rounded, with_rounded_depth
-from splatmem.memory.spatial_memory import SpatialMemory, StoredView
+from splatmem.memory.spatial_memory import SpatialMemory
+from splatmem.memory.stored_view import PackedPictures, StoredView
 from splatmem.pixels import from_uint8
 
-FIT_STEPS = 50
+FIT_STEPS = 60
 SEEN_SPREAD = 0.6  # of what a stored view shows, which is fitted to it
 GIVEN_CARE = 2.0  # given pictures are to be shown so much better than made ones, in squared errors
 HIDDEN_SPREAD = 0.74  # of what none shows: it covers as it is
 ASIDE = 0.12  # how far beside the first view what it hides is looked at, in units of the memory's scale
-FILM_CAMERAS = 6  # cameras of a film that the memory is fitted to beside its own views, at half the size
+FILM_CAMERAS = 24  # cameras of a film that the memory is fitted to beside its own views
+PHOTO_BAR = 40.0
+"""PSNR, in dB, that a given picture is to have in the end ..."""
+PHOTO_LOSS = 0.5
+"""... or as much less than it has at first, where that is less. Where merging misses this, the Gaussians stay as they are."""
+SPARE = 0.15  # share of the squared error that the bar allows, which is left for what merging does around those tiles
+TILE = 8  # pixels along a side of the parts of a given picture in which they stay
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ def compacted(
     announce: Callable[[float], None] = lambda share: None,
 ) -> Compacted:
     """Merges what each view has brought, then fits places, sizes and colours to what the memory showed before, and rounds
-    all numbers to what is needed.
+    all numbers to what is needed. Where given pictures would lose too much by that, as rich textures do, what shows most of
+    the loss stays as it is, and the rest is fitted again.
 
     Pictures to fit are the given ones, what the memory shows at the cameras of its other views, from a step beside the first
     one, and along a film.
@@ -73,21 +82,72 @@ def compacted(
         raise ValueError("the memory holds no view yet: there is nothing to compact")
     if memory.gaussians.sh.shape[1] > 1:
         raise ValueError("the scene's colours change with the view (spherical harmonics): it cannot be compacted")
-    parts = [
-        merge_alike(memory.gaussians.select(slice(first, last)), view.camera, spread, error / _care(memory, view))
-        for first, last, view, spread in _stretches(memory, ends)
-    ]
-    starts = torch.tensor([first for first, *_ in _stretches(memory, ends)])
-    first = torch.cat([part.first + start for part, start in zip(parts, starts, strict=True)])
-    merged, made = Gaussians.cat([part.gaussians for part in parts]), torch.cat([part.made for part in parts])
-    fitted = fit_shapes(merged, made.to(merged.means.device), _references(memory, film), steps, announce)
+    made = _merged(memory, ends, film, steps, error, {}, lambda share: announce(share / 2))
+    kept = _spoilt(memory, made.memory)
+    if kept:
+        made = _merged(memory, ends, film, steps, error, kept, lambda share: announce((1 + share) / 2))
+    announce(1.0)
+    return made
+
+
+def _merged(
+    memory: SpatialMemory,
+    ends: Sequence[int],
+    film: Cameras | None,
+    steps: int,
+    error: float,
+    kept: dict[int, Bool[Tensor, "h w"]],
+    announce: Callable[[float], None],
+) -> Compacted:
+    """``kept``: by the index of a view, the pixels whose Gaussians stay as they are."""
+    stretches = _stretches(memory, ends)
+    parts = []
+    for start, end, index, own in stretches:
+        view = memory.views[index]
+        gaussians, limit = memory.gaussians.select(slice(start, end)), error / _care(memory, view)
+        spread, still = (SEEN_SPREAD, kept.get(index)) if own else (HIDDEN_SPREAD, None)
+        parts.append(merge_alike(gaussians, view.camera, spread, limit, still))
+    first = torch.cat([part.first + start for part, (start, *_) in zip(parts, stretches, strict=True)])
+    merged, free = Gaussians.cat([part.gaussians for part in parts]), torch.cat([part.made for part in parts])
+    given = memory.num_given_views
+    references = _references(memory, film)
+    fitted = fit_shapes(merged, free.to(merged.means.device), references[:given], references[given:], steps, announce)
     result = Compacted(memory, first)
     pieces = []
-    for start, end, view, _ in _stretches(memory, ends):
+    for start, end, index, _ in stretches:
         piece = fitted.select(slice(result.count_before(start), result.count_before(end)))
-        pieces.append(rounded(piece, view.camera.centers[0]))
-    views = [replace(with_rounded_depth(view), gaussians=_range(result, view)) for view in memory.views]
+        pieces.append(rounded(piece, memory.views[index].camera.centers[0]))
+    views = [
+        StoredView(view.camera, PackedPictures.of(with_rounded_depth(view.pictures)), _range(result, view))
+        for view in memory.views
+    ]
     return replace(result, memory=replace(memory, gaussians=Gaussians.cat(pieces), views=views))
+
+
+def _spoilt(memory: SpatialMemory, small: SpatialMemory) -> dict[int, Bool[Tensor, "h w"]]:
+    """By the index of each given view that shows its picture too badly, the fewest tiles without whose loss it would not."""
+    spoilt = {}
+    for index, view in enumerate(memory.views[: memory.num_given_views]):
+        photo, counts = from_uint8(view.rgb), view.written[..., None]
+        errors = [(counts * (scene.film(view.camera)[0][0] - photo)).square().sum(-1) for scene in (memory, small)]
+        before, after = (float(value.sum()) for value in errors)
+        allowed = max(10 ** (-PHOTO_BAR / 10) * 3 * float(counts.sum()), 10 ** (PHOTO_LOSS / 10) * before)
+        if after <= allowed:
+            continue
+        loss = _tile_sums(errors[1] - errors[0])
+        worst, order = loss.flatten().sort(descending=True)
+        count = 1 + int((worst.cumsum(0) < after - (1 - SPARE) * allowed).sum())
+        chosen = torch.zeros(loss.numel(), dtype=torch.bool)
+        chosen[order[:count]] = worst[:count] > 0
+        pixels = chosen.view(loss.shape).repeat_interleave(TILE, 0).repeat_interleave(TILE, 1)
+        spoilt[index] = pixels[: view.camera.height, : view.camera.width]
+    return spoilt
+
+
+def _tile_sums(values: Float[Tensor, "h w"]) -> Float[Tensor, "rows columns"]:
+    rows, columns = (-(-side // TILE) for side in values.shape)
+    padded = F.pad(values, (0, columns * TILE - values.shape[1], 0, rows * TILE - values.shape[0]))
+    return padded.view(rows, TILE, columns, TILE).sum((1, 3))
 
 
 def _care(memory: SpatialMemory, view: StoredView) -> float:
@@ -99,8 +159,8 @@ def _range(result: Compacted, view: StoredView) -> tuple[int, int]:
     return result.count_before(view.gaussians[0]), result.count_before(view.gaussians[1])
 
 
-def _stretches(memory: SpatialMemory, ends: Sequence[int]) -> list[tuple[int, int, StoredView, float]]:
-    """Ranges of Gaussians that were lifted together, the view that they were lifted from, and how wide they are to be.
+def _stretches(memory: SpatialMemory, ends: Sequence[int]) -> list[tuple[int, int, int, bool]]:
+    """Ranges of Gaussians that were lifted together, the index of the view that they belong to, and whether it shows them.
 
     What lies between the ranges of views is hidden in the one before, or was put in there.
     """
@@ -109,15 +169,14 @@ def _stretches(memory: SpatialMemory, ends: Sequence[int]) -> list[tuple[int, in
     borders = sorted(marks)
     stretches = []
     for first, last in pairwise(borders):
-        own = [view for view in memory.views if view.gaussians[0] <= first < view.gaussians[1]]
-        before = [view for view in memory.views if view.gaussians[1] <= first]
-        view = own[0] if own else before[-1] if before else memory.views[0]
-        stretches.append((first, last, view, SEEN_SPREAD if own else HIDDEN_SPREAD))
+        own = [index for index, view in enumerate(memory.views) if view.gaussians[0] <= first < view.gaussians[1]]
+        before = [index for index, view in enumerate(memory.views) if view.gaussians[1] <= first]
+        stretches.append((first, last, own[0] if own else before[-1] if before else 0, bool(own)))
     return stretches
 
 
 def _references(memory: SpatialMemory, film: Cameras | None) -> list[Reference]:
-    """What the memory is to show as before."""
+    """What the memory is to show as before: the given views first."""
     given = memory.views[: memory.num_given_views]
     references = [Reference(view.camera, from_uint8(view.rgb), view.written, GIVEN_CARE) for view in given]
     cameras = [view.camera for view in memory.views[memory.num_given_views :]]

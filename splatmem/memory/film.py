@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from splatmem.gaussians import Gaussians
+from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.video import VideoWriter
 from splatmem.memory import SpatialMemory
-from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
 from splatmem.pixels import to_uint8
 from splatmem.timing import StageClock
 
@@ -48,24 +49,30 @@ def film_memory(
     fps: float,
     clock: StageClock,
     announce: Callable[[str, float], None],
+    moving: Mapping[int, Gaussians] | None = None,
 ) -> FilmFigures:
-    """Writes ``file`` (H.264) with one frame per camera of ``path``.
+    """Writes ``file`` (H.264) with one frame per camera of ``path``; in some of them ``moving`` things stand in the scene.
 
     Frames are encoded while the next ones are rendered: the clock's ``encode`` is what rendering had to wait for.
     """
-    file = Path(file)
+    file, moving = Path(file), moving or {}
     shares: list[float] = []
     with VideoWriter(file, path.width, path.height, fps) as video, ThreadPoolExecutor(max_workers=1) as encoder:
         encoding: Future[None] = encoder.submit(_write, video, [])
-        for first in range(0, len(path), VIEWS_AT_ONCE):
+        for views in in_batches(path):
             with clock.stage("render"):
-                rgb, known = memory.film(path[slice(first, first + VIEWS_AT_ONCE)])
+                rgb, known = memory.film(views)
+                for index in range(len(views)):
+                    seen = moving.get(len(shares) + index)
+                    if seen is not None:
+                        here = replace(memory, gaussians=Gaussians.cat([memory.gaussians, seen.to(memory.device)]))
+                        rgb[index], known[index] = (maps[0] for maps in here.film(views[index]))
                 frames = to_uint8(rgb)
             shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
                 encoding.result()
             encoding = encoder.submit(_write, video, frames)
-            announce("filming", min(1.0, (first + VIEWS_AT_ONCE) / len(path)))
+            announce("filming", len(shares) / len(path))
         with clock.stage("encode"):
             encoding.result()
     worst = max(range(len(shares)), key=shares.__getitem__)

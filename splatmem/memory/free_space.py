@@ -123,7 +123,13 @@ class FreeSpace:
         reach = -F.adaptive_max_pool2d(-self.reach, (sparse.height, sparse.width))
         surfaces = sparse.unproject(reach).flatten(1, 2)
         own = (surfaces - self.cameras.centers[:, None]).norm(dim=-1).quantile(NEAREST_QUANTILE, dim=1)
-        return (torch.cdist(points, surfaces).amin(-1) >= share * own[:, None]).all(0)
+        clear = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        for seen, least in zip(surfaces, share * own, strict=True):  # view by view: all distances at once fill the memory
+            beside = (points - points.clamp(seen.amin(0), seen.amax(0))).norm(dim=-1) < least
+            near = clear & beside
+            if near.any():
+                clear[near] = torch.cdist(points[near], seen).amin(-1) >= least
+        return clear
 
 
 def box_around(points: Float[Tensor, "p 3"]) -> Float[Tensor, "8 3"]:

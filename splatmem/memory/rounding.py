@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
-from splatmem.memory.spatial_memory import StoredView
+from splatmem.memory.stored_view import Pictures, PlainPictures
 
 PLACE_BITS = 13
 """Places are exact to the distance from the camera over two to this power: a tenth of a pixel in pictures of 512 pixels."""
@@ -44,11 +44,12 @@ def rounded(gaussians: Gaussians, origin: Float[Tensor, "3"]) -> Gaussians:
     )
 
 
-def with_rounded_depth(view: StoredView) -> StoredView:
-    """The view with depths of fewer bits; ``inf`` stays."""
+def with_rounded_depth(pictures: Pictures) -> PlainPictures:
+    """A view's pictures with depths of fewer bits; ``inf`` stays."""
     spare = 23 - DEPTH_BITS
-    bits = view.depth.view(torch.int32)
-    return replace(view, depth=((bits + (1 << (spare - 1))) >> spare << spare).view(torch.float32))
+    bits = pictures.depth.view(torch.int32)
+    depth = ((bits + (1 << (spare - 1))) >> spare << spare).view(torch.float32)
+    return PlainPictures(pictures.rgb, depth, pictures.written, pictures.classes)
 
 
 def _to(values: Tensor, step: float) -> Tensor:

@@ -24,7 +24,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lineage import Lineage
 from splatmem.geometry.cameras import Cameras
@@ -32,6 +31,7 @@ from splatmem.io.atomic import atomic_path
 from splatmem.memory import SpatialMemory, StoredView
 from splatmem.memory.content_hash import content_hash
 from splatmem.memory.packing import packed, unpacked
+from splatmem.memory.stored_view import CLASS_TENSORS, PackedPictures, PlainPictures, picture_tensors
 
 BEFORE = "before"  # metadata: the link to the part before
 PACKED = "packed"  # metadata: of the tensors that are packed, what ``splatmem.memory.packing`` needs to unpack them
@@ -40,7 +40,6 @@ VIEW_TENSORS = {  # name: dtype, number of dimensions
     "rgb": (torch.uint8, 3), "depth": (torch.float32, 2), "written": (torch.bool, 2),
     "world_to_cam": (torch.float32, 3), "intrinsics": (torch.float32, 3), "gaussians": (torch.int64, 1),
 }  # fmt: skip
-CLASS_TENSORS = {"labels": torch.uint8, "things": torch.int16}  # of the views that have them, [h, w]
 Span: TypeAlias = tuple[int, int, int]
 """Range of Gaussians, and their content's hash."""
 PARAMETERS = tuple(f.name for f in fields(Gaussians))
@@ -196,27 +195,27 @@ def write_part(
         tensors |= {f"fixed.{name}": value for name, value in fixed.items()}
     elif not views and all(last == first for first, last, _ in ranges):
         return None
+    told: dict[str, Any] = {}
     for index, view in enumerate(views):
-        tensors |= {f"{index:04d}.{name}": value for name, value in _view_tensors(view).items()}
+        camera = {"world_to_cam": view.camera.world_to_cam, "intrinsics": view.camera.intrinsics}
+        own = {**camera, "gaussians": torch.tensor(view.gaussians)}
+        if isinstance(view.pictures, PackedPictures):
+            own |= {name: content for name, (content, _) in view.pictures.content.items()}
+            told |= {f"{index:04d}.{name}": values for name, (_, values) in view.pictures.content.items()}
+        else:
+            own |= picture_tensors(view.pictures)
+        tensors |= {f"{index:04d}.{name}": value for name, value in own.items()}
     # Copies: what lies in one storage, such as cameras of one batch, would be refused.
     copies = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     link = json.dumps(before[-1].link.to_json() if before else None)
-    told: dict[str, Any] = {}
     if packing:
-        for name, value in copies.items():
-            copies[name], told[name] = packed(value)
-    content = save(copies, {BEFORE: link, PACKED: json.dumps(told)} if packing else {BEFORE: link})
+        for name in sorted(copies.keys() - told.keys()):
+            copies[name], told[name] = packed(copies[name])
+    content = save(copies, {BEFORE: link, PACKED: json.dumps(told, sort_keys=True)} if told else {BEFORE: link})
     with atomic_path(part_file(folder, number)) as temporary:
         temporary.write_bytes(content)
     written = Link(number, len(content), hashlib.sha256(content).hexdigest())
     return Part(written, tuple(map(weakref.ref, views)), len(memory.views), ranges[0], ranges[1], digest)
-
-
-def _view_tensors(view: StoredView) -> dict[str, Tensor]:
-    camera = {"world_to_cam": view.camera.world_to_cam, "intrinsics": view.camera.intrinsics}
-    classes = {} if view.classes is None else {name: getattr(view.classes, name) for name in CLASS_TENSORS}
-    pictures = {"rgb": view.rgb, "depth": view.depth, "written": view.written, **classes}
-    return {**pictures, **camera, "gaussians": torch.tensor(view.gaussians)}
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
@@ -290,7 +289,8 @@ def read_parts(folder: Path, last: Link | None) -> LoadedParts:
     for link in links_up_to(folder, last):
         file = part_file(folder, link.number)
         try:
-            tensors = _checked(file, link)
+            stored, told = _checked(file, link)
+            tensors = stored | {name: unpacked(stored[name], values) for name, values in told.items()}
             groups: dict[str, dict[str, Tensor]] = {}
             for name, value in tensors.items():
                 group, _, rest = name.partition(".")
@@ -304,7 +304,14 @@ def read_parts(folder: Path, last: Link | None) -> LoadedParts:
                     counts[name] += len(scene["means"])
                     found.append(scene)
                 ranges[name] = (first, counts[name])
-            own = [_view(groups.pop(f"{index:04d}"), counts["gaussians"]) for index in range(len(groups))]
+            own = []
+            for name in (f"{index:04d}" for index in range(len(groups))):
+                view = _view(groups.pop(name), counts["gaussians"])
+                packs = {key: (f"{name}.{key}", told.get(f"{name}.{key}")) for key in picture_tensors(view.pictures)}
+                if all(values is not None for _, values in packs.values()):  # copies: not of a piece of the whole file
+                    content = {key: (stored[full].clone(), values) for key, (full, values) in packs.items()}
+                    view = replace(view, pictures=PackedPictures(content))
+                own.append(view)
         except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
             if isinstance(error, DamagedSessionError):
                 raise
@@ -324,8 +331,8 @@ def _hashed(scene: Gaussians | None, span: Span) -> Span:
     return (*span[:2], 0 if scene is None else content_hash(scene, *span[:2]))
 
 
-def _checked(file: Path, link: Link) -> dict[str, Tensor]:
-    """The tensors of a part whose checksum is right."""
+def _checked(file: Path, link: Link) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a part whose checksum is right, and what is needed to unpack those that are packed."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -334,7 +341,7 @@ def _checked(file: Path, link: Link) -> dict[str, Tensor]:
         raise DamagedSessionError(f"the session is damaged: {file} is missing or was changed (scene.ply may still be whole)")
     tensors = load(content)
     told = json.loads(_metadata(content[8 : 8 + int.from_bytes(content[:8], "little")]).get(PACKED, "{}"))
-    return tensors | {name: unpacked(tensors[name], values) for name, values in told.items()}
+    return tensors, told
 
 
 def _gaussians(values: dict[str, Tensor], like: dict[str, Tensor] | None) -> dict[str, Tensor]:
@@ -383,5 +390,4 @@ def _view(tensors: dict[str, Tensor], count: int) -> StoredView:
     first, last = tensors["gaussians"].tolist()
     if not 0 <= first <= last <= count:
         raise ValueError(f"a view's Gaussians must be a range of the {count} that there are, got {first} to {last}")
-    classes = PixelClasses(**classified) if classified else None
-    return StoredView(camera, tensors["rgb"], tensors["depth"], tensors["written"], (first, last), classes)
+    return StoredView(camera, PlainPictures.of(tensors), (first, last))

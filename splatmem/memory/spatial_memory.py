@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.bounds import LOW_PASS, GrowingSpheres
+from splatmem.gaussians.draw import in_batches
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
@@ -22,51 +22,18 @@ from splatmem.geometry.world import World
 from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
 from splatmem.memory.leaks import BESIDE, near_in_picture, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
+from splatmem.memory.stored_view import PlainPictures, StoredView
 from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_uint8
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
-VIEWS_AT_ONCE = 4
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
 FOOTPRINT = 3.0  # standard deviations of a Gaussian within which it shows
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
-
-
-@dataclass(frozen=True)
-class StoredView:
-    """A frame that was written. Nothing in it changes any more, in place neither: another frame is another view.
-
-    Attributes:
-        camera: one camera.
-        rgb: the whole frame as it was written: what was known read as this then, ``[h, w, 3]``.
-        depth: z-depth aligned with the memory, ``inf`` for sky, ``[h, w]``.
-        written: pixels that were not known before, whether or not there was a place for them; of the first view those that were
-            written, ``[h, w]``.
-        gaussians: range of the Gaussians that it added.
-        classes: what its pixels show, where that was told.
-    """
-
-    camera: Cameras
-    rgb: UInt8[Tensor, "h w 3"]
-    depth: Float[Tensor, "h w"]
-    written: Bool[Tensor, "h w"]
-    gaussians: tuple[int, int]
-    classes: PixelClasses | None = None
-
-    @property
-    def fov_x_degrees(self) -> float:
-        """Horizontal field of view."""
-        return self.camera.fov_x_degrees
-
-    def at(self, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
-        """Colour (averaged) and depth (sampled) at another size."""
-        rgb = F.interpolate(from_uint8(self.rgb).permute(2, 0, 1)[None], size=(height, width), mode="area")
-        depth = F.interpolate(self.depth[None, None], size=(height, width), mode="nearest-exact")
-        return rgb[0].permute(1, 2, 0), depth[0, 0]
 
 
 @dataclass(frozen=True)
@@ -144,8 +111,7 @@ class SpatialMemory:
         if features and (coarse is None or coarse.features is None):
             raise ValueError("the memory holds no features: write some with write_features first")
         cameras = cameras if at is None else cameras.resized(*at)
-        batches = _batches(cameras)
-        parts = [self._read(self._near(batch) if coarse is None else coarse, batch) for batch in batches]
+        parts = [self._read(self._near(batch) if coarse is None else coarse, batch) for batch in in_batches(cameras)]
         if len(parts) == 1:
             return parts[0]
         names = [f.name for f in fields(MemoryReading) if f.name != "features" or features]
@@ -186,8 +152,7 @@ class SpatialMemory:
     @torch.no_grad()
     def coverage(self, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
         """``known`` and ``alpha`` of a reading, without the rest of it."""
-        batches = _batches(cameras)
-        parts = [draw_coverage(self._near(batch), batch.to(self.device)) for batch in batches]
+        parts = [draw_coverage(self._near(batch), batch.to(self.device)) for batch in in_batches(cameras)]
         known, alpha = (torch.cat(list(maps)).cpu() for maps in zip(*parts, strict=True))
         return known, alpha
 
@@ -232,11 +197,13 @@ class SpatialMemory:
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
-            rgb=torch.from_numpy(to_uint8(rgb)),
-            depth=depth.clone(),
-            written=unknown | ~shown if self.views else selected,
+            pictures=PlainPictures(
+                rgb=torch.from_numpy(to_uint8(rgb)),
+                depth=depth.clone(),
+                written=unknown | ~shown if self.views else selected,
+                classes=classes,
+            ),
             gaussians=(count, count + len(added)),
-            classes=classes,
         )
         joined = Gaussians.cat([self.gaussians, added.to(self.device)])
         down = down_in_world(from_uint8(view.rgb), camera) if self.down is None else self.down
@@ -349,8 +316,8 @@ class SpatialMemory:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the Gaussians and the stored views."""
-        views = sum(v.rgb.nbytes + v.depth.nbytes + v.written.nbytes for v in self.views)
+        """Bytes of the Gaussians and the stored views, as they are kept."""
+        views = sum(view.pictures.nbytes for view in self.views)
         return self.gaussians.nbytes + views + (0 if self.feature_gaussians is None else self.feature_gaussians.nbytes)
 
     def free_space(self) -> FreeSpace:
@@ -379,11 +346,6 @@ class SpatialMemory:
     def retention_psnr(self) -> list[float]:
         """The ``psnr`` of ``retention``."""
         return [fidelity.psnr for fidelity in self.retention()]
-
-
-def _batches(cameras: Cameras) -> list[Cameras]:
-    """Cameras that are drawn together."""
-    return [cameras[slice(i, i + VIEWS_AT_ONCE)] for i in range(0, len(cameras), VIEWS_AT_ONCE)]
 
 
 def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:

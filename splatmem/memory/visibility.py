@@ -19,6 +19,8 @@ from splatmem.gaussians.lift import sampling_distance
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import close_gaps
 from splatmem.geometry.push_pull import fill_gaps
+from splatmem.render.extension import load_kernels
+from splatmem.threads import kernel_threads
 
 KNOWN_ALPHA = 0.6  # accumulated opacity from which a pixel counts as covered
 SOLID_ALPHA = 0.97  # what covers less lets so much of the gap behind it through that it says nothing of that gap's colours
@@ -59,6 +61,18 @@ def shown_colours(
         alpha: its accumulated opacity.
         known: where that is of surfaces seen from their front; elsewhere the smeared colours are shown alone.
     """
+    if rgb.is_cuda:
+        return _shown_by_torch(rgb, alpha, known)
+    shown = torch.empty(rgb.shape)
+    maps = (tensor.contiguous() for tensor in (rgb, alpha, known))
+    load_kernels().show(*maps, shown, solid=SOLID_ALPHA, threads=kernel_threads())
+    return shown
+
+
+def _shown_by_torch(
+    rgb: Float[Tensor, "v h w 3"], alpha: Float[Tensor, "v h w"], known: Bool[Tensor, "v h w"]
+) -> Float[Tensor, "v h w 3"]:
+    """``shown_colours`` on any device."""
     solid = known & (alpha >= SOLID_ALPHA)
     behind = rgb if solid.all() else fill_gaps(rgb.permute(0, 3, 1, 2), solid).permute(0, 2, 3, 1)
     shown = torch.addcmul(rgb, 1 - alpha[..., None], behind)

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from splatmem.render.extension import load_kernels
 from splatmem.render.projected import FLOAT_SHAPES, Layout, LazyProjected
+from splatmem.threads import kernel_threads
 
 MAX_IMAGE_SIDE = 32768
 
@@ -201,7 +202,7 @@ def _run(
             with_depth=settings.with_depth,
             keep=keep,
             differentiable=differentiable,
-            threads=torch.get_num_threads(),
+            threads=kernel_threads(),
         )
         for b in range(len(scenes))
     ]
@@ -247,7 +248,7 @@ class _Project(torch.autograd.Function):
         views = _views(drawing, [*grads, None, None, *poses])
         for (gradients, b, c, view), rows in zip(views, layout.slices(), strict=True):
             projected = load_kernels().ProjectedGradients(*(g[rows] for g in given), None)
-            view.projected_backward(drawing.scenes[b], c, projected, gradients, first=c == 0, threads=torch.get_num_threads())
+            view.projected_backward(drawing.scenes[b], c, projected, gradients, first=c == 0, threads=kernel_threads())
         return (*grads, poses[0], None, None)
 
 
@@ -300,7 +301,7 @@ class _Composite(torch.autograd.Function):
                 stop = load_kernels().ProjectedGradients(*parts)
             view.backward(
                 drawing.scenes[b], c, image[b, c], alpha[b, c], grad_image[b, c], grad_alpha[b, c], gradients, stop,
-                first=c == 0, threads=torch.get_num_threads(),
+                first=c == 0, threads=kernel_threads(),
             )  # fmt: skip
         outer: list[Tensor | None] = [None] * 4
         if layout is not None:

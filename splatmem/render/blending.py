@@ -15,6 +15,7 @@ from torch import Tensor
 from splatmem.render.autograd import ViewSettings
 from splatmem.render.extension import load_kernels
 from splatmem.render.rasterization import rasterization
+from splatmem.threads import kernel_threads
 
 
 class BlendingWeights:
@@ -56,7 +57,7 @@ class BlendingWeights:
         settings, kernels = ViewSettings(width, height), load_kernels()
         self._kernels = kernels.blending_weights(
             kernels.Scene(means, quats, scales, opacities, None, None, 0), viewmat, K, width, height, *chosen, channels,
-            near_plane=settings.near_plane, far_plane=settings.far_plane, eps2d=settings.eps2d, threads=torch.get_num_threads(),
+            near_plane=settings.near_plane, far_plane=settings.far_plane, eps2d=settings.eps2d, threads=kernel_threads(),
         )  # fmt: skip
 
     def blend(self, values: Float[Tensor, "m c"]) -> Float[Tensor, "h w c"]:
@@ -66,7 +67,7 @@ class BlendingWeights:
             everything[slice(*self.chosen)] = values
             return self._draw(everything)
         picture = torch.empty(*self.size, self.channels)
-        self._kernels.blend(values.contiguous(), picture, threads=torch.get_num_threads())
+        self._kernels.blend(values.contiguous(), picture, threads=kernel_threads())
         return picture
 
     def sum(self, picture: Float[Tensor, "h w c"]) -> Float[Tensor, "m c"]:
@@ -77,5 +78,5 @@ class BlendingWeights:
                 weighted = (self._drawn * picture).sum()
             return torch.autograd.grad(weighted, self._values, retain_graph=True)[0][slice(*self.chosen)]
         sums = torch.empty(self.chosen[1] - self.chosen[0], self.channels)
-        self._kernels.sum(picture.contiguous(), sums, threads=torch.get_num_threads())
+        self._kernels.sum(picture.contiguous(), sums, threads=kernel_threads())
         return sums

@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from splatmem.threads import kernel_threads
+
 FLOAT_SHAPES = ((2,), (), (3,), ())  # of one Gaussian's means2d, depths, conics and opacities
 
 
@@ -109,7 +111,7 @@ class LazyProjected:
             packed = [self.empty(sum(counts), *shape) for shape in FLOAT_SHAPES]
         for view, rows in zip(layout.views, layout.slices(), strict=True):
             parts = (t[rows] for t in (gaussian_ids, radii, *packed))
-            view.projected(*parts, threads=torch.get_num_threads())
+            view.projected(*parts, threads=kernel_threads())
         layout.shown = [weakref.ref(t) for t in self.shown]
         view_ids = np.repeat(np.arange(len(counts)), counts)
         if layout.dense_shape is None:

@@ -38,10 +38,10 @@ def contact_sheet(
     film: Float[Tensor, "n h w 3"],
     before_rgb: Float[Tensor, "n h w 3"],
     before_known: Bool[Tensor, "n h w"],
-    depth: Float[Tensor, "n h w"],
+    depth: Float[Tensor, "n i j"],
     columns: int = 4,
 ) -> Image.Image:
-    """Three tiles for each frame, one above the other, ``columns`` frames a row."""
+    """Three tiles for each frame, one above the other, ``columns`` frames a row. Depth may have another size."""
     unknown = torch.tensor(UNKNOWN_COLOUR)
     before = torch.where(before_known[..., None], before_rgb, unknown)
     stacks = [np.concatenate(tiles) for tiles in zip(*map(_tiles, (film, before, depth_colours(depth))), strict=True)]

@@ -159,6 +159,10 @@ class GrowingScene(SceneState):
     def _looking(self) -> LiveInpainter:
         if self._live is None:
             self._live = LiveInpainter(self.models.inpainter, self.seed)
+        changed = next((step for step in reversed(self.history) if step.operation != "look"), None)
+        if changed is not self._looked_after:  # what found no place may find one now
+            self._live.left.clear()
+            self._looked_after = changed
         return self._live
 
     def look(

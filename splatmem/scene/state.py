@@ -64,6 +64,7 @@ class SceneState:
     moving: Bool[Tensor, "n h w"] | None = field(default=None, repr=False, compare=False)
     _store: SessionStore | None = field(default=None, repr=False, compare=False)
     _live: LiveInpainter | None = field(default=None, repr=False, compare=False)
+    _looked_after: Step | None = field(default=None, repr=False, compare=False)  # the last step before the looks
 
     def record(self) -> dict[str, Any]:
         """All but the memory, as JSON values; ``restored`` takes it."""

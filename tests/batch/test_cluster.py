@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,3 +80,44 @@ def test_nodes_and_workers_die_and_every_good_film_is_made(
     assert {name: tree(out / name) for name in whole} == {name: tree(tmp_path / "alone" / name) for name in whole}
     again = made(manifest_of(tmp_path / "in", dict.fromkeys(whole[:3], "")), out, address="auto")
     assert set(states(again).values()) <= {"kept"}
+
+
+DRIVER = """
+import sys
+from splatmem.batch import run
+from splatmem.batch.options import BatchOptions
+from stub_films import StubMaker
+from test_batch import Heard
+run.film_maker = StubMaker
+run.batch(BatchOptions(manifest=sys.argv[1], out=sys.argv[2], address="auto"), Heard())
+"""
+
+
+def test_a_driver_that_was_killed_is_started_again(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was whole then is kept, what was begun goes on, and all is as one machine would have made it."""
+    monkeypatch.setattr(run, "film_maker", StubMaker)
+    events = {f"film{number}": "" for number in range(FILMS)} | {"film4": "wait"}
+    manifest, out = manifest_of(tmp_path / "in", events), tmp_path / "out"
+    command = [sys.executable, "-c", DRIVER, str(manifest), str(out)]
+    said = tmp_path / "driver.log"
+    paths = os.pathsep.join([*map(str, FOLDERS), os.environ.get("PYTHONPATH", "")])
+    with said.open("wb") as log:
+        driver = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, "RAY_ADDRESS": cluster.address, "PYTHONPATH": paths}
+        )
+    deadline = time.monotonic() + 240
+    while len(list(out.glob("film*/report.json"))) < 3 or "film4" not in begun(out):
+        assert driver.poll() is None, said.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    driver.kill()
+    driver.wait()
+    whole = {file.parent.name for file in out.glob("film*/report.json")}
+    assert len(whole) < FILMS
+    summary = made(manifest, out, address="auto", workers=None)
+    assert set(states(summary).values()) <= {"made", "kept"}
+    times = Counter(begun(out))
+    assert times["film4"] == 2
+    assert {name: times[name] for name in whole} == dict.fromkeys(whole, 1)
+    made(manifest, tmp_path / "alone", workers=1)
+    assert {name: tree(out / name) for name in events} == {name: tree(tmp_path / "alone" / name) for name in events}

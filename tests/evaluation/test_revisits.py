@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from splatmem.evaluation.revisits import walk
+from splatmem.classes import PixelClass, PixelClasses
+from splatmem.edit.selection import Box
+from splatmem.evaluation.revisits import middle_of_a_thing, pixels_of, walk
 from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.memory import SpatialMemory
 
 CAMERAS = Cameras.cat([identity_camera(60.0, 64, 64)] * 3)
 
@@ -28,6 +31,11 @@ class StubScene:
         self.grey += self.step
 
 
+class HoldsMemory:
+    def __init__(self, memory: SpatialMemory) -> None:
+        self.memory = memory
+
+
 @pytest.mark.breaks_annotations
 def test_places_are_compared_with_their_first_visit() -> None:
     found = walk(StubScene(0.01), CAMERAS, 2)  # type: ignore[arg-type]
@@ -40,10 +48,50 @@ def test_places_are_compared_with_their_first_visit() -> None:
 
 
 @pytest.mark.breaks_annotations
-def test_what_a_change_alters_counts_as_it_is_afterwards() -> None:
-    def darken(scene: StubScene) -> None:
-        scene.grey -= 0.2
+def test_what_a_change_is_meant_to_alter_counts_as_it_is_afterwards_and_nothing_else() -> None:
+    left = torch.zeros(1, 64, 64, 1, dtype=torch.bool)
+    left[:, :, :32] = True
 
-    found = walk(StubScene(0.0), CAMERAS, 3, [darken])  # type: ignore[arg-type, list-item]
+    def darken(meant: torch.Tensor) -> object:
+        def change(scene: StubScene, cameras: Cameras) -> list[torch.Tensor]:
+            scene.grey -= 0.2
+            return [meant] * len(cameras)
+
+        return change
+
+    everywhere, half = torch.ones_like(left), left
+    found = walk(StubScene(0.0), CAMERAS, 3, [darken(everywhere)])  # type: ignore[arg-type, list-item]
     assert {one.psnr for one in found} == {100.0}
     assert [one.ssim for one in found] == pytest.approx([1.0] * len(found))
+    found = walk(StubScene(0.0), CAMERAS, 2, [darken(half)])  # type: ignore[arg-type, list-item]
+    assert found[-1].psnr == pytest.approx(-10 * torch.log10(torch.tensor(0.04 / 2)).item(), abs=0.01)
+
+
+def test_the_thing_that_is_taken_away_is_neither_tiny_nor_most_of_the_picture() -> None:
+    things = torch.zeros(40, 50, dtype=torch.int16)
+    things[:20] = 1  # half of the picture
+    things[25:31, 10:20] = 2
+    things[35, 35] = 3
+    classes = PixelClasses(torch.full((40, 50), int(PixelClass.THING), dtype=torch.uint8), things)
+    x, y = middle_of_a_thing(classes) or (0, 0)
+    assert things[int(y), int(x)] == 2
+    assert (x, y) == (pytest.approx(15, abs=1), pytest.approx(28, abs=1))
+    assert middle_of_a_thing(PixelClasses(classes.labels, (things == 1).short())) is None
+
+
+@pytest.mark.breaks_annotations
+def test_pixels_of_a_thing_are_those_that_show_it() -> None:
+    """A near square before a wall, and one that the wall hides: only the near one shows."""
+    camera = identity_camera(60.0, 64, 64)
+    depth, rgb = torch.full((64, 64), 4.0), torch.full((64, 64, 3), 0.5)
+    depth[24:40, 24:40] = 2.0
+    memory = SpatialMemory()
+    memory.write(rgb, depth, camera, torch.ones(64, 64, dtype=torch.bool))
+    scene = HoldsMemory(memory)
+    near, hidden = Box((-1, -1, 1.5), (1, 1, 2.5)), Box((-9, -9, 8), (9, 9, 9))
+    (shown,) = pixels_of(near, scene, camera)  # type: ignore[arg-type]
+    assert shown[0, 24:40, 24:40].all()
+    beside = shown.clone()
+    beside[0, 14:50, 14:50] = False
+    assert not beside.any()
+    assert not pixels_of(hidden, scene, camera)[0].any()  # type: ignore[arg-type]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import splatmem as sm
 import torch
 from splatmem import assets
+from splatmem.explore import live
 from splatmem.metrics import psnr
 
 PHOTO = assets.path("photos/interior_table.jpg")
@@ -47,3 +49,23 @@ def test_a_look_is_undone_like_any_step() -> None:
     assert len(scene.memory.gaussians) == before
     scene.redo()
     assert torch.equal(scene.memory.gaussians.means, after)
+
+
+def test_what_finds_no_place_is_not_tried_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that is made can be written, as in the slivers that a removal may leave."""
+    made: list[int] = []
+    monkeypatch.setattr(live, "make_window", lambda memory, cameras, *rest: made.append(len(cameras)))
+    scene = sm.Scene.from_photo(PHOTO, (96, 54), settings=FAST)
+    first = scene.memory.views[0].camera
+    scene.look(first.turned(20.0))
+    tried = len(made)
+    assert 0 < tried <= 9
+    scene.look(first.turned(20.0))
+    scene.look(first.turned(20.1))
+    assert len(made) == tried, "the same place once more"
+    scene.look(first.turned(-20.0))
+    assert len(made) > tried, "another place"
+    tried = len(made)
+    scene.remove(scene.select(region=[(40, 20), (60, 40)]), fill=False)
+    scene.look(first.turned(20.0))
+    assert len(made) > tried, "the scene is another one now"

@@ -51,3 +51,12 @@ def test_what_was_not_seen_stands_no_nearer_than_the_view_s_content_bears() -> N
     left = shell.radius_at(torch.tensor([-math.pi / 2])).item()
     assert left > 1.0
     assert shell.radius_at(torch.tensor([math.pi / 2])).item() == pytest.approx(2.0, rel=0.01)
+
+
+def test_walls_far_away_are_brought_near_enough_for_the_view_to_go_on_there() -> None:
+    """A hall of half a kilometre, of which the view shows the near end."""
+    low, high = torch.tensor([-400.0, -1.2, -500.0]), torch.tensor([400.0, 1.4, 3.0])
+    shell = fit_shell(VIEW, RoomLayout(BOX.axes, low, high, BOX.textures, BOX.seen), True, 9.0, nothing_needed())
+    assert shell.radius_at(torch.tensor([0.0])).item() == pytest.approx(3.0, rel=0.01)
+    assert shell.radius.max() < 30
+    assert shell.length < 60 * shell.view_length

@@ -69,3 +69,11 @@ def test_another_seed_goes_another_way_and_the_same_the_same() -> None:
 def test_a_blank_view_can_be_walked() -> None:
     stretches = walk_around(torch.full((4, 48, WIDTH), 0.5), nothing(), 5.0, seed=3)
     assert sum(stretch.length for stretch in stretches) == pytest.approx(5.0)
+
+
+def test_a_long_rest_of_the_turn_is_one_walk_again_and_again_with_the_view_between() -> None:
+    stretches = walk_around(hedge(), nothing(), 21.0, seed=0)
+    assert sum(stretch.length for stretch in stretches) == pytest.approx(21.0)
+    whole = Stretch(0.0, 1.0, 1)
+    walk = walk_around(hedge(), nothing(), 10.0, seed=0)
+    assert stretches == [*walk, whole, *walk]

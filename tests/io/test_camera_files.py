@@ -52,6 +52,7 @@ def test_supersplat_s_world_has_y_up(tmp_path: Path) -> None:
     first = settings["cameras"][0]["initial"]
     assert first["position"] == pytest.approx([0, 0, 0])
     assert first["target"][1] < 0 < first["target"][2]
+    assert first["fov"] == pytest.approx(60.0), "along the longer side, as the viewer takes it"
 
 
 @needs_usd

@@ -13,10 +13,13 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dispatch.h"
+#include "patches.h"
 #include "rasterizer.h"
+#include "smear.h"
 
 namespace {
 
@@ -385,6 +388,69 @@ void check_too_many_pairs() {
     }
 }
 
+// Patches whose places reach to the picture's edges, and jumps far beyond them.
+void check_patches() {
+    constexpr int64_t kHeight = 19, kWidth = 23, kTries = 3;
+    constexpr int kRadius = 3;
+    Random random(2);
+    Floats rgb(3 * (kHeight + 2 * kRadius) * (kWidth + 2 * kRadius)), log_depth(kHeight * kWidth);
+    for (float& x : rgb) x = random.uniform(0, 1);
+    for (float& x : log_depth) x = random.uniform(-2, 2);
+    std::vector<int64_t> middles, wanted, start, steps, index(kHeight * kWidth, -1), list(kHeight * kWidth, 0);
+    for (int64_t row = 0; row < kHeight; row++) {
+        for (int64_t column = 0; column < kWidth; column++) {
+            const int64_t pixel = row * kWidth + column;
+            list[pixel] = static_cast<int64_t>(random.below(3)) - 1;
+            if (row < 8 || column < 9) continue;
+            index[pixel] = static_cast<int64_t>(wanted.size());
+            middles.insert(middles.end(), {row, column});
+            wanted.push_back(random.below(2));
+            start.insert(start.end(), {random.below(kHeight), random.below(kWidth)});
+        }
+    }
+    const int64_t count = static_cast<int64_t>(wanted.size());
+    for (int64_t i = 0; i < 2 * kTries * count; i++) steps.push_back(static_cast<int64_t>(random.below(61)) - 30);
+    const splatmem::PatchPicture picture{rgb.data(), kHeight, kWidth, kRadius};
+    const splatmem::PatchField field{middles.data(), index.data(), count};
+    const splatmem::PatchPlaces places{log_depth.data(), list.data(), wanted.data(), 0.4f, 0.01f};
+    std::vector<Floats> costs, colours;
+    std::vector<std::vector<int64_t>> matches;
+    for (const int threads : {1, 3}) {
+        matches.push_back(start);
+        costs.emplace_back(count);
+        colours.emplace_back(3 * count);
+        splatmem::search_patches(
+            picture, field, places, steps.data(), kTries, matches.back().data(), costs.back().data(), threads);
+        splatmem::vote_of_patches(
+            picture, field, matches.back().data(), costs.back().data(), list.data(), 0.01f, middles.data(), count,
+            colours.back().data(), threads);
+    }
+    if (matches[0] != matches[1] || costs[0] != costs[1] || colours[0] != colours[1])
+        fail("patches: the result depends on the number of threads");
+    for (const float x : colours[0])
+        if (!(x >= 0 && x <= 1)) return fail("patches: a mean of colours in 0..1 is %g", x);
+}
+
+// Pictures of odd sizes with any share of gaps.
+void check_smear() {
+    Random random(3);
+    for (const auto& [height, width] : {std::pair{1, 1}, std::pair{1, 9}, std::pair{7, 1}, std::pair{17, 30}}) {
+        for (const float share : {0.f, 0.1f, 0.9f, 1.f}) {
+            const size_t pixels = static_cast<size_t>(height) * width;
+            Floats rgb(3 * pixels), alpha(pixels), shown(3 * pixels);
+            std::vector<char> known(pixels);
+            for (float& x : rgb) x = random.uniform(0, 1);
+            for (float& x : alpha) x = random.uniform(0.9f, 1);
+            for (char& x : known) x = random.uniform(0, 1) < share;
+            const splatmem::DrawnPicture picture{
+                rgb.data(), alpha.data(), reinterpret_cast<const bool*>(known.data()), height, width};
+            splatmem::show(picture, 0.97f, shown.data());
+            for (const float x : shown)
+                if (!(x >= 0 && x <= 1)) return fail("smear: a colour of a picture of %dx%d is %g", width, height, x);
+        }
+    }
+}
+
 void exchange(const char* path, bool save) {
     std::FILE* file = std::fopen(path, save ? "wb" : "rb");
     if (file == nullptr) throw std::runtime_error(std::string("cannot open ") + path);
@@ -410,6 +476,8 @@ int main(int count, char** arguments) {
         exchange(arguments[2], mode == "--save");
     else if (count == 1) {
         check_too_many_pairs();
+        check_patches();
+        check_smear();
         check_everything();
     }
     else

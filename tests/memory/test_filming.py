@@ -4,7 +4,7 @@ from splatmem.geometry.push_pull import fill_gaps, push_pull
 from splatmem.io.video import read_video
 from splatmem.memory import SpatialMemory
 from splatmem.memory.film import film_memory
-from splatmem.memory.visibility import shown_colours
+from splatmem.memory.visibility import _shown_by_torch, shown_colours
 from splatmem.timing import StageClock
 
 FRAMES = 11  # more than one batch, and not a whole number of them
@@ -117,3 +117,13 @@ def test_gaps_are_filled_as_push_pull_does(size) -> None:
     known[1, :, : size[1] // 2] = False
     expected = push_pull(values, known[:, None].float())
     torch.testing.assert_close(fill_gaps(values, known), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (45, 61), (1, 9), (1, 1)])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.6, 1.0])
+def test_the_kernel_shows_what_torch_shows(size: tuple[int, int], share: float) -> None:
+    generator = torch.Generator().manual_seed(5)
+    rgb = torch.rand(2, *size, 3, generator=generator)
+    alpha = torch.rand(2, *size, generator=generator).mul(0.1).add(0.9)
+    known = torch.rand(2, *size, generator=generator) < share
+    torch.testing.assert_close(shown_colours(rgb, alpha, known), _shown_by_torch(rgb, alpha, known), rtol=0, atol=2e-6)

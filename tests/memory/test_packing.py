@@ -73,3 +73,9 @@ def test_a_packed_session_is_smaller_and_the_same(tmp_path) -> None:
         assert torch.equal(getattr(back.gaussians, name), getattr(memory.gaussians, name))
     for name in ("rgb", "depth", "written"):
         assert torch.equal(getattr(back.views[0], name), getattr(memory.views[0], name))
+    assert back.views[0].pictures.nbytes < 0.5 * memory.views[0].pictures.nbytes, "it stays packed"
+    SessionStore(tmp_path / "again").save(back, {"a": 1}, {"fixed": torch.eye(4)}, packing=True)
+    parts = [(tmp_path / name / "part-00000.safetensors").read_bytes() for name in ("packed", "again")]
+    assert parts[0] == parts[1]
+    SessionStore(tmp_path / "unpacked").save(back)
+    assert torch.equal(load_session(tmp_path / "unpacked")[0].views[0].depth, memory.views[0].depth)

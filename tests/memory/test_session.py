@@ -21,7 +21,7 @@ from safetensors.torch import load, save
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.geometry.world import World
-from splatmem.memory import SpatialMemory, StoredView, session_parts
+from splatmem.memory import PlainPictures, SpatialMemory, StoredView, session_parts
 from splatmem.memory.content_hash import content_hash
 from splatmem.memory.session import INDEX, PREVIOUS, SessionStore, has_session, load_session, save_session
 from splatmem.memory.session_index import sealed
@@ -50,14 +50,21 @@ def grow(memory: SpatialMemory, count: int = 1, gaussians: int = 7) -> SpatialMe
         pose[0, 0, 3] = 0.1 * seed
         view = StoredView(
             Cameras.from_fov(pose, 60, WIDTH, HEIGHT),
-            torch.randint(0, 255, (HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=generator),
-            depth,
-            torch.rand(HEIGHT, WIDTH, generator=generator) > 0.5,
+            PlainPictures(
+                torch.randint(0, 255, (HEIGHT, WIDTH, 3), dtype=torch.uint8, generator=generator),
+                depth,
+                torch.rand(HEIGHT, WIDTH, generator=generator) > 0.5,
+            ),
             (old, old + gaussians),
         )
         memory.gaussians = Gaussians.cat([memory.gaussians, some_gaussians(gaussians, seed)])
         memory.views = [*memory.views, view]
     return memory
+
+
+def with_pictures(view: StoredView, **changes: torch.Tensor) -> StoredView:
+    assert isinstance(view.pictures, PlainPictures)
+    return replace(view, pictures=replace(view.pictures, **changes))
 
 
 @pytest.fixture
@@ -196,14 +203,14 @@ class TestGrowing:
         store, memory = SessionStore(folder), SpatialMemory()
         for _ in range(4):
             store.save(grow(memory))
-        memory.views[3] = replace(memory.views[3], depth=memory.views[3].depth + 7.0)
+        memory.views[3] = with_pictures(memory.views[3], depth=memory.views[3].depth + 7.0)
         store.save(memory)
         assert same(load_session(folder)[0], memory)
         memory.views = memory.views[:2]
         memory.gaussians = memory.gaussians.select(slice(0, 14))
         store.save(memory)
         assert same(load_session(folder)[0], memory)
-        memory.views = [replace(view, rgb=view.rgb // 2) for view in memory.views]
+        memory.views = [with_pictures(view, rgb=view.rgb // 2) for view in memory.views]
         store.save(grow(memory))
         assert same(load_session(folder)[0], memory)
         store.finish()

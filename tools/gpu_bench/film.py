@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from splatmem import assets
 from splatmem.bench.context import Context, forget, now, peak_gib, seconds_of
+from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.source import read_source
 from splatmem.memory import SpatialMemory
 from splatmem.memory.film import film_memory
 from splatmem.memory.session import load_session
-from splatmem.memory.spatial_memory import VIEWS_AT_ONCE
 from splatmem.memory.visibility import draw_known
 from splatmem.pixels import to_uint8
 from splatmem.render.rasterization import rasterization
@@ -69,14 +69,14 @@ def _memory(context: Context) -> SpatialMemory:
 def _draw(memory: SpatialMemory, path: Cameras) -> None:
     """The film's frames as they are drawn, left on the device."""
     with torch.no_grad():
-        for first in range(0, len(path), VIEWS_AT_ONCE):
-            draw_known(memory.gaussians, path[slice(first, first + VIEWS_AT_ONCE)].to(memory.device))
+        for views in in_batches(path):
+            draw_known(memory.gaussians, views.to(memory.device))
 
 
 def _bring(memory: SpatialMemory, path: Cameras) -> None:
     """The film's frames as bytes in main memory."""
-    for first in range(0, len(path), VIEWS_AT_ONCE):
-        to_uint8(memory.film(path[slice(first, first + VIEWS_AT_ONCE)])[0])
+    for views in in_batches(path):
+        to_uint8(memory.film(views)[0])
 
 
 def _pairs(memory: SpatialMemory, camera: Cameras) -> int | None:

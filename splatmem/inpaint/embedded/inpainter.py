@@ -16,6 +16,7 @@ from splatmem.inpaint.embedded.network import WindowUNet
 from splatmem.inpaint.embedded.sampling import EulerSteps, Network, fill_window
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.memory import SpatialMemory
+from splatmem.threads import torch_alone
 
 SAMPLE_WIDTH = 64
 SIZE_STEP = 4
@@ -84,7 +85,8 @@ class EmbeddedInpainter:
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
         """One window of at most ``window_frames`` frames."""
         height, width = _sample_size(partial.cameras)
-        proposal = surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
+        with torch_alone(partial.cameras.width * partial.cameras.height):
+            proposal = surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
         everywhere = torch.ones_like(partial.known)
         small_rgb, small_depth, _ = _shrink(proposal.rgb, proposal.depth, everywhere, height, width)
         rgb, depth, known = _shrink(partial.rgb, partial.depth, partial.known, height, width)

@@ -1,8 +1,8 @@
 """Settings of the SuperSplat viewer: where it starts, and a film as its animation.
 
-Source: https://github.com/playcanvas/supersplat-viewer, settings of version 2. Cameras are a place, a target and a vertical
-field of view; they have no roll. The viewer turns .ply, .compressed.ply and .sog by half a turn about z, so that our y down
-becomes y up: the settings are in the world after that.
+Source: https://github.com/playcanvas/supersplat-viewer, settings of version 2. Cameras are a place, a target and a field of
+view along the longer side of the window; they have no roll. The viewer turns .ply, .compressed.ply and .sog by half a turn
+about z, so that our y down becomes y up: the settings are in the world after that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from splatmem.geometry.poses import look_at, rigid_inverse
 from splatmem.io.atomic import atomic_path
 from splatmem.io.intrinsics import Intrinsics, intrinsics_to_cameras
 from splatmem.io.text import is_number, shortened
-from splatmem.io.y_up_cameras import fov_y
 
 TURN = (-1.0, -1.0, 1.0)  # half a turn about z
 OFF = {
@@ -33,7 +32,7 @@ OFF = {
 
 def save_supersplat_settings(cameras: Cameras, file: Path, fps: float) -> None:
     """Writes settings whose first view is the first camera and whose animation is the film, a key a frame."""
-    turn, degrees = torch.tensor(TURN), [math.degrees(angle) for angle in fov_y(cameras)]
+    turn, degrees = torch.tensor(TURN), _longer_fov(cameras)
     places, targets = cameras.centers.cpu() * turn, (cameras.centers + cameras.forward).cpu() * turn
     track = {
         "name": "film", "duration": len(cameras) / fps, "frameRate": fps, "loopMode": "repeat", "interpolation": "spline",
@@ -51,6 +50,13 @@ def save_supersplat_settings(cameras: Cameras, file: Path, fps: float) -> None:
     }  # fmt: skip
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def _longer_fov(cameras: Cameras) -> list[float]:
+    """Fields of view along the longer side of the pictures, in degrees."""
+    axis = 0 if cameras.width > cameras.height else 1
+    half = 0.5 * max(cameras.width, cameras.height) / cameras.focal[:, axis]
+    return torch.rad2deg(2 * half.double().atan()).tolist()
 
 
 def is_supersplat_settings(content: Any) -> bool:
@@ -75,6 +81,6 @@ def parse_supersplat_settings(content: dict[str, Any], source: str, width: int, 
         raise ValueError(f"{source}: expected three numbers of 'position' and 'target' for each 'fov' of 0.1 to 175 degrees")
     turn = torch.tensor(TURN, dtype=torch.float64)
     at, to = (torch.tensor(one, dtype=torch.float64).view(-1, 3) * turn for one in (places, targets))
-    focal = [0.5 * height / math.tan(math.radians(0.5 * fov)) for fov in degrees]
+    focal = [0.5 * max(width, height) / math.tan(math.radians(0.5 * fov)) for fov in degrees]
     lenses = [Intrinsics(f, f, width / 2, height / 2, width, height) for f in focal]
     return intrinsics_to_cameras(rigid_inverse(look_at(at, to)), lenses, width, height, source)

@@ -1,0 +1,53 @@
+"""PyTorch works alone on few pixels, and the kernels on as many threads as ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+from splatmem.threads import FEW_PIXELS, kernel_threads, torch_alone, use_all_threads
+
+
+@pytest.fixture(autouse=True)
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_few_pixels_are_worked_on_by_the_calling_thread() -> None:
+    with torch_alone(FEW_PIXELS):
+        assert (torch.get_num_threads(), kernel_threads()) == (1, 3)
+        with torch_alone(1):
+            assert (torch.get_num_threads(), kernel_threads()) == (1, 3)
+        assert (torch.get_num_threads(), kernel_threads()) == (1, 3)
+    assert (torch.get_num_threads(), kernel_threads()) == (3, 3)
+
+
+def test_many_pixels_are_shared() -> None:
+    with torch_alone(FEW_PIXELS + 1):
+        assert (torch.get_num_threads(), kernel_threads()) == (3, 3)
+
+
+def test_an_error_leaves_the_threads_as_they_were() -> None:
+    with pytest.raises(RuntimeError), torch_alone(1):
+        raise RuntimeError
+    assert (torch.get_num_threads(), kernel_threads()) == (3, 3)
+
+
+def test_a_thread_that_begins_meanwhile_has_all_of_them() -> None:
+    seen = []
+
+    def look() -> None:
+        use_all_threads()
+        seen.append((torch.get_num_threads(), kernel_threads()))
+
+    with torch_alone(1):
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+        assert torch.get_num_threads() == 1
+    assert seen == [(3, 3)]
