@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw
 from scipy.stats import spearmanr
 from splatmem.evaluation.features import PatchFeatures, distribution_distance, feature_distance
 from splatmem.evaluation.tokens import TokenFeatures, token_distance
+from splatmem.io.pictures import open_picture
 from splatmem.metrics import psnr, ssim
 from torch import Tensor
 
@@ -133,7 +134,7 @@ KINDS: dict[str, Callable[[Picture, float], Picture]] = {
 
 
 def read(photo: Path) -> Picture:
-    with Image.open(photo) as picture:
+    with open_picture(photo) as picture:
         small = picture.convert("RGB")
         shape = min(small.width / SIZE[0], small.height / SIZE[1])
         box = (small.width - shape * SIZE[0], small.height - shape * SIZE[1])

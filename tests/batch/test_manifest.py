@@ -148,6 +148,6 @@ def test_every_option_of_flyaround_can_be_a_column() -> None:
     cells = {
         "source": "x", "prompt": "x", "poses": "x", "path": "x", "frames": 3, "size": "96x64", "fps": 24, "fov": "auto",
         "seconds": 4, "seed": 2,
-        "preset": "x", "overrides": "a.b=1", "device": "cpu", "low_vram": "false",
+        "preset": "x", "overrides": "a.b=1", "device": "cpu", "low_vram": "false", "keep_motion": "true",
     }  # fmt: skip
     assert set(column_types()) <= set(parse_cells(cells)), "an option of flyaround has no column, or none is tested"

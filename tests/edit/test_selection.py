@@ -9,7 +9,7 @@ import pytest
 import torch
 from splatmem.classes import PixelClass, PixelClasses
 from splatmem.edit.selection import Box, HalfSpace, Region, Selection, Sphere, Stroke, Thing, described_part, selection_of_json
-from splatmem.memory import SpatialMemory
+from splatmem.memory import PlainPictures, SpatialMemory
 from thing_before_wall import BLOCK, BLOCK_DEPTH, MIDDLE, WALL, camera, memory, picture
 
 
@@ -110,7 +110,9 @@ def test_classes_tell_a_thing_from_a_wall_of_its_colour_close_behind() -> None:
     pixels = camera().project(scene.gaussians.means)[0][0]
     beside = (pixels[:, 0] < left - 4) | (pixels[:, 0] > right + 4) | (pixels[:, 1] < top - 4)
     assert (Thing(camera(), MIDDLE).mask(scene) & beside).sum() > 200, "without classes the wall goes along"
-    scene.views[0] = replace(scene.views[0], classes=PixelClasses(labels, is_thing.short()))
+    view = scene.views[0]
+    told = PlainPictures(view.rgb, view.depth, view.written, PixelClasses(labels, is_thing.short()))
+    scene.views[0] = replace(view, pictures=told)
     chosen = Thing(camera(), MIDDLE).mask(scene)
     within = (pixels[:, 0] > left) & (pixels[:, 0] < right) & (pixels[:, 1] > top) & (pixels[:, 1] < bottom)
     assert not (chosen & beside).any()
