@@ -15,22 +15,39 @@ def room(**things: tuple[slice, slice]) -> PixelClasses:
     return PixelClasses(labels, numbers)
 
 
-def test_small_things_go_and_wide_ones_belong_to_the_place() -> None:
+def meadow(**things: tuple[slice, slice]) -> PixelClasses:
+    """Sky over ground, and things of which each has its own number."""
+    classes = room(**things)
+    labels = torch.where(classes.labels == int(PixelClass.WALL), int(PixelClass.SKY), classes.labels)
+    return PixelClasses(torch.where(labels == int(PixelClass.FLOOR), int(PixelClass.GROUND), labels).byte(), classes.things)
+
+
+def test_a_room_is_made_without_its_things() -> None:
     vase, table = (slice(10, 25), slice(60, 66)), (slice(30, 50), slice(20, 80))
-    gone = removable(room(table=table, vase=vase))
-    assert gone[vase].all()
-    assert not gone[table].any()
-    assert gone.sum() == gone[vase].sum()
+    classes = room(table=table, vase=vase)
+    assert torch.equal(removable(classes), classes.things > 0)
+
+
+def test_of_almost_nothing_no_room_can_be_made() -> None:
+    assert not removable(room(sofa=(slice(2, HEIGHT), slice(0, WIDTH)))).any()
+
+
+def test_in_the_open_small_things_go_and_wide_ones_belong_to_the_place() -> None:
+    dog, hedge = (slice(10, 25), slice(60, 66)), (slice(30, 50), slice(20, 80))
+    gone = removable(meadow(hedge=hedge, dog=dog))
+    assert gone[dog].all()
+    assert not gone[hedge].any()
+    assert gone.sum() == gone[dog].sum()
 
 
 def test_what_stands_on_a_wide_thing_goes_and_its_own_parts_stay() -> None:
-    classes = room(bed=(slice(30, 50), slice(20, 80)))
-    bottle, headboard = (slice(20, 30), slice(30, 34)), (slice(20, 30), slice(45, 77))
-    for place in (bottle, headboard):
+    classes = meadow(stage=(slice(30, 50), slice(20, 80)))
+    bottle, backdrop = (slice(20, 30), slice(30, 34)), (slice(20, 30), slice(45, 77))
+    for place in (bottle, backdrop):
         classes.labels[place], classes.things[place] = PixelClass.THING, 1
     gone = removable(classes)
     assert gone[bottle].all()
-    assert not gone[headboard].any()
+    assert not gone[backdrop].any()
     assert not gone[30:50].any()
 
 
