@@ -34,7 +34,7 @@ from splatmem.memory.packing import packed, unpacked
 from splatmem.memory.stored_view import CLASS_TENSORS, PackedPictures, PlainPictures, picture_tensors
 
 BEFORE = "before"  # metadata: the link to the part before
-PACKED = "packed"  # metadata: of the tensors that are packed, what ``splatmem.memory.packing`` needs to unpack them
+PACKED = "packed"  # metadata: that link, and of packed tensors what ``splatmem.memory.packing`` needs to unpack them
 MAX_HEADER = 2**26
 VIEW_TENSORS = {  # name: dtype, number of dimensions
     "rgb": (torch.uint8, 3), "depth": (torch.float32, 2), "written": (torch.bool, 2),
@@ -211,7 +211,8 @@ def write_part(
     if packing:
         for name in sorted(copies.keys() - told.keys()):
             copies[name], told[name] = packed(copies[name])
-    content = save(copies, {BEFORE: link, PACKED: json.dumps(told, sort_keys=True)} if told else {BEFORE: link})
+    # One entry: safetensors writes several in any order, and the same scene is to give the same bytes.
+    content = save(copies, {PACKED: json.dumps({BEFORE: link, PACKED: told}, sort_keys=True)} if told else {BEFORE: link})
     with atomic_path(part_file(folder, number)) as temporary:
         temporary.write_bytes(content)
     written = Link(number, len(content), hashlib.sha256(content).hexdigest())
@@ -239,9 +240,10 @@ def links_up_to(folder: Path, last: Link | None) -> list[Link]:
     return links[::-1]
 
 
-def _metadata(header: bytes) -> dict[str, str]:
+def _metadata(header: bytes) -> dict[str, Any]:
     """What a safetensors header says beside its tensors."""
-    return json.loads(header)["__metadata__"]
+    told = json.loads(header)["__metadata__"]
+    return json.loads(told[PACKED]) if PACKED in told else told
 
 
 def _before(file: Path, link: Link) -> Link | None:
@@ -340,7 +342,7 @@ def _checked(file: Path, link: Link) -> tuple[dict[str, Tensor], dict[str, Any]]
     if hashlib.sha256(content).hexdigest() != link.sha256:
         raise DamagedSessionError(f"the session is damaged: {file} is missing or was changed (scene.ply may still be whole)")
     tensors = load(content)
-    told = json.loads(_metadata(content[8 : 8 + int.from_bytes(content[:8], "little")]).get(PACKED, "{}"))
+    told = _metadata(content[8 : 8 + int.from_bytes(content[:8], "little")]).get(PACKED, {})
     return tensors, told
 
 

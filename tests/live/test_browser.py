@@ -68,6 +68,7 @@ def test_a_clicked_thing_is_selected_and_removed(browser: Browser) -> None:
     until("a selection", lambda: "splats are selected" in browser.text)
     browser.button("Remove, and go on behind it")
     assert until("the block to go", lambda: red_share(browser) < 0.2 * before)
+    until("the end", lambda: "Ready" in browser.text)
 
 
 def test_what_was_done_outlives_the_server_and_is_seen_by_a_second_browser(browser: Browser, served: Served) -> None:
