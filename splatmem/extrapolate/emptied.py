@@ -20,8 +20,8 @@ from splatmem.extrapolate.shell import Shell
 from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.filters import dilate
 
-WIDE = 0.35  # of the picture's width: a thing in the open that covers more of it, a house or a hedge, belongs to the place
-MIN_LEFT = 0.1  # share of a room's picture that must be left without its things: of less no place can be made
+WIDE = 0.35  # of the picture's width: a thing that covers more of it, a house or a hedge, may belong to the place
+MIN_LEFT = 0.42  # share of a room's picture that must be left without its things: of less no room can be made
 ATTACHED = 0.35  # of an outline: a bottle touches the table with less of its own, a bed's head the bed with more
 OPEN_SHARE = 0.25  # of a picture that shows the open air: a room shows less through its windows
 HALO = 0.015  # of the picture's width around a thing that goes with it: its blurred edge and the foot of its shadow
@@ -31,19 +31,21 @@ HEIGHT = 1.5  # the picture's height, in natural logarithms of depth, when patch
 def removable(classes: PixelClasses) -> Bool[Tensor, "h w"]:
     """Pixels of the things that can be taken away and leave the place.
 
-    A room is made of its walls, floor and ceiling: a second sofa, or a second bed, is what a stranger would see first. In the
-    open, what is wide belongs to the place, and what belongs to a building stays with it.
+    A room is made of its walls, floor and ceiling: a second sofa, or a second bed, is what a stranger would see first. Where
+    things hide most of them, and in the open, what is wide belongs to the place. In the open, what belongs to a building stays
+    with it.
     """
-    if not in_the_open(classes):
-        gone = classes.things > 0
-        return gone & ((~gone).float().mean() >= MIN_LEFT)
-    built = prominent(classes) | (classes.things > 0)
-    parts = torch.from_numpy(_numbered(built.numpy())).long()
-    sizes, own = torch.bincount(parts.flatten()), torch.bincount(parts.flatten(), (classes.things > 0).flatten().float())
-    green = classes.where(PixelClass.VEGETATION)
-    around = dilate(green[None], max(1, round(HALO * green.shape[1])))[0]
-    overgrown = torch.bincount(parts.flatten(), around.flatten().float())
-    things = torch.where(((own > 0.5 * sizes) & (overgrown < 0.1 * sizes))[parts], parts, 0)
+    things = classes.things.long()
+    if in_the_open(classes):
+        built = prominent(classes) | (things > 0)
+        parts = torch.from_numpy(_numbered(built.numpy())).long()
+        sizes, own = torch.bincount(parts.flatten()), torch.bincount(parts.flatten(), (things > 0).flatten().float())
+        green = classes.where(PixelClass.VEGETATION)
+        around = dilate(green[None], max(1, round(HALO * green.shape[1])))[0]
+        overgrown = torch.bincount(parts.flatten(), around.flatten().float())
+        things = torch.where(((own > 0.5 * sizes) & (overgrown < 0.1 * sizes))[parts], parts, 0)
+    elif (things == 0).float().mean() >= MIN_LEFT:
+        return things > 0
     gone = torch.zeros_like(things, dtype=torch.bool)
     numbers = things.numpy()
     for number, part in enumerate(ndimage.find_objects(numbers), start=1):
