@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,17 @@ def splats(browser: Browser) -> int:
     browser.tab("Scene")
     line = until("the count", lambda: [line for line in browser.text.splitlines() if " splats, " in line])
     return int(line[0].split(" splats")[0].replace(",", ""))
+
+
+def settled_splats(browser: Browser) -> int:
+    """How many splats there are when nothing is being made any more: what is looked at may still be filled after a change."""
+    count, same = -1, 0
+    while same < 3:
+        time.sleep(1.5)
+        now = splats(browser)
+        same = same + 1 if now == count and "Ready" in browser.text else 0
+        count = now
+    return count
 
 
 def selected(browser: Browser) -> int:

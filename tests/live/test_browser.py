@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from chromium import Browser, until
-from panels import ARROW_LEFT, ARROW_RIGHT, changed, look_at_the_beginning, red_share, splats
+from panels import ARROW_LEFT, ARROW_RIGHT, changed, look_at_the_beginning, red_share, settled_splats, splats
 from served import Served
 
 
@@ -72,7 +72,7 @@ def test_a_clicked_thing_is_selected_and_removed(browser: Browser) -> None:
 
 
 def test_what_was_done_outlives_the_server_and_is_seen_by_a_second_browser(browser: Browser, served: Served) -> None:
-    count = splats(browser)
+    count = settled_splats(browser)
     served.kill()
     served.start()
     browser.new_tab(served.address)
