@@ -50,7 +50,7 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
         depth = plausible_sky(estimate.depth[0], camera, down, rgb)
         classes = classes_of(rgb, depth, camera, down, estimate)
         depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
-        depth = with_rims(depth, rgb)
+        depth, classes = with_rims(depth, classes, rgb)
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 
