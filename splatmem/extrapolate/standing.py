@@ -46,6 +46,8 @@ def standing_out(depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"]) -> Boo
 def removable_standing(depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """Pixels of whole things that stand out, the tallest first, as long as enough of the picture's columns is left.
 
+    What a side of the picture cuts stays: beyond it it goes on as its mirror image, and is whole.
+
     Args:
         depth: z-depth, ``inf`` for sky.
         level: pixels of the ground.
@@ -57,7 +59,8 @@ def removable_standing(depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"]) 
     for number, place in enumerate(ndimage.find_objects(parts), start=1):
         own = parts[place] == number
         steep = own.any(1).sum() > STEEP * own.any(0).sum()
-        if steep and np.median(before[place][own]) > STANDS_OUT:
+        whole = place[1].start > 0 and place[1].stop < width
+        if whole and steep and np.median(before[place][own]) > STANDS_OUT:
             things.append((len(own), number))
     gone = np.zeros((height, width), bool)
     for tall, number in sorted(things, reverse=True):

@@ -55,3 +55,9 @@ def test_nothing_stands_out_where_all_is_sky() -> None:
 def test_what_is_as_near_on_one_side_does_not_stand_out() -> None:
     depth, level = plain(((slice(0, 54), slice(0, 60)), 8.0), ((slice(0, 54), slice(60, WIDTH)), 20.0))
     assert not removable_standing(depth, level).any()
+
+
+def test_what_a_side_of_the_picture_cuts_stays() -> None:
+    depth, level = plain(((slice(5, 36), slice(0, 10)), 8.0))
+    assert standing_out(depth, level)[5:30, :10].all()
+    assert not removable_standing(depth, level).any()
