@@ -17,8 +17,8 @@ from splatmem.depth.classes import connected_surfaces
 LEFT = 0.25
 """Share of the picture's columns that is left of the place, at least: of less no surroundings can be made."""
 STANDS_OUT = 1.0
-"""Difference of log depth, in the median over a thing, from what shows beside it: nearly three times as far away, as the sky is.
-Trunks in a wood stand out less, and are the place."""
+"""Difference of log depth, in the median over a thing, from what shows beside it: that is nearly three times as far away, as
+the sky is. Trunks in a wood stand out less, and are the place."""
 EDGE = 0.06
 """The same for its pixels, at least: what is less is the error of depth on one surface."""
 SMALLEST = 0.0006
