@@ -17,7 +17,7 @@ from torch import Tensor
 from splatmem.classes import PixelClass, PixelClasses
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.extrapolate.shell import Shell
-from splatmem.extrapolate.standing import removable_standing, standing_out
+from splatmem.extrapolate.standing import removable_standing, standing_out, without_strips
 from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.filters import dilate
 
@@ -52,7 +52,8 @@ def removable(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool
         own = numbers[part] == number
         gone[part] |= torch.from_numpy(own & ~_place(own, max(1, round(WIDE * things.shape[1]))))
     parts = _numbered(gone.numpy())
-    return out | gone & ~torch.from_numpy(_attached(parts, (numbers > 0) & ~gone.numpy())[parts])
+    gone = out | gone & ~torch.from_numpy(_attached(parts, (numbers > 0) & ~gone.numpy())[parts])
+    return without_strips(gone) if open_air else gone
 
 
 def _alone(things: Int[Tensor, "h w"], classes: PixelClasses) -> Int[Tensor, "h w"]:

@@ -62,20 +62,21 @@ def removable_standing(depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"]) 
         whole = place[1].start > 0 and place[1].stop < width
         if whole and steep and np.median(before[place][own]) > STANDS_OUT:
             things.append((len(own), number))
-    gone = np.zeros((height, width), bool)
+    gone = torch.zeros(height, width, dtype=torch.bool)
     for tall, number in sorted(things, reverse=True):
         foot = np.ones((2 * round(FOOT * tall) + 1, 1), bool)
         foot[: len(foot) // 2] = False  # downwards alone
-        more = _without_strips(gone | ndimage.binary_dilation(_filled_rows(parts == number), foot))
-        gone = more if more.any(0).sum() <= (1 - LEFT) * width else gone
-    return torch.from_numpy(gone)
+        more = gone | torch.from_numpy(ndimage.binary_dilation(_filled_rows(parts == number), foot))
+        gone = more if without_strips(more).any(0).sum() <= (1 - LEFT) * width else gone
+    return without_strips(gone)
 
 
-def _without_strips(gone: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def without_strips(gone: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """What goes, with the narrow strips that would be left beside it: too little shows on them to go on."""
     radius = max(1, round(NARROW * gone.shape[1]))
-    padded = np.pad(gone, radius, constant_values=True).view(np.uint8)
-    return ndimage.grey_closing(padded, 2 * radius + 1)[radius:-radius, radius:-radius] > 0
+    padded = np.pad(gone.numpy(), radius, constant_values=True).view(np.uint8)
+    closed = ndimage.grey_closing(padded, 2 * radius + 1)[radius:-radius, radius:-radius] > 0
+    return torch.from_numpy(closed)
 
 
 def _filled_rows(own: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
