@@ -276,7 +276,7 @@ def _near_line(points: Float[Tensor, "n 2"], line: Sequence[Sequence[float]], di
     some = points[candidates]
     for start, end in pairwise([ends[0], *ends]):
         along = end - start
-        share = ((some - start) @ along / (along @ along).clamp_min(1e-12)).clamp(0, 1)
+        share = ((some - start) @ along / (along @ along).clamp_min(1e-30)).clamp(0, 1)
         near[candidates[(some - start - share[:, None] * along).norm(dim=-1) <= distance]] = True
     return near
 

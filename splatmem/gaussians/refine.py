@@ -17,6 +17,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import maximum
 from splatmem.render import rasterization
 from splatmem.render.blending import BlendingWeights
+from splatmem.render.rasterization import NEAR_PLANE
 from splatmem.render.spherical_harmonics import SH_C0
 
 WEIGHT_FLOOR = 0.05  # of a Gaussian in the picture, in pixels: one that hardly shows is not fitted to what little of it does
@@ -109,9 +110,10 @@ class _Picture:
         """The picture ``target`` that the camera is to see, with the weight of a squared error."""
         scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities)
         width, height = camera.width, camera.height
-        drawn, alpha, _ = rasterization(*scene, gaussians.rgb, camera.world_to_cam, camera.intrinsics, width, height)
-        view = (camera.world_to_cam[0], camera.intrinsics[0], width, height)
-        weights = BlendingWeights(*scene, *view, chosen=chosen, channels=3)
+        view = (camera.world_to_cam, camera.intrinsics, width, height)
+        drawn, alpha, _ = rasterization(*scene, gaussians.rgb, *view, near_plane=NEAR_PLANE)
+        one_view = (camera.world_to_cam[0], camera.intrinsics[0], width, height)
+        weights = BlendingWeights(*scene, *one_view, chosen=chosen, channels=3)
         return cls(weights, alpha[0] * target - drawn[0], math.sqrt(weight))
 
 
@@ -178,7 +180,7 @@ def _bounds(
 
 def _footprints(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, " n"]:
     """Area of each Gaussian in the picture, in pixels, if nothing hid it and it were seen from the front."""
-    depth = camera.project(gaussians.means)[1][0].clamp_min(1e-6)
+    depth = camera.project(gaussians.means)[1][0].clamp_min(1e-12)
     return 2 * math.pi * (camera.focal.mean() * gaussians.scales[:, :2] / depth[:, None]).prod(-1)
 
 

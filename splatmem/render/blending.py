@@ -14,7 +14,7 @@ from torch import Tensor
 
 from splatmem.render.autograd import ViewSettings
 from splatmem.render.extension import load_kernels
-from splatmem.render.rasterization import rasterization
+from splatmem.render.rasterization import NEAR_PLANE, rasterization
 from splatmem.threads import kernel_threads
 
 
@@ -47,14 +47,15 @@ class BlendingWeights:
         if means.is_cuda:
 
             def draw(values: Tensor) -> Tensor:
-                return rasterization(means, quats, scales, opacities, values, viewmat[None], K[None], width, height)[0][0]
+                scene = (means, quats, scales, opacities, values)
+                return rasterization(*scene, viewmat[None], K[None], width, height, near_plane=NEAR_PLANE)[0][0]
 
             self._draw = draw
             with torch.enable_grad():
                 self._values = means.new_zeros(len(means), channels).requires_grad_()
                 self._drawn = draw(self._values)
             return
-        settings, kernels = ViewSettings(width, height), load_kernels()
+        settings, kernels = ViewSettings(width, height, NEAR_PLANE), load_kernels()
         self._kernels = kernels.blending_weights(
             kernels.Scene(means, quats, scales, opacities, None, None, 0), viewmat, K, width, height, *chosen, channels,
             near_plane=settings.near_plane, far_plane=settings.far_plane, eps2d=settings.eps2d, threads=kernel_threads(),
