@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+EQUAL_PSNR = 100.0  # stands for infinite in means: equal pictures
 SSIM_WINDOW = 11
 DELTA1 = 1.25
 PATCH, PATCHES = 32, 9  # pixels along a patch, and how many patches of that size a picture's shorter side has at least

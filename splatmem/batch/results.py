@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from splatmem.batch.places import is_url, opened_by_fsspec, without_file_scheme
-from splatmem.home import home
 from splatmem.io.atomic import atomic_path
+from splatmem.io.home import home
 from splatmem.io.ownership import is_ours, make_marked
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import KIND, REPORT, is_complete, partial_folder

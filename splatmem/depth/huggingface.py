@@ -18,13 +18,13 @@ from splatmem.depth.embedded.pictures import PictureProcessor
 from splatmem.depth.protocol import DepthPrediction
 from splatmem.depth.surfaces import smooth_surfaces
 from splatmem.geometry.filters import remove_specks
+from splatmem.io.photo import PLAUSIBLE_FOV
 from splatmem.models.load import load_model, quiet
 from splatmem.pixels import to_uint8
 
 PICTURES_AT_ONCE = 4  # by a model
 MIN_DEPTH = 1e-3
 FAR_TO_NEAR = 15.0  # how much farther the farthest percent of a disparity map is taken to be than its nearest
-PLAUSIBLE_FOV = (5.0, 150.0)  # degrees
 MIN_FITTED = 16  # known pixels from which scale and shift of a disparity map are fitted
 FIT_ROUNDS = 5
 MAX_DEPTH_FACTOR = 10.0  # largest depth of a fitted disparity map, relative to the largest known depth

@@ -17,12 +17,12 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.interpolation import poses_at, values_at
 from splatmem.geometry.poses import require_rigid, rigid_inverse
 from splatmem.io.atomic import atomic_path
+from splatmem.io.path_files import MOST_FRAMES
+from splatmem.live.framing import FOV_RANGE
 
 FILE = "storyboard.json"
 SECONDS_BETWEEN = 2.0  # from one keyframe to the next, if nothing else is said
-FOV_RANGE = (5.0, 150.0)
 SECONDS_RANGE = (1 / 240, 600.0)
-MOST_FRAMES = 10_000  # of a film
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from splatmem.explore.beginnings import begin_memory, begin_posed_memory, field_
 from splatmem.explore.loop import ExploreSettings
 from splatmem.explore.models import Models
 from splatmem.explore.planner import Planner
+from splatmem.explore.seeds import usable_seed
 from splatmem.geometry.cameras import identity_camera
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.diffusers.first_frame import make_first_frame
@@ -31,7 +32,6 @@ from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 from splatmem.scene.announce import Announce, silent
-from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 
 

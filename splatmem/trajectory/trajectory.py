@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.home import expanded
+from splatmem.io.home import expanded
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
 from splatmem.trajectory.names import PRESET_NAMES
