@@ -47,7 +47,7 @@ class Fidelity:
 
     @staticmethod
     def of(picture: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], where: Bool[Tensor, "h w"]) -> Fidelity:
-        """See ``psnr`` and ``worst_patch_psnr``."""
+        """Compares two pictures; see ``psnr`` and ``worst_patch_psnr``."""
         return Fidelity(psnr(picture, truth, where), worst_patch_psnr(picture, truth, where))
 
 

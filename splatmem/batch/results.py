@@ -44,7 +44,7 @@ class Results:
 
     @property
     def place(self) -> str:
-        """For messages."""
+        """Where the results lie, as messages say it."""
         return self.url or str(self.folder)
 
     def film(self, name: str) -> Path:
@@ -81,7 +81,7 @@ class Results:
         return (None, True) if changed else (report, False)
 
     def _options(self, name: str) -> dict[str, Any] | None:
-        """With which a film, whole or begun, was made; None if that is not known."""
+        """The options with which a film, whole or begun, was made; None if they are not known."""
         if self.url is not None and self.report(name) is not None:
             index = self._remote_json(f"{name}/{SESSION}")
         else:

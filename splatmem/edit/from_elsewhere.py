@@ -123,7 +123,7 @@ def _remember(memory: SpatialMemory, camera: Cameras) -> None:
 
 
 def _median_depth(memory: SpatialMemory, camera: Cameras) -> float:
-    """Of what a camera sees, but for what is far beyond most of it, as a sky is; 1 if it sees nothing."""
+    """Median depth of what a camera sees, but for what is far beyond most of it, as a sky is; 1 if it sees nothing."""
     now = replace(memory, scale=math.inf).read(camera)  # a memory whose scale is not known yet reports nothing as sky
     depth = now.depth[torch.isfinite(now.depth) & now.known]
     near = depth[depth <= FAR_DEPTH_SHARE * FAR_SHELL * depth.quantile(NEAR_QUANTILE)] if len(depth) else depth

@@ -89,7 +89,7 @@ def _hole(camera: Cameras, shown: Shown) -> Hole:
 
 
 def _on_rim(gaussians: Gaussians, span: tuple[int, int], camera: Cameras, shown: Shown) -> Bool[Tensor, " m"]:
-    """Of a range of Gaussians those whose middles lie in the pixels around what shows."""
+    """Those of a range of Gaussians whose middles lie in the pixels around what shows."""
     means = gaussians.means[slice(*span)].cpu()
     pixels, depth = camera.project(means)
     inside = camera.in_picture(pixels, depth)[0]

@@ -57,7 +57,7 @@ class Begun:
     seconds: dict[str, float]
 
     def copy(self) -> SpatialMemory:
-        """To go on with: neither Gaussians nor views are ever changed in place."""
+        """A copy to go on with: neither Gaussians nor views are ever changed in place."""
         return replace(self.memory, views=list(self.memory.views))
 
 

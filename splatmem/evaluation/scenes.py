@@ -119,7 +119,7 @@ def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int]
 
 
 def _picture(file: Path, width: int, height: int) -> Float[Tensor, "h w 3"]:
-    """As it is stored: that is the grid which its camera speaks of."""
+    """The picture as it is stored: that is the grid which its camera speaks of."""
     return photo_of(read_picture(file, upright=False).image, width, height)
 
 

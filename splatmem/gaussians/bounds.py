@@ -68,7 +68,7 @@ class GrowingSpheres:
         self._spheres = Spheres(torch.zeros(0, 3), torch.zeros(0))
 
     def of(self, gaussians: Gaussians) -> Spheres:
-        """Of groups of ``GROUP`` Gaussians."""
+        """The spheres around groups of ``GROUP`` Gaussians."""
         lineage = gaussians.lineage
         same = lineage.shared(self._lineage)
         if same < len(gaussians) or lineage.ends != self._lineage.ends:

@@ -125,7 +125,7 @@ class _Pictures:
         self._counts = [picture.missing[..., 0].numel() for picture in pictures]
 
     def missing(self) -> Float[Tensor, "p 3"]:
-        """Of all pixels, times the root of their weight."""
+        """What all pixels lack, times the root of their weight."""
         return torch.cat([picture.root * picture.missing.reshape(-1, 3) for picture in self._pictures])
 
     def ones(self) -> Float[Tensor, "p 3"]:

@@ -97,7 +97,7 @@ class ExtendOptions(ChangeOptions):
     prompt: Words = None
     """What is to be seen there, for models that read it; the scene's own words if not given."""
     poses: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Of a file of splats: the cameras that saw it (transforms.json, COLMAP), in its own world."""
+    """The cameras of a file of splats: those that saw it (transforms.json, COLMAP), in its own world."""
 
     def __post_init__(self) -> None:
         paths_from_text(self, "scene", "out", "poses")

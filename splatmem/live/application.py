@@ -118,7 +118,7 @@ class Application:
 
     @property
     def address(self) -> str:
-        """To be opened in a browser."""
+        """The address that is to be opened in a browser."""
         port = self.server.get_port()
         host = "localhost" if self.access.token is None else _reachable(self._host)
         return f"http://{host}:{port}" + ("" if self.access.token is None else f"/?token={self.access.token}")

@@ -260,5 +260,5 @@ class ChangePanel:
         self._change("colouring it", change)
 
     def follow(self) -> None:
-        """The scene has changed."""
+        """Brings the panel up to date after the scene has changed."""
         self.picking.follow(self._desk.session.snapshot)

@@ -66,7 +66,7 @@ class Desk:
 
     @property
     def aspect(self) -> float:
-        """Of the film's frame."""
+        """Width over height of the film's frame."""
         return self.size[0] / self.size[1]
 
     @property

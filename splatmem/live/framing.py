@@ -34,7 +34,7 @@ class View:
 
     @staticmethod
     def of_browser(camera: Any, aspect: float) -> View:
-        """Of viser's camera of a client."""
+        """The view that viser's camera of a client has."""
         rotation = quats_to_rotations(torch.tensor(camera.wxyz, dtype=torch.float64))
         pose = rigid_from(rotation, torch.tensor(camera.position, dtype=torch.float64))
         canvas = (max(1, camera.image_width), max(1, camera.image_height))

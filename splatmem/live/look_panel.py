@@ -123,7 +123,7 @@ def down_of(desk: Desk) -> torch.Tensor:
 
 
 def distance_ahead(desk: Desk, view: View) -> float:
-    """Of what stands in the middle of a view; the memory's scale where nothing does."""
+    """Distance of what stands in the middle of a view; the memory's scale where nothing does."""
     camera = view.film_camera(64, max(1, round(64 / view.aspect)))
     with torch.no_grad():
         depth = desk.session.snapshot.memory.read(camera).depth[0]

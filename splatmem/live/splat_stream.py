@@ -110,7 +110,7 @@ class SplatStream:
                         shadow.remove()
 
     def forget(self, client: viser.ClientHandle) -> None:
-        """A browser has gone."""
+        """Forgets a browser that has gone."""
         with self._lock:
             self._hidden.pop(client.client_id, None)
 

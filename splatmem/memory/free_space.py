@@ -159,7 +159,7 @@ class SeenDepth(Protocol):
 
 
 class View(NamedTuple):
-    """The same, of any camera and depth."""
+    """What a camera saw, given as its camera and z-depth."""
 
     camera: Cameras
     depth: Float[Tensor, "_ _"]
@@ -178,7 +178,7 @@ class GrowingFreeSpace:
         self._buffers: list[Tensor] = []  # world_to_cam, intrinsics, reach, farthest and deepest, with room for more views
 
     def of(self, views: Sequence[SeenDepth]) -> FreeSpace:
-        """As ``FreeSpace.of``. What is returned is not changed by later calls."""
+        """The free space of views, as by ``FreeSpace.of``. What is returned is not changed by later calls."""
         same = self._same(views)
         narrowest = self._narrowest[:same]
         for view in views[same:]:

@@ -19,7 +19,8 @@ from splatmem.threads import kernel_threads
 
 
 class BlendingWeights:
-    """Of some Gaussians of a scene in one view, as they show among all others; they must not change while it is used."""
+    """The weights of some Gaussians of a scene in one view, as they show among all others; they must not change while it is
+    used."""
 
     def __init__(
         self,

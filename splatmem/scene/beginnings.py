@@ -105,7 +105,7 @@ def begin(
     clock: StageClock | None = None,
     announce: Announce = silent,
 ) -> Beginning:
-    """From pictures that were read, or, given a size alone, from words.
+    """Begins a scene from pictures that were read, or, given a size alone, from words.
 
     Args:
         source: pictures, or width and height of one to be made from ``prompt``.
@@ -165,7 +165,7 @@ def begin_from_splats(
     inpainter: VideoInpainter | None = None,
     depth: DepthEstimator | None = None,
 ) -> Beginning:
-    """From a Gaussian splat file; see ``Scene.from_splats``."""
+    """Begins a scene from a Gaussian splat file; see ``Scene.from_splats``."""
     gaussians, notes = read_splats(file)
     degrees = DEFAULT_FOV_X_DEGREES if fov is None else fov
     cameras = None

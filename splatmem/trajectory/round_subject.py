@@ -49,7 +49,7 @@ class Extent:
     mean_radius: float
 
     def to_json(self) -> dict[str, float]:
-        """For reports."""
+        """The extent as reports hold it."""
         return {
             "asked_degrees": round(self.asked_degrees, 1),
             "degrees": round(self.degrees, 1),

@@ -26,7 +26,7 @@ WIDTH = 192
 
 
 def uncovered_shares(memory: SpatialMemory, cameras: Cameras) -> Float[Tensor, " v"]:
-    """Of each view, how much of what lies between what the memory knows is a gap: 0 for a view that knows nothing."""
+    """For each view, how much of what lies between what the memory knows is a gap: 0 for a view that knows nothing."""
     known = memory.coverage(cameras.coarse(WIDTH))[0]
     between = _from_left(known) & _from_left(known.flip(2)).flip(2)
     return (between & ~known).flatten(1).float().sum(1) / between.flatten(1).float().sum(1).clamp_min(1)

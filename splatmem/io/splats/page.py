@@ -111,7 +111,8 @@ def _recorded(
 
 
 def _back_to_front(part: Gaussians, cameras: Cameras) -> Gaussians:
-    """In the order in which the first camera needs them: the viewer draws them as they come until it has sorted them itself."""
+    """The Gaussians in the order in which the first camera needs them: the viewer draws them as they come until it has sorted
+    them itself."""
     ahead = part.means @ cameras.world_to_cam[0, 2, :3] + cameras.world_to_cam[0, 2, 3]
     return part.select(ahead.argsort(descending=True))
 
