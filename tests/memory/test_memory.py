@@ -145,7 +145,7 @@ class TestDevices:
     def test_gaussians_lie_on_the_device_and_pictures_in_main_memory(self, monkeypatch, room_turn, room_frames):
         draw = self.drawn_on("meta")
 
-        def rasterization(means, quats, scales, opacities, colours, *view):
+        def rasterization(means, quats, scales, opacities, colours, *view, **options):
             drawn = draw(Gaussians(means, quats, scales, opacities, colours[:, None]), Cameras(*view))
             return drawn.rgb, drawn.alpha[..., None], {}
 
