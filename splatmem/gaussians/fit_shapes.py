@@ -153,7 +153,7 @@ def _loss(gaussians: Gaussians, reference: Reference) -> Float[Tensor, ""]:
     view = (camera.world_to_cam, camera.intrinsics, camera.width, camera.height)
     image, alpha, _ = rasterization(*scene, gaussians.rgb, *view, near_plane=NEAR_PLANE)
     missing = counts[..., None] * (image[0] + (1 - alpha[0]) * reference.rgb - reference.rgb)
-    options = {"eps2d": NO_LOW_PASS, "near_plane": NEAR_PLANE}
-    near = rasterization(*scene, gaussians.means[:, :0], *view, render_mode="D", **options)[1][0, ..., 0]
+    nothing = gaussians.means[:, :0]
+    near = rasterization(*scene, nothing, *view, near_plane=NEAR_PLANE, eps2d=NO_LOW_PASS, render_mode="D")[1][0, ..., 0]
     bare = counts * (COVERED - near).clamp_min(0)
     return reference.weight * missing.square().sum() / 3 + COVERAGE_WEIGHT * bare.square().sum()

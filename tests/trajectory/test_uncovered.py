@@ -10,7 +10,7 @@ from jaxtyping import Float
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.memory import SpatialMemory
 from splatmem.trajectory.trajectory import Trajectory
-from splatmem.trajectory.uncovered import SMALLEST_ARC, MOST_UNCOVERED, swings_borne, uncovered_shares
+from splatmem.trajectory.uncovered import MOST_UNCOVERED, SMALLEST_ARC, swings_borne, uncovered_shares
 from torch import Tensor
 
 WIDTH, HEIGHT = 96, 54
