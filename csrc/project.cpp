@@ -73,7 +73,7 @@ struct CoarseCull {
 
 // Between 0 for Gaussians seen from their front, the side of the local z axis n, and 1 for those seen from behind; with the
 // cosine -n.t / |t| it turns where |cosine| < kGrazing. Rays of an orthographic camera are all along its z axis.
-LANES_INLINE Float16 backness(const Ewa& ewa, const Camera& camera) {
+LANES_INLINE Float16 backfacing(const Ewa& ewa, const Camera& camera) {
     const float* w = camera.rotation;
     const auto normal = [&](int row) {
         return w[3 * row] * ewa.rotation[2] + w[3 * row + 1] * ewa.rotation[5] + w[3 * row + 2] * ewa.rotation[8];
@@ -197,7 +197,7 @@ struct ProjectedLanes {
             bound_sigmas * xy / sigma_x,  // where the ellipse is widest: dy = cov_xy / cov_xx * half_width
             0.f, 0.f, 0.f, 0.f,
         };
-        const Float16 from_behind = group.back_channel >= 0 ? backness(ewa, c) : Float16(0.f);
+        const Float16 from_behind = group.back_channel >= 0 ? backfacing(ewa, c) : Float16(0.f);
         store(depth, ewa.t.z);
         if (with_channels) {
             Float16 channels[kLaneChannels];

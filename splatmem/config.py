@@ -97,7 +97,7 @@ class FirstFrameConfig:
     model: str | None = None
     """Local folder or hub id of a text-to-image pipeline, for runs that start from words alone."""
     variant: str | None = None
-    """As of the inpainter."""
+    """Which of a hub id's weights, such as fp16; see the inpainter's."""
     steps: int | None = None
     """Diffusion steps; the pipeline's own number if not given."""
     guidance: float | None = None

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+EQUAL_PSNR = 100.0  # stands for infinite in means: equal pictures
 SSIM_WINDOW = 11
 DELTA1 = 1.25
 PATCH, PATCHES = 32, 9  # pixels along a patch, and how many patches of that size a picture's shorter side has at least
@@ -46,7 +47,7 @@ class Fidelity:
 
     @staticmethod
     def of(picture: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], where: Bool[Tensor, "h w"]) -> Fidelity:
-        """See ``psnr`` and ``worst_patch_psnr``."""
+        """Compares two pictures; see ``psnr`` and ``worst_patch_psnr``."""
         return Fidelity(psnr(picture, truth, where), worst_patch_psnr(picture, truth, where))
 
 

@@ -26,8 +26,8 @@ def kernel_threads() -> int:
 
 @contextmanager
 def torch_alone(pixels: int) -> Iterator[None]:
-    """For work on ``pixels`` pixels that is many short operations: within, PyTorch uses the calling thread alone if they are
-    few, and the kernels use as many threads as before.
+    """A context for work on ``pixels`` pixels that is many short operations: within, PyTorch uses the calling thread alone if
+    they are few, and the kernels use as many threads as before.
 
     Handing half of such an operation to a second thread, which sleeps in between, takes longer than it saves: on two cores,
     writing a photo of 512x288 took nearly twice as long with it. Models, whose operations are long, do not belong in here.

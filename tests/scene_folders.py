@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,19 @@ def there_and_back(step: float, width: int, height: int, sway: float = 0.0) -> C
     return Cameras.from_fov(poses, 70.0, width, height)
 
 
-def write_scene(folder: Path, cameras: Cameras, *, depth: bool = True) -> Path:
-    """The room along ``cameras``, with depth in millimetres or without."""
+def in_unit(cameras: Cameras, unit: float) -> Cameras:
+    """The cameras as they are told where a metre is ``unit`` long."""
+    world_to_cam = cameras.world_to_cam.clone()
+    world_to_cam[:, :3, 3] *= unit
+    return replace(cameras, world_to_cam=world_to_cam)
+
+
+def write_scene(folder: Path, cameras: Cameras, *, depth: bool = True, unit: float = 1.0) -> Path:
+    """The room along ``cameras``, with depth in millimetres or without; poses are told where a metre is ``unit`` long."""
     seen = room().render(cameras)
     (folder / "images").mkdir(parents=True)
     names = [f"images/frame_{i:03d}.png" for i in range(len(cameras))]
-    save_transforms_json(cameras, folder / "transforms.json", names)
+    save_transforms_json(in_unit(cameras, unit), folder / "transforms.json", names)
     content = json.loads((folder / "transforms.json").read_text())
     for index, (rgb, z) in enumerate(zip(seen.rgb, seen.depth, strict=True)):
         Image.fromarray((rgb.numpy() * 255).round().astype(np.uint8)).save(folder / names[index])

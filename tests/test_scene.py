@@ -36,6 +36,11 @@ def test_a_scene_is_one_line(scene: sm.Scene) -> None:
     assert "Gaussians" in text
 
 
+def test_a_reading_is_one_line(scene: sm.Scene) -> None:
+    first = scene.memory.views[0].camera
+    assert repr(scene.render(first)) == "MemoryReading of 1 view, 128x72, 100.0 % known"
+
+
 def test_history_says_what_was_done(scene: sm.Scene) -> None:
     assert [step.operation for step in scene.history] == ["begin", "explore"]
     assert scene.history[0].views == 1

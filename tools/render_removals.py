@@ -17,12 +17,12 @@ from numpy import ndarray
 
 from render_rooms import parse_size
 from rooms.furniture import Catalogue
-from rooms.lighting import BakedLight, Environment, bake, choose_exposure
+from rooms.lighting import BakedLight, Environment, bake
 from rooms.renderer import Renderer
 from rooms.room import Room, compose_room
 from rooms.sources import Sources
 from rooms.tracing import Tracer
-from rooms.trajectories import good_trajectories, probe_rays, random_trajectory
+from rooms.trajectories import exposure_of_views, good_trajectories, random_trajectory
 
 SHARES = (0.03, 0.25)  # of the picture that a thing covers
 EDGE = 4  # pixels from the picture's edge that a thing keeps
@@ -69,9 +69,7 @@ def removal(rng: np.random.Generator, room: Room, sources: Sources, renderer: Re
     environment = Environment.load(rng, sources.panoramas[int(rng.integers(len(sources.panoramas)))])
     light = bake(rng, room, environment, tracer)
     poses = [(pose, path.fov_x_degrees) for path in paths for pose in path.cam_to_world[::3]]
-    rays = [probe_rays(pose, fov, aspect) for pose, fov in poses]
-    origins = np.concatenate([np.broadcast_to(pose[:3, 3], r.shape) for (pose, _), r in zip(poses, rays, strict=True)])
-    exposure = choose_exposure(tracer, light, origins, np.concatenate(rays))
+    exposure = exposure_of_views(tracer, light, poses, aspect)
     backdrop = renderer.upload_backdrop(environment.backdrop)
     try:
         whole = rendered(renderer, room, light, backdrop, poses, exposure)

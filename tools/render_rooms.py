@@ -24,12 +24,12 @@ from PIL import Image
 
 from rooms.clips import Clip, depth_to_millimetres, export_scene, write_clip
 from rooms.furniture import Catalogue
-from rooms.lighting import Environment, bake, choose_exposure
+from rooms.lighting import Environment, bake
 from rooms.renderer import Renderer, Rendering
 from rooms.room import Room, compose_room
 from rooms.sources import Sources, Split
 from rooms.tracing import Tracer
-from rooms.trajectories import Trajectory, good_trajectories, probe_rays, random_trajectory
+from rooms.trajectories import Trajectory, exposure_of_views, good_trajectories, random_trajectory
 
 SHEET_COLUMNS = 5
 
@@ -113,9 +113,7 @@ def render_room(
     environment = Environment.load(rng, sources.panoramas[int(rng.integers(len(sources.panoramas)))])
     light = bake(rng, room, environment, tracer)
     poses = [(pose, path.fov_x_degrees) for path in paths for pose in path.cam_to_world[::4]]
-    rays = [probe_rays(pose, fov, aspect) for pose, fov in poses]
-    origins = np.concatenate([np.broadcast_to(pose[:3, 3], r.shape) for (pose, _), r in zip(poses, rays, strict=True)])
-    exposure = choose_exposure(tracer, light, origins, np.concatenate(rays))
+    exposure = exposure_of_views(tracer, light, poses, aspect)
     batches, backdrop = renderer.upload(room.meshes, light), renderer.upload_backdrop(environment.backdrop)
     try:
         for path in paths:

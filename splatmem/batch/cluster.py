@@ -25,7 +25,7 @@ DIED = "its worker died each time, most often because memory was full: give less
 
 
 class Says(Protocol):
-    """Is told of the progress."""
+    """A callable that is told of the progress, in a sentence."""
 
     def say(self, text: str) -> None: ...
 

@@ -237,5 +237,5 @@ def _free_name(row: Row, number: int, taken: set[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    """The same for names that are one folder on some systems."""
+    """A text that is the same for names that are one folder on some systems."""
     return unicodedata.normalize("NFC", name).casefold()

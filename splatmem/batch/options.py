@@ -85,7 +85,7 @@ class BatchOptions:
         self.defaults()
 
     def defaults(self) -> dict[str, Any]:
-        """What ``--each`` gives.
+        """The options that ``--each`` gives to every row.
 
         Raises:
             ValueError: it names no option of flyaround, or a value that cannot be used.

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from splatmem.home import expanded
+from splatmem.io.home import expanded
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z0-9]+::")  # not C:\
 

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from splatmem.batch.places import is_url, opened_by_fsspec, without_file_scheme
-from splatmem.home import home
 from splatmem.io.atomic import atomic_path
+from splatmem.io.home import home
 from splatmem.io.ownership import is_ours, make_marked
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import KIND, REPORT, is_complete, partial_folder
@@ -44,7 +44,7 @@ class Results:
 
     @property
     def place(self) -> str:
-        """For messages."""
+        """Where the results lie, as messages say it."""
         return self.url or str(self.folder)
 
     def film(self, name: str) -> Path:
@@ -81,7 +81,7 @@ class Results:
         return (None, True) if changed else (report, False)
 
     def _options(self, name: str) -> dict[str, Any] | None:
-        """With which a film, whole or begun, was made; None if that is not known."""
+        """The options with which a film, whole or begun, was made; None if they are not known."""
         if self.url is not None and self.report(name) is not None:
             index = self._remote_json(f"{name}/{SESSION}")
         else:

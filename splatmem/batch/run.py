@@ -22,7 +22,7 @@ GB = 10**9
 
 
 class Teller(Protocol):
-    """Is told of the progress; see ``RunProgress``."""
+    """What is told of the progress; see ``RunProgress``."""
 
     def __call__(self, stage: str, share: float) -> None: ...
 

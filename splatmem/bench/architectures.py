@@ -400,7 +400,7 @@ WAN_MODELS: dict[str, tuple[str, int]] = {
     "Wan-AI/Wan2.1-VACE-14B-diffusers": ("14b", 1),
     "linoyts/Wan2.2-VACE-Fun-14B-diffusers": ("14b", 2),
 }
-"""Of video models by their id: which of ``WAN_TRANSFORMERS`` they have, and how many of it."""
+"""Video models by their id: which of ``WAN_TRANSFORMERS`` they have, and how many of it."""
 PICTURE_MODELS: dict[str, Callable[[bool, str, torch.dtype], Any]] = {
     "diffusers/stable-diffusion-xl-1.0-inpainting-0.1": sdxl_inpaint,
     "black-forest-labs/FLUX.1-Fill-dev": flux_fill,
@@ -409,7 +409,7 @@ PICTURE_MODELS: dict[str, Callable[[bool, str, torch.dtype], Any]] = {
     "Qwen/Qwen-Image": qwen_image,
     "stabilityai/stable-diffusion-3.5-medium": sd35,
 }
-"""Of picture models by their id: what makes a pipeline of theirs, tiny or not, on a device, in a number format."""
+"""Picture models by their id: what makes a pipeline of theirs, tiny or not, on a device, in a number format."""
 
 
 @cache

@@ -204,7 +204,7 @@ def _heif() -> Finding:
 
 
 def _processor_name() -> str:
-    """Of Linux and macOS by the name that people know; else what Python tells."""
+    """The operating system: Linux and macOS by the name that people know; else what Python tells."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from splatmem.cli.options import ModelsBench, ModelsCheck, ModelsDownload, ModelsInfo, ModelsList
 from splatmem.config import Config, load_preset, preset_names
-from splatmem.home import expanded
+from splatmem.io.home import expanded
 from splatmem.report.durations import spelled_duration
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ TASKS: dict[str, dict[str, str]] = {
         "undo DIR": "go back one step, exactly; redo goes forward again",
     },
     "Take it elsewhere": {
-        "compact DIR --out DIR2": "a third of the Gaussians, a tenth of the room: to keep, send and show",
+        "compact DIR --out DIR2": "nearly the same pictures in a tenth of the bytes",
         "export DIR scene.spz": "for other programs: .ply, .spz, .sog, .glb, .usdz, or .html for any browser",
         "export DIR --dataset DIR2": "frames, cameras and points, to train on",
         "cameras DIR FILE": "the film's cameras, for Blender, nerfstudio, COLMAP and others",

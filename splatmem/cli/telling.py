@@ -39,7 +39,7 @@ class Telling:
         self.tell("start", version=own_version(), arguments=arguments)
 
     def progress(self) -> RunProgress:
-        """Of the command's work; to be entered."""
+        """A context in which the progress of the command's work is shown."""
         return RunProgress(self.console, self.listeners)
 
     def tables(self) -> Console:

@@ -6,7 +6,7 @@ import importlib.metadata
 
 
 def own_version() -> str:
-    """As it was installed; "not installed" where the package runs from its source folder alone."""
+    """The version that was installed; "not installed" where the package runs from its source folder alone."""
     try:
         return importlib.metadata.version("splatmem")
     except importlib.metadata.PackageNotFoundError:

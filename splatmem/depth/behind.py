@@ -83,7 +83,7 @@ def continue_behind(
     floors &= away <= max(6.0, LEVEL_RIM * width)
     if not (rim | floors).any():
         rim = around if around.any() else known & ~hole
-    inverse = torch.where(torch.isfinite(depth), 1 / depth.clamp_min(1e-6), 0.0)
+    inverse = torch.where(torch.isfinite(depth), 1 / depth.clamp_min(1e-12), 0.0)
     sky = _Surface(torch.zeros_like(inverse), rim & (inverse <= 0), 0.0)
     on_level = _planes(inverse, floors, MOST_LEVEL, TOLERANCE, SUPPORT)
     if not on_level:  # a floor that no plane fits goes on like anything else

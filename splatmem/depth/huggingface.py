@@ -18,13 +18,13 @@ from splatmem.depth.embedded.pictures import PictureProcessor
 from splatmem.depth.protocol import DepthPrediction
 from splatmem.depth.surfaces import smooth_surfaces
 from splatmem.geometry.filters import remove_specks
+from splatmem.io.photo import PLAUSIBLE_FOV
 from splatmem.models.load import load_model, quiet
 from splatmem.pixels import to_uint8
 
 PICTURES_AT_ONCE = 4  # by a model
 MIN_DEPTH = 1e-3
 FAR_TO_NEAR = 15.0  # how much farther the farthest percent of a disparity map is taken to be than its nearest
-PLAUSIBLE_FOV = (5.0, 150.0)  # degrees
 MIN_FITTED = 16  # known pixels from which scale and shift of a disparity map are fitted
 FIT_ROUNDS = 5
 MAX_DEPTH_FACTOR = 10.0  # largest depth of a fitted disparity map, relative to the largest known depth
@@ -138,7 +138,7 @@ class HuggingFaceDepth:
         _check(images)
         maps = torch.cat([self._run(batch)[0] for batch in images.split(PICTURES_AT_ONCE)])
         depth = [_fitted(disparity, depth, usable) for disparity, depth, usable in zip(maps, known_depth, known, strict=True)]
-        return DepthPrediction(torch.stack(depth).clamp_min(MIN_DEPTH), metric=False)
+        return DepthPrediction(torch.stack(depth), metric=False)
 
     @torch.no_grad()
     def prompted(self, images: Float[Tensor, "t h w 3"], prompt: Float[Tensor, "t 1 p q"]) -> Float[Tensor, "t h w"]:
@@ -147,10 +147,10 @@ class HuggingFaceDepth:
         flat = prompt.flatten(1)
         # The models scale the map to 0..1: one that is the same everywhere would be divided by nothing.
         tilt = 1e-3 * flat.mean(1)[:, None, None, None] * torch.linspace(0, 1, prompt.shape[-1])
-        prompt = torch.where((flat.amax(1) - flat.amin(1) < 1e-6)[:, None, None, None], prompt + tilt, prompt)
+        prompt = torch.where((flat.amax(1) - flat.amin(1) < 1e-6 * flat.mean(1))[:, None, None, None], prompt + tilt, prompt)
         pairs = zip(images.split(PICTURES_AT_ONCE), prompt.split(PICTURES_AT_ONCE), strict=True)
         depth = torch.cat([self._run(pictures, prompt_depth=maps)[0] for pictures, maps in pairs])
-        return depth.clamp_min(MIN_DEPTH)
+        return torch.maximum(depth, MIN_DEPTH * flat.amin(1)[:, None, None])
 
     def _predict(self, images: Float[Tensor, "t h w 3"], fov_x_degrees: float | None) -> DepthPrediction:
         raw, outputs = self._run(images)

@@ -41,7 +41,7 @@ class PromptedDepth:
         """The model's depth with ``dense`` as prompt; where that is infinite, it stays infinite."""
         sky = torch.isinf(dense)
         farthest = torch.where(sky, 0.0, dense).amax((1, 2), keepdim=True)
-        solid = torch.where(sky, farthest.clamp_min(1e-3), dense)
+        solid = torch.where(sky, torch.where(farthest > 0, farthest, 1.0), dense)
         height, width = solid.shape[1:]
         size = (min(height, PROMPT_HEIGHT), max(1, round(width * min(height, PROMPT_HEIGHT) / height)))
         prompt = F.interpolate(solid[:, None], size=size, mode="nearest-exact")

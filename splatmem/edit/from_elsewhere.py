@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,12 +17,15 @@ from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.similarity import Similarity
 from splatmem.geometry.world import World
 from splatmem.memory import PlainPictures, SpatialMemory, StoredView
+from splatmem.memory.spatial_memory import FAR_DEPTH_SHARE, FAR_SHELL
 from splatmem.pixels import to_uint8
 
 MOST_VIEWS = 24  # of the cameras that were given
 LOOK_WIDTH = 128  # pixels of the pictures by which sides and places are found
 ENOUGH_KNOWN = 0.5  # share of the picture that the camera at the origin must show to be taken
 OUTSIDE = 1.6  # distance from the middle, in units of the scene's reach, of cameras that look at it from around
+NEAR_QUANTILE = 0.1
+SAMPLED = 100_000  # Gaussians that tell the scene's reach
 COMMENT = "the file does not say from where it was seen: {}"
 
 
@@ -80,8 +86,8 @@ def _into_memory(world: World) -> Similarity:
 def _around(gaussians: Gaussians, fov_x_degrees: float, size: tuple[int, int]) -> Cameras:
     """Cameras in the middle of a scene that look all around, and others outside that look at it."""
     middle = gaussians.means.median(dim=0).values
-    reach = float((gaussians.means - middle).norm(dim=-1).quantile(0.8)) if len(gaussians) < 2**24 else 1.0
-    reach = max(reach, 1e-3)
+    some = gaussians.means[evenly_spread(len(gaussians), SAMPLED)]
+    reach = float((some - middle).norm(dim=-1).quantile(0.8)) or 1.0
     angles = torch.arange(8) * torch.pi / 4
     level = torch.stack([angles.sin(), torch.zeros(8), angles.cos()], dim=-1)
     up, aslant = torch.tensor([0.0, -0.7, 0.0]), 0.7 * level[::2]
@@ -103,11 +109,10 @@ def _first_view(memory: SpatialMemory, around: Cameras, fov_x_degrees: float, si
 
 def _remember(memory: SpatialMemory, camera: Cameras) -> None:
     """Stores what a camera sees as a view that was given."""
+    if not memory.views:
+        memory.scale = _median_depth(memory, camera)
     now = memory.read(camera)
     depth = now.depth[0]
-    if not memory.views:
-        finite = depth[torch.isfinite(depth) & now.known[0]]
-        memory.scale = float(finite.median()) if len(finite) else 1.0
     count = len(memory.gaussians)
     first = 0 if not memory.views else count
     shown = torch.where(torch.isfinite(depth) & (depth > 0), depth, torch.inf)
@@ -115,3 +120,11 @@ def _remember(memory: SpatialMemory, camera: Cameras) -> None:
     view = StoredView(camera, pictures, (first, count))
     memory.views = [*memory.views, view]
     memory.__post_init__()  # the direction of gravity follows from the first view
+
+
+def _median_depth(memory: SpatialMemory, camera: Cameras) -> float:
+    """Median depth of what a camera sees, but for what is far beyond most of it, as a sky is; 1 if it sees nothing."""
+    now = replace(memory, scale=math.inf).read(camera)  # a memory whose scale is not known yet reports nothing as sky
+    depth = now.depth[torch.isfinite(now.depth) & now.known]
+    near = depth[depth <= FAR_DEPTH_SHARE * FAR_SHELL * depth.quantile(NEAR_QUANTILE)] if len(depth) else depth
+    return float(near.median()) if len(near) else 1.0

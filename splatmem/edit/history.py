@@ -122,12 +122,12 @@ class Timeline:
 
     @property
     def numbers(self) -> list[int]:
-        """Of the states that are on disk."""
+        """Numbers of the states that are on disk."""
         return [state.number for state in self.states if state.number is not None]
 
     @staticmethod
     def read(values: dict[str, Any], store: SessionStore) -> Timeline:
-        """From the values that ``write`` gave; the states are loaded when they are asked for.
+        """The history that ``write`` gave these values for; the states are loaded when they are asked for.
 
         Raises:
             KeyError, TypeError, ValueError: these are none.

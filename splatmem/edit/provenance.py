@@ -26,14 +26,15 @@ class Makers:
 
     @staticmethod
     def none() -> Makers:
-        """Of no Gaussians."""
+        """The makers of no Gaussians."""
         return Makers(torch.zeros(0, dtype=torch.int32), torch.zeros(0, dtype=torch.int32))
 
     def __len__(self) -> int:
         return len(self.step)
 
     def grown(self, count: int, step: int, window: int = NO_WINDOW) -> Makers:
-        """With further Gaussians up to ``count``, made by ``step``; nothing changes where there are as many."""
+        """These and the makers of further Gaussians up to ``count``, made by ``step``; nothing changes where there are as
+        many."""
         more = count - len(self)
         if more <= 0:
             return self
@@ -62,7 +63,7 @@ class Makers:
 
     @staticmethod
     def of_json(runs: Any) -> Makers:
-        """From ``to_json``.
+        """The makers that ``to_json`` has written.
 
         Raises:
             ValueError: these are no runs.

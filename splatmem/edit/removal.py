@@ -89,7 +89,7 @@ def _hole(camera: Cameras, shown: Shown) -> Hole:
 
 
 def _on_rim(gaussians: Gaussians, span: tuple[int, int], camera: Cameras, shown: Shown) -> Bool[Tensor, " m"]:
-    """Of a range of Gaussians those whose middles lie in the pixels around what shows."""
+    """Those of a range of Gaussians whose middles lie in the pixels around what shows."""
     means = gaussians.means[slice(*span)].cpu()
     pixels, depth = camera.project(means)
     inside = camera.in_picture(pixels, depth)[0]
@@ -129,7 +129,7 @@ def fill_holes(
             behind = continue_behind(now.depth[0], now.known[0], unknown, _filled_depth(hole))
         with clock.stage("fill"):
             if inpainter is None:
-                log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-6).log()
+                log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
                 # What stands before the hole does not go on in it.
                 source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
                 rgb = continue_colours(

@@ -39,7 +39,8 @@ class Selection:
         return Other(self)
 
     def grown(self, distance: float) -> Selection:
-        """With all Gaussians within ``distance`` (world units), or without those as near to the rest if it is negative."""
+        """The selection with all Gaussians within ``distance`` (world units), or without those as near to the rest if it is
+        negative."""
         return Grown(self, distance)
 
     def to_json(self) -> dict[str, Any]:
@@ -194,7 +195,7 @@ class Other(Selection):
 
 @dataclass(frozen=True, eq=False)
 class Grown(Selection):
-    """See ``Selection.grown``."""
+    """A selection that was grown or shrunk; see ``Selection.grown``."""
 
     of: Selection
     distance: float
@@ -212,7 +213,7 @@ KINDS: dict[str, type[Selection]] = {
 
 
 def selection_of_json(values: dict[str, Any]) -> Selection:
-    """From ``Selection.to_json``.
+    """The selection that ``Selection.to_json`` has written.
 
     Raises:
         ValueError: these are no values of a selection.
@@ -276,7 +277,7 @@ def _near_line(points: Float[Tensor, "n 2"], line: Sequence[Sequence[float]], di
     some = points[candidates]
     for start, end in pairwise([ends[0], *ends]):
         along = end - start
-        share = ((some - start) @ along / (along @ along).clamp_min(1e-12)).clamp(0, 1)
+        share = ((some - start) @ along / (along @ along).clamp_min(1e-30)).clamp(0, 1)
         near[candidates[(some - start - share[:, None] * along).norm(dim=-1) <= distance]] = True
     return near
 

@@ -40,6 +40,7 @@ WIDER = 0.1  # share of a thing's width by which its foot may be wider, on each 
 OUTLINE_COLOUR, OUTLINE_SHARE = 0.08, 0.8  # difference of colour over three pixels, and share of an outline that has it
 NARROWEST, WIDEST = 0.5, 1.25  # widths of a row to go down from, relative to the median of an outline's rows
 FRONT, BACK = 0.06, 0.05  # shares of its depth that a Gaussian may lie before or behind the surface that the view shows
+SAME_POSE = 2e-5  # difference of rotations, and of places in units of the memory's scale, up to which poses are the same
 THICKNESS = 0.5  # of a thing, relative to the smaller side of what shows of it
 
 
@@ -65,7 +66,8 @@ def classes_of(memory: SpatialMemory, camera: Cameras) -> PixelClasses | None:
         if view.classes is None:
             continue
         resized = view.camera.resized(camera.width, camera.height)
-        same_pose = torch.allclose(resized.world_to_cam.cpu(), camera.world_to_cam.cpu(), atol=1e-5)
+        off = (resized.world_to_cam.cpu() - camera.world_to_cam.cpu()).abs()
+        same_pose = bool((off[:, :3, :3] < SAME_POSE).all() and (off[:, :3, 3] < SAME_POSE * memory.scale).all())
         if same_pose and torch.allclose(resized.intrinsics.cpu(), camera.intrinsics.cpu(), atol=0.5):
             return view.classes
     return None

@@ -51,7 +51,7 @@ class PatchFeatures:
 
     @staticmethod
     def pretrained() -> PatchFeatures:
-        """With ImageNet's weights.
+        """The network with the weights that were trained on ImageNet.
 
         Raises:
             ValueError: the package that brings them is not installed.

@@ -11,7 +11,7 @@ Figures = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Figure:
-    """One of them.
+    """One of the figures by which films are compared.
 
     Attributes:
         group: photo, kept, made, uncovered, loop, cameras or cost.

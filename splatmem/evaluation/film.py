@@ -14,13 +14,13 @@ from splatmem.depth.alignment import align
 from splatmem.evaluation.scenes import Scene
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings, explore, references
+from splatmem.explore.seeds import usable_seed
 from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import Traits, prepared
 from splatmem.memory import SpatialMemory
-from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
 
@@ -57,7 +57,7 @@ class Begun:
     seconds: dict[str, float]
 
     def copy(self) -> SpatialMemory:
-        """To go on with: neither Gaussians nor views are ever changed in place."""
+        """A copy to go on with: neither Gaussians nor views are ever changed in place."""
         return replace(self.memory, views=list(self.memory.views))
 
 

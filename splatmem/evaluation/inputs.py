@@ -15,7 +15,7 @@ def each_scene(given: Sequence[Path]) -> list[Path]:
 
 
 def scene_name(scene: Path) -> str:
-    """Of its folder, or of the pair."""
+    """Name of a scene: that of its folder, or of the pair."""
     return scene.stem.removesuffix(LEFT) if scene.is_file() else scene.resolve().name
 
 

@@ -16,9 +16,8 @@ from splatmem.evaluation.film import Film
 from splatmem.evaluation.first_view import FirstView, split_by_first_view
 from splatmem.evaluation.loop import IN_FRONT, closure_seam, floater_fraction, loop_psnr, retention
 from splatmem.evaluation.scenes import Scene, Truth
-from splatmem.metrics import Fidelity, depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
+from splatmem.metrics import EQUAL_PSNR, Fidelity, depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
 
-EQUAL_PSNR = 100.0  # stands for infinite: equal pictures
 MIN_UNCOVERED = 0.001  # share of the film's pixels from which what a step aside uncovers is judged
 WORST_ABS_REL = 10.0  # stands for infinite: no depth at all
 

@@ -26,10 +26,9 @@ from splatmem.evaluation.features import PatchFeatures, feature_distance
 from splatmem.gaussians.draw import rasterize
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
-from splatmem.metrics import psnr, ssim
+from splatmem.metrics import EQUAL_PSNR, psnr, ssim
 from splatmem.scene import Scene
 
-EQUAL_PSNR = 100.0  # stands for infinite: equal pictures
 TOUCHED = 2 / 255  # share of a pixel's colour above which it shows what is taken away
 THING_SHARES = (0.004, 0.12)  # of the picture: how large a thing is that is taken away
 

@@ -25,7 +25,7 @@ from splatmem.io.text import is_number
 
 METRES_PER_STEP = 0.001
 SMALLEST_SIDE = 32
-STILL = 1e-4  # cameras that lie closer together than this, in the cameras' unit, turn on the spot
+STILL = 1e-4  # cameras that lie closer together than this share of the median depth turn on the spot
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Truth:
     def turns_on_the_spot(self) -> bool:
         """Whether the cameras only rotate: then what they see of each other does not depend on depth."""
         centres = self.cameras.centers
-        return bool((centres - centres[0]).norm(dim=-1).max() < STILL)
+        depth = self.depth[self.measured & torch.isfinite(self.depth)]
+        unit = float(depth.median()) if len(depth) else 1.0
+        return bool((centres - centres[0]).norm(dim=-1).max() < STILL * unit)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def load_scene(folder: Path, *, frames: int | None = None, size: tuple[int, int]
 
 
 def _picture(file: Path, width: int, height: int) -> Float[Tensor, "h w 3"]:
-    """As it is stored: that is the grid which its camera speaks of."""
+    """The picture as it is stored: that is the grid which its camera speaks of."""
     return photo_of(read_picture(file, upright=False).image, width, height)
 
 

@@ -40,7 +40,8 @@ FARTHEST = 8.0  # metres up to which the photo's depth is judged
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of all pairs in a folder, in pixels and metres; ``valid`` are left, top, right, bottom of the left picture, 0..1."""
+    """The calibration of all pairs in a folder, in pixels and metres; ``valid`` are left, top, right, bottom of the left
+    picture, 0..1."""
 
     size: tuple[int, int]
     focal: tuple[float, float]
@@ -188,7 +189,7 @@ def match(rgb: Sequence[torch.Tensor], calibration: Calibration) -> Matched:
 
 
 def _disparity(left: UInt8[ndarray, "h w"], right: UInt8[ndarray, "h w"]) -> Float[ndarray, "h w"]:
-    """Of the left picture in pixels, negative where there is none."""
+    """Disparity of the left picture in pixels, negative where there is none."""
     import cv2
 
     matcher = cv2.StereoSGBM.create(

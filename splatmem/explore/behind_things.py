@@ -188,6 +188,6 @@ def _filled(
     made_level = (behind.label > SKY_LABEL) & (behind.label <= behind.num_level)
     surface = torch.where(torch.where(hole, made_level, level), LEVEL_KIND, UPRIGHT_KIND)
     surface = surface.masked_fill(torch.where(hole, behind.label == SKY_LABEL, torch.isinf(depth)), SKY_KIND)
-    guide = Guide(surface, torch.where(finite, made, far).clamp_min(1e-6).log())
+    guide = Guide(surface, torch.where(finite, made, far).clamp_min(1e-12).log())
     filled = continue_colours(rgb, known, hole | (rim & ~own), guide, generator)
     return filled, made, new

@@ -18,6 +18,7 @@ from splatmem.depth.alignment import align
 from splatmem.explore.feature_gaussians import encode_views, read_latents, write_latents
 from splatmem.explore.motion import MovingPart, motion_of
 from splatmem.explore.planner import GRID_WIDTH, Planner, PlanSettings, default_planner
+from splatmem.explore.seeds import usable_seed
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
@@ -25,7 +26,6 @@ from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known, prepa
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.pixels import from_uint8
-from splatmem.seeds import usable_seed
 from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory

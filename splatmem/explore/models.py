@@ -32,7 +32,7 @@ class Models:
 
     @property
     def inpainter(self) -> VideoInpainter:
-        """Fills the unknown.
+        """The inpainter, which fills the unknown.
 
         Raises:
             ValueError: it cannot be loaded; the message says what to do.

@@ -110,8 +110,8 @@ def _large_enough(surface: Int[Tensor, "h w"], source: Bool[Tensor, "h w"]) -> I
 def _like_rim(
     rgb: Float[Tensor, "h w 3"], source: Bool[Tensor, "h w"], hole: Bool[Tensor, "h w"], surface: Int[Tensor, "h w"]
 ) -> Bool[Tensor, "h w"]:
-    """Of the pixels that may be taken from, those of colours that their surface shows at the hole's rim: what is coloured
-    otherwise is another thing. A surface on which no whole patch is left keeps all of its pixels."""
+    """Those of the pixels that may be taken from which have colours that their surface shows at the hole's rim: what is
+    coloured otherwise is another thing. A surface on which no whole patch is left keeps all of its pixels."""
     away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
     rim = source & (away <= max(4.0, RIM * float(hole.sum()) ** 0.5))
     bins = (rgb.clamp(0, 0.999) * BINS).long()

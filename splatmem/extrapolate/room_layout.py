@@ -81,7 +81,8 @@ class RoomLayout:
     ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"], Float[Tensor, "*n 3"]]:
         """Where rays leave the box: how many times their direction's length from the origin, which colour there, and
         where in the room (-1..1). Origins and directions are in the room's axes; an origin outside starts at the side."""
-        origins = origins.clamp(self.low + 1e-3, self.high - 1e-3)
+        margin = 2e-4 * (self.high - self.low)
+        origins = origins.clamp(self.low + margin, self.high - margin)
         safe = torch.where(directions.abs() < 1e-6, torch.full_like(directions, 1e-6), directions)
         exits = torch.where(safe > 0, self.high - origins, self.low - origins) / safe
         distance, axis = exits.min(dim=-1)
@@ -163,7 +164,7 @@ def _bounds(
 ) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"], Bool[Tensor, " 6"]]:
     """Positions of the six sides along the room's axes, and which of them were seen."""
     centre = inside.mean(0)
-    scale = (local - centre).norm(dim=-1).median().clamp_min(1e-3)
+    scale = (local - centre).norm(dim=-1).median().clamp_min(1e-12)
     distance = torch.zeros(6)
     seen = torch.zeros(6, dtype=torch.bool)
     for side in range(6):

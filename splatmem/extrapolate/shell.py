@@ -22,6 +22,7 @@ from splatmem.extrapolate.room_layout import CEILING, FLOOR, RoomLayout
 
 NEAREST = 0.6  # of the wall's usual distance in the view: nearer, what goes on there would be seen magnified and blurred
 FARTHEST = 8.0  # of the same: what goes on farther away is the view again and again, as large as all else in the scene
+LOWEST = 5e-4  # of the same: floor and ceiling lie at least so far below and above the camera
 BINS = 1440  # of azimuth, in which the distance is kept: a quarter of a degree, a pixel of the photo
 
 
@@ -102,8 +103,8 @@ def fit_shell(
     return Shell(
         view_range,
         torch.maximum(radius, torch.maximum(needed, nearest)).double().numpy(),
-        max(height[0], 1e-3),
-        min(height[1], -1e-3),
+        max(height[0], LOWEST * float(usual)),
+        min(height[1], -LOWEST * float(usual)),
     )
 
 

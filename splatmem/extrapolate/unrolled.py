@@ -158,7 +158,7 @@ def unroll(
     seen = (ahead > 0) & (place.abs() <= 1).all(-1)
     near = torch.isfinite(depth)
     distance = shell.view_range.distance(view.unproject(torch.where(near, depth, 1.0)[None])[0])
-    log_distance = push_pull(distance.clamp_min(1e-6).log()[None, None], near[None, None].float())[0]
+    log_distance = push_pull(distance.clamp_min(1e-12).log()[None, None], near[None, None].float())[0]
     masks = torch.stack([near.float(), label.float(), prominent.float(), thing.float()])
 
     def sampled(values: Float[Tensor, "c H W"], mode: str) -> Float[Tensor, "c h w"]:

@@ -16,7 +16,7 @@ from splatmem.gaussians.container import Gaussians
 from splatmem.gaussians.lineage import Lineage
 from splatmem.geometry.cameras import Cameras
 
-FOOTPRINT = 4.5  # standard deviations beyond which a Gaussian is not drawn, with what a slanted view adds
+DRAWN_EXTENT = 4.5  # standard deviations beyond which a Gaussian is not drawn, with what a slanted view adds
 LOW_PASS = 2.0  # pixels that drawing adds to a footprint
 GROUP = 128  # Gaussians of a group in a growing scene
 LARGE = 32_768  # Gaussians of a scene from which on choosing among them pays
@@ -43,7 +43,7 @@ class Spheres:
         index = torch.arange(groups * size).clamp_max(count - 1).view(groups, size)
         means = gaussians.means.detach().cpu()[index]
         centers = (means.amin(1) + means.amax(1)) / 2
-        reach = FOOTPRINT * gaussians.log_scales.detach().amax(1).exp().cpu()[index].amax(1)
+        reach = DRAWN_EXTENT * gaussians.log_scales.detach().amax(1).exp().cpu()[index].amax(1)
         return Spheres(centers, (means - centers[:, None]).norm(dim=-1).amax(1) + reach)
 
     def shown(self, cameras: Cameras, beside: float = LOW_PASS) -> Bool[Tensor, "v g"]:
@@ -68,7 +68,7 @@ class GrowingSpheres:
         self._spheres = Spheres(torch.zeros(0, 3), torch.zeros(0))
 
     def of(self, gaussians: Gaussians) -> Spheres:
-        """Of groups of ``GROUP`` Gaussians."""
+        """The spheres around groups of ``GROUP`` Gaussians."""
         lineage = gaussians.lineage
         same = lineage.shared(self._lineage)
         if same < len(gaussians) or lineage.ends != self._lineage.ends:

@@ -95,7 +95,7 @@ class Gaussians:
         return joined
 
     def recoloured(self, sh: Float[Tensor, "n k 3"], first: int, last: int) -> Gaussians:
-        """With other coefficients, which differ from these in ``first`` to ``last - 1`` alone."""
+        """The Gaussians with other coefficients, which differ from these in ``first`` to ``last - 1`` alone."""
         changed = replace(self, sh=sh)
         changed._descend(self.lineage.changed(first, last))
         return changed

@@ -17,6 +17,7 @@ from torch import Tensor
 from splatmem.gaussians.container import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.render import rasterization
+from splatmem.render.rasterization import NEAR_PLANE
 from splatmem.render.spherical_harmonics import SH_C0
 
 COVERED = 0.995
@@ -150,8 +151,9 @@ def _loss(gaussians: Gaussians, reference: Reference) -> Float[Tensor, ""]:
     camera, counts = reference.camera, reference.counts
     scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities)
     view = (camera.world_to_cam, camera.intrinsics, camera.width, camera.height)
-    image, alpha, _ = rasterization(*scene, gaussians.rgb, *view)
+    image, alpha, _ = rasterization(*scene, gaussians.rgb, *view, near_plane=NEAR_PLANE)
     missing = counts[..., None] * (image[0] + (1 - alpha[0]) * reference.rgb - reference.rgb)
-    near = rasterization(*scene, gaussians.means[:, :0], *view, eps2d=NO_LOW_PASS, render_mode="D")[1][0, ..., 0]
+    nothing = gaussians.means[:, :0]
+    near = rasterization(*scene, nothing, *view, near_plane=NEAR_PLANE, eps2d=NO_LOW_PASS, render_mode="D")[1][0, ..., 0]
     bare = counts * (COVERED - near).clamp_min(0)
     return reference.weight * missing.square().sum() / 3 + COVERAGE_WEIGHT * bare.square().sum()

@@ -21,12 +21,12 @@ class Lineage:
 
     @staticmethod
     def new(count: int) -> Lineage:
-        """Of Gaussians that no other scene has."""
+        """The lineage of Gaussians that no other scene has."""
         return Lineage((object(),), (count,)) if count else Lineage()
 
     @staticmethod
     def joined(parts: Sequence[Lineage]) -> Lineage:
-        """Of scenes that follow each other."""
+        """The lineage of scenes that follow each other."""
         # A scene grows by a little at its end, again and again: what it has so far is copied as a whole.
         names, ends = (parts[0].names, parts[0].ends) if parts else ((), ())
         for part in parts[1:]:
@@ -36,7 +36,7 @@ class Lineage:
         return Lineage(names, ends)
 
     def changed(self, first: int, last: int) -> Lineage:
-        """The same but for the Gaussians ``first`` to ``last - 1``, which are new ones."""
+        """The lineage of the same Gaussians but for the Gaussians ``first`` to ``last - 1``, which are new ones."""
         if first >= last:
             return self
         begin, end = bisect_right(self.ends, first), bisect_left(self.ends, last) + 1

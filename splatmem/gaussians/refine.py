@@ -179,7 +179,7 @@ def _bounds(
 
 def _footprints(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, " n"]:
     """Area of each Gaussian in the picture, in pixels, if nothing hid it and it were seen from the front."""
-    depth = camera.project(gaussians.means)[1][0].clamp_min(1e-6)
+    depth = camera.project(gaussians.means)[1][0].clamp_min(1e-12)
     return 2 * math.pi * (camera.focal.mean() * gaussians.scales[:, :2] / depth[:, None]).prod(-1)
 
 

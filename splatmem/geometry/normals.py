@@ -24,7 +24,7 @@ def surface_normals(depth: Float[Tensor, "t h w"], cameras: Cameras) -> Float[Te
     rays = cameras.pixel_rays()
     points = torch.where(far, torch.zeros_like(depth), depth)[..., None] * rays
     right, down = _shorter_difference(points, 2), _shorter_difference(points, 1)
-    normals = F.normalize(torch.linalg.cross(down, right), dim=-1)
+    normals = F.normalize(torch.linalg.cross(down, right), dim=-1, eps=1e-30)  # in a small unit areas are tiny
     toward = F.normalize(-rays, dim=-1)
     facing = (normals * toward).sum(-1, keepdim=True)
     normals = torch.where(facing < 0, -normals, normals)

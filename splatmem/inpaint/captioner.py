@@ -14,7 +14,7 @@ from splatmem.pixels import to_uint8
 
 QUESTION = "Describe the place in this picture in one short sentence: what kind of place, its materials, light and colours."
 LONGEST = 48  # tokens
-LEAST_KNOWN = 0.2  # share of a frame that must be known for it to be described
+MIN_KNOWN = 0.2  # share of a frame that must be known for it to be described
 
 
 class Captioner:
@@ -60,7 +60,7 @@ class Captioner:
         """``prompt``, and what the window shows; alone where too little of the window is known to be described."""
         shares = partial.known.flatten(1).float().mean(1)
         best = int(shares.argmax())
-        if shares[best] < LEAST_KNOWN:
+        if shares[best] < MIN_KNOWN:
             return prompt
         known = partial.known[best]
         filled = push_pull(partial.rgb[best].permute(2, 0, 1)[None], known[None, None].float())[0].permute(1, 2, 0)

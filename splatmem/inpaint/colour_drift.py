@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 CELLS = 24  # along the longer side: means of cells are compared, as a model may blur what is fine
-LEAST_KNOWN = 0.02  # share of a frame's cells that must be known for a correction of its own
+MIN_KNOWN_CELLS = 0.02  # share of a frame's cells that must be known for a correction of its own
 FLAT = 0.05  # standard deviation of colours below which a gain cannot be told from a shift
 ROUNDS = 3
 LARGEST_GAIN, LARGEST_SHIFT = 1.3, 0.15
@@ -56,7 +56,7 @@ def _correction(
 ) -> Float[Tensor, "2 3"] | None:
     """Gain and shift of each channel, or None where too little is known, or what is known differs by more than that."""
     x, y = _means_of_cells(made, trusted), _means_of_cells(shown, trusted)
-    if len(x) < LEAST_KNOWN * CELLS**2 or len(x) < 3:
+    if len(x) < MIN_KNOWN_CELLS * CELLS**2 or len(x) < 3:
         return None
     weights = torch.ones(len(x))
     gain, shift = torch.ones(3), torch.zeros(3)

@@ -84,7 +84,7 @@ class ReferenceViews:
 
 @dataclass(frozen=True)
 class FilledFrames:
-    """Whole frames.
+    """The whole frames that an inpainter has made.
 
     Attributes:
         rgb: 0..1, ``[t, h, w, 3]``; known pixels may come back changed, the loop puts them back.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from splatmem.home import home
+from splatmem.io.home import home
 from splatmem.io.names import beside
 from splatmem.io.ownership import MARK, locked, make_marked, may_be_removed, remove
 

@@ -98,7 +98,7 @@ class ColmapModel:
         return intrinsics_to_cameras(self.world_to_cam(), lenses, width, height, str(self.file))
 
     def world_to_cam(self) -> Float[Tensor, "n 4 4"]:
-        """In float64."""
+        """The pose, world to camera, in float64 ``[4, 4]``."""
         poses = torch.tensor([image.pose for image in self.images], dtype=torch.float64)
         return rigid_from(quats_to_rotations(poses[:, :4]), poses[:, 4:])
 

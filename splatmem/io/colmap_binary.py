@@ -88,7 +88,7 @@ class _Reader:
         self.position += count
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Raises ``ValueError`` if anything follows: the file should have ended."""
         if self.position != len(self.content):
             self._refuse("its end")
 

@@ -71,7 +71,7 @@ class Undistortion:
     def of(
         distortion: Distortion, focal: tuple[float, float], center: tuple[float, float], size: tuple[int, int], where: str
     ) -> Undistortion:
-        """For a picture.
+        """What undoes the distortion of a picture.
 
         Args:
             focal, center: of the lens in pixels, whose centres lie at +0.5.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from splatmem.gaussians import Gaussians
 
+MOST_OPAQUE = 1 - 1e-7  # whose logit is finite in float32
 OPAQUE_LOGIT = 30.0  # the sigmoid is 1 there in float32
 LARGEST_LOG_SCALE = 30.0  # 1e13 units: the squares of more leave float32 on the way to the picture
 FARTHEST = 1e12

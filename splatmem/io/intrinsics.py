@@ -9,13 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.geometry.cameras import FARTHEST, Cameras
+from splatmem.geometry.cameras import FARTHEST, FOCAL_RANGE, Cameras
 from splatmem.geometry.conventions import crop_intrinsics
 from splatmem.io.distortion import Distortion
 
 LARGEST_SIDE = 1_000_000  # pixels
 FARTHEST_CENTER = 20.0  # of the principal point from the picture's, in units of its longer side
-FOCAL_RANGE = (1e-3, 1e4)  # in the same unit
 FAR_ORIGIN = 1e-3  # extent of a path, relative to its distance from the origin, below which float32 is too coarse
 
 

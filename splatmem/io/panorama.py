@@ -145,7 +145,8 @@ def _reduced(image: Image.Image, sphere: Sphere, focal: float) -> tuple[Image.Im
 
 
 def _told_sphere(xmp: bytes, width: int, height: int) -> Sphere | None:
-    """From GPano data; None where they are missing, implausible or speak of another projection."""
+    """What of the sphere the picture covers, by its GPano data; None where they are missing, implausible or speak of another
+    projection."""
     projection = re.search(rb"GPano:ProjectionType\s*(?:=\s*[\"']|>)\s*(\w+)", xmp)
     if projection is None or projection[1].lower() != b"equirectangular":
         return None

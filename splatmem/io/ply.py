@@ -120,7 +120,7 @@ def load_ply(path: str | Path) -> Gaussians:
 
 
 def read_ply(path: str | Path) -> tuple[Gaussians, list[str]]:
-    """As ``load_ply``, with notes on Gaussians that were left out (see ``splatmem.io.drawable``)."""
+    """What ``load_ply`` gives, with notes on Gaussians that were left out (see ``splatmem.io.drawable``)."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
@@ -129,7 +129,7 @@ def read_ply(path: str | Path) -> tuple[Gaussians, list[str]]:
 
 
 def parse_ply(source: Path | bytes, path: Path) -> tuple[Gaussians, list[str]]:
-    """As ``read_ply``, of a file that is whole, or of its bytes; ``path`` is named in messages."""
+    """What ``read_ply`` gives, of a file that is whole, or of its bytes; ``path`` is named in messages."""
     from plyfile import PlyData
 
     try:

@@ -97,7 +97,7 @@ class ExtendOptions(ChangeOptions):
     prompt: Words = None
     """What is to be seen there, for models that read it; the scene's own words if not given."""
     poses: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Of a file of splats: the cameras that saw it (transforms.json, COLMAP), in its own world."""
+    """The cameras of a file of splats: those that saw it (transforms.json, COLMAP), in its own world."""
 
     def __post_init__(self) -> None:
         paths_from_text(self, "scene", "out", "poses")
@@ -217,8 +217,8 @@ class RemoveOptions(PickOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoveOptions(PickOptions):
-    """Moves, turns and scales a part of a scene; where it was, the surroundings go on."""
+class PlaceOptions(PickOptions):
+    """Where a part of a scene goes."""
 
     by: Point = None
     """How far, in the scene's world."""
@@ -226,20 +226,19 @@ class MoveOptions(PickOptions):
     """Degrees about the vertical through its middle, to the right as seen from above."""
     scale: float = 1.0
     """Its size, about its middle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveOptions(PlaceOptions):
+    """Moves, turns and scales a part of a scene; where it was, the surroundings go on."""
+
     no_fill: bool = False
     """Leave what was behind it unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DuplicateOptions(PickOptions):
+class DuplicateOptions(PlaceOptions):
     """Puts a copy of a part of a scene elsewhere."""
-
-    by: Point = None
-    """How far, in the scene's world."""
-    turn: float = 0.0
-    """Degrees about the vertical through its middle, to the right as seen from above."""
-    scale: float = 1.0
-    """Its size, about its middle."""
 
 
 @dataclass(frozen=True, kw_only=True)

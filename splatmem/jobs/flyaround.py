@@ -20,9 +20,10 @@ from splatmem.depth import DepthEstimator
 from splatmem.explore.loop import ExploreSettings, ExploreState
 from splatmem.explore.motion import shown_moving
 from splatmem.explore.planner import Planner
-from splatmem.home import expanded
+from splatmem.explore.seeds import usable_seed
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.protocol import Traits
+from splatmem.io.home import expanded
 from splatmem.io.ownership import locked
 from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
@@ -40,7 +41,6 @@ from splatmem.models.measured import seconds_per_frame
 from splatmem.models.needs import needed_models, require_models
 from splatmem.scene import MEMORY_FOLDER, Announce, Scene, silent
 from splatmem.scene.announce import MAKING_THE_UNSEEN, Expecting
-from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 from splatmem.trajectory.names import PRESET_NAMES
 

@@ -88,7 +88,7 @@ def _spell_size(size: tuple[int, int] | None) -> str:
 Size = Annotated[tuple[int, int], one_word(parse_size, _spell_size, "WIDTHxHEIGHT")]
 """Width and height in pixels; ``512x288`` on the command line."""
 SceneSize = Annotated[tuple[int, int] | None, one_word(parse_size, _spell_size, "WIDTHxHEIGHT")]
-"""The same; None takes the scene's own size."""
+"""Width and height in pixels; None takes the scene's own size."""
 FieldOfView = Annotated[
     float | None, one_word(parse_fov, lambda value: "auto" if value is None else f"{value:g}", "auto|DEGREES")
 ]

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from splatmem.config import Config, load_preset, preset_names
-from splatmem.home import expanded
 from splatmem.io.cameras.kinds import CameraKind, kind_of
+from splatmem.io.home import expanded
 from splatmem.io.splats.endings import READABLE, format_of, is_splat_file
 from splatmem.jobs.option_types import (
     Device,

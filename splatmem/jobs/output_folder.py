@@ -29,7 +29,7 @@ def is_complete(out: Path) -> bool:
 
 
 def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
-    """The folder to fill.
+    """Claims the folder that a run fills, and returns it.
 
     Raises:
         ValueError: ``out`` holds something already or must not be replaced, or there is nothing to resume.

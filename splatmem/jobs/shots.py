@@ -11,14 +11,13 @@ import torch
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.interpolation import interpolate_keyframes, interpolate_values
 from splatmem.geometry.poses import rigid_inverse
+from splatmem.io.path_files import FOV_RANGE, MOST_FRAMES
 from splatmem.io.yaml_text import parse_yaml
 from splatmem.scene import Scene
 from splatmem.trajectory.names import PRESET_NAMES
 from splatmem.trajectory.trajectory import Trajectory
 
 FIELDS = ("path", "frames", "seconds", "fov", "prompt")
-FOV_RANGE = (1.0, 170.0)
-MOST_FRAMES = 10_000
 
 
 @dataclass(frozen=True)

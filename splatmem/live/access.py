@@ -66,7 +66,7 @@ class Access:
 
 
 def refusal(reason: str) -> Response:
-    """Nothing but a sentence."""
+    """The answer to a request that is refused: nothing but a sentence."""
     body = f"refused: {reason}\n".encode()
     headers = Headers()
     headers["Content-Type"] = "text/plain; charset=utf-8"

@@ -19,7 +19,7 @@ from splatmem.live.access import Access, new_token
 from splatmem.live.change_panel import ChangePanel
 from splatmem.live.desk import Desk, Guest
 from splatmem.live.film_view import FilmView, send_picture
-from splatmem.live.framing import fov_y_of_canvas
+from splatmem.live.framing import BROWSER_SCALE, fov_y_of_canvas
 from splatmem.live.growing import KIND as GROWING
 from splatmem.live.growing import Growing
 from splatmem.live.look_panel import HEAD_DISTANCE, LookPanel
@@ -118,7 +118,7 @@ class Application:
 
     @property
     def address(self) -> str:
-        """To be opened in a browser."""
+        """The address that is to be opened in a browser."""
         port = self.server.get_port()
         host = "localhost" if self.access.token is None else _reachable(self._host)
         return f"http://{host}:{port}" + ("" if self.access.token is None else f"/?token={self.access.token}")
@@ -142,11 +142,11 @@ class Application:
         server.scene.set_up_direction(-down.double().numpy())
         pose = first.cam_to_world[0].double().numpy()
         camera = server.initial_camera
-        camera.position = pose[:3, 3]
-        camera.look_at = pose[:3, 3] + HEAD_DISTANCE * memory.scale * pose[:3, 2]
+        camera.position = self.desk.to_browser(pose[:3, 3])
+        camera.look_at = self.desk.to_browser(pose[:3, 3] + HEAD_DISTANCE * memory.scale * pose[:3, 2])
         camera.up = -down.double().numpy()
         camera.fov = fov_y_of_canvas(CANVAS, self.desk.aspect, first.fov_x_degrees)
-        camera.near, camera.far = 0.002 * memory.scale, 1000 * memory.scale
+        camera.near, camera.far = 0.002 * BROWSER_SCALE, 1000 * BROWSER_SCALE
 
     def _build(self) -> None:
         gui, desk = self.server.gui, self.desk
@@ -182,7 +182,7 @@ class Application:
             else:
                 guest.fov_x_degrees = view.fov_x_degrees
             # A browser begins at a place of its own, and comes to the beginning a little later.
-            guest.arrived = guest.arrived or float(np.linalg.norm(camera.position - home)) < 0.01 * desk.scale
+            guest.arrived = guest.arrived or float(np.linalg.norm(camera.position - home)) < 0.01 * BROWSER_SCALE
             if guest.film.on:
                 guest.film.want(self.session.snapshot, view)
 

@@ -17,6 +17,7 @@ import viser
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.live.desk import Desk
+from splatmem.live.framing import BROWSER_SCALE
 
 SHEET, TRAIL = "/brush_sheet", "/brush_trail"
 SHEET_RADIUS = 200.0  # of the memory's scale: beyond the sky, and before the far plane of the browsers' cameras
@@ -56,7 +57,7 @@ class Brush:
         if self._sheet is not None:
             return
         self._sheet = self._desk.server.scene.add_icosphere(
-            SHEET, SHEET_RADIUS * self._desk.scale, COLOUR, subdivisions=2, opacity=0.0, side="double",
+            SHEET, SHEET_RADIUS * BROWSER_SCALE, COLOUR, subdivisions=2, opacity=0.0, side="double",
             cast_shadow=False, receive_shadow=False,
         )  # fmt: skip
         self._sheet.on_drag("left")(self._dragged)
@@ -91,8 +92,9 @@ class Brush:
         camera, depth = stroke.camera, TRAIL_DEPTH * self._desk.scale
         pixels = torch.tensor(stroke.pixels)
         rays = torch.stack([*((pixels - camera.intrinsics[0, :2, 2]) / camera.focal[0]).unbind(1), torch.ones(len(pixels))], 1)
-        points = (depth * rays @ camera.cam_to_world[0, :3, :3].T + camera.centers[0]).numpy().astype(np.float32)
+        points = depth * rays @ camera.cam_to_world[0, :3, :3].T + camera.centers[0]
+        shown = self._desk.to_browser(points).astype(np.float32)
         width = 2 * self._radius() * self._desk.view(client).frame[0]
         client.scene.add_line_segments(
-            TRAIL, np.stack(list(pairwise(points))), COLOUR, thickness=max(1.0, width), thickness_units="screen"
+            TRAIL, np.stack(list(pairwise(shown))), COLOUR, thickness=max(1.0, width), thickness_units="screen"
         )

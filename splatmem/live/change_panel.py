@@ -12,6 +12,7 @@ from splatmem.edit.selection import Box, Region, Sphere, Stroke, Thing
 from splatmem.geometry.cameras import Cameras
 from splatmem.live.brush import Brush
 from splatmem.live.desk import Desk
+from splatmem.live.framing import BROWSER_SCALE
 from splatmem.live.look_panel import distance_ahead
 from splatmem.live.picking import Combine, Exactly, Picking
 from splatmem.live.splat_stream import SplatStream
@@ -30,7 +31,7 @@ COMBINATIONS: dict[str, Combine] = {
 }
 HINTS = {
     NO_TOOL: "Choose a tool, then click or drag in the picture.",
-    THING: "Click a thing. If it stops too early, grow it, or have further clicks added to it.",
+    THING: "Click a thing. If it stops too early, grow it or add clicks; if it goes too far, take clicks or strokes off.",
     BRUSH: "Drag over what you mean: what shows under the brush is selected. The keys still turn and walk.",
     RECTANGLE: "Drag a rectangle: what shows in it is selected.",
     BOX: "Drag the box by its arrows, set its size, then take it.",
@@ -51,7 +52,7 @@ class ChangePanel:
         self._gizmo: viser.TransformControlsHandle | None = None
         self._shape: viser.TransformControlsHandle | None = None
         self._outline: Any = None
-        self._middle = np.zeros(3)
+        self._moved_from = np.zeros(3)
         self.picking = Picking(desk.session, self._picked)
         self._brush = Brush(desk, lambda: self._width.value / 200, self._paint)
         self._build()
@@ -145,7 +146,7 @@ class ChangePanel:
         view = self._desk.view(client)
         middle = view.cam_to_world[:3, 3] + distance_ahead(self._desk, view) * view.cam_to_world[:3, 2]
         self._shape = self._server.scene.add_transform_controls(
-            SHAPE, 0.25 * self._desk.scale, disable_rotations=True, depth_test=False, position=middle.numpy()
+            SHAPE, 0.25 * BROWSER_SCALE, disable_rotations=True, depth_test=False, position=self._desk.to_browser(middle)
         )
         self._draw_shape()
 
@@ -154,17 +155,17 @@ class ChangePanel:
             return
         if self._outline is not None:
             self._outline.remove()
-        scene, unit = self._server.scene, self._desk.scale
+        scene = self._server.scene
         if self._tool.value == BOX:
-            sides = unit * np.asarray(self._sides.value)
+            sides = BROWSER_SCALE * np.asarray(self._sides.value)
             self._outline = scene.add_box(f"{SHAPE}/outline", COLOUR, sides, wireframe=True)
         else:
-            self._outline = scene.add_icosphere(f"{SHAPE}/outline", unit * self._size.value, COLOUR, wireframe=True)
+            self._outline = scene.add_icosphere(f"{SHAPE}/outline", BROWSER_SCALE * self._size.value, COLOUR, wireframe=True)
 
     def _take_shape(self, event: Any) -> None:
         if self._shape is None:
             raise ValueError("there is no box or ball: choose the tool again")
-        middle, unit = np.asarray(self._shape.position), self._desk.scale
+        middle, unit = self._desk.from_browser(self._shape.position), self._desk.scale
         if self._tool.value == BOX:
             half = 0.5 * unit * np.asarray(self._sides.value)
             shape = Box((middle - half).tolist(), (middle + half).tolist())
@@ -207,16 +208,16 @@ class ChangePanel:
             self._marks.position = (0.0, 0.0, 0.0)
         if not self._moves.value or self.picking.picked is None:
             return
-        self._middle = self.picking.points.median(dim=0).values.numpy().astype(np.float64)
+        middle = self._moved_from = self._desk.to_browser(self.picking.points.median(dim=0).values)
         gizmo = self._server.scene.add_transform_controls(
-            GIZMO, 0.25 * self._desk.scale, disable_rotations=True, depth_test=False, position=self._middle
+            GIZMO, 0.25 * BROWSER_SCALE, disable_rotations=True, depth_test=False, position=middle
         )
         self._gizmo = gizmo
 
         @gizmo.on_update
         def _(event: Any) -> None:
             if self._marks is not None:
-                self._marks.position = np.asarray(gizmo.position) - self._middle
+                self._marks.position = np.asarray(gizmo.position) - middle
 
     # ------------------------------------------------------------------------------------------------ changes
 
@@ -238,7 +239,7 @@ class ChangePanel:
         self._change("taking all else away", lambda scene, part: f"{scene.crop(part):,} splats taken away")
 
     def _transform(self, copy: bool) -> None:
-        by = np.zeros(3) if self._gizmo is None else np.asarray(self._gizmo.position) - self._middle
+        by = np.zeros(3) if self._gizmo is None else self._desk.from_browser(self._gizmo.position - self._moved_from)
         turn, scale = float(self._turn.value), float(self._scale.value)
         if not copy and not by.any() and turn == 0 and scale == 1:
             raise ValueError("nothing would change: drag the arrows, or set a turn or a size")
@@ -260,5 +261,5 @@ class ChangePanel:
         self._change("colouring it", change)
 
     def follow(self) -> None:
-        """The scene has changed."""
+        """Brings the panel up to date after the scene has changed."""
         self.picking.follow(self._desk.session.snapshot)

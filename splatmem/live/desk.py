@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import viser
+from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.jobs.errors import explained
 from splatmem.live.film_view import FilmView
-from splatmem.live.framing import View
+from splatmem.live.framing import BROWSER_SCALE, View
 from splatmem.live.growing import Growing
 from splatmem.live.session import Session
 
@@ -66,7 +68,7 @@ class Desk:
 
     @property
     def aspect(self) -> float:
-        """Of the film's frame."""
+        """Width over height of the film's frame."""
         return self.size[0] / self.size[1]
 
     @property
@@ -74,9 +76,22 @@ class Desk:
         """The memory's unit of length."""
         return self.session.snapshot.memory.scale
 
+    @property
+    def browser_unit(self) -> float:
+        """A browser's unit of length in the world's."""
+        return self.scale / BROWSER_SCALE
+
+    def to_browser(self, places: Tensor | np.ndarray) -> np.ndarray:
+        """Places of the world, ``[..., 3]``, as a browser is told them."""
+        return np.asarray(places, np.float64) / self.browser_unit
+
+    def from_browser(self, place: Any) -> np.ndarray:
+        """A place in the world that a browser tells."""
+        return np.asarray(place, np.float64) * self.browser_unit
+
     def view(self, client: viser.ClientHandle) -> View:
         """What a browser shows."""
-        return View.of_browser(client.camera, self.aspect)
+        return View.of_browser(client.camera, self.aspect, self.browser_unit)
 
     def canvas_camera(self, client: viser.ClientHandle) -> Cameras:
         """The camera of a browser's whole canvas, as fine as the scene's pictures."""

@@ -13,6 +13,9 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import rigid_from
 from splatmem.geometry.rotations import quats_to_rotations
 
+BROWSER_SCALE = 3.0
+"""The memory's scale in a browser's units of length. viser's keys walk two of its units a second: so one walks two thirds of
+the scene's median depth, whatever the scene's own unit is."""
 FOV_RANGE = (5.0, 150.0)  # degrees, horizontal, of the film's frame
 
 
@@ -33,10 +36,10 @@ class View:
     aspect: float
 
     @staticmethod
-    def of_browser(camera: Any, aspect: float) -> View:
-        """Of viser's camera of a client."""
+    def of_browser(camera: Any, aspect: float, unit: float) -> View:
+        """The view that viser's camera of a client has; ``unit`` is the browser's unit of length in the world's."""
         rotation = quats_to_rotations(torch.tensor(camera.wxyz, dtype=torch.float64))
-        pose = rigid_from(rotation, torch.tensor(camera.position, dtype=torch.float64))
+        pose = rigid_from(rotation, unit * torch.tensor(camera.position, dtype=torch.float64))
         canvas = (max(1, camera.image_width), max(1, camera.image_height))
         return View(pose, canvas, float(camera.fov), aspect)
 

@@ -92,7 +92,7 @@ class LookPanel:
     def _turn(self, client: viser.ClientHandle, what: str) -> None:
         view = self._desk.view(client)
         distance = HEAD_DISTANCE * self._desk.scale if what == HEAD else distance_ahead(self._desk, view)
-        client.camera.look_at = (view.cam_to_world[:3, 3] + distance * view.cam_to_world[:3, 2]).numpy()
+        client.camera.look_at = self._desk.to_browser(view.cam_to_world[:3, 3] + distance * view.cam_to_world[:3, 2])
 
     def _zoom(self, client: viser.ClientHandle, degrees: float) -> None:
         client.camera.fov = fov_y_of_canvas(self._desk.view(client).canvas, self._desk.aspect, degrees)
@@ -123,7 +123,7 @@ def down_of(desk: Desk) -> torch.Tensor:
 
 
 def distance_ahead(desk: Desk, view: View) -> float:
-    """Of what stands in the middle of a view; the memory's scale where nothing does."""
+    """Distance of what stands in the middle of a view; the memory's scale where nothing does."""
     camera = view.film_camera(64, max(1, round(64 / view.aspect)))
     with torch.no_grad():
         depth = desk.session.snapshot.memory.read(camera).depth[0]
@@ -145,10 +145,10 @@ def go_to(
     fov_x_degrees = min(max(fov_x_degrees, FOV_RANGE[0]), FOV_RANGE[1])
     camera = client.camera
     if distance is None:
-        distance = float(np.linalg.norm(np.asarray(camera.look_at) - np.asarray(camera.position)))
+        distance = float(np.linalg.norm(desk.from_browser(camera.look_at) - desk.from_browser(camera.position)))
     with client.atomic():
-        camera.position = pose[:3, 3].numpy()
-        camera.look_at = (pose[:3, 3] + max(distance, 1e-3 * desk.scale) * pose[:3, 2]).numpy()
+        camera.position = desk.to_browser(pose[:3, 3])
+        camera.look_at = desk.to_browser(pose[:3, 3] + max(distance, 1e-3 * desk.scale) * pose[:3, 2])
         camera.up_direction = _up(pose, -down_of(desk).double()).numpy()
         camera.fov = fov_y_of_canvas((camera.image_width, camera.image_height), desk.aspect, fov_x_degrees)
     client.flush()

@@ -13,7 +13,6 @@ from splatmem.config import load_preset
 from splatmem.jobs.option_types import Device, FieldOfView, Overrides, Size, check_film
 from splatmem.jobs.options import check_scene, paths_from_text
 
-MEMORY_FOLDER = "memory"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 

@@ -11,6 +11,7 @@ import viser
 
 from splatmem.geometry.rotations import quats_to_rotations
 from splatmem.live.desk import Desk
+from splatmem.live.framing import BROWSER_SCALE
 from splatmem.live.look_panel import quaternion
 from splatmem.live.storyboard import Key, Shot
 
@@ -53,16 +54,16 @@ class PathNodes:
         fov_y = 2 * np.arctan(np.tan(np.deg2rad(0.5 * key.fov)) / aspect)
         pose = key.cam_to_world
         frustum = self._desk.server.scene.add_camera_frustum(
-            f"{PATH}/key_{place}", float(fov_y), aspect, scale=0.06 * self._desk.scale,
+            f"{PATH}/key_{place}", float(fov_y), aspect, scale=0.06 * BROWSER_SCALE,
             thickness=2.0, thickness_units="screen", color=CHOSEN_COLOUR if is_chosen else COLOUR,
-            wxyz=quaternion(pose), position=pose[:3, 3].numpy(),
+            wxyz=quaternion(pose), position=self._desk.to_browser(pose[:3, 3]),
         )  # fmt: skip
         frustum.on_click(lambda event: self._choose(place))
         return frustum
 
     def _curve(self, shot: Shot) -> viser.LineSegmentsHandle:
         moments = np.linspace(0, shot.seconds, CURVE_POINTS)
-        points = shot.positions(moments.tolist()).numpy()
+        points = self._desk.to_browser(shot.positions(moments.tolist()))
         segments = np.stack([points[:-1], points[1:]], axis=1).astype(np.float32)
         return self._desk.server.scene.add_line_segments(
             f"{PATH}/curve", segments, COLOUR, thickness=2.0, thickness_units="screen"
@@ -71,14 +72,18 @@ class PathNodes:
     def _arrows(self, key: Key, place: int) -> viser.TransformControlsHandle:
         pose = key.cam_to_world
         gizmo = self._desk.server.scene.add_transform_controls(
-            f"{PATH}/arrows", 0.12 * self._desk.scale, depth_test=False, wxyz=quaternion(pose), position=pose[:3, 3].numpy()
+            f"{PATH}/arrows",
+            0.12 * BROWSER_SCALE,
+            depth_test=False,
+            wxyz=quaternion(pose),
+            position=self._desk.to_browser(pose[:3, 3]),
         )
 
         @gizmo.on_drag_end
         def _(event: Any) -> None:
             moved = torch.eye(4, dtype=torch.float64)
             moved[:3, :3] = quats_to_rotations(torch.tensor(np.asarray(gizmo.wxyz))[None])[0]
-            moved[:3, 3] = torch.tensor(np.asarray(gizmo.position))
+            moved[:3, 3] = torch.from_numpy(self._desk.from_browser(gizmo.position))
             self._dragged(place, Key.of(moved, key.fov, key.seconds))
 
         return gizmo

@@ -54,7 +54,7 @@ class Picking:
         return self._picked
 
     def require(self) -> Exactly:
-        """What is selected.
+        """The selection.
 
         Raises:
             ValueError: nothing is.

@@ -63,7 +63,7 @@ class Activity:
 
     @property
     def seconds_left(self) -> float | None:
-        """As far as can be told."""
+        """Seconds until it ends, as far as can be told."""
         gone = time.monotonic() - self.started
         if self.share > 0.05:
             return gone * (1 - self.share) / self.share

@@ -11,6 +11,7 @@ from viser import _messages
 from viser._scene_handles import GaussianSplatHandle
 
 from splatmem.gaussians import Gaussians
+from splatmem.live.framing import BROWSER_SCALE
 from splatmem.live.packing import ROW, packed
 from splatmem.live.pieces import Rows, cut
 from splatmem.live.session import Snapshot
@@ -72,7 +73,7 @@ class SplatStream:
 
     def _add(self, name: str, rows: Rows) -> GaussianSplatHandle:
         """Adds rows as they are; viser's own ``add_gaussian_splats`` would pack them once more."""
-        message = _messages.GaussianSplatsMessage(name, _messages.GaussianSplatsProps(rows, self._unit))
+        message = _messages.GaussianSplatsMessage(name, _messages.GaussianSplatsProps(rows, UNIT_SHARE * BROWSER_SCALE))
         return GaussianSplatHandle._make(self._server.scene, message, name, (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), visible=True)
 
     @property
@@ -110,7 +111,7 @@ class SplatStream:
                         shadow.remove()
 
     def forget(self, client: viser.ClientHandle) -> None:
-        """A browser has gone."""
+        """Forgets a browser that has gone."""
         with self._lock:
             self._hidden.pop(client.client_id, None)
 

@@ -17,12 +17,12 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.interpolation import poses_at, values_at
 from splatmem.geometry.poses import require_rigid, rigid_inverse
 from splatmem.io.atomic import atomic_path
+from splatmem.io.path_files import MOST_FRAMES
+from splatmem.live.framing import FOV_RANGE
 
 FILE = "storyboard.json"
 SECONDS_BETWEEN = 2.0  # from one keyframe to the next, if nothing else is said
-FOV_RANGE = (5.0, 150.0)
 SECONDS_RANGE = (1 / 240, 600.0)
-MOST_FRAMES = 10_000  # of a film
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Shot:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length of the shot in seconds."""
         return sum(key.seconds for key in (self.keys if self.closed else self.keys[1:]))
 
     def cameras(self, fps: float, width: int, height: int) -> Cameras:
@@ -122,7 +122,7 @@ class Shot:
         return Cameras(rigid_inverse(poses).float(), intrinsics, width, height)
 
     def with_key(self, key: Key, place: int | None = None) -> Shot:
-        """With another keyframe: at the end, or in the place of one."""
+        """The shot with another keyframe: at the end, or in the place of one."""
         keys = list(self.keys)
         if place is None:
             keys.append(key)
@@ -134,7 +134,7 @@ class Shot:
         return replace(self, keys=self.keys[:place] + self.keys[place + 1 :])
 
     def moved_key(self, place: int, by: int) -> Shot:
-        """With a keyframe that comes earlier (-1) or later (1)."""
+        """The shot with a keyframe that comes earlier (-1) or later (1)."""
         other = place + by
         if not 0 <= other < len(self.keys):
             return self
@@ -143,7 +143,7 @@ class Shot:
         return replace(self, keys=tuple(keys))
 
     def lasting(self, seconds: float) -> Shot:
-        """The same path in another time.
+        """The shot along the same path in another time.
 
         Raises:
             ValueError: it has too few keyframes.
@@ -173,11 +173,11 @@ class Storyboard:
     fps: float = 24.0
 
     def with_shot(self, place: int, shot: Shot) -> Storyboard:
-        """With another shot in the place of one."""
+        """The storyboard with another shot in the place of one."""
         return replace(self, shots=(*self.shots[:place], shot, *self.shots[place + 1 :]))
 
     def cameras(self, width: int, height: int) -> Cameras:
-        """Of the whole film.
+        """The cameras of the whole film.
 
         Raises:
             ValueError: a shot is no path.

@@ -21,7 +21,7 @@ FREE_SPACE_WIDTH = 160  # stored depth is looked up at about this width
 SURFACE_TOLERANCE = 0.025  # a point this share nearer than a surface belongs to the surface
 PUSH_STEPS = 16
 PUSH_LIMIT = 4.0  # a pixel is moved back to this multiple of its depth at most
-SKY_DEPTH = 1e6
+SKY_DEPTH = 1e12  # beyond all that has a depth, in any unit
 POINTS_TIMES_VIEWS = 2**22  # that are looked at together
 NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point comes to them
 NEAREST_QUANTILE = 0.01
@@ -92,7 +92,7 @@ class FreeSpace:
             column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
             around = torch.full_like(depth, AROUND)
             if sizes is not None:
-                around += cameras.focal.mean(1)[:, None] * sizes / depth.clamp_min(1e-6)
+                around += cameras.focal.mean(1)[:, None] * sizes / depth.clamp_min(1e-12)
             inside = (depth > 0) & (column >= -around) & (column < cameras.width + around)
             inside &= (row >= -around) & (row < cameras.height + around)
             index = row.clamp(0, cameras.height - 1) * cameras.width + column.clamp(0, cameras.width - 1)
@@ -159,7 +159,7 @@ class SeenDepth(Protocol):
 
 
 class View(NamedTuple):
-    """The same, of any camera and depth."""
+    """What a camera saw, given as its camera and z-depth."""
 
     camera: Cameras
     depth: Float[Tensor, "_ _"]
@@ -178,7 +178,7 @@ class GrowingFreeSpace:
         self._buffers: list[Tensor] = []  # world_to_cam, intrinsics, reach, farthest and deepest, with room for more views
 
     def of(self, views: Sequence[SeenDepth]) -> FreeSpace:
-        """As ``FreeSpace.of``. What is returned is not changed by later calls."""
+        """The free space of views, as by ``FreeSpace.of``. What is returned is not changed by later calls."""
         same = self._same(views)
         narrowest = self._narrowest[:same]
         for view in views[same:]:

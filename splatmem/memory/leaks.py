@@ -99,7 +99,7 @@ def _alone(gaussians: Gaussians, cameras: Cameras) -> Float[Tensor, "v n"]:
     """Pixels that each Gaussian would cover at most if nothing hid it: seen from the front, and only what of it reaches into
     the picture."""
     pixels, depth = cameras.project(gaussians.means)
-    radius = cameras.focal.mean(1)[:, None, None] * gaussians.scales[None, :, :2] / depth.clamp_min(1e-6)[..., None]
+    radius = cameras.focal.mean(1)[:, None, None] * gaussians.scales[None, :, :2] / depth.clamp_min(1e-12)[..., None]
     size = pixels.new_tensor([cameras.width, cameras.height])
     outside = (torch.maximum(-pixels, pixels - size)).clamp_min(0).norm(dim=-1)
     reaching = torch.erfc(outside / (math.sqrt(2) * radius.amax(-1)).clamp_min(1e-6))

@@ -13,7 +13,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.pixels import to_png
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MemoryReading:
     """What ``v`` cameras see of the memory.
 
@@ -32,6 +32,11 @@ class MemoryReading:
     known: Bool[Tensor, "v h w"]
     trust: Float[Tensor, "v h w"]
     features: Float[Tensor, "v h w f"] | None = None
+
+    def __repr__(self) -> str:
+        views, height, width = self.alpha.shape
+        share = 100 * self.known.float().mean().item()
+        return f"MemoryReading of {views} {'view' if views == 1 else 'views'}, {width}x{height}, {share:.1f} % known"
 
     def _repr_png_(self) -> bytes:
         """The views beside each other, for notebooks; what is not known is grey."""

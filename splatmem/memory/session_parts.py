@@ -60,7 +60,7 @@ class Link:
 
     @staticmethod
     def of_json(value: Any) -> Link | None:
-        """From JSON; None for null.
+        """The part that a JSON value names; None for null.
 
         Raises:
             ValueError: it is no link.
@@ -106,7 +106,7 @@ def part_file(folder: Path, number: int) -> Path:
 
 
 def part_numbers(folder: Path) -> set[int]:
-    """Of all parts in a folder, used or not."""
+    """Numbers of all parts in a folder, used or not."""
     return {int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name))}
 
 

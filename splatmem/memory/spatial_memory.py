@@ -33,7 +33,7 @@ FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
-FOOTPRINT = 3.0  # standard deviations of a Gaussian within which it shows
+VISIBLE_EXTENT = 3.0  # standard deviations of a Gaussian within which it shows
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
 
 
@@ -358,7 +358,7 @@ class SpatialMemory:
 
 def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
     """Middles of Gaussians, and how far around them they show, in main memory."""
-    return gaussians.means.cpu(), FOOTPRINT * gaussians.scales.amax(1).cpu()
+    return gaussians.means.cpu(), VISIBLE_EXTENT * gaussians.scales.amax(1).cpu()
 
 
 def _median_depth(depth: Float[Tensor, "h w"]) -> float:

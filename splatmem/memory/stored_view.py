@@ -37,7 +37,7 @@ class PlainPictures:
 
     @staticmethod
     def of(tensors: dict[str, Tensor]) -> PlainPictures:
-        """From tensors by their names; see ``picture_tensors``."""
+        """The pictures that tensors hold, by their names; see ``picture_tensors``."""
         classes = PixelClasses(*(tensors[name] for name in CLASS_TENSORS)) if set(CLASS_TENSORS) <= set(tensors) else None
         return PlainPictures(tensors["rgb"], tensors["depth"], tensors["written"], classes)
 

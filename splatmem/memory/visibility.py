@@ -90,7 +90,7 @@ def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, 
     assert drawn.extra is not None
     assert drawn.backfacing_alpha is not None
     distance = drawn.depth * cameras.pixel_rays().norm(dim=-1)
-    pixel = (distance / cameras.focal.mean(-1)[:, None, None]).clamp_min(1e-6)
+    pixel = (distance / cameras.focal.mean(-1)[:, None, None]).clamp_min(1e-12)
     most = 2 * NO_TRUST_MAGNIFICATION * drawn.alpha
     magnification = torch.minimum(drawn.extra[..., 0] / pixel, most)
     known = known_pixels(drawn.alpha, drawn.backfacing_alpha)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from safetensors import SafetensorError
 
-from splatmem.home import expanded
+from splatmem.io.home import expanded
 from splatmem.models.check import problems
 from splatmem.models.locate import download_command, model_folder
 from splatmem.models.main_memory import is_out_of_memory

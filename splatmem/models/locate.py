@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from splatmem.home import expanded
+from splatmem.io.home import expanded
 
 SAFETENSORS, GGUF = ".safetensors", ".gguf"
 WEIGHTS_FILES = (SAFETENSORS, GGUF)  # neither holds code: both are a header and arrays

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from splatmem.config import Config
-from splatmem.home import home
 from splatmem.io.atomic import atomic_path
+from splatmem.io.home import home
 
 FOLDER_VARIABLE = "SPLATMEM_CACHE"
 FILE = "measured.json"

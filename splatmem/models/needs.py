@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splatmem.config import Config, ModelFacts
-from splatmem.home import expanded
+from splatmem.io.home import expanded
 from splatmem.models.check import problems, weights_file_problem
 from splatmem.models.load import whole_folder
 from splatmem.models.locate import WEIGHTS_FILES, cached_folder, download, download_file, looks_like_hub_id, model_file

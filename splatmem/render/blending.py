@@ -14,12 +14,13 @@ from torch import Tensor
 
 from splatmem.render.autograd import ViewSettings
 from splatmem.render.extension import load_kernels
-from splatmem.render.rasterization import rasterization
+from splatmem.render.rasterization import NEAR_PLANE, rasterization
 from splatmem.threads import kernel_threads
 
 
 class BlendingWeights:
-    """Of some Gaussians of a scene in one view, as they show among all others; they must not change while it is used."""
+    """The weights of some Gaussians of a scene in one view, as they show among all others; they must not change while it is
+    used."""
 
     def __init__(
         self,
@@ -51,7 +52,8 @@ class BlendingWeights:
         if means.is_cuda:
 
             def draw(values: Tensor) -> Tensor:
-                return rasterization(means, quats, scales, opacities, values, viewmat[None], K[None], width, height)[0][0]
+                scene = (means, quats, scales, opacities, values)
+                return rasterization(*scene, viewmat[None], K[None], width, height, near_plane=NEAR_PLANE)[0][0]
 
             self._draw = draw
             with torch.enable_grad():
@@ -59,11 +61,11 @@ class BlendingWeights:
                 self._drawn = draw(self._values)
             if colours is not None:
                 picture, alpha, _ = rasterization(
-                    means, quats, scales, opacities, colours, viewmat[None], K[None], width, height
+                    means, quats, scales, opacities, colours, viewmat[None], K[None], width, height, near_plane=NEAR_PLANE
                 )
                 self.drawn = picture[0], alpha[0, ..., 0]
             return
-        settings, kernels = ViewSettings(width, height), load_kernels()
+        settings, kernels = ViewSettings(width, height, NEAR_PLANE), load_kernels()
         image = alpha = None
         if colours is not None:
             image, alpha = torch.empty(height, width, channels), torch.empty(height, width)

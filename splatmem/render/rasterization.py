@@ -22,6 +22,9 @@ from splatmem.render.projected import Meta
 from splatmem.render.spherical_harmonics import MAX_DEGREE, view_colors
 from splatmem.render.through_gsplat import RenderMode, draw_with_gsplat
 
+NEAR_PLANE = 1e-6
+"""Of a scene whose unit may be anything: it leaves out what lies behind a camera, and nothing else. gsplat's default of 0.01
+would cut off a whole scene whose unit is large."""
 ALPHA_FLOOR = 1e-10  # of the division that turns accumulated into expected depth, as in gsplat
 ABSGRAD_CHANNELS = 16  # the kernels composite that many at once, and absolute values of parts do not add up to those of the sum
 COLOR_TYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -185,12 +188,13 @@ def render_views(
     render_mode: RenderMode = "RGB",
     with_backfacing: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """``rasterization`` with its default settings of a colour from all its harmonics ``sh`` and any further channels
-    ``extra``, which come after the colour, then ``backfacing_share`` if asked for; without the cost of ``meta``."""
+    """``rasterization``, with ``NEAR_PLANE`` and else its default settings, of a colour from all its harmonics ``sh`` and any
+    further channels ``extra``, which come after the colour, then ``backfacing_share`` if asked for; without the cost of
+    ``meta``."""
     degree = round(sh.shape[-2] ** 0.5) - 1
     if not means.is_cuda:
         scene = SceneTensors(means, quats, scales, opacities, extra, sh)
-        settings = ViewSettings(width, height, sh_degree=degree, with_backfacing=with_backfacing)
+        settings = ViewSettings(width, height, NEAR_PLANE, sh_degree=degree, with_backfacing=with_backfacing)
         return _draw(scene, CameraTensors(viewmats, Ks, backgrounds), settings, render_mode)[:2]
     views = (viewmats, Ks, width, height)
     if with_backfacing:
@@ -200,10 +204,13 @@ def render_views(
     if extra is None:
         return rasterization(
             means, quats, scales, opacities, sh, *views,
-            sh_degree=degree, backgrounds=backgrounds, render_mode=render_mode,
+            sh_degree=degree, backgrounds=backgrounds, render_mode=render_mode, near_plane=NEAR_PLANE,
         )[:2]  # fmt: skip
     colors = _joined(view_colors(means, sh, viewmats), extra)
-    return rasterization(means, quats, scales, opacities, colors, *views, backgrounds=backgrounds, render_mode=render_mode)[:2]
+    return rasterization(
+        means, quats, scales, opacities, colors, *views,
+        backgrounds=backgrounds, render_mode=render_mode, near_plane=NEAR_PLANE,
+    )[:2]  # fmt: skip
 
 
 def _joined(colors: Tensor, extra: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def path_plot(path: Cameras, state: ExploreState) -> str:
     """Positions and viewing directions on the ground plane; the frames that were made are marked by window."""
     centers, forward = path.centers[:, [0, 2]].numpy(), path.forward[:, [0, 2]].numpy()
     low, high = centers.min(0), centers.max(0)
-    reach = max(float((high - low).max()), 1e-3)
+    reach = float((high - low).max()) or 1.0
     half = 0.85 * reach  # arrows are up to a fifth as long as the path is wide
     (x, z), width, height = _point((low + high) / 2), 600, 500
     area = (LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM)

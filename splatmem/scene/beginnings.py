@@ -18,6 +18,7 @@ from splatmem.explore.beginnings import begin_memory, begin_posed_memory, field_
 from splatmem.explore.loop import ExploreSettings
 from splatmem.explore.models import Models
 from splatmem.explore.planner import Planner
+from splatmem.explore.seeds import usable_seed
 from splatmem.geometry.cameras import identity_camera
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.diffusers.first_frame import make_first_frame
@@ -31,7 +32,6 @@ from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 from splatmem.scene.announce import Announce, silent
-from splatmem.seeds import usable_seed
 from splatmem.timing import StageClock
 
 
@@ -105,7 +105,7 @@ def begin(
     clock: StageClock | None = None,
     announce: Announce = silent,
 ) -> Beginning:
-    """From pictures that were read, or, given a size alone, from words.
+    """Begins a scene from pictures that were read, or, given a size alone, from words.
 
     Args:
         source: pictures, or width and height of one to be made from ``prompt``.
@@ -165,7 +165,7 @@ def begin_from_splats(
     inpainter: VideoInpainter | None = None,
     depth: DepthEstimator | None = None,
 ) -> Beginning:
-    """From a Gaussian splat file; see ``Scene.from_splats``."""
+    """Begins a scene from a Gaussian splat file; see ``Scene.from_splats``."""
     gaussians, notes = read_splats(file)
     degrees = DEFAULT_FOV_X_DEGREES if fov is None else fov
     cameras = None

@@ -88,7 +88,7 @@ class SceneState:
         self.makers = Makers.of_json(record["makers"]) if "makers" in record else self._makers_of_views()
 
     def _makers_of_views(self) -> Makers:
-        """Of a scene that was saved without its makers, and has only grown."""
+        """The makers of a scene that was saved without them, and has only grown."""
         makers = Makers.none()
         for place, step in enumerate(self.history):
             views = self.memory.views[: step.views]

@@ -19,13 +19,12 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.normals import surface_normals
 from splatmem.geometry.push_pull import push_pull
 from splatmem.memory import SpatialMemory
-from splatmem.memory.free_space import FreeSpace
+from splatmem.memory.free_space import SKY_DEPTH, FreeSpace
 
 WALLS = (PixelClass.WALL, PixelClass.OPENING, PixelClass.BUILDING)
 BACKGROUND = (*WALLS, PixelClass.FLOOR, PixelClass.CEILING, PixelClass.GROUND, PixelClass.SKY)
 WIDTH = 96
 """Pixels across a view whose surfaces are looked at."""
-SKY_DEPTH = 1e4
 MOST_WALLS = 4
 TRIALS = 200
 FLAT = 0.04

@@ -172,6 +172,8 @@ def _round_note(name: str, plan: Round, extent: Extent) -> str:
     if not plan.reach:
         return f"{name} stays in one place: there is no free space around the first camera"
     radius = f"at {100 * extent.min_radius:.0f} to 100 % of the radius (mean {100 * extent.mean_radius:.0f} %)"
+    if extent.min_radius > NEARLY_ALL:
+        radius = "at the whole radius"
     if plan.is_full:
         return "" if extent.min_radius > NEARLY_ALL else f"{name}: a full circle round the subject, {radius}"
     if extent.degrees > NEARLY_ALL * extent.asked_degrees:

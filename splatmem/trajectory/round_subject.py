@@ -28,7 +28,7 @@ WIDEST_SWING = 60.0
 surfaces are seen edge-on, and what is made of them is no longer like it."""
 BLOCKED = "the way round is blocked"
 UNCOVERED = "farther aside too much would show that the photo does not"
-LEAST_SWING = 4.0
+SMALLEST_SWING = 4.0
 """Degrees to one side below which a path does not swing there at all."""
 
 Free = Callable[[Float[Tensor, "p 3"]], Bool[Tensor, " p"]]
@@ -49,7 +49,7 @@ class Extent:
     mean_radius: float
 
     def to_json(self) -> dict[str, float]:
-        """For reports."""
+        """The extent as reports hold it."""
         return {
             "asked_degrees": round(self.asked_degrees, 1),
             "degrees": round(self.degrees, 1),
@@ -141,7 +141,7 @@ def plan_round(
         next((i - 1 for i in range(1, limit + 1) if not free[(front + way * i) % DIRECTIONS]), limit) for way in (1, -1)
     )
     blocked = [min(largest, count * 2 * math.pi / DIRECTIONS) for count in (right, left)]
-    blocked = [end if math.degrees(end) >= LEAST_SWING else 0.0 for end in blocked]
+    blocked = [end if math.degrees(end) >= SMALLEST_SWING else 0.0 for end in blocked]
     ends = blocked if borne is None else [min(pair) for pair in zip(blocked, borne, strict=True)]
     return Round((ends[0] - ends[1]) / 2, sum(ends) / 2, radii, asked, BLOCKED if ends == blocked else UNCOVERED)
 

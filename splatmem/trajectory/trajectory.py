@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
-from splatmem.home import expanded
+from splatmem.io.home import expanded
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
 from splatmem.trajectory.names import PRESET_NAMES
@@ -67,7 +67,7 @@ class Trajectory:
         return Trajectory(self.cameras[list(indices)], [self.moments[index] for index in indices], self.name)
 
     def first(self, count: int) -> Trajectory:
-        """Its first ``count`` cameras, or all if it has fewer."""
+        """The trajectory's first ``count`` cameras, or all if it has fewer."""
         return self.at(range(min(count, len(self))))
 
     @staticmethod

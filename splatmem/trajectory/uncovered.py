@@ -17,7 +17,7 @@ from splatmem.trajectory.presets import ARC_DEGREES, make_path
 
 MOST_UNCOVERED = 0.08
 """Share of the picture between what the photo shows that gaps may cover."""
-LEAST_SWING = math.radians(10)
+SMALLEST_ARC = math.radians(10)
 """Swing to a side that is always made."""
 STEPS = 144
 """Views on a circle round the subject, of which those near the photo are looked at."""
@@ -26,14 +26,14 @@ WIDTH = 192
 
 
 def uncovered_shares(memory: SpatialMemory, cameras: Cameras) -> Float[Tensor, " v"]:
-    """Of each view, how much of what lies between what the memory knows is a gap: 0 for a view that knows nothing."""
+    """For each view, how much of what lies between what the memory knows is a gap: 0 for a view that knows nothing."""
     known = memory.coverage(cameras.coarse(WIDTH))[0]
     between = _from_left(known) & _from_left(known.flip(2)).flip(2)
     return (between & ~known).flatten(1).float().sum(1) / between.flatten(1).float().sum(1).clamp_min(1)
 
 
 def swings_borne(memory: SpatialMemory, subject_distance: float) -> tuple[float, float]:
-    """How far a camera may swing to the right and to the left, in radians: ``LEAST_SWING`` at least.
+    """How far a camera may swing to the right and to the left, in radians: ``SMALLEST_ARC`` at least.
 
     Args:
         memory: as it was given, with nothing that was made.
@@ -46,7 +46,7 @@ def swings_borne(memory: SpatialMemory, subject_distance: float) -> tuple[float,
     ).cameras  # fmt: skip
     counts = range(1, 1 + math.floor(ARC_DEGREES * STEPS / 360))
     right, left = (_first_torn(uncovered_shares(memory, circle[[way * count % STEPS for count in counts]])) for way in (1, -1))
-    return max(LEAST_SWING, right * 2 * math.pi / STEPS), max(LEAST_SWING, left * 2 * math.pi / STEPS)
+    return max(SMALLEST_ARC, right * 2 * math.pi / STEPS), max(SMALLEST_ARC, left * 2 * math.pi / STEPS)
 
 
 def _first_torn(shares: Float[Tensor, " v"]) -> int:

@@ -9,8 +9,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from splatmem.explore.seeds import usable_seed
 from splatmem.io.names import LONGEST, beside
-from splatmem.seeds import usable_seed
 
 from forked_commands import PHOTO, SMALL_RUN, ForkedCommands
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.memory import SpatialMemory
 from splatmem.trajectory.trajectory import Trajectory
-from splatmem.trajectory.uncovered import LEAST_SWING, MOST_UNCOVERED, swings_borne, uncovered_shares
+from splatmem.trajectory.uncovered import MOST_UNCOVERED, SMALLEST_ARC, swings_borne, uncovered_shares
 from torch import Tensor
 
 WIDTH, HEIGHT = 96, 54
@@ -40,7 +40,7 @@ def test_before_a_wall_the_whole_swing_is_borne() -> None:
 def test_gaps_behind_a_thing_end_the_swing() -> None:
     memory = memory_of(wall_with_post(slice(36, 60)))
     right, left = swings_borne(memory, 2.0)
-    assert LEAST_SWING <= right < math.radians(30)
+    assert SMALLEST_ARC <= right < math.radians(30)
     assert left == pytest.approx(right, abs=math.radians(5))
 
 

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -51,19 +52,16 @@ class Losses:
         self.alpha = torch.randn(1, cameras.height, cameras.width, 1, generator=generator)
 
 
-class Splatmem:
-    """The package's own ``rasterization``."""
-
-    name = "splatmem"
+class InPyTorch(ABC):
+    """A rasterizer that PyTorch differentiates."""
 
     def __init__(self, scene: Scene, cameras: Cameras, losses: Losses) -> None:
         self.leaves = [t.clone().requires_grad_() for t in scene.tensors()]
         self.cameras, self.losses = cameras, losses
 
+    @abstractmethod
     def draw(self, view: int) -> tuple[Tensor, Tensor]:
-        camera = (self.cameras.world_to_cam[view : view + 1], self.cameras.intrinsics[view : view + 1])
-        size = (self.cameras.width, self.cameras.height)
-        return rasterization(*self.leaves, *camera, *size, render_mode="RGB+D")[:2]
+        """Colours and depth ``[1, h, w, 4]``, and alpha ``[1, h, w, 1]``, of a view."""
 
     @torch.no_grad()
     def forward(self, view: int) -> tuple[Tensor, Tensor]:
@@ -72,6 +70,17 @@ class Splatmem:
 
     def forward_and_backward(self, view: int) -> tuple[Tensor, ...]:
         return torch.autograd.grad(self.draw(view), self.leaves, (self.losses.image, self.losses.alpha))
+
+
+class Splatmem(InPyTorch):
+    """The package's own ``rasterization``."""
+
+    name = "splatmem"
+
+    def draw(self, view: int) -> tuple[Tensor, Tensor]:
+        camera = (self.cameras.world_to_cam[view : view + 1], self.cameras.intrinsics[view : view + 1])
+        size = (self.cameras.width, self.cameras.height)
+        return rasterization(*self.leaves, *camera, *size, render_mode="RGB+D")[:2]
 
     def statistics(self, view: int) -> dict[str, float]:
         """Seconds by stage, and numbers of visible Gaussians and pairs, of one drawing with its way back."""
@@ -127,14 +136,10 @@ def _module_of(path: Path) -> ModuleType:
     return module
 
 
-class TorchTiles:
+class TorchTiles(InPyTorch):
     """gsplat's own projection in plain torch, and a loop over tiles that composites with cumulative products."""
 
     name = "torch tiles"
-
-    def __init__(self, scene: Scene, cameras: Cameras, losses: Losses) -> None:
-        self.leaves = [t.clone().requires_grad_() for t in scene.tensors()]
-        self.cameras, self.losses = cameras, losses
 
     def draw(self, view: int) -> tuple[Tensor, Tensor]:
         means, quats, scales, opacities, colors = self.leaves
@@ -165,14 +170,6 @@ class TorchTiles:
             image.append(torch.cat([part[0] for part in row], dim=1))
             alpha.append(torch.cat([part[1] for part in row], dim=1))
         return torch.cat(image)[None], torch.cat(alpha)[None, ..., None]
-
-    @torch.no_grad()
-    def forward(self, view: int) -> tuple[Tensor, Tensor]:
-        image, alpha = self.draw(view)
-        return image[0], alpha[0, ..., 0]
-
-    def forward_and_backward(self, view: int) -> tuple[Tensor, ...]:
-        return torch.autograd.grad(self.draw(view), self.leaves, (self.losses.image, self.losses.alpha))
 
     def bytes_for_backward(self, pairs: int) -> int:
         """About what the graph of so many (Gaussian, tile) pairs keeps: eight tensors with a number for each pixel."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from rooms.lighting import BakedLight, choose_exposure
 from rooms.room import Room
 from rooms.tracing import Tracer, sphere_directions
 
@@ -134,6 +135,15 @@ def probe_rays(cam_to_world: Float[ndarray, "4 4"], fov_x_degrees: float, aspect
     rays = np.stack([x * half_width, y * half_width / aspect, -np.ones_like(x)], axis=-1).reshape(-1, 3)
     rays = rays @ cam_to_world[:3, :3].T
     return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def exposure_of_views(
+    tracer: Tracer, light: BakedLight, views: Sequence[tuple[Float[ndarray, "4 4"], float]], aspect: float
+) -> float:
+    """One exposure for several views of a lit room, each a pose and a horizontal field of view in degrees."""
+    rays = [probe_rays(pose, fov, aspect) for pose, fov in views]
+    origins = np.concatenate([np.broadcast_to(pose[:3, 3], r.shape) for (pose, _), r in zip(views, rays, strict=True)])
+    return choose_exposure(tracer, light, origins, np.concatenate(rays))
 
 
 def view_statistics(tracer: Tracer, cam_to_world: Float[ndarray, "4 4"], fov_x_degrees: float, aspect: float) -> ViewStatistics:

@@ -97,7 +97,7 @@ class SmallDepthLayers:
     config: Settings
 
     def add_layers(self, config: Settings) -> None:
-        """Sets the layers."""
+        """Sets the layers that make maps of the backbone's tokens."""
         width = config.pyramid_channels
         self.encoder = EfficientNetLite0()
         self.lateral = nn.ModuleList(nn.Conv2d(c, width if i else 24, 1) for i, c in enumerate(TAPPED_CHANNELS))
@@ -214,7 +214,7 @@ class SmallDepth(SmallDepthLayers, nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """The device on which the weights lie."""
         return next(self.parameters()).device
 
     def forward(self, pixel_values: Float[Tensor, "b 3 h w"]) -> SmallDepthMaps:

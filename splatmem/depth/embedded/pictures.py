@@ -35,7 +35,7 @@ class PictureProcessor:
 
     @staticmethod
     def from_folder(folder: Path) -> PictureProcessor:
-        """By a folder's ``preprocessor_config.json``."""
+        """The processor that a folder's ``preprocessor_config.json`` describes."""
         told = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
         return PictureProcessor(**{f.name: told[f.name] for f in fields(PictureProcessor) if f.name in told})
 

@@ -121,9 +121,9 @@ def _shrink(
 
     weight = known[:, None].float()
     share = _area(weight, height, width)
-    inverse = torch.where(known, 1 / depth.clamp_min(1e-4), 0.0)[:, None]
+    inverse = torch.where(known, 1 / depth.clamp_min(1e-12), 0.0)[:, None]
     mean = _area(torch.where(known[:, None], rgb.permute(0, 3, 1, 2), 0.0), height, width) / share.clamp_min(1e-4)
-    harmonic = share / _area(inverse, height, width).clamp_min(1e-6)
+    harmonic = share / _area(inverse, height, width).clamp_min(1e-12)
     return mean.permute(0, 2, 3, 1), harmonic[:, 0], share[:, 0] >= 0.5
 
 

@@ -61,7 +61,7 @@ class EulerSteps:
 
 def encode_depth(depth: Tensor, scale: Tensor) -> Tensor:
     """Log depth relative to ``scale`` in the network's units; infinite depth takes the far limit."""
-    return (torch.log(depth.clamp_min(1e-4) / scale) / DEPTH_SCALE).clamp(-DEPTH_LIMIT, DEPTH_LIMIT)
+    return (torch.log((depth / scale).clamp_min(1e-4)) / DEPTH_SCALE).clamp(-DEPTH_LIMIT, DEPTH_LIMIT)
 
 
 def decode_depth(encoded: Tensor, scale: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def load_splats(file: str | Path) -> Gaussians:
 
 
 def read_splats(file: str | Path) -> tuple[Gaussians, list[str]]:
-    """As ``load_splats``, with notes for a reader."""
+    """What ``load_splats`` gives, with notes for a reader."""
     file = Path(file)
     ending = ending_of(file)
     if ending not in READABLE:

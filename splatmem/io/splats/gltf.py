@@ -21,7 +21,7 @@ from splatmem.gaussians.container import logit
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.rotations import rotations_to_quats
 from splatmem.io.atomic import atomic_path
-from splatmem.io.drawable import drawable
+from splatmem.io.drawable import MOST_OPAQUE, drawable
 from splatmem.io.splats.axes import half_turn_about_x, without_empty_bands
 from splatmem.io.y_up_cameras import camera_matrices_y_up, fov_y
 
@@ -33,7 +33,6 @@ FLOAT, BYTE, UNSIGNED_BYTE, SHORT, UNSIGNED_SHORT = 5126, 5120, 5121, 5122, 5123
 STORED = {FLOAT: "<f4", BYTE: "i1", UNSIGNED_BYTE: "u1", SHORT: "<i2", UNSIGNED_SHORT: "<u2"}
 WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
 SHAPES = {width: name for name, width in WIDTHS.items()}
-MOST_OPAQUE = 1 - 1e-7  # whose logit is finite in float32
 
 
 def write_glb(gaussians: Gaussians, path: Path, cameras: Cameras | None, fps: float) -> list[str]:

@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import rigid_inverse
 from splatmem.geometry.rotations import rotations_to_quats
+from splatmem.geometry.sampling import evenly_spread
+from splatmem.geometry.similarity import Similarity
 from splatmem.io.atomic import atomic_path
 from splatmem.io.y_up_cameras import fov_y
 
@@ -34,6 +38,8 @@ LARGEST_VARIANCE = 6e4  # the viewer keeps covariances as 16 bits
 MOST_ENLARGED = 16.0
 WHOLE, GIVEN, MADE = "/scene", "/scene/from the pictures", "/scene/made"
 FAR = 1000.0
+USUAL_DISTANCE = 3.0  # median distance of Gaussians from the first camera, in the page's own unit: its numbers suit the viewer
+SAMPLED = 100_000  # Gaussians that tell it
 
 
 def write_page(
@@ -60,6 +66,7 @@ def write_page(
     gaussians = gaussians.to("cpu").detach()
     if pixels is not None:
         gaussians = _widened(gaussians, pixels)
+    gaussians, cameras = _in_the_pages_unit(gaussians, cameras)
     with contextlib.redirect_stdout(io.StringIO()), _server() as server:  # it greets on the terminal
         page = _recorded(server, gaussians, cameras, fps, given)
     with atomic_path(path) as temporary:
@@ -104,9 +111,26 @@ def _recorded(
 
 
 def _back_to_front(part: Gaussians, cameras: Cameras) -> Gaussians:
-    """In the order in which the first camera needs them: the viewer draws them as they come until it has sorted them itself."""
+    """The Gaussians in the order in which the first camera needs them: the viewer draws them as they come until it has sorted
+    them itself."""
     ahead = part.means @ cameras.world_to_cam[0, 2, :3] + cameras.world_to_cam[0, 2, 3]
     return part.select(ahead.argsort(descending=True))
+
+
+def _in_the_pages_unit(gaussians: Gaussians, cameras: Cameras | None) -> tuple[Gaussians, Cameras | None]:
+    """The scene at a size at which the viewer's 16 bits and its near plane serve it, whatever its own unit is."""
+    origin = gaussians.means.new_zeros(3) if cameras is None else cameras.centers[0].to(gaussians.means)
+    some = gaussians.means[evenly_spread(len(gaussians), SAMPLED)]
+    distance = float((some - origin).norm(dim=-1).median()) if len(some) else 0.0
+    if distance == 0:
+        return gaussians, cameras
+    size = USUAL_DISTANCE / distance
+    gaussians = transformed(gaussians, Similarity(torch.eye(3), size, torch.zeros(3)))
+    if cameras is not None:
+        world_to_cam = cameras.world_to_cam.clone()
+        world_to_cam[:, :3, 3] *= size
+        cameras = replace(cameras, world_to_cam=world_to_cam)
+    return gaussians, cameras
 
 
 def _widened(gaussians: Gaussians, pixels: Float[Tensor, " n"]) -> Gaussians:

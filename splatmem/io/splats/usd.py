@@ -24,7 +24,7 @@ from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.similarity import Similarity
 from splatmem.io.atomic import atomic_path
-from splatmem.io.drawable import drawable
+from splatmem.io.drawable import MOST_OPAQUE, drawable
 from splatmem.io.splats.axes import half_turn_about_x, without_empty_bands
 from splatmem.io.usd_stage import add_camera, new_stage, require_usd
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pxr import Usd
 
 SCHEMA = "ParticleField3DGaussianSplat"
-MOST_OPAQUE = 1 - 1e-7  # whose logit is finite in float32
 Z_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))  # from x right, y forward, z up to our axes
 
 
