@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from splatmem.depth import completed_depth, load_depth_estimator
+from splatmem.depth import DepthEstimator, completed_depth, load_depth_estimator
 from splatmem.depth.alignment import align
+from splatmem.depth.photo_depth import classes_of, gravity_of
 from splatmem.edit.removal import fill_holes, settled, take_away
 from splatmem.edit.thing import gaussians_in_outline
 from splatmem.evaluation.features import PatchFeatures, feature_distance
@@ -41,11 +42,15 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     return {"rgb": rgb, "bare": bare, "depth": depth, "bare_depth": bare_depth, "thing": thing, "fov": fov}
 
 
-def begin(pair: dict[str, torch.Tensor]) -> tuple[SpatialMemory, Cameras]:
+def begin(pair: dict[str, torch.Tensor], estimator: DepthEstimator) -> tuple[SpatialMemory, Cameras]:
+    """The memory of a view: its true depth, and what the depth estimator says that its pixels show."""
     height, width = pair["depth"].shape
     camera = identity_camera(float(pair["fov"]), width, height)
-    memory = SpatialMemory(metric=True)
-    memory.write(pair["rgb"], pair["depth"], camera, torch.ones(height, width, dtype=torch.bool))
+    down = gravity_of(pair["rgb"], camera)
+    estimate = estimator(pair["rgb"][None], fov_x_degrees=float(pair["fov"]))
+    classes = classes_of(pair["rgb"], pair["depth"], camera, down, estimate)
+    memory = SpatialMemory(metric=True, down=down)
+    memory.write(pair["rgb"], pair["depth"], camera, torch.ones(height, width, dtype=torch.bool), classes=classes)
     memory.refine(ExploreSettings().photo_refine_steps)
     return memory, camera
 
@@ -67,7 +72,7 @@ def main() -> None:
     rows = []
     for file in arguments.pairs:
         pair = read(file)
-        memory, camera = begin(pair)
+        memory, camera = begin(pair, estimator)
         chosen = gaussians_in_outline(memory, camera, pair["depth"], pair["thing"])
         views = []
         for method in METHODS:

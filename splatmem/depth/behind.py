@@ -3,7 +3,8 @@
 Inverse depth is linear in the picture on a plane. Planes are fitted to the inverse depth of what surrounds the hole (RANSAC,
 Fischler & Bolles 1981), to floors and ceilings apart from the rest; where no plane fits the rest, its inverse depth goes on
 smoothly. Each pixel of the hole belongs to the nearest of these surfaces that does not stand before what was taken away, and
-where two of them meet in the hole as the sides of a room do, the nearer one shows.
+where two of them meet in the hole as the sides of a room do, the nearer one shows. Where it is told what goes on for itself
+(walls, and each thing), planes are fitted to each of these, and the borders between the surfaces are as short as can be.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.partition import shortest_borders
 from splatmem.geometry.push_pull import push_pull
 
 RIM = 0.05  # width of the rim, as a share of the picture's width
@@ -50,11 +52,13 @@ class Behind:
 
 @dataclass(frozen=True)
 class _Surface:
-    """A surface that goes on: inverse depth everywhere, the pixels that showed it, and how far others on it may be off."""
+    """A surface that goes on: inverse depth everywhere, the pixels that showed it, how far others on it may be off, and where
+    others may be at all."""
 
     inverse: Float[Tensor, "h w"]
     seen: Bool[Tensor, "h w"]
     tolerance: float
+    part: Bool[Tensor, "h w"]
 
 
 def continue_behind(
@@ -63,6 +67,7 @@ def continue_behind(
     hole: Bool[Tensor, "h w"],
     removed_depth: Float[Tensor, "h w"],
     level: Bool[Tensor, "h w"] | None = None,
+    kinds: Int[Tensor, "h w"] | None = None,
 ) -> Behind:
     """The surfaces around a hole, continued into it.
 
@@ -72,6 +77,8 @@ def continue_behind(
         hole: pixels to be continued.
         removed_depth: z-depth of what was taken away, meaningful in the hole.
         level: pixels of floors and ceilings; None if nothing says where these are.
+        kinds: numbers, from 0, of what goes on for itself beside these, such as a wall, a table, a tree; surfaces are looked
+            for in each. Then the parts of the hole have the shortest borders that what is seen around it allows.
     """
     width = depth.shape[1]
     away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
@@ -84,13 +91,18 @@ def continue_behind(
     if not (rim | floors).any():
         rim = around if around.any() else known & ~hole
     inverse = torch.where(torch.isfinite(depth), 1 / depth.clamp_min(1e-12), 0.0)
-    sky = _Surface(torch.zeros_like(inverse), rim & (inverse <= 0), 0.0)
-    on_level = _planes(inverse, floors, MOST_LEVEL, TOLERANCE, SUPPORT)
+    anywhere = torch.ones_like(hole)
+    sky = _Surface(torch.zeros_like(inverse), rim & (inverse <= 0), 0.0, known & torch.isinf(depth))
+    on_level = _planes(inverse, floors, MOST_LEVEL, TOLERANCE, SUPPORT, anywhere if kinds is None or level is None else level)
     if not on_level:  # a floor that no plane fits goes on like anything else
         rim = rim | floors
-    surfaces = [sky, *on_level, *_rest(inverse, rim & (inverse > 0), SUPPORT * int(rim.sum()), level is not None)]
+    surfaces = [sky, *on_level]
+    least = SUPPORT * int(rim.sum())
+    parts = [anywhere] if kinds is None else _parts(kinds, rim, least)
+    for part in parts:
+        surfaces += _rest(inverse, rim & part & (inverse > 0), least, level is not None, part)
     models = torch.stack([surface.inverse for surface in surfaces])
-    chosen = _labels(surfaces, removed_depth)
+    chosen = _labels(surfaces, removed_depth, None if kinds is None else hole)
     own = models.gather(0, chosen[None])[0]
     # Differences at the rim go on into the hole, less and less.
     seen = torch.stack([surface.seen for surface in surfaces])
@@ -104,37 +116,59 @@ def continue_behind(
     # Nothing that goes on may stand before what was seen there.
     made = torch.maximum(made, torch.where(hole, removed_depth.nan_to_num(posinf=0.0), 0.0))
     near = torch.stack(
-        [surface.seen | ((inverse - surface.inverse).abs() <= surface.tolerance * inverse) for surface in surfaces]
+        [
+            surface.seen | (((inverse - surface.inverse).abs() <= surface.tolerance * inverse) & surface.part)
+            for surface in surfaces
+        ]
     )
     elsewhere = torch.where(known & near.any(0), near.int().argmax(0), -1)
     return Behind(torch.where(hole, made, depth), torch.where(hole, chosen, elsewhere), len(on_level))
 
 
-def _rest(inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"], min_pixels: float, upright: bool) -> list[_Surface]:
+def _parts(kinds: Int[Tensor, "h w"], rim: Bool[Tensor, "h w"], least: float) -> list[Bool[Tensor, "h w"]]:
+    """Pixels of each kind of which the rim shows enough; of all where it does of none."""
+    numbers, counts = kinds[rim].unique(return_counts=True)
+    enough = numbers[counts >= least].tolist()
+    return [kinds == kind for kind in enough] if enough else [torch.ones_like(rim)]
+
+
+def _rest(
+    inverse: Float[Tensor, "h w"],
+    rim: Bool[Tensor, "h w"],
+    min_pixels: float,
+    upright: bool,
+    part: Bool[Tensor, "h w"],
+) -> list[_Surface]:
     """Planes of what of the rim is no sky and not known to be level; what goes on smoothly where too little lies on planes.
 
     Args:
         min_pixels: number of pixels that are worth a plane.
         upright: whether nothing of it is level: then one plane may stand for most of it, a wall.
+        part: where more of the same surfaces may be.
     """
     count = int(rim.sum())
     if count < max(12, min_pixels):
-        return [_smooth(inverse, rim)] if count else []
-    wall = _planes(inverse, rim, 1, LOOSE, MOSTLY) if upright else []
+        return [_smooth(inverse, rim, part)] if count else []
+    wall = _planes(inverse, rim, 1, LOOSE, MOSTLY, part) if upright else []
     if wall:
         return wall
-    planes = _planes(inverse, rim, MOST_PLANES, TOLERANCE, SUPPORT)
+    planes = _planes(inverse, rim, MOST_PLANES, TOLERANCE, SUPPORT, part)
     left = rim & ~torch.stack([plane.seen for plane in planes]).any(0) if planes else rim
-    return [*planes, _smooth(inverse, left)] if left.sum() > (1 - MOSTLY) * count else planes
+    return [*planes, _smooth(inverse, left, part)] if left.sum() > (1 - MOSTLY) * count else planes
 
 
-def _smooth(inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"]) -> _Surface:
+def _smooth(inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"], part: Bool[Tensor, "h w"]) -> _Surface:
     filled = push_pull(inverse[None, None], rim[None, None].float())[0, 0].clamp_min(1e-9)
-    return _Surface(filled, rim, LOOSE)
+    return _Surface(filled, rim, LOOSE, part)
 
 
 def _planes(
-    inverse: Float[Tensor, "h w"], rim: Bool[Tensor, "h w"], most: int, tolerance: float, support: float
+    inverse: Float[Tensor, "h w"],
+    rim: Bool[Tensor, "h w"],
+    most: int,
+    tolerance: float,
+    support: float,
+    part: Bool[Tensor, "h w"],
 ) -> list[_Surface]:
     """Planes that each explain a share of the rim's pixels, none of which is sky."""
     height, width = inverse.shape
@@ -166,12 +200,14 @@ def _planes(
         seen = torch.zeros_like(rim)
         seen[row[inliers], column[inliers]] = True
         left &= ~seen
-        planes.append(_Surface(place @ plane.float(), seen, tolerance))
+        planes.append(_Surface(place @ plane.float(), seen, tolerance, part))
     return planes
 
 
-def _labels(surfaces: list[_Surface], removed_depth: Float[Tensor, "h w"]) -> Int[Tensor, "h w"]:
-    """Which surface would show at each pixel."""
+def _labels(
+    surfaces: list[_Surface], removed_depth: Float[Tensor, "h w"], hole: Bool[Tensor, "h w"] | None
+) -> Int[Tensor, "h w"]:
+    """Which surface would show at each pixel; ``hole``: where the borders between them are to be short, if at all."""
     present = [k for k, surface in enumerate(surfaces) if surface.seen.any()]
     models = torch.stack([surfaces[k].inverse for k in present])
     away = torch.stack([torch.from_numpy(np.asarray(distance_transform_edt(~surfaces[k].seen.numpy()))) for k in present])
@@ -187,6 +223,10 @@ def _labels(surfaces: list[_Surface], removed_depth: Float[Tensor, "h w"]) -> In
                 either = (chosen == first) | (chosen == second)
                 nearer = (ahead > 0) & ~wrong[first] | wrong[second]
                 chosen = torch.where(either, torch.where(nearer, first, second), chosen)
+    if hole is not None and len(present) > 1:
+        seen = torch.stack([surfaces[k].seen for k in present])
+        given = torch.where(seen.any(0), seen.int().argmax(0), chosen)
+        chosen = shortest_borders(given, seen.any(0), hole, wrong & hole)
     if present[0] == SKY_LABEL:
         chosen = torch.where(models.gather(0, chosen[None])[0] <= 0, 0, chosen)
     return torch.tensor(present)[chosen]

@@ -5,22 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Int16
 from torch import Tensor
 
+from splatmem.classes import LEVEL_CLASSES, PixelClass, PixelClasses
 from splatmem.depth import DepthEstimator
-from splatmem.depth.behind import OCCLUDER, continue_behind
+from splatmem.depth.behind import OCCLUDER, Behind, continue_behind
+from splatmem.edit.shadows import shadow_beside
 from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_among
 from splatmem.explore.loop import ExploreSettings, write_frame
-from splatmem.extrapolate.continuation import Guide, continue_colours
+from splatmem.extrapolate.continuation import Guide, continue_colours, same_colours
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
-from splatmem.memory import SpatialMemory
+from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.timing import StageClock
 
 RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
+ON_SURFACE = 0.05  # relative difference of depth up to which a Gaussian is part of the surface that shows
+SLIVER = 0.012  # of a view's width: half the width of what is left of a thing and goes with it
+BAND = 0.08  # how far beside a selection is looked for more of the thing, in units of its size
+MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
+FOOT = 0.25  # share of a thing's height in a view that is its foot
+FIRST_THING = 3  # number of the first kind that is a thing
+FOOTPRINT = 3.0  # standard deviations of a Gaussian within which it shows
+COARSE = 0.03  # of a view's width: how far outlines of classes may be off
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
 
@@ -32,11 +42,15 @@ class Hole:
         camera: of the view.
         where: pixels, ``[h, w]``.
         depth: z-depth of what was there, ``[h, w]``.
+        shadow: pixels beside it of which only its shadow was taken away, ``[h, w]``.
+        surface: z-depth of what the shadow lay on, there, ``[h, w]``.
     """
 
     camera: Cameras
     where: Bool[Tensor, "h w"]
     depth: Float[Tensor, "h w"]
+    shadow: Bool[Tensor, "h w"]
+    surface: Float[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -54,11 +68,12 @@ class Removal:
     holes: list[Hole | None]
 
 
-def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool = True) -> Removal:
+def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool = True, with_shadow: bool = False) -> Removal:
     """The memory without the chosen Gaussians. Its views still store what was there.
 
     Args:
         with_rim: those of the pixels around the chosen ones go too: they show both a thing and what is behind it.
+        with_shadow: those of the shadow that they throw on plain surfaces beside them go too.
 
     Raises:
         ValueError: nothing is chosen, or all.
@@ -66,26 +81,141 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     if not chosen.any():
         raise ValueError("the selection is empty: nothing of the scene lies in it")
     shown = [shown_among(memory.gaussians, chosen, view.camera) for view in memory.views]
-    rim = torch.zeros_like(chosen)
+    if with_rim:
+        remnants = _remnants(memory, chosen, shown)
+        if remnants.any():
+            chosen = chosen | remnants
+            shown = [shown_among(memory.gaussians, chosen, view.camera) for view in memory.views]
+    shadow = _shadow(memory, chosen, shown) if with_shadow else torch.zeros_like(chosen)
+    gone = chosen | shadow
     for view, where in zip(memory.views, shown, strict=True):
         if where is not None and with_rim:
-            rim[slice(*view.gaussians)] |= _on_rim(memory.gaussians, view.gaussians, view.camera, where)
-    kept = ~(chosen | rim)
-    if not kept.any():
+            gone[slice(*view.gaussians)] |= _on_rim(memory.gaussians, view.gaussians, view.camera, where)
+            gone |= _guessed_behind(memory, view.camera, where)
+    if gone.all():
         raise ValueError("the selection holds the whole scene: nothing would be left")
+    holes = [_hole(memory, view.camera, s, shadow) for view, s in zip(memory.views, shown, strict=True)]
+    kept = ~gone
     left = replace(memory, gaussians=memory.gaussians.select(kept.to(memory.device)), views=renumbered(memory.views, kept))
     # Features of models are of whole cells: they are encoded anew.
-    left = replace(left, feature_gaussians=None, num_feature_views=0)
-    holes = [None if s is None else _hole(view.camera, s) for view, s in zip(memory.views, shown, strict=True)]
-    return Removal(left, kept, holes)
+    return Removal(replace(left, feature_gaussians=None, num_feature_views=0), kept, holes)
+
+
+def _hole(memory: SpatialMemory, camera: Cameras, shown: Shown | None, shadow: Bool[Tensor, " n"]) -> Hole | None:
+    if shown is None:
+        return None
+    where = dilate(shown.where[None], rim_width(camera) + 1)[0]
+    dark = shown_among(memory.gaussians, shadow, camera) if shadow.any() else None
+    if dark is None:
+        return Hole(camera, where, shown.depth, torch.zeros_like(where), torch.zeros_like(shown.depth))
+    return Hole(camera, where | dark.where, shown.depth, dark.where & ~where, dark.depth)
+
+
+def _shadow(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown | None]) -> Bool[Tensor, " n"]:
+    """Gaussians in the shadow of what shows, told in the view that shows most of it, if that has classes."""
+    none = torch.zeros_like(chosen)
+    sizes = [0 if s is None else int(s.where.sum()) for s in shown]
+    index = max(range(len(sizes)), key=lambda i: sizes[i])
+    view, most = memory.views[index], shown[index]
+    if most is None or view.classes is None:
+        return none
+    camera = view.camera
+    now = memory.read(camera)
+    thing = dilate(most.where[None], rim_width(camera))[0]
+    classes = view.classes.at(camera.width, camera.height)
+    kinds = _kinds(classes, now.rgb[0], thing)
+    kinds = torch.where(kinds >= FIRST_THING, -1, 2 * kinds + classes.where(*LEVEL_CLASSES))
+    where = shadow_beside(now.rgb[0], now.known[0], thing, kinds)
+    if not where.any():
+        return none
+    return _on_surface(memory, camera, now.depth[0], where) & ~chosen
+
+
+def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown | None]) -> Bool[Tensor, " n"]:
+    """Gaussians of what would be left of a thing along the outline of a selection, told in the view that shows most of it."""
+    sizes = [0 if s is None else int(s.where.sum()) for s in shown]
+    index = max(range(len(sizes)), key=lambda i: sizes[i])
+    view, own = memory.views[index], shown[index]
+    if own is None:
+        return torch.zeros_like(chosen)
+    camera = view.camera
+    now = memory.read(camera)
+    where = dilate(own.where[None], rim_width(camera))[0]
+    left = _unlike_around(now.rgb[0], now.known[0], where)
+    if view.classes is not None:
+        left |= _slivers(view.classes.at(camera.width, camera.height).things, own.where, where)
+    return _on_surface(memory, camera, now.depth[0], left) & ~chosen if left.any() else left.new_zeros(len(chosen))
+
+
+def _unlike_around(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], where: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """What is beside a selection, connected with it, in colours that nothing farther away from it has."""
+    from scipy.ndimage import binary_propagation, distance_transform_edt
+
+    width = min(max(3.0, BAND * float(where.sum()) ** 0.5), 2 * SLIVER * where.shape[1])
+    away = torch.from_numpy(distance_transform_edt(~where.numpy()))
+    band, beyond = known & (away > 0) & (away <= width), known & (away > width) & (away <= 4 * width)
+    if not band.any() or not beyond.any():
+        return torch.zeros_like(where)
+    unlike = band & ~same_colours(rgb, beyond)
+    connected = torch.from_numpy(binary_propagation(where.numpy(), mask=(where | unlike).numpy()))
+    # Its own soft border, too.
+    return dilate((connected & ~where)[None], 1)[0] & band
+
+
+def _slivers(things: Int16[Tensor, "h w"], own: Bool[Tensor, "h w"], where: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """What is left of things as slivers along a selection, such as the rim of a drum.
+
+    Args:
+        things: numbers of things.
+        own: the selection.
+        where: it and its rim.
+    """
+    width = max(1, round(SLIVER * own.shape[1]))
+    numbers, counts = things[own & (things > 0)].unique(return_counts=True)
+    left = torch.isin(things, numbers[counts > MOST_OF * int(own.sum())]) & ~where
+    broad = dilate(~dilate(~left[None], width), width)[0]
+    sliver = left & ~broad & dilate(where[None], 2 * width)[0]
+    rows = torch.nonzero(own.any(1))[:, 0]
+    sliver[int(rows[-1] - FOOT * (rows[-1] - rows[0])) :] = False  # there are slivers of what it stands on
+    return sliver
+
+
+def _on_surface(
+    memory: SpatialMemory, camera: Cameras, shown_depth: Float[Tensor, "h w"], where: Bool[Tensor, "h w"]
+) -> Bool[Tensor, " n"]:
+    """Gaussians of the surface that a view shows at some of its pixels."""
+    pixels, depth = camera.project(memory.gaussians.means.cpu())
+    column = pixels[0, :, 0].floor().clamp(0, camera.width - 1).long()
+    row = pixels[0, :, 1].floor().clamp(0, camera.height - 1).long()
+    inside = camera.in_picture(pixels, depth)[0] & where[row, column]
+    return inside & ((depth[0] / shown_depth[row, column] - 1).abs() < ON_SURFACE)
 
 
 def rim_width(camera: Cameras) -> int:
     return max(1, round(camera.width / RIM))
 
 
-def _hole(camera: Cameras, shown: Shown) -> Hole:
-    return Hole(camera, dilate(shown.where[None], rim_width(camera) + 1)[0], shown.depth)
+def _guessed_behind(memory: SpatialMemory, camera: Cameras, shown: Shown) -> Bool[Tensor, " n"]:
+    """What was made behind a photo's things when the photo was lifted, where it would show through the hole.
+
+    It goes on what was behind a whole thing, such as the wall behind a chair. What is behind a cup on that chair is the chair.
+    """
+    guessed = torch.zeros(len(memory.gaussians), dtype=torch.bool)
+    begin = memory.views[0].gaussians[1]
+    end = memory.views[1].gaussians[0] if len(memory.views) > 1 else len(guessed)
+    if end == begin:
+        return guessed
+    from scipy.ndimage import distance_transform_edt
+
+    pixels, depth = camera.project(memory.gaussians.means[begin:end].cpu())
+    inside = camera.in_picture(pixels, depth)[0]
+    away = torch.from_numpy(distance_transform_edt(~shown.where.numpy()))
+    column = pixels[0, :, 0].floor().clamp(0, camera.width - 1).long()
+    row = pixels[0, :, 1].floor().clamp(0, camera.height - 1).long()
+    widest = memory.gaussians.log_scales[begin:end].amax(-1).exp().cpu()
+    reach = FOOTPRINT * widest * camera.focal.mean() / depth[0].clamp_min(1e-6)
+    guessed[begin:end] = inside & (away[row, column] <= rim_width(camera) + reach)
+    return guessed
 
 
 def _on_rim(gaussians: Gaussians, span: tuple[int, int], camera: Cameras, shown: Shown) -> Bool[Tensor, " m"]:
@@ -117,16 +247,21 @@ def fill_holes(
         prompt: what the scene shows, for an inpainter that reads words.
     """
     memory = removal.memory
-    waiting = sorted((hole for hole in removal.holes if hole is not None), key=lambda hole: -int(hole.where.sum()))
+    found = [(index, hole) for index, hole in enumerate(removal.holes) if hole is not None]
+    classes = {
+        index: view.classes.at(view.camera.width, view.camera.height)
+        for index, view in enumerate(memory.views)
+        if view.classes is not None
+    }
     written = 0
-    for hole in waiting:
+    for index, hole in sorted(found, key=lambda pair: -int(pair[1].where.sum())):
         with clock.stage("read"):
             now = memory.read(hole.camera)
         unknown = hole.where & ~now.known[0]
         if int(unknown.sum()) < settings.min_write_pixels:
             continue
         with clock.stage("depth"):
-            behind = continue_behind(now.depth[0], now.known[0], unknown, _filled_depth(hole))
+            behind = _behind(hole, now, unknown, classes.get(index))
         with clock.stage("fill"):
             if inpainter is None:
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
@@ -146,15 +281,53 @@ def fill_holes(
     return written
 
 
-def _filled_depth(hole: Hole) -> Float[Tensor, "h w"]:
-    """Depth of what was there for all pixels of the hole, those of its rim as the nearest ones of the thing."""
+def _behind(hole: Hole, now: MemoryReading, unknown: Bool[Tensor, "h w"], classes: PixelClasses | None) -> Behind:
+    """What goes on behind a hole. What a shadow lay on stays where it is."""
+    shadow = unknown & hole.shadow
+    depth, known, gone = torch.where(shadow, hole.surface, now.depth[0]), now.known[0] | shadow, unknown & ~shadow
+    if not gone.any():
+        return Behind(depth, torch.where(known, 1, -1))
+    if classes is None:
+        return continue_behind(depth, known, gone, _filled_depth(hole))
+    kinds = _kinds(classes, now.rgb[0], unknown)
+    behind = continue_behind(depth, known, gone, _filled_depth(hole), classes.where(*LEVEL_CLASSES), kinds)
+    nearest = _nearest(behind.label >= 0) if (behind.label >= 0).any() else None
+    return behind if nearest is None else replace(behind, label=torch.where(shadow, behind.label[nearest], behind.label))
+
+
+def _kinds(classes: PixelClasses, rgb: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:
+    """Numbers of what goes on for itself around a hole: what is no thing by its class, and each thing.
+
+    Outlines of classes are coarse: what close to the border of a thing has the colours of what is beside it belongs to that.
+    """
     from scipy.ndimage import distance_transform_edt
 
+    kinds = torch.zeros(hole.shape, dtype=torch.int64)
+    for number, kind in enumerate((PixelClass.BUILDING, PixelClass.VEGETATION), start=1):
+        kinds[classes.where(kind)] = number
+    things = classes.where(PixelClass.THING) & (classes.things > 0) & ~hole
+    kinds = torch.where(things, classes.things.long() - 1 + FIRST_THING, kinds)
+    plain = ~things & ~hole
+    if not things.any() or not plain.any():
+        return kinds
+    near = torch.from_numpy(distance_transform_edt(~plain.numpy())) <= COARSE * hole.shape[1]
+    around = torch.from_numpy(distance_transform_edt(~hole.numpy())) <= 4 * COARSE * hole.shape[1]
+    alike = same_colours(rgb, around & plain) & things & near
+    return torch.where(alike, 0, kinds)
+
+
+def _filled_depth(hole: Hole) -> Float[Tensor, "h w"]:
+    """Depth of what was there for all pixels of the hole, those of its rim as the nearest ones of the thing."""
     shown = hole.depth > 0
-    if not shown.any():
-        return torch.zeros_like(hole.depth)
-    nearest = torch.from_numpy(distance_transform_edt(~shown.numpy(), return_distances=False, return_indices=True)).long()
-    return hole.depth[nearest[0], nearest[1]]
+    return hole.depth[_nearest(shown)] if shown.any() else torch.zeros_like(hole.depth)
+
+
+def _nearest(mask: Bool[Tensor, "h w"]) -> tuple[Int[Tensor, "h w"], Int[Tensor, "h w"]]:
+    """For each pixel, row and column of the nearest one in a mask."""
+    from scipy.ndimage import distance_transform_edt
+
+    nearest = torch.from_numpy(distance_transform_edt(~mask.numpy(), return_distances=False, return_indices=True)).long()
+    return nearest[0], nearest[1]
 
 
 def settled(removal: Removal, views_before: int) -> SpatialMemory:

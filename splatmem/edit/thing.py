@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int16
 from torch import Tensor
 
 from splatmem.classes import PixelClass, PixelClasses
@@ -38,6 +38,7 @@ SIDE = 3  # pixels by which a side of an outline may move from one row to the ne
 SIDE_COLOUR, SIDE_DEPTH = 0.25, 0.02  # differences of colour or of relative depth over two pixels that make a side
 WIDER = 0.1  # share of a thing's width by which its foot may be wider, on each side
 OUTLINE_COLOUR, OUTLINE_SHARE = 0.08, 0.8  # difference of colour over three pixels, and share of an outline that has it
+MOSTLY = 0.6  # share of one in the other from which on what was found and what pixels show are one thing
 NARROWEST, WIDEST = 0.5, 1.25  # widths of a row to go down from, relative to the median of an outline's rows
 FRONT, BACK = 0.06, 0.05  # shares of its depth that a Gaussian may lie before or behind the surface that the view shows
 SAME_POSE = 2e-5  # difference of rotations, and of places in units of the memory's scale, up to which poses are the same
@@ -106,9 +107,20 @@ def thing_in_view(
     cut = _cut(rgb, connected, seed)
     both = (cut & connected).sum() / (cut | connected).sum().clamp_min(1)
     found = _with_seed(cut if both > AGREEMENT else connected, seed)
+    if classes is not None:
+        found |= _most_of_one(found, classes.things)
     if down is not None and not inner_level[seed]:
         found |= _foot(found, rgb, depth, level)
     return F.interpolate(found[None, None].float(), size=(camera.height, camera.width), mode="bilinear")[0, 0] > 0.5
+
+
+def _most_of_one(found: Bool[Tensor, "h w"], things: Int16[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """All of the thing, by what pixels show, of which most was found; nothing where that is of none."""
+    numbers, counts = things[found & (things > 0)].unique(return_counts=True)
+    if not len(numbers) or int(counts.max()) < MOSTLY * int(found.sum()):
+        return torch.zeros_like(found)
+    whole = things == numbers[counts.argmax()]
+    return whole if int(counts.max()) > MOSTLY * int(whole.sum()) else torch.zeros_like(found)
 
 
 def _level(normals: Float[Tensor, "h w 3"], down: Float[Tensor, "3"]) -> Bool[Tensor, "h w"]:

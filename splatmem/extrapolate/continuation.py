@@ -114,18 +114,23 @@ def _like_rim(
     coloured otherwise is another thing. A surface on which no whole patch is left keeps all of its pixels."""
     away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
     rim = source & (away <= max(4.0, RIM * float(hole.sum()) ** 0.5))
-    bins = (rgb.clamp(0, 0.999) * BINS).long()
     kept = source.clone()
     for number in surface[hole].unique().tolist():
         own = source & (surface == number) if number >= 0 else source
-        present = torch.zeros(BINS, BINS, BINS)
-        present.index_put_(tuple(bins[rim & own].unbind(-1)), torch.ones(()), accumulate=True)
-        often = (present > RARE * float((rim & own).sum())).float()
-        present = F.max_pool3d(often[None, None], 3, 1, 1)[0, 0] > 0  # and the colours beside them
-        alike = own & present[bins.unbind(-1)]
+        alike = own & same_colours(rgb, rim & own)
         if _patch_places(alike).any():
             kept &= alike | ~own
     return kept
+
+
+def same_colours(rgb: Float[Tensor, "h w 3"], where: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The pixels whose colours, or ones close to them, are not rare among the pixels ``where``."""
+    bins = (rgb.clamp(0, 0.999) * BINS).long()
+    present = torch.zeros(BINS, BINS, BINS)
+    present.index_put_(tuple(bins[where].unbind(-1)), torch.ones(()), accumulate=True)
+    often = (present > RARE * float(where.sum())).float()
+    present = F.max_pool3d(often[None, None], 3, 1, 1)[0, 0] > 0
+    return present[bins.unbind(-1)]
 
 
 @dataclass(frozen=True)

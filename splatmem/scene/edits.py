@@ -80,7 +80,7 @@ class SceneEdits(SceneState):
         """Takes Gaussians out of the memory, and fills what was behind."""
         views = len(self.memory.views)
         with self.clock.stage("write"):
-            removal = take_away(self.memory, chosen, with_rim)
+            removal = take_away(self.memory, chosen, with_rim, with_shadow=fill)
         if fill:
             if inpainter is None and self.models.config.inpainter.model not in SMALL_MODELS:
                 inpainter = self.models.inpainter

@@ -6,7 +6,7 @@ import pytest
 import torch
 from splatmem.depth.behind import continue_behind
 from splatmem.edit.removal import fill_holes, settled, take_away
-from splatmem.edit.selection import Box, Thing
+from splatmem.edit.selection import Box, Region, Thing
 from splatmem.edit.stored_views import shown_among
 from splatmem.explore.loop import ExploreSettings
 from splatmem.extrapolate.continuation import Guide, continue_colours
@@ -135,3 +135,30 @@ def test_a_wide_gaussian_shows_only_where_nothing_stands_before_it() -> None:
     assert not middle[width // 4 : width // 2 - 6].any()
     assert middle[width // 2 + 6 : width // 2 + 12].all()
     assert torch.equal(shown.depth > 0, shown.where)
+
+
+def test_what_was_guessed_behind_a_thing_does_not_show_through_the_hole() -> None:
+    before = memory()
+    red, depth = picture(with_block=True)
+    left, top, right, bottom = BLOCK
+    hidden = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    hidden[top - 4 : bottom, left - 4 : right + 4] = True
+    before.write_behind(torch.zeros_like(red), torch.full_like(depth, 2.9), camera(), hidden)
+    removal = take_away(before, Thing(camera(), MIDDLE).mask(before))
+    now = removal.memory.read(camera())
+    assert not now.known[0, top:bottom, left:right].any(), "what goes on there is found anew"
+
+
+def test_a_frame_of_another_colour_goes_with_the_picture_in_it() -> None:
+    rgb, depth = picture(with_block=True)
+    left, top, right, bottom = BLOCK
+    framed = rgb.clone()
+    framed[top:bottom, left:right] = torch.tensor([0.05, 0.6, 0.1])
+    framed[top + 3 : bottom - 3, left + 3 : right - 3] = rgb[top + 3 : bottom - 3, left + 3 : right - 3]
+    made = SpatialMemory(down=torch.tensor([0.0, 1.0, 0.0]))
+    made.write(framed, depth, camera(), torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
+    made.refine(4)
+    inner = Region(camera(), [(left + 3.0, top + 3.0), (right - 3.0, bottom - 3.0)]).mask(made)
+    now = take_away(made, inner).memory.read(camera())
+    green = now.known[0] & (now.rgb[0, ..., 1] > 0.4) & (now.rgb[0, ..., 0] < 0.25)
+    assert green.sum() < 0.02 * (right - left) * (bottom - top)
