@@ -6,8 +6,8 @@
 
 OUT/METHOD/NAME holds video.mp4 and cameras.json; NAME is the photo's with the path's, or the scene's. Of a scene whose truth
 is known (a folder with transforms.json, see docs/evaluation.md) a film of that is made too, as the method ``truth``. All
-methods of a beginning start from the same lifted photo and the same seed. A film that is there is not made again, so the same command
-goes on where it was stopped.
+methods of a beginning start from the same lifted photo and the same seed. A film that is there is not made again, so the same
+command goes on where it was stopped.
 """
 
 from __future__ import annotations
