@@ -177,5 +177,5 @@ def _compared(visit: int, frame: int, shown: _Shown, before: _Shown, describe: P
         distance = 0.0
     else:
         distance = feature_distance(describe(shown.rgb), describe(before.rgb), everywhere)
-    fidelity = [min(psnr(shown.rgb, before.rgb, mask), EQUAL_PSNR) for mask in (everywhere, before.known)]
-    return Revisit(visit, frame, *fidelity, ssim(shown.rgb, before.rgb, everywhere), distance)
+    whole, known = (min(psnr(shown.rgb, before.rgb, mask), EQUAL_PSNR) for mask in (everywhere, before.known))
+    return Revisit(visit, frame, whole, known, ssim(shown.rgb, before.rgb, everywhere), distance)
