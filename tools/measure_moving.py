@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -23,6 +24,7 @@ from splatmem.explore.beginnings import PosedBeginning, begin_posed_memory
 from splatmem.explore.loop import ExploreSettings
 from splatmem.geometry.cameras import Cameras
 from splatmem.jobs.option_types import Size
+from splatmem.report.figures import write_json
 from splatmem.report.sheet import moving_sheet
 from splatmem.timing import StageClock
 from torch import Tensor
@@ -42,8 +44,10 @@ class Options:
     """How far the thing goes from one picture to the next, in metres."""
     aside: float = 0.6
     """How far the camera goes in all, in metres."""
+    depths: tuple[Literal["true", "embedded"], ...] = ("true", "embedded")
+    """Whose depth."""
     out: Path | None = None
-    """Folder for the pictures with what was found."""
+    """Folder for the pictures with what was found, and moving.json with the figures, which is written after each scene."""
 
 
 def rendered(
@@ -74,8 +78,11 @@ class TrueDepth:
         return DepthPrediction(self.depth[nearest], metric=True)
 
 
+SHARES = ("found", "written", "still_lost", "still_missing")
+
+
 def shares(begun: PosedBeginning, cameras: Cameras, thing: Bool[Tensor, "n h w"]) -> list[float]:
-    """Of what moves: found, written; of what stands still: lost, missing."""
+    """``SHARES``: of what moves, and of what stands still."""
     placed = begun.memory.world.to_memory(cameras)
     written = torch.zeros_like(thing)
     for view in begun.memory.views:
@@ -92,19 +99,23 @@ def main(options: Options) -> None:
     poses = torch.eye(4).repeat(options.pictures, 1, 1)
     poses[:, 0, 3] = torch.linspace(-options.aside / 2, options.aside / 2, options.pictures)
     cameras = Cameras.from_fov(poses, 60.0, width, height)
-    embedded = load_depth_estimator("embedded")
+    embedded = load_depth_estimator("embedded") if "embedded" in options.depths else None
+    figures: list[dict[str, Any]] = []
     print("| scene | depth | found, % | written, % | still lost, % | still missing, % |\n|---|---|---|---|---|---|")
     for scene in SCENES:
         rgb, true_depth, thing = rendered(scene, cameras, options.step)
-        estimators: dict[str, DepthEstimator] = {"true": TrueDepth(rgb, true_depth), "embedded": embedded}
-        for name, estimate in estimators.items():
+        for name in options.depths:
+            estimate: DepthEstimator = TrueDepth(rgb, true_depth) if embedded is None or name == "true" else embedded
             begun = begin_posed_memory(rgb, cameras, estimate, ExploreSettings(), StageClock())
-            cells = " | ".join(f"{100 * share:.1f}" for share in shares(begun, cameras, thing))
+            found = shares(begun, cameras, thing)
+            cells = " | ".join(f"{100 * share:.1f}" for share in found)
             print(f"| {scene.name} | {name} | {cells} |", flush=True)
             if options.out is not None:
                 options.out.mkdir(parents=True, exist_ok=True)
                 sheet: Image.Image = moving_sheet(rgb, begun.moving)
                 sheet.save(options.out / f"{scene.name.replace(' ', '_')}_{name}.png")
+                figures.append({"scene": scene.name, "depth": name, **dict(zip(SHARES, found, strict=True))})
+                write_json({"size": list(options.size), "scenes": figures}, options.out / "moving.json")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 The protocol stands in splatmem/evaluation/revisits.py. Frames of a walk: laps x (2 x frames - 2) + 1. With several paths the
 scenes take them in turn. After the first lap the scene is extended along another path, after the second a thing is taken away,
-and so on (``--between``). The film along a path that is known beforehand is measured by every run itself (``retention_psnr``).
+and so on (``--between``). Figures are written after each scene, and scenes that the file holds are not walked again. The film
+along a path that is known beforehand is measured by every run itself (``retention_psnr``).
 """
 
 from __future__ import annotations
@@ -26,18 +27,23 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "nothing": (), "extend": ("extend",), "remove": ("remove",), "both": ("extend", "remove")
 }  # fmt: skip
 BAR = 40.0  # dB that a return is meant to keep
+HEAD = """| scene | PSNR | pooled | worst | of 40 dB, % | known: PSNR | worst | of 40 dB, % | SSIM | feature distance |
+|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def summary(found: list[Revisit]) -> dict[str, float]:
     """Figures over the frames that show a place again; ``psnr`` is the mean of their values, ``psnr_pooled`` that of their mean
-    squared error, which the worst of them decide."""
-    psnr = [one.psnr for one in found]
+    squared error, which the worst of them decide; ``known``: over what was known at the first visit."""
+    psnr, known = [one.psnr for one in found], [one.known_psnr for one in found]
     distances = [one.feature_distance for one in found if not math.isnan(one.feature_distance)]
     return {
         "psnr": sum(psnr) / len(psnr),
         "psnr_pooled": -10 * math.log10(sum(10 ** (-value / 10) for value in psnr) / len(psnr)),
         "psnr_worst": min(psnr),
+        "known_psnr": sum(known) / len(known),
+        "known_psnr_worst": min(known),
         "share_above_bar": sum(value >= BAR for value in psnr) / len(psnr),
+        "known_share_above_bar": sum(value >= BAR for value in known) / len(known),
         "ssim": sum(one.ssim for one in found) / len(found),
         "ssim_worst": min(one.ssim for one in found),
         "feature_distance": sum(distances) / max(1, len(distances)),
@@ -56,6 +62,7 @@ def row(name: str, found: list[Revisit]) -> str:
     s = summary(found)
     cells = (
         f"{s['psnr']:.1f}", f"{s['psnr_pooled']:.1f}", f"{s['psnr_worst']:.1f}", f"{100 * s['share_above_bar']:.1f}",
+        f"{s['known_psnr']:.1f}", f"{s['known_psnr_worst']:.1f}", f"{100 * s['known_share_above_bar']:.1f}",
         f"{s['ssim']:.4f}", f"{s['feature_distance']:.4f}",
     )  # fmt: skip
     return f"| {name} | {' | '.join(cells)} |"
@@ -90,8 +97,16 @@ def main(
         "paths": paths, "way_out": frames, "frames": laps * (2 * frames - 2) + 1, "laps": laps, "size": size,
         "between": between, "extend_path": extend_path, "seed": seed,
     }  # fmt: skip
-    print("| scene | PSNR | pooled | worst | of 40 dB, % | SSIM | feature distance |\n|---|---|---|---|---|---|---|")
+    if out.exists():
+        earlier = json.loads(out.read_text())
+        if earlier["protocol"] != json.loads(json.dumps(protocol)):
+            raise SystemExit(f"{out} was measured by another protocol: choose another file")
+        films = earlier["films"]
+        everything = [Revisit(**one) for film in films.values() for one in film["all"]]
+    print(HEAD)
     for number, photo in enumerate(photos):
+        if str(photo) in films:
+            continue
         path, before = paths[number % len(paths)], time.process_time()
         scene = sm.Scene.from_photo(photo, size=parse_size(size), seed=seed)
         way = sm.Trajectory.preset(path, scene, frames=frames).cameras

@@ -8,6 +8,7 @@ farther along the ray are looked up as well, and the most similar counts (as in 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +28,12 @@ DEPTH_DOUBT = 0.12  # places this share nearer and farther along a ray are looke
 DEPTH_TRIALS = 7
 SAME = 0.06  # differences of colour, 0..1, below which two places show the same ...
 OTHER = 0.12  # ... and above which they do not
-AGAINST = 0.6  # share of the pictures that tell anything which must speak for motion
+AGAINST = 0.6  # share of the pictures that tell anything which must speak for motion ...
+DOUBTED = 0.3  # ... and on a surface of which a part was found to move: what moves less than its width covers itself in places
 MIN_REGION = 0.001  # share of a picture below which a region counts as an error of depth
 EDGE = 0.1  # step of the logarithm of depth between neighbours on two surfaces
 BLOCK = np.ones((3, 3), dtype=bool)
-MARGIN = 2  # pixels around what moved that are left out too: its blurred edge
+MARGIN = 1 / 96  # of the width, around what moved, is left out too: its blurred edge
 
 
 @dataclass(frozen=True)
@@ -121,18 +123,20 @@ def _gain(own: Float[Tensor, "3 h w"], shown: Float[Tensor, "3 h w"], where: Boo
 
 
 def _regions(votes: _Votes, depth: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    """Connected regions of pixels against which most of the other pictures speak, with a margin. What no other picture sees,
-    at the picture's edge, goes with the surface beside it."""
-    against = ((votes.other > 0) & (votes.other >= AGAINST * (votes.other + votes.same))).numpy()
+    """Connected regions of pixels against which most of the other pictures speak, with a margin. With the surface beside it go
+    what no other picture sees, at the picture's edge, and what some of the others speak against."""
+    told = votes.same + votes.other
+    against = ((votes.other > 0) & (votes.other >= AGAINST * told)).numpy()
     # Only what holds a 3x3 block is a region; what is thinner is an edge whose depth is wrong.
     against = binary_dilation(binary_opening(against, BLOCK), BLOCK, iterations=2, mask=against)
     level = depth.log().nan_to_num(posinf=20.0, neginf=-20.0)[None]
     step = F.max_pool2d(level, 3, 1, 1) + F.max_pool2d(-level, 3, 1, 1)
-    untold = (votes.same + votes.other == 0) & (step[0] < EDGE)
-    against = binary_propagation(against, BLOCK, mask=against | untold.numpy())
+    doubted = (votes.other >= DOUBTED * told) & (step[0] < EDGE)
+    against = binary_propagation(against, BLOCK, mask=against | doubted.numpy())
     labels = np.empty(against.shape, np.int32)
     label(against, output=labels)
     sizes = np.bincount(labels.ravel())
     large = sizes >= MIN_REGION * against.size
     large[0] = False
-    return torch.from_numpy(binary_dilation(binary_fill_holes(large[labels]), BLOCK, iterations=MARGIN))
+    margin = math.ceil(MARGIN * depth.shape[1])
+    return torch.from_numpy(binary_dilation(binary_fill_holes(large[labels]), BLOCK, iterations=margin))

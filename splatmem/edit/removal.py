@@ -20,6 +20,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
 from splatmem.memory import MemoryReading, SpatialMemory
+from splatmem.memory.spatial_memory import VISIBLE_EXTENT
 from splatmem.timing import StageClock
 
 RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
@@ -29,7 +30,6 @@ BAND = 0.08  # how far beside a selection is looked for more of the thing, in un
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
 FIRST_THING = 3  # number of the first kind that is a thing
-FOOTPRINT = 3.0  # standard deviations of a Gaussian within which it shows
 COARSE = 0.03  # of a view's width: how far outlines of classes may be off
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
@@ -213,7 +213,7 @@ def _guessed_behind(memory: SpatialMemory, camera: Cameras, shown: Shown) -> Boo
     column = pixels[0, :, 0].floor().clamp(0, camera.width - 1).long()
     row = pixels[0, :, 1].floor().clamp(0, camera.height - 1).long()
     widest = memory.gaussians.log_scales[begin:end].amax(-1).exp().cpu()
-    reach = FOOTPRINT * widest * camera.focal.mean() / depth[0].clamp_min(1e-6)
+    reach = VISIBLE_EXTENT * widest * camera.focal.mean() / depth[0].clamp_min(1e-12)
     guessed[begin:end] = inside & (away[row, column] <= rim_width(camera) + reach)
     return guessed
 

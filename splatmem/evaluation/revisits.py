@@ -53,6 +53,7 @@ class Revisit:
         visit: how often it had been seen.
         frame: of the path.
         psnr: in dB against the first visit; equal pictures count as 100.
+        known_psnr: the same over what was known then: what was not was shown smeared over, and may be made later.
         ssim: structural similarity to it.
         feature_distance: see ``splatmem.evaluation.features``; ``nan`` where no features were asked for, and for four of
             five frames, since it takes longer than all else.
@@ -61,8 +62,21 @@ class Revisit:
     visit: int
     frame: int
     psnr: float
+    known_psnr: float
     ssim: float
     feature_distance: float
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a frame showed: its colours, and which of its pixels were known."""
+
+    rgb: Float[Tensor, "1 h w 3"]
+    known: Bool[Tensor, "1 h w"]
+
+    def changed(self, touched: Touched, now: _Shown) -> _Shown:
+        """The same, but for some pixels as they are now."""
+        return _Shown(torch.where(touched, now.rgb, self.rgb), torch.where(touched[..., 0], now.known, self.known))
 
 
 def walk(
@@ -80,14 +94,14 @@ def walk(
     Returns:
         One for each frame that shows a place again, in the order of the walk.
     """
-    first: dict[int, Float[Tensor, "1 h w 3"]] = {}
+    first: dict[int, _Shown] = {}
     visits: dict[int, int] = {}
     found = []
     way = [*range(len(path)), *reversed(range(len(path) - 1))]
     for lap in range(laps):
         for frame in way if lap == 0 else way[1:]:
             scene.look(path[frame])
-            shown = scene.memory.film(path[frame])[0]
+            shown = _Shown(*scene.memory.film(path[frame]))
             if frame in first:
                 described = describe if frame % DESCRIBED_EVERY == 0 else None
                 found.append(_compared(visits[frame], frame, shown, first[frame], described))
@@ -96,7 +110,7 @@ def walk(
             visits[frame] = visits.get(frame, 0) + 1
         if changes and lap + 1 < laps:
             for frame, touched in enumerate(changes[lap % len(changes)](scene, path)):
-                first[frame] = torch.where(touched, scene.memory.film(path[frame])[0], first[frame])
+                first[frame] = first[frame].changed(touched, _Shown(*scene.memory.film(path[frame])))
     return found
 
 
@@ -154,10 +168,13 @@ def pixels_of(chosen: Selection, scene: Scene, cameras: Cameras) -> list[Touched
     return found
 
 
-def _compared(visit: int, frame: int, shown: Tensor, before: Tensor, describe: PatchFeatures | None) -> Revisit:
-    everywhere = torch.ones(shown.shape[:3], dtype=torch.bool)
+def _compared(visit: int, frame: int, shown: _Shown, before: _Shown, describe: PatchFeatures | None) -> Revisit:
+    everywhere = torch.ones_like(before.known)
     if describe is None:
         distance = math.nan
+    elif torch.equal(shown.rgb, before.rgb):
+        distance = 0.0
     else:
-        distance = 0.0 if torch.equal(shown, before) else feature_distance(describe(shown), describe(before), everywhere)
-    return Revisit(visit, frame, min(psnr(shown, before), EQUAL_PSNR), ssim(shown, before, everywhere), distance)
+        distance = feature_distance(describe(shown.rgb), describe(before.rgb), everywhere)
+    whole, known = (min(psnr(shown.rgb, before.rgb, mask), EQUAL_PSNR) for mask in (everywhere, before.known))
+    return Revisit(visit, frame, whole, known, ssim(shown.rgb, before.rgb, everywhere), distance)

@@ -26,6 +26,7 @@ POINTS_TIMES_VIEWS = 2**22  # that are looked at together
 NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point comes to them
 NEAREST_QUANTILE = 0.01
 AROUND = 2  # pixels of the small cameras around a point in which its Gaussian may show
+BLOCKS = (4, 16, 64)  # pixels along the sides of the parts of a map in which surfaces around larger Gaussians are looked for
 MARGIN = 0.10  # of its distance from a camera: a path keeps this far in front of a surface ...
 NEAREST_SHARE = 0.35  # ... and away from all of them, of the distance that the camera which saw them has from the nearest
 
@@ -89,14 +90,15 @@ class FreeSpace:
         for views in torch.arange(len(self.cameras)).split(max(1, POINTS_TIMES_VIEWS // max(1, len(points)))):
             cameras = self.cameras[slice(int(views[0]), int(views[-1]) + 1)]
             pixels, depth = cameras.project(points)
-            column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
-            around = torch.full_like(depth, AROUND)
+            size = torch.zeros_like(depth)
             if sizes is not None:
-                around += cameras.focal.mean(1)[:, None] * sizes / depth.clamp_min(1e-12)
+                size += cameras.focal.mean(1)[:, None] * sizes / depth.clamp_min(1e-12)
+            around = AROUND + size
+            column, row = pixels[..., 0].floor(), pixels[..., 1].floor()
             inside = (depth > 0) & (column >= -around) & (column < cameras.width + around)
             inside &= (row >= -around) & (row < cameras.height + around)
-            index = row.clamp(0, cameras.height - 1) * cameras.width + column.clamp(0, cameras.width - 1)
-            farthest = self.farthest[views].flatten(1).gather(1, index.long())
+            farthest = _farthest_around(self.farthest[views], row.clamp(0, cameras.height - 1),
+                                        column.clamp(0, cameras.width - 1), size)  # fmt: skip
             parts.append(inside & (depth < (1 + SURFACE_TOLERANCE) * farthest))
         return torch.cat(parts)
 
@@ -235,6 +237,24 @@ def _reach(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor
 def _farthest(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor, "height width"]:
     far = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
     return F.max_pool2d(F.adaptive_max_pool2d(far[None], (height, width)), 2 * AROUND + 1, 1, AROUND)[0]
+
+
+def _farthest_around(
+    farthest: Float[Tensor, "v h w"], row: Float[Tensor, "v p"], column: Float[Tensor, "v p"], size: Float[Tensor, "v p"]
+) -> Float[Tensor, "v p"]:
+    """The largest of a map's values within ``size`` pixels of pixels, or a little beyond; each pixel of the map stands for
+    ``AROUND`` to every side of it already."""
+    found = farthest.flatten(1).gather(1, (row * farthest.shape[2] + column).long())
+    reached = AROUND
+    for block in BLOCKS:
+        larger = size > reached
+        if not larger.any():
+            break
+        coarse = F.max_pool2d(F.max_pool2d(farthest, block, block, ceil_mode=True), 3, 1, 1)
+        index = (row // block) * coarse.shape[2] + column // block
+        found = torch.where(larger, coarse.flatten(1).gather(1, index.long()), found)
+        reached = block
+    return found
 
 
 def push_out_of_free_space(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from splatmem.evaluation.colmap import colmap_figures
+from splatmem.evaluation.colmap import Verdict, colmap_figures
 from splatmem.evaluation.judge import JudgeOptions, judge
-from splatmem.evaluation.pose_error import pose_error
+from splatmem.evaluation.pose_error import PoseError, pose_error
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.poses import look_at
 from splatmem.geometry.similarity import axis_rotation
@@ -102,6 +103,36 @@ def test_colmap_finds_the_cameras_of_a_film(tmp_path: Path) -> None:
     assert found["poses"]["translation_percent"] < 2
     assert found["reprojection_error"] < 1
     assert (tmp_path / "judge.json").is_file()
+
+
+def test_a_judgement_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pycolmap")
+    films_of_noise = [tmp_path / "first", tmp_path / "second"]
+    noise = np.random.default_rng(0).integers(0, 255, (4, SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    for folder in films_of_noise:
+        folder.mkdir()
+        write_video(folder / "video.mp4", noise, 24.0)
+        save_transforms_json(arc(4), folder / "cameras.json")
+    file, judged = tmp_path / "judge.json", []
+
+    def stopped_at_the_second(frames: np.ndarray, cameras: Cameras) -> Verdict:
+        judged.append(len(frames))
+        if len(judged) == 2:
+            raise KeyboardInterrupt
+        return Verdict(len(frames), 0, 0, math.nan, PoseError(math.nan, math.nan, math.nan))
+
+    monkeypatch.setattr("splatmem.evaluation.colmap.judge_frames", stopped_at_the_second)
+    options = JudgeOptions(scenes=tuple(films_of_noise), frames=4, out=file, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        judge(options, silent)
+    assert [film["film"] for film in json.loads(file.read_text())["films"]] == [str(films_of_noise[0])]
+    assert [film["film"] for film in judge(options, silent)] == [str(folder) for folder in films_of_noise]
+    assert len(judged) == 3  # the first film once, the second twice
+    file.write_text("{}")
+    with pytest.raises(ValueError, match="holds no figures"):
+        judge(options, silent)
+    with pytest.raises(ValueError, match="name it by --out"):
+        JudgeOptions(scenes=tuple(films_of_noise), resume=True).check()
 
 
 def test_a_film_of_noise_has_no_cameras() -> None:

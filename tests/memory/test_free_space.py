@@ -46,6 +46,16 @@ class TestMayShow:
         tried = points((-0.02, 0, 2.0), (-0.5, 0, 2.0))
         assert space(edge).may_show(tried).tolist() == [[True, False]]
 
+    @pytest.mark.parametrize("far", [0.2, 0.5, 0.9])
+    def test_what_reaches_over_an_edge(self, far: float) -> None:
+        edge = depth(1.0)
+        edge[:, WIDTH // 2 :] = WALL  # beside the near surface, from the middle of the picture on
+        behind = points((-far, 0, 2.0))
+        reaching, short = torch.tensor([1.1 * far]), torch.tensor([0.05 * far])
+        assert space(edge).may_show(behind, reaching).all()
+        assert not space(edge).may_show(points((-far - 0.1, 0, 2.0)), short).any()
+        assert not space(depth(1.0)).may_show(behind, reaching).any(), "there is no edge"
+
     def test_every_view_by_itself(self) -> None:
         both = space(depth(1.0), depth(4.0))
         assert both.may_show(points((0, 0, 2.0))).tolist() == [[False], [True]]
