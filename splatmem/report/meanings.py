@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 MEANINGS = {
-    "path_extent": "how far round the subject the path goes, of orbit and arc",
     "generated_frames": "frames that went through the inpainter",
     "windows": "groups of frames that the inpainter filled together",
     "memory_bytes": "the scene in main memory",
