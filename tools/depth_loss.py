@@ -9,6 +9,9 @@ from torch import Tensor
 
 MIN_DEPTH, MAX_DEPTH = 0.1, 60.0
 GRADIENT_WEIGHT = 0.4
+LOCAL_WEIGHT = 0.4
+LOCAL_SHARES = (1 / 4, 1 / 12)
+"""Sides of the squares within which depth is compared up to a factor, as shares of the picture's shorter side."""
 EDGE_WEIGHT = 2.0
 """How much more a pixel beside a step of depth counts."""
 LABEL_WEIGHT = 0.1
@@ -18,6 +21,9 @@ EDGE_STEP = 0.1
 
 def depth_loss(log_depth: Float[Tensor, "b h w"], sky_logits: Float[Tensor, "b h w"], depth: Float[Tensor, "b h w"]) -> Tensor:
     """Scale-invariant log error (Eigen et al. 2014), multi-scale gradients (MegaDepth, Li & Snavely 2018), and sky.
+
+    The error is also taken within squares of two sizes, up to a factor for each square: shapes of single things count as much
+    as where they stand (a local loss as in MoGe, Wang et al. 2024).
 
     Pixels beside steps of depth count ``1 + EDGE_WEIGHT`` times, in the error and in the gradients.
     """
@@ -34,7 +40,22 @@ def depth_loss(log_depth: Float[Tensor, "b h w"], sky_logits: Float[Tensor, "b h
         for axis in (1, 2):
             both = (counted.narrow(axis, 1, counted.shape[axis] - 1) * counted.narrow(axis, 0, counted.shape[axis] - 1)).sqrt()
             loss = loss + GRADIENT_WEIGHT * (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp_min(1)
+    for share in LOCAL_SHARES:
+        loss = loss + LOCAL_WEIGHT * local_error(residual, weight, max(2, round(share * min(depth.shape[1:]))))
     return loss + 0.1 * F.binary_cross_entropy_with_logits(sky_logits, sky.float())
+
+
+def local_error(residual: Float[Tensor, "b h w"], weight: Float[Tensor, "b h w"], side: int) -> Tensor:
+    """Weighted mean distance of the residual from its own weighted mean in each square of ``side`` pixels.
+
+    What is left over at the right and lower border of the picture is not compared.
+    """
+    maps = torch.stack([residual * weight, weight], dim=1)
+    summed, counted = F.avg_pool2d(maps, side).unbind(1)
+    height, width = (side * length for length in summed.shape[1:])
+    mean = (summed / counted.clamp_min(1e-6)).repeat_interleave(side, 1).repeat_interleave(side, 2)
+    inside = weight[:, :height, :width]
+    return ((residual[:, :height, :width] - mean).abs() * inside).sum() / inside.sum().clamp_min(1)
 
 
 def label_loss(logits: Float[Tensor, "b k H W"], labels: Int[Tensor, "b h w"]) -> Tensor:

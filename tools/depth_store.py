@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8, UInt16
 from numpy import ndarray
 from torch import Tensor
 
-KIND_SHARES = {"near": 0.34, "room": 0.32, "open": 0.14, "stairs": 0.08, "levels": 0.12}
+KIND_SHARES = {"near": 0.3, "room": 0.28, "open": 0.22, "stairs": 0.07, "levels": 0.13}
 """How often each kind of scene is shown; what is missing leaves its share to the others."""
 OTHER_SHARE = 0.1
 

@@ -217,7 +217,7 @@ def frames_outdoors(
     rng: np.random.Generator, sources: Sources, catalogue: Catalogue, renderer: Renderer, count: int
 ) -> Iterator[Rendering]:
     """Frames in one place under the open sky."""
-    scene = random_open_air(rng, (*sources.floors, *sources.walls), count)
+    scene = random_open_air(rng, (*sources.floors, *sources.walls), count, (*sources.grown, *sources.grown, *sources.photos))
     tracer = Tracer(scene.meshes)
     light = light_things(rng, scene.meshes, scene.radiance, [scene.sun], tracer)
     batches, backdrop = renderer.upload(scene.meshes, light), renderer.upload_backdrop(scene.sky)

@@ -25,7 +25,7 @@ import torch
 import tyro
 from safetensors.torch import load_file
 from splatmem.depth.embedded.pretrained import SmallDepthConfig, SmallDepthForDepthEstimation
-from splatmem.depth.embedded.quantized import quantize_linears
+from splatmem.depth.embedded.quantized import dequantized, quantize_linears
 from torch import Tensor, nn
 
 from depth_damage import damaged
@@ -173,11 +173,12 @@ def new_model(options: Options) -> SmallDepthForDepthEstimation:
     if options.transformer is not None:
         config["transformer"] = TRANSFORMER
     if options.start is not None:
-        config = {**SmallDepthConfig.from_pretrained(options.start).to_dict(), "dtype": None, **config}
+        start = {**SmallDepthConfig.from_pretrained(options.start).to_dict(), "dtype": None, "quantized": False}
+        config = {**start, **config}
     model = SmallDepthForDepthEstimation(SmallDepthConfig(**config))
     if options.start is not None:
         # The folder may hold more than its configuration uses, such as the weights of the learnt upsampling.
-        weights = {name: value.float() for name, value in load_file(options.start / "model.safetensors").items()}
+        weights = {name: value.float() for name, value in dequantized(load_file(options.start / "model.safetensors")).items()}
         model.load_state_dict(weights, strict=False)
     elif options.encoder is not None:
         weights = torch.load(options.encoder, weights_only=True, map_location="cpu")
@@ -306,7 +307,7 @@ def kept(weights: dict[str, Tensor], options: Options) -> dict[str, Tensor]:
         return weights
     if options.start is None:
         raise ValueError(f"--keep {options.keep} needs --start: the model that the training began with")
-    before = SmallDepthForDepthEstimation.from_pretrained(options.start, dtype=torch.float32).state_dict()
+    before = dequantized(SmallDepthForDepthEstimation.from_pretrained(options.start, dtype=torch.float32).state_dict())
     return {
         name: value.lerp(before[name], options.keep) if name in before and value.is_floating_point() else value
         for name, value in weights.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -139,7 +140,8 @@ def test_a_comparison_that_fails_hides_no_other(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_job_and_its_film(tmp_path: Path) -> None:
-    job, seconds = rows_of(embedded.run, "cpu", tmp_path)
+    warm_up, job, seconds = rows_of(embedded.run, "cpu", tmp_path)
+    assert warm_up["total, s"] > 0
     assert job["gaussians"] > 1000
     assert seconds["total, s"] > seconds["fill, s"] > 0
     scene, picture = rows_of(film.run, "cpu", tmp_path)
@@ -147,6 +149,27 @@ def test_the_job_and_its_film(tmp_path: Path) -> None:
     assert scene["bandwidth, GB/s"] > 0
     assert picture["drawn, frames/s"] > 0
     assert picture["bound, frames/s"] == pytest.approx(scene["bandwidth, GB/s"] * 1e3 / picture["MB to move per frame"])
+
+
+def test_whichever_job_is_last_is_compared_with_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = embedded.flyaround
+    reports: list[dict[str, Any]] = []
+
+    def made_once(out: Path, device: str, **options: Any) -> dict[str, Any]:
+        if not reports:
+            reports.append(make(out=tmp_path / "once", device="cpu", **options))
+        shutil.copytree(tmp_path / "once", out, dirs_exist_ok=True)
+        return reports[0]
+
+    monkeypatch.setattr(embedded, "flyaround", made_once)
+    monkeypatch.setattr(embedded, "WARM_UP", (2, 64, 64))
+    first, *others = (rows_of(stage, "cuda", tmp_path) for stage in (embedded.run, embedded.run_on_cpu, embedded.run))
+    assert len(first) == 3
+    for rows in others:
+        *_, there, on_cpu, films = rows
+        assert (there.pop("device"), on_cpu.pop("device")) == ("cuda", "cpu")
+        assert there == on_cpu
+        assert films["film on the device against the CPU's, mean dB"] >= films["least, dB"] > 60
 
 
 def test_a_film_without_a_job(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from rooms.labels import BUILDING, CEILING, FLOOR, GROUND, SKY, THING, VEGETATIO
 from rooms.meshes import Material, Mesh, face_normals
 from rooms.near_things import SETUPS, View, random_pose
 from rooms.open_air import Terrain, random_open_air
+from rooms.outdoor_things import columns, litter, tower, trunk, water
 from rooms.renderer import Rendering
 from rooms.shapes import ball, box, capsule, random_rotation, revolved, ring, rotation_about
 from rooms.stairs import random_stairwell
@@ -152,6 +154,24 @@ def test_places_under_the_open_sky(seed: int) -> None:
     assert np.linalg.norm(scene.sun[0]) == pytest.approx(1.0)
     light = scene.radiance(np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]]))
     np.testing.assert_allclose(light, [scene.zenith, scene.ground])
+
+
+@pytest.mark.parametrize("maker", [trunk, tower, columns, litter])
+@pytest.mark.parametrize("seed", range(3))
+def test_outdoor_things_stand_in_the_ground(maker: Callable[..., list[Mesh]], seed: int) -> None:
+    meshes = maker(np.random.default_rng(seed), ())
+    low, high = footprint(meshes)
+    assert -1.0 <= low[1] <= 0.0 < high[1]
+    for mesh in meshes:
+        np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=-1), 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_water_is_level_and_faces_the_sky(seed: int) -> None:
+    surface = water(np.random.default_rng(seed), (), -0.5, 200.0)[0]
+    np.testing.assert_allclose(surface.positions[..., 1], -0.5, atol=1e-5)
+    assert surface.normals[..., 1].min() > 0.99
+    assert surface.label == GROUND
 
 
 def test_terrain_is_what_it_says() -> None:

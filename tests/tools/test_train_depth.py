@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy import ndarray
+from splatmem.depth.embedded.quantized import dequantized, quantize_linears
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
@@ -16,7 +17,7 @@ import pack_frames
 import train_depth
 from depth_damage import blocked, blurred, damaged
 from depth_frames import FrameFolders, decode_depth, encode_depth, scene_of, unpack
-from depth_loss import beside_steps, depth_loss, label_loss
+from depth_loss import beside_steps, depth_loss, label_loss, local_error
 from depth_store import DETAIL, WHOLE, FrameStore, crop_grids
 
 SIZE = (48, 64)
@@ -181,6 +182,17 @@ def test_kept_weights_lie_between_before_and_after(tmp_path: Path) -> None:
         train_depth.kept(after, train_depth.Options(keep=0.5))
 
 
+def test_weights_of_integers_become_plain_ones() -> None:
+    layers = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.Linear(4, 3))
+    before = {name: value.clone() for name, value in layers.state_dict().items()}
+    quantize_linears(layers)
+    after = dequantized(layers.state_dict())
+    assert after.keys() == before.keys()
+    for name, value in before.items():
+        largest = value.abs().max().item()
+        assert (after[name] - value).abs().max().item() <= largest / 127 / 2 + 1e-6
+
+
 def test_labels_count_where_they_are_known() -> None:
     labels = torch.tensor([[[0, 1], [2, 0]]])
     right = torch.full((1, 3, 2, 2), -20.0)
@@ -218,6 +230,14 @@ class TestLoss:
         flat = depth_loss(torch.zeros_like(self.depth), self.no_sky, self.depth).item()
         assert scaled == pytest.approx(0.03, abs=1e-4)
         assert flat > 10 * scaled
+
+    def test_a_thing_of_the_wrong_size_costs_little_within_squares_and_a_bent_one_much(self) -> None:
+        weight = torch.ones(1, 24, 36)
+        blocks = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(0)).repeat_interleave(12, 1).repeat_interleave(12, 2)
+        assert local_error(blocks, weight, 12) < 1e-6
+        assert local_error(blocks, weight, 8) > 0.05
+        ramp = torch.linspace(-1, 1, 36).expand(1, 24, 36)
+        assert local_error(ramp, weight, 12) == pytest.approx(12 / 36 * 2 / 4, rel=0.05)
 
     def test_depth_of_sky_does_not_count(self) -> None:
         depth = self.depth.clone()

@@ -1,4 +1,4 @@
-"""Places under the open sky: uneven ground, trees, houses, cars, fences, lamp posts, people, a sky with clouds."""
+"""Places under the open sky: uneven ground, trees, water, houses, towers, cars, fences, people, a sky with clouds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rooms.glow import Beam
 from rooms.labels import BUILDING, GROUND, VEGETATION
 from rooms.meshes import DISPLAY_GAMMA, Material, Mesh, labelled, rotation_about_y
 from rooms.near_things import railing
+from rooms.outdoor_things import columns, litter, natural, scattered, stretched, tower, trunk, water
 from rooms.shapes import ball, box, capsule, patch, placed, revolved, rotation_about
 from rooms.things import FLOOR_THINGS, Textures, cycle, patterned
 
@@ -64,23 +65,37 @@ class Terrain:
         return float(self(np.array(x), np.array(z)))
 
 
-def random_open_air(rng: np.random.Generator, textures: Textures, count: int) -> OpenAir:
-    """A place with ``count`` cameras near its middle."""
+def random_open_air(rng: np.random.Generator, textures: Textures, count: int, grown: Textures = ()) -> OpenAir:
+    """A place with ``count`` cameras near its middle; ``grown``: pictures of what grows and lies outdoors, as textures."""
     terrain = Terrain(rng)
-    meshes = labelled(_ground(rng, terrain, textures), GROUND)
-    town = rng.random() < 0.5
+    meshes = labelled(_ground(rng, terrain, textures, grown), GROUND)
+    kind = rng.choice(["town", "wood", "country"], p=[0.4, 0.25, 0.35])
+    town = kind == "town"
     for _ in range(int(rng.integers(3, 10) if town else rng.integers(0, 3))):
         x, z = _place(rng, 10, 55)
         house = labelled(_house(rng, textures), BUILDING)
         turn = 90.0 * float(rng.integers(4)) + rng.normal(0, 8) if town else rng.uniform(0, 360)
         meshes += placed(house, rotation_about_y(turn), np.array([x, terrain.at(x, z) - 0.4, z]))
-    kinds = [labelled(_tree(rng), VEGETATION) for _ in range(3)]
+    if kind == "wood":
+        trunks = [trunk(rng, grown) for _ in range(4)]
+        for _ in range(int(rng.integers(12, 70))):
+            x, z = _place(rng, 1.8, 30)
+            chosen = trunks[int(rng.integers(len(trunks)))]
+            meshes += scattered(rng, chosen, np.array([x, terrain.at(x, z), z]), (0.6, 1.3))
+    kinds = [labelled(_tree(rng, grown), VEGETATION) for _ in range(3)]
     for _ in range(int(rng.integers(2, 14) if town else rng.integers(4, 30))):
         x, z = _place(rng, 3.5, 60)
         tree = kinds[int(rng.integers(len(kinds)))]
         meshes += placed(tree, rotation_about_y(rng.uniform(0, 360)), np.array([x, terrain.at(x, z), z]), rng.uniform(0.6, 1.5))
+    if rng.random() < 0.5:
+        lying = [litter(rng, grown) for _ in range(3)]
+        for _ in range(int(rng.integers(20, 160))):
+            x, z = _place(rng, 0.8, 12)
+            meshes += scattered(rng, lying[int(rng.integers(3))], np.array([x, terrain.at(x, z), z]), (0.4, 1.6))
+    if rng.random() < 0.2:
+        meshes += water(rng, grown, terrain.at(0.0, 0.0) - rng.uniform(0.1, 1.0), RADIUS)
     for maker, chance, most, near in (
-        (_car, 0.5, 5, 4.0), (_lamp_post, 0.4, 6, 2.5), (_bush, 0.6, 12, 2.0), (_bench, 0.4, 3, 2.0), (_statue, 0.2, 1, 4.0),
+        (tower, 0.25, 2, 9.0), (columns, 0.25, 2, 3.0), (_car, 0.5, 5, 4.0), (_lamp_post, 0.4, 6, 2.5), (_bush, 0.6, 12, 2.0), (_bench, 0.4, 3, 2.0), (_statue, 0.2, 1, 4.0),
         (_rock, 0.4, 8, 1.5),
     ):  # fmt: skip
         if rng.random() < chance:
@@ -128,7 +143,7 @@ def _camera(rng: np.random.Generator, terrain: Terrain) -> Float[ndarray, "4 4"]
     return pose
 
 
-def _ground(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> list[Mesh]:
+def _ground(rng: np.random.Generator, terrain: Terrain, textures: Textures, grown: Textures) -> list[Mesh]:
     """Rings that grow with the distance; a path or a street across."""
     radii = np.concatenate([[0.0], np.geomspace(0.6, RADIUS, 44)])
     angles = np.linspace(0, 2 * np.pi, 73)
@@ -137,7 +152,7 @@ def _ground(rng: np.random.Generator, terrain: Terrain, textures: Textures) -> l
     green = colorsys.hsv_to_rgb(rng.uniform(0.15, 0.3), rng.uniform(0.2, 0.55), rng.uniform(0.35, 0.65))
     soil = (0.5, 0.43, 0.34)
     paved = rng.random() < 0.5
-    grass = Material(green if rng.random() < 0.7 else soil)
+    grass = natural(rng, grown, green if rng.random() < 0.7 else soil)
     surface = patterned(rng, textures, 1.0) if paved else grass
     ground = patch(surface, points[:, ::-1])
     metres = ground.positions[..., [0, 2]] * rng.uniform(0.3, 0.8)
@@ -199,9 +214,9 @@ def _house(rng: np.random.Generator, textures: Textures) -> list[Mesh]:
     return meshes
 
 
-def _tree(rng: np.random.Generator) -> list[Mesh]:
+def _tree(rng: np.random.Generator, grown: Textures) -> list[Mesh]:
     """A trunk with branches and clumps of leaves; a fir; or a bare tree."""
-    bark = Material((rng.uniform(0.2, 0.45), rng.uniform(0.16, 0.34), 0.17))
+    bark = natural(rng, grown, (rng.uniform(0.2, 0.45), rng.uniform(0.16, 0.34), 0.17), 0.6)
     hue = rng.uniform(0.08, 0.16) if rng.random() < 0.2 else rng.uniform(0.2, 0.38)
     height, thick = rng.uniform(4, 10), rng.uniform(0.08, 0.28)
     top = np.array([rng.normal(0, 0.3), 0.7 * height, rng.normal(0, 0.3)])
@@ -211,8 +226,9 @@ def _tree(rng: np.random.Generator) -> list[Mesh]:
         for level in np.linspace(0.15, 1.0, 6):
             radius = (1.1 - level) * 0.3 * height
             profile = np.array([(radius, 0.0), (radius * 0.45, 0.09 * height), (0.02, 0.22 * height)])
-            green = Material(colorsys.hsv_to_rgb(hue, 0.6, rng.uniform(0.2, 0.4)))
-            meshes.append(_rough(rng, revolved(green, profile + np.array([0, level * height * 0.85]), 16), 0.12 * radius))
+            green = natural(rng, grown, colorsys.hsv_to_rgb(hue, 0.6, rng.uniform(0.2, 0.4)), 0.5)
+            skirt = stretched(revolved(green, profile + np.array([0, level * height * 0.85]), 16), 2.0)
+            meshes.append(_rough(rng, skirt, 0.12 * radius))
         return meshes
     for _ in range(int(rng.integers(5, 11))):
         start = top * rng.uniform(0.45, 1.0)
@@ -224,8 +240,8 @@ def _tree(rng: np.random.Generator) -> list[Mesh]:
                 meshes.append(capsule(bark, 0.4 * start + 0.6 * end, twig, 0.1 * thick, 0.03 * thick, 5))
             continue
         for _ in range(3):
-            green = Material(colorsys.hsv_to_rgb(hue + rng.normal(0, 0.015), rng.uniform(0.25, 0.65), rng.uniform(0.22, 0.55)))
-            size = rng.uniform(0.05, 0.14) * height
+            colour = colorsys.hsv_to_rgb(hue + rng.normal(0, 0.015), rng.uniform(0.25, 0.65), rng.uniform(0.22, 0.55))
+            green, size = natural(rng, grown, colour, 0.6), rng.uniform(0.05, 0.14) * height
             clump = ball(green, end + rng.normal(0, 0.06 * height, 3), (size, size * 0.8, size), 12)
             meshes.append(_rough(rng, clump, 0.3 * size))
     return meshes

@@ -39,6 +39,9 @@ WALL_TEXTURES = (
     "roughcast", "smallWhiteBricks", "wallBeigeTile", "smallBricks", "stoneWall", "stucco_1", "drywall_1", "brick_wall_1",
     "concrete_1",
 )  # fmt: skip
+GROWN_TEXTURES = ("grass", "grass_1", "grass_2", "rock_1", "pebbles", "boxTree", "asphalt_1", "pavingStone", "stoneWall")
+"""What grows and lies outdoors; beside them, photographs serve as patterns of nature."""
+
 HELD_OUT_FLOOR_TEXTURES = ("wood_2", "redTiles", "blueTiles", "lightBlueTile", "concrete_3")
 HELD_OUT_WALL_TEXTURES = ("cinder_blocks_1", "smallRedBricks", "stone2Wall", "stone3Wall", "concrete_4", "cardboard_4")
 """For validation only, where they take the place of the others."""
@@ -53,6 +56,7 @@ class Sources:
     """Library name to catalogue file."""
     floors: tuple[Path, ...]
     walls: tuple[Path, ...]
+    grown: tuple[Path, ...]
     photos: tuple[Path, ...]
     panoramas: tuple[Path, ...]
 
@@ -81,6 +85,7 @@ class Sources:
             catalogues={name: path for name, path in catalogues.items() if validation or name != HELD_OUT_LIBRARY},
             floors=tuple(p for p in textures if p.stem in (HELD_OUT_FLOOR_TEXTURES if validation else FLOOR_TEXTURES)),
             walls=tuple(p for p in textures if p.stem in (HELD_OUT_WALL_TEXTURES if validation else WALL_TEXTURES)),
+            grown=tuple(p for p in textures if p.stem in GROWN_TEXTURES and not validation),
             photos=tuple(p for i, p in enumerate(photos) if (i % PHOTO_HOLD_OUT_STRIDE == 0) == validation),
             panoramas=tuple(p for p in panoramas if (p.stem in INDOOR_PANORAMAS) == validation),
         )

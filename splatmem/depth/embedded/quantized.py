@@ -49,3 +49,15 @@ def quantize_linears(module: nn.Module) -> None:
             setattr(module, name, QuantizedLinear.of(child))
         else:
             quantize_linears(child)
+
+
+def dequantized(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state of a module with ``QuantizedLinear`` as that of one with ``nn.Linear``; other entries stay as they are."""
+    plain = {}
+    for name, value in weights.items():
+        if name.endswith(".integers"):
+            layer = name.removesuffix(".integers")
+            plain[f"{layer}.weight"] = value.float() * weights[f"{layer}.scales"].float()
+        elif not (name.endswith(".scales") and f"{name.removesuffix('.scales')}.integers" in weights):
+            plain[name] = value
+    return plain
