@@ -1,6 +1,6 @@
 """Each command that takes a scene takes a file of splats of each format, as the file of another program would come.
 
-That a file of one format is inspected, extended and explored is tested elsewhere, among the ordinary tests.
+What the formats hold, and each command with a file of one format, is tested elsewhere among the ordinary tests.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from splatmem.live.options import LiveOptions
 from forked_commands import ForkedCommands
 
 FIRST_VIEW = ("--size", "96x64", "--fov", 60)
+pytestmark = pytest.mark.slow
 NO_USD = importlib.util.find_spec("pxr") is None
 
 
@@ -38,7 +39,6 @@ def file(
     return made
 
 
-@pytest.mark.slow
 def test_inspect(splatmem: ForkedCommands, file: Path, tmp_path: Path) -> None:
     pytest.importorskip("open3d")
     ended = splatmem("inspect", file, "--screenshot", tmp_path / "p.png")
@@ -57,14 +57,12 @@ def test_render(splatmem: ForkedCommands, small_run: Path, file: Path, tmp_path:
     assert likeness[0] < 12, "levels of 255: the photo"
 
 
-@pytest.mark.slow
 def test_extend(splatmem: ForkedCommands, file: Path, tmp_path: Path) -> None:
     ended = splatmem("extend", file, "--out", tmp_path / "s", "--path", "arc", "--frames", 3)
     assert ended.status == 0, ended.err
     assert len(sm.Scene.open(tmp_path / "s").memory.gaussians) >= len(sm.load_splats(file))
 
 
-@pytest.mark.slow
 def test_explore(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "get_ready", lambda scene, announce: None)
     with exploring(LiveOptions(source=file, out=tmp_path / "s", port=0, size=(96, 64), preset="push-pull")) as served:
