@@ -266,27 +266,33 @@ void projected_backward(
 // Scene and camera of what BlendingWeights are of, one view of gsplat's default settings.
 std::unique_ptr<splatmem::BlendingWeights> blending_weights(
     const SceneTensors& tensors, const In<2>& viewmat, const In<2>& k, int width, int height, int64_t first, int64_t last,
-    int channels, float near_plane, float far_plane, float eps2d, int threads) {
+    int channels, const std::optional<Out<3>>& image, const std::optional<Out<2>>& alpha, float near_plane, float far_plane,
+    float eps2d, int threads) {
     expect(viewmat.shape(0) == 4 && viewmat.shape(1) == 4, "viewmat");
     expect(k.shape(0) == 3 && k.shape(1) == 3, "K");
     expect(channels == 1 || channels == 3, "the values: 1 or 3 channels");
-    expect(!tensors.colors && !tensors.harmonics, "the scene: it needs no colours");
+    expect(image.has_value() == alpha.has_value() && image.has_value() == tensors.colors.has_value(), "the image, alpha or colours");
+    expect(!tensors.harmonics && (!image || tensors.colors->shape(2) == static_cast<size_t>(channels)), "the scene's colours");
     const splatmem::Scene scene = tensors.of_view(0);
+    const size_t pixels = static_cast<size_t>(width) * static_cast<size_t>(height);
+    expect(!image || (image->size() == pixels * static_cast<size_t>(channels) && alpha->size() == pixels), "the image or alpha");
     expect(0 <= first && first <= last && last <= scene.count, "the range of Gaussians");
     const float center[3] = {};
     splatmem::Camera camera = camera_of(viewmat.data(), k.data(), center, width, height);
     camera.near_plane = near_plane;
     camera.far_plane = far_plane;
     camera.eps2d = eps2d;
+    const splatmem::ImageOut drawn{image ? image->data() : nullptr, alpha ? alpha->data() : nullptr, nullptr};
     nb::gil_scoped_release release;
-    return std::make_unique<splatmem::BlendingWeights>(camera, scene, splatmem::GaussianRange{first, last}, channels, threads);
+    return std::make_unique<splatmem::BlendingWeights>(
+        camera, scene, splatmem::GaussianRange{first, last}, channels, threads, image ? &drawn : nullptr);
 }
 
-void expect_fit(const splatmem::BlendingWeights& weights, size_t values, size_t picture) {
+void expect_fit(const splatmem::BlendingWeights& weights, size_t values, std::optional<size_t> picture) {
     const splatmem::Camera& camera = weights.state().camera;
     const size_t channels = static_cast<size_t>(weights.channels);
     expect(values == static_cast<size_t>(weights.range.last - weights.range.first) * channels, "the Gaussians' values");
-    expect(picture == static_cast<size_t>(camera.width) * static_cast<size_t>(camera.height) * channels, "the picture");
+    expect(!picture || *picture == static_cast<size_t>(camera.width) * static_cast<size_t>(camera.height) * channels, "the picture");
 }
 
 void blend(splatmem::BlendingWeights& weights, const In<2>& values, const Out<3>& picture, int threads) {
@@ -295,10 +301,10 @@ void blend(splatmem::BlendingWeights& weights, const In<2>& values, const Out<3>
     weights.blend(values.data(), picture.data(), threads);
 }
 
-void sum(const splatmem::BlendingWeights& weights, const In<3>& picture, const Out<2>& sums, int threads) {
-    expect_fit(weights, sums.size(), picture.size());
+void sum(const splatmem::BlendingWeights& weights, const std::optional<In<3>>& picture, const Out<2>& sums, int threads) {
+    expect_fit(weights, sums.size(), picture ? std::optional<size_t>(picture->size()) : std::nullopt);
     nb::gil_scoped_release release;
-    weights.sum(picture.data(), sums.data(), threads);
+    weights.sum(picture ? picture->data() : nullptr, sums.data(), threads);
 }
 
 // An array of recycled memory, not cleared.
@@ -358,7 +364,7 @@ nb::dict statistics(const splatmem::DrawnView& view) {
 
 NB_MODULE(_kernels, m) {
     m.doc() = "Compiled CPU kernels of splatmem.render; use splatmem.render.rasterization instead.";
-    m.attr("interface") = 8;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
+    m.attr("interface") = 9;  // to be raised with every change of these bindings; splatmem/render/extension.py has the same
     nb::set_leak_warnings(false);  // views that are alive when the interpreter ends are no leak
     nb::class_<SceneTensors>(m, "Scene", "Activated parameters; colours and harmonics have a view axis of length one if shared.")
         .def(
@@ -405,10 +411,11 @@ NB_MODULE(_kernels, m) {
     nb::class_<splatmem::BlendingWeights>(
         m, "BlendingWeights", "The weights with which a range of Gaussians is blended into a view, as a linear map.")
         .def("blend", &blend, "values"_a, "picture"_a, nb::kw_only(), "threads"_a, "Blends the Gaussians' values into a picture.")
-        .def("sum", &sum, "picture"_a, "sums"_a, nb::kw_only(), "threads"_a,
-             "Sums, for each Gaussian, the picture's values times its weights there.");
+        .def("sum", &sum, "picture"_a.none(), "sums"_a, nb::kw_only(), "threads"_a,
+             "Sums, for each Gaussian, the picture's values times its weights there; without a picture, its weights.");
     m.def("blending_weights", &blending_weights, "scene"_a, "viewmat"_a, "K"_a, "width"_a, "height"_a, "first"_a, "last"_a,
-          "channels"_a, nb::kw_only(), "near_plane"_a, "far_plane"_a, "eps2d"_a, "threads"_a);
+          "channels"_a, nb::kw_only(), "image"_a.none(), "alpha"_a.none(), "near_plane"_a, "far_plane"_a, "eps2d"_a, "threads"_a,
+          "If the scene has colours, `image` and `alpha` get what it shows in the tiles in which some of the range lie.");
     splatmem::bind_pictures(m);
     m.def("instruction_sets", &splatmem::instruction_sets, "Those compiled in that this processor has, best first.");
     m.def("instruction_set", [] { return std::string(splatmem::kernels().name); }, "The one in use.");

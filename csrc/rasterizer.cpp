@@ -132,12 +132,27 @@ void DrawnView::backward(
 }
 
 BlendingWeights::BlendingWeights(
-    const Camera& camera, const Scene& scene, const GaussianRange& range, int channels, int threads)
+    const Camera& camera, const Scene& scene, const GaussianRange& range, int channels, int threads, const ImageOut* drawn)
     : range(range), channels(channels) {
-    // Of no image's channels any is used: the records begin with zeros, which stay where nothing is blended.
-    begin(state_, camera, scene, ChannelGroup{0, 0, channels, -1, -1, channels});
+    // If nothing is drawn, no channel is used: the records begin with zeros, which stay where nothing is blended.
+    const ChannelGroup group{0, drawn ? channels : 0, channels, -1, -1, channels};
+    begin(state_, camera, scene, group);
     kernels().project(state_, scene, threads);
     sort_and_bin(state_, true, threads, &range);
+    if (drawn == nullptr) return;
+    state_.whole_tiles = true;
+    kernels().composite_forward(state_, group, *drawn, threads);
+    state_.whole_tiles = false;
+    clear_channels(threads);
+}
+
+void BlendingWeights::clear_channels(int threads) {
+    parallel_for(state_.chunk_count, threads, [&](int k) {
+        for (uint32_t seen = 0; seen < state_.chunks.data()[k].visible; seen++) {
+            float* channel = state_.records.data() + (static_cast<size_t>(k) * kChunk + seen) * state_.stride + kRecordGeometry;
+            std::fill(channel, channel + channels, 0.f);
+        }
+    });
 }
 
 void BlendingWeights::blend(const float* values, float* picture, int threads) {

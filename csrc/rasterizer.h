@@ -51,8 +51,11 @@ class DrawnView {
 // its transpose. Everything else about the view is found once; only tiles in which some of them lie are looked at.
 class BlendingWeights {
   public:
-    // `scene` needs no colours; the values have 1 or 3 channels.
-    BlendingWeights(const Camera& camera, const Scene& scene, const GaussianRange& range, int channels, int threads);
+    // The values have 1 or 3 channels. `scene` needs no colours, unless `drawn` is given: its image and alpha get what the scene
+    // shows in the tiles in which some of the Gaussians lie, and zeros elsewhere. Then it has colours of as many channels.
+    BlendingWeights(
+        const Camera& camera, const Scene& scene, const GaussianRange& range, int channels, int threads,
+        const ImageOut* drawn = nullptr);
     BlendingWeights(const BlendingWeights&) = delete;
     BlendingWeights& operator=(const BlendingWeights&) = delete;
 
@@ -67,6 +70,8 @@ class BlendingWeights {
     const int channels;
 
   private:
+    void clear_channels(int threads);
+
     ViewState state_;
 };
 

@@ -167,12 +167,19 @@ struct ViewState {
     Buffer<uint32_t> tile_starts;   // tiles + 1
     Buffer<uint32_t> pair_records;  // index of the record
     Buffer<uint32_t> pair_slots;    // place of the pair when pairs are ordered by Gaussian: its slot for sums, if those are wanted
-    // Where some Gaussians alone are asked about: their slots, and for each tile where its last pair of them ends.
+    // Where some Gaussians alone are asked about: their slots, and for each tile where its last pair of them ends. With
+    // `whole_tiles`, tiles that have such pairs are looked at to their end all the same.
     uint32_t first_slot = 0, last_slot = 0;
     Buffer<uint32_t> tile_ends;
+    bool whole_tiles = false;
 
     // Behind the last of a tile's pairs that are looked at.
-    uint32_t end_of(int tile) const { return tile_ends.data() ? tile_ends.data()[tile] : tile_starts.data()[tile + 1]; }
+    uint32_t end_of(int tile) const {
+        const uint32_t begin = tile_starts.data()[tile], end = tile_starts.data()[tile + 1];
+        if (tile_ends.data() == nullptr) return end;
+        const uint32_t asked = tile_ends.data()[tile];
+        return whole_tiles && asked > begin ? end : asked;
+    }
 
     Record& record(size_t index) { return *reinterpret_cast<Record*>(records.data() + index * stride); }
     const Record& record(size_t index) const {

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 FEW_PIXELS = 400_000
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _local = threading.local()
 _told = 0  # threads that PyTorch was told to use when a thread last left it alone
@@ -39,6 +44,25 @@ def torch_alone(pixels: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(outside)
         del _local.outside
+
+
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """``work`` done on each of the items, whose results come in the items' order: within ``torch_alone`` on as many threads as
+    there are, each of which works alone; elsewhere, where PyTorch's operations themselves use all threads, one after another.
+
+    The items must not depend on each other; then the results do not depend on the number of threads.
+    """
+    threads = min(getattr(_local, "outside", 1), len(items))
+    if threads < 2:
+        return [work(item) for item in items]
+    differentiable = torch.is_grad_enabled()
+
+    def done(item: Item) -> Result:
+        with torch.set_grad_enabled(differentiable):  # each thread has a setting of its own
+            return work(item)
+
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as workers:
+        return list(workers.map(done, items))
 
 
 def use_all_threads() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from splatmem.threads import FEW_PIXELS, kernel_threads, torch_alone, use_all_threads
+from splatmem.threads import FEW_PIXELS, kernel_threads, side_by_side, torch_alone, use_all_threads
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +51,25 @@ def test_a_thread_that_begins_meanwhile_has_all_of_them() -> None:
         other.join()
         assert torch.get_num_threads() == 1
     assert seen == [(3, 3)]
+
+
+def test_what_does_not_depend_on_each_other_is_done_side_by_side() -> None:
+    together = threading.Barrier(3, timeout=20)
+
+    def work(item: int) -> tuple[int, int, int, bool]:
+        together.wait()
+        return item, torch.get_num_threads(), kernel_threads(), torch.is_grad_enabled()
+
+    with torch_alone(1), torch.no_grad():
+        assert side_by_side(work, [3, 1, 2]) == [(item, 1, 1, False) for item in (3, 1, 2)]
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+
+
+def test_where_operations_use_all_threads_one_is_done_after_another() -> None:
+    assert side_by_side(lambda item: (item, threading.get_ident()), [1, 2]) == [(n, threading.get_ident()) for n in (1, 2)]
+
+
+def test_an_error_in_one_of_them_is_raised() -> None:
+    with torch_alone(1), pytest.raises(ZeroDivisionError):
+        side_by_side(lambda item: 1 // item, [1, 0, 2])

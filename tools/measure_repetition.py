@@ -5,7 +5,8 @@
 
 What may lie around each photo is looked at all around, as the embedded inpainter starts from it. Each patch of it is compared
 with the patches of the photo by the tokens of the depth model's transformer (DINOv2, Oquab et al. 2023). The figure is the
-share of the made patches whose nearest patch of the photo, by the cosine of their tokens, lies on a thing.
+share of the made patches whose nearest patch of the photo, by the cosine of their tokens, lies on a thing, or, in the open, on
+what stands out before the sky.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from splatmem.depth.embedded.vision_transformer import PATCH
 from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings
+from splatmem.extrapolate.emptied import in_the_open
 from splatmem.extrapolate.scene import extrapolate_scene
+from splatmem.extrapolate.standing import removable_standing
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo
 from splatmem.pixels import to_png
@@ -109,7 +112,11 @@ def measure(path: Path, options: Options, estimate: HuggingFaceDepth) -> float:
     classes = memory.views[0].classes
     assert classes is not None
     own, around = (tokens_of(estimate.model, rgb) for rgb in (picture.rgb[None], proposal.rgb))
-    things = classes.where(PixelClass.THING, PixelClass.BUILDING)[None]
+    things = classes.where(PixelClass.THING, PixelClass.BUILDING)
+    depth = memory.views[0].depth
+    if in_the_open(classes, depth, memory.metric):  # also what no class names, such as a tower's walls
+        things |= removable_standing(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR))
+    things = things[None]
     return repeated_share(own, covered(things, own), around, covered(~reading.known, around))
 
 

@@ -37,7 +37,7 @@ class PhotoDepth:
 
 
 def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: DepthEstimator) -> PhotoDepth:
-    """A model's depth of a photo, its sky whole, its straight lines straight, and rims of things on the things.
+    """A model's depth of a photo, its sky whole, rims of things on the things, and straight lines straight.
 
     Args:
         rgb: the photo, 0..1.
@@ -49,8 +49,9 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
         down = gravity_of(rgb, camera)
         depth = plausible_sky(estimate.depth[0], camera, down, rgb)
         classes = classes_of(rgb, depth, camera, down, estimate)
+        # Before lines are straightened: rims lie along them, and would bend them again.
+        depth, classes = with_rims(depth, classes, rgb)
         depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
-        depth = with_rims(depth, rgb)
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 

@@ -11,16 +11,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splatmem.classes import PixelClasses
 from splatmem.geometry.filters import maximum
 
 STEP = 0.04
 """Difference of log depth that makes a silhouette."""
 SHARP = 0.5
 """Share of it that must lie between neighbours: surfaces at a slant have no silhouette."""
-REACH = 3
-"""Pixels beside a step that may belong to its other side."""
-WINDOW = 2 * REACH + 2
-"""Radius, in pixels, in which samples are looked for."""
+REACH, LEAST_REACH = 0.0104, 2
+"""How far beside a step pixels may belong to its other side, as a share of the picture's shorter side (3 pixels of 288): the
+depth model works at a size of its own, and its steps are as wide as that makes them. The same in pixels, at least."""
 RATIO, MARGIN = 1.5, 0.05
 """The background's most similar sample must differ by so many times as much as the thing's, and by so much more, in 0..1."""
 SKY = 20.0
@@ -29,25 +29,31 @@ BATCH = 4096
 """Pixels that are compared at a time."""
 
 
-def with_rims(depth: Float[Tensor, "h w"], rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
-    """The depth with pixels beside silhouettes that have the colours of the thing, and not those of what is behind it, moved to
-    the depth of the thing.
+def with_rims(
+    depth: Float[Tensor, "h w"], classes: PixelClasses, rgb: Float[Tensor, "h w 3"]
+) -> tuple[Float[Tensor, "h w"], PixelClasses]:
+    """Depth and classes with pixels beside silhouettes that have the colours of the thing, and not those of what is behind it,
+    moved to the depth of the thing and given its class.
 
     Args:
         depth: z-depth, ``inf`` for sky.
+        classes: what the pixels show.
         rgb: the picture, 0..1.
     """
+    reach = max(LEAST_REACH, round(REACH * min(depth.shape)))
     log_depth = torch.where(torch.isfinite(depth), depth, torch.inf).log().clamp(max=SKY)
-    far, near = _farthest(log_depth, 2 * REACH + 1), -_farthest(-log_depth, 2 * REACH + 1)
+    far, near = _farthest(log_depth, 2 * reach + 1), -_farthest(-log_depth, 2 * reach + 1)
     between = _farthest(log_depth, 3) + _farthest(-log_depth, 3)
-    silhouette = (far - near > STEP) & (_farthest(between, 2 * REACH + 1) > SHARP * (far - near))
+    silhouette = (far - near > STEP) & (_farthest(between, 2 * reach + 1) > SHARP * (far - near))
     behind = torch.nonzero(silhouette & (log_depth > 0.5 * (far + near)))
-    moved = depth.clone()
+    moved, labels, things = depth.clone(), classes.labels.clone(), classes.things.clone()
     for pixels in behind.split(BATCH):
         rows, columns = pixels.T
-        of_thing, nearest = _of_thing(pixels, 0.5 * (far + near)[rows, columns], log_depth, near, rgb)
-        moved[rows[of_thing], columns[of_thing]] = depth[nearest[of_thing, 0], nearest[of_thing, 1]]
-    return moved
+        of_thing, nearest = _of_thing(pixels, 0.5 * (far + near)[rows, columns], log_depth, near, rgb, reach)
+        rows, columns, (from_rows, from_columns) = rows[of_thing], columns[of_thing], nearest[of_thing].T
+        for made, given in ((moved, depth), (labels, classes.labels), (things, classes.things)):
+            made[rows, columns] = given[from_rows, from_columns]
+    return moved, PixelClasses(labels, things)
 
 
 def _of_thing(
@@ -56,6 +62,7 @@ def _of_thing(
     log_depth: Float[Tensor, "h w"],
     near: Float[Tensor, "h w"],
     rgb: Float[Tensor, "h w 3"],
+    reach: int,
 ) -> tuple[Bool[Tensor, " n"], Int[Tensor, "n 2"]]:
     """Which pixels behind a silhouette look like what is before it, and the closest pixel of that.
 
@@ -63,11 +70,13 @@ def _of_thing(
         pixels: row and column.
         middle: log depth halfway between the two sides.
         near: the smallest log depth within reach of each pixel.
+        reach: in pixels; samples are looked for within twice as far and two pixels more.
     """
     height, width = log_depth.shape
-    offsets = torch.stack(torch.meshgrid(*[torch.arange(-WINDOW, WINDOW + 1)] * 2, indexing="ij"), dim=-1).reshape(-1, 2)
+    radius = 2 * reach + 2
+    offsets = torch.stack(torch.meshgrid(*[torch.arange(-radius, radius + 1)] * 2, indexing="ij"), dim=-1).reshape(-1, 2)
     distance = offsets.float().norm(dim=-1)
-    offsets = offsets[distance <= WINDOW][distance[distance <= WINDOW].argsort(stable=True)]  # the closest first
+    offsets = offsets[distance <= radius][distance[distance <= radius].argsort(stable=True)]  # the closest first
     rows, columns = (pixels[:, None] + offsets).unbind(dim=-1)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)

@@ -101,7 +101,9 @@ def hidden_background(
         new_rgb, new_depth, new = filled
         made_rgb[part][new], made_depth[part][new] = new_rgb[new], new_depth[new]
         where[part] |= new
-    return Hidden(small, made_rgb, made_depth, where)
+    # Beyond the picture's edge there is nothing that wide Gaussians of the background would hide behind.
+    within = F.pad(torch.ones(small.height - 2, small.width - 2, dtype=torch.bool), (1, 1, 1, 1))
+    return Hidden(small, made_rgb, made_depth, where & within)
 
 
 def _smaller(depth: Float[Tensor, "h w"], size: tuple[int, int]) -> Float[Tensor, "i j"]:

@@ -279,16 +279,18 @@ def write_frame(
             made = filled.depth[index]
         else:
             made = completed_depth(estimate_depth, filled.rgb[index], now.depth[0], known, camera.fov_x_degrees)
-        aligned = align(made, now.depth[0], known)
-        depth = _before_backs(aligned.depth, now)
-    rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
-    # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
-    solid = known & (now.alpha[0] >= SOLID_ALPHA)
-    depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
-    with clock.stage("write"), torch_alone(depth.numel()):
-        memory.write(rgb, depth, camera, ~solid, usable)
-    with clock.stage("refine"), torch_alone(depth.numel()):
-        memory.refine(settings.refine_steps)
+    with torch_alone(made.numel()):
+        with clock.stage("depth"):
+            aligned = align(made, now.depth[0], known)
+            depth = _before_backs(aligned.depth, now)
+        with clock.stage("write"):
+            rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
+            # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
+            solid = known & (now.alpha[0] >= SOLID_ALPHA)
+            depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
+            memory.write(rgb, depth, camera, ~solid, usable)
+        with clock.stage("refine"):
+            memory.refine(settings.refine_steps)
     return aligned.border_step
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from splatmem.classes import PixelClass, PixelClasses
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.extrapolate.shell import Shell
+from splatmem.extrapolate.standing import removable_standing, standing_out, without_strips
 from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.filters import dilate
 
@@ -24,29 +25,26 @@ WIDE = 0.35  # of the picture's width: a thing that covers more of it, a house o
 MIN_LEFT = 0.42  # share of a room's picture that must be left without its things: of less no room can be made
 ATTACHED = 0.35  # of an outline: a bottle touches the table with less of its own, a bed's head the bed with more
 OPEN_SHARE = 0.25  # of a picture that shows the open air: a room shows less through its windows
+ROOM = 10.0  # metres: of a room hardly a wall is farther away
 HALO = 0.015  # of the picture's width around a thing that goes with it: its blurred edge and the foot of its shadow
 HEIGHT = 1.5  # the picture's height, in natural logarithms of depth, when patches are compared
 
 
-def removable(classes: PixelClasses) -> Bool[Tensor, "h w"]:
+def removable(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool) -> Bool[Tensor, "h w"]:
     """Pixels of the things that can be taken away and leave the place.
 
     A room is made of its walls, floor and ceiling: a second sofa, or a second bed, is what a stranger would see first. Where
-    things hide most of them, and in the open, what is wide belongs to the place. In the open, what belongs to a building stays
-    with it.
+    things hide most of them, and in the open, what is wide belongs to the place. In the open whatever stands out goes as well;
+    of a building that stays, no part is taken.
     """
     things = classes.things.long()
-    if in_the_open(classes):
-        built = prominent(classes) | (things > 0)
-        parts = torch.from_numpy(_numbered(built.numpy())).long()
-        sizes, own = torch.bincount(parts.flatten()), torch.bincount(parts.flatten(), (things > 0).flatten().float())
-        green = classes.where(PixelClass.VEGETATION)
-        around = dilate(green[None], max(1, round(HALO * green.shape[1])))[0]
-        overgrown = torch.bincount(parts.flatten(), around.flatten().float())
-        things = torch.where(((own > 0.5 * sizes) & (overgrown < 0.1 * sizes))[parts], parts, 0)
+    out = torch.zeros_like(things, dtype=torch.bool)
+    if open_air:
+        out = removable_standing(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR))
+        things = _alone(things, classes)
     elif (things == 0).float().mean() >= MIN_LEFT:
         return things > 0
-    gone = torch.zeros_like(things, dtype=torch.bool)
+    gone = torch.zeros_like(out)
     numbers = things.numpy()
     for number, part in enumerate(ndimage.find_objects(numbers), start=1):
         if part is None:
@@ -54,7 +52,19 @@ def removable(classes: PixelClasses) -> Bool[Tensor, "h w"]:
         own = numbers[part] == number
         gone[part] |= torch.from_numpy(own & ~_place(own, max(1, round(WIDE * things.shape[1]))))
     parts = _numbered(gone.numpy())
-    return gone & ~torch.from_numpy(_attached(parts, (numbers > 0) & ~gone.numpy())[parts])
+    gone = out | gone & ~torch.from_numpy(_attached(parts, (numbers > 0) & ~gone.numpy())[parts])
+    return without_strips(gone) if open_air else gone
+
+
+def _alone(things: Int[Tensor, "h w"], classes: PixelClasses) -> Int[Tensor, "h w"]:
+    """Numbers of things in the open that are no part of a building and stand in no greenery."""
+    natural = PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION, PixelClass.FLOOR
+    parts = torch.from_numpy(_numbered((~classes.where(*natural) | (things > 0)).numpy())).long()
+    sizes, own = torch.bincount(parts.flatten()), torch.bincount(parts.flatten(), (things > 0).flatten().float())
+    green = classes.where(PixelClass.VEGETATION)
+    around = dilate(green[None], max(1, round(HALO * green.shape[1])))[0]
+    overgrown = torch.bincount(parts.flatten(), around.flatten().float())
+    return torch.where(((own > 0.5 * sizes) & (overgrown < 0.1 * sizes))[parts], parts, 0)
 
 
 def _numbered(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
@@ -79,24 +89,36 @@ def _attached(parts: Int[np.ndarray, "h w"], place: Bool[np.ndarray, "h w"]) -> 
     return shared >= ATTACHED * np.maximum(lengths, 1)
 
 
-def prominent(classes: PixelClasses) -> Bool[Tensor, "h w"]:
-    """Pixels that a stranger would know again: of things, and in the open of all that was built."""
-    natural = PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION, PixelClass.FLOOR
-    return ~classes.where(*natural) if in_the_open(classes) else classes.where(PixelClass.THING, PixelClass.OPENING)
+def prominent(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool) -> Bool[Tensor, "h w"]:
+    """Pixels that a stranger would know again: of things, of windows, and in the open of what was built or stands out."""
+    known_again = classes.where(PixelClass.THING, PixelClass.OPENING, PixelClass.BUILDING)
+    return known_again | standing_out(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR)) if open_air else known_again
 
 
-def in_the_open(classes: PixelClasses) -> bool:
-    """Whether a picture shows no room."""
+def in_the_open(classes: PixelClasses, depth: Float[Tensor, "h w"], metric: bool) -> bool:
+    """Whether a picture shows no room: by what its pixels show, or by how far away they are.
+
+    Args:
+        classes: what the pixels show.
+        depth: their z-depth, ``inf`` for sky.
+        metric: whether its unit is the metre.
+    """
     outdoors = classes.where(PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION, PixelClass.BUILDING)
-    return outdoors.float().mean().item() > OPEN_SHARE
+    far = torch.isfinite(depth) & (depth > ROOM)
+    return outdoors.float().mean().item() > OPEN_SHARE or (metric and far.float().mean().item() > OPEN_SHARE)
 
 
-def emptied(shown: Unrolled, shell: Shell, grid: Grid, generator: torch.Generator) -> Unrolled:
-    """A view on the shell without its things; what is unseen stays as it is."""
+def emptied(shown: Unrolled, open_air: bool, shell: Shell, grid: Grid, generator: torch.Generator) -> Unrolled:
+    """A view on the shell without its things; what is unseen stays as it is.
+
+    In the open nothing prominent goes on where a thing stood, if there is anything else.
+    """
     hole = dilate(shown.thing[None], max(1, round(HALO * shown.thing.shape[1])))[0] & shown.seen
     known = shown.seen & ~hole
     if not hole.any() or not known.any():
         return shown
+    if open_air and (known & ~shown.prominent).any():
+        known = known & ~shown.prominent
     # Places go on beside a thing rather than above or below it.
     below = (grid.heights > 0)[:, None].expand_as(hole)
     beside, grounded = _nearest(shown, known), known & ~(shown.sky & below)

@@ -14,6 +14,7 @@ from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.geometry.cameras import Cameras
+from splatmem.threads import side_by_side
 
 SIDES = 6  # views that look around
 STEEPEST = 1.0  # tangent of the inclination up to which they show the surroundings; two more look down and up
@@ -49,10 +50,11 @@ def raised(
     pictures, masks = (torch.cat([maps[..., -1:], maps, maps[..., :1]], dim=-1) for maps in (pictures, masks))
     # Not fitted to anything: what is as wide as its spacing needs no underlay.
     settings = LiftSettings(far_radius=far_radius, detail_spread=LiftSettings.spread, underlay_block=0)
-    parts = []
     lowest, highest = grid.heights[-1].item(), grid.heights[0].item()
     radius = float(shell.radius.max())
-    for camera, vertical in _cameras(shell, view, highest / radius, lowest / radius):
+
+    def lifted(facing: tuple[Cameras, bool]) -> Gaussians:
+        camera, vertical = facing
         rays = camera.world_rays()[0]
         side, down, ahead = (rays @ shell.view_range.axes.T).unbind(-1)
         azimuth, level = torch.atan2(side, ahead), torch.hypot(side, ahead)
@@ -66,8 +68,9 @@ def raised(
         distance = _clear(values[3].exp() * radius_at, azimuth, slope, shell, positions, clearance)
         depth = torch.where(sky, torch.inf, distance / level.clamp_min(1e-6))
         selected = (place[0, ..., 1].abs() <= 1) & ~shown & ((slope.abs() > STEEPEST) == vertical)
-        parts.append(lift(_sharpened(values[:3]), depth, camera, selected, settings=settings))
-    return Gaussians.cat(parts)
+        return lift(_sharpened(values[:3]), depth, camera, selected, settings=settings)
+
+    return Gaussians.cat(side_by_side(lifted, _cameras(shell, view, highest / radius, lowest / radius)))
 
 
 def _sharpened(rgb: Float[Tensor, "3 h w"]) -> Float[Tensor, "h w 3"]:

@@ -127,9 +127,10 @@ def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras
     classes = _classes(view, memory.down)
     azimuth = view_range.left + torch.linspace(0, 2 * math.pi, BINS + 1)
     needed = clear_distance(azimuth, view_range, positions, clearance)
-    shell = fit_shell(view_range, layout, not in_the_open(classes), memory.scale, needed / BACKGROUND)
+    open_air = in_the_open(classes, view.depth, memory.metric)
+    shell = fit_shell(view_range, layout, not open_air, memory.scale, needed / BACKGROUND)
     grid = _grid(view.camera, shell, _inclinations(cameras, layout, view_range))
-    turn, width = _around(view, classes, shell, grid, seed)
+    turn, width = _around(view, classes, open_air, shell, grid, seed)
     gaussians = raised(turn, width, shell, grid, view.camera, positions, clearance, FAR_SHELL * memory.scale)
     return Surroundings(layout, SpatialMemory(gaussians.to(memory.device), memory.views, memory.scale, down=memory.down))
 
@@ -149,12 +150,15 @@ def _grid(view: Cameras, shell: Shell, inclinations: tuple[float, float]) -> Gri
     return Grid.of(math.tan(top) * ahead, math.tan(bottom) * ahead, shell.view_length / view.width, unit)
 
 
-def _around(view: StoredView, classes: PixelClasses, shell: Shell, grid: Grid, seed: int) -> tuple[Unrolled, int]:
+def _around(
+    view: StoredView, classes: PixelClasses, open_air: bool, shell: Shell, grid: Grid, seed: int
+) -> tuple[Unrolled, int]:
     """Pictures of the whole turn on the shell, and how many columns of them the view shows."""
-    gone = removable(classes) | ~view.written
-    shown = unroll(view.camera, from_uint8(view.rgb), view.depth, classes.labels, prominent(classes), gone, shell, grid)
+    gone = removable(classes, view.depth, open_air) | ~view.written
+    known_again = prominent(classes, view.depth, open_air)
+    shown = unroll(view.camera, from_uint8(view.rgb), view.depth, classes.labels, known_again, gone, shell, grid)
     generator = torch.Generator().manual_seed(0)
-    empty = extended(emptied(shown, shell, grid, generator), level_relief(shell, grid), grid)
+    empty = extended(emptied(shown, open_air, shell, grid, generator), level_relief(shell, grid), grid)
     rows = shown.seen.any(1)
     sky = empty.sky[None].float()
     features = torch.cat([empty.rgb.permute(2, 0, 1), 0.5 * empty.log_relief.clamp(-2, 2)[None], sky])[:, rows]

@@ -23,6 +23,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate, maximum
 from splatmem.geometry.normals import surface_normals
 from splatmem.geometry.rotations import rotations_to_quats
+from splatmem.threads import side_by_side
 
 THICKNESS = 0.15
 """Standard deviation along the normal, in pixels of the lifting view on the surface. It does not depend on how many pixels a
@@ -137,14 +138,24 @@ def lift(
     normals = surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0]
     usable = selected & ~lost
     detail = _detail_spreads(rgb, settings)
-    left, singles, parts = usable, usable, []
-    for block in _block_sizes(settings.largest_block):
-        taken = _mergeable(rgb, snapped, usable, block, settings) & _far_from_others(selected, block)
-        taken = taken & left[::block, ::block][: taken.shape[0], : taken.shape[1]]
-        spreads = detail if block == 1 else torch.full(taken.shape, settings.block_spread).to(rgb)
-        parts.append(_splats(rgb, snapped, normals, features, taken, block, spreads, camera, settings))
+    sizes = _block_sizes(settings.largest_block)
+
+    def may_merge(block: int) -> Bool[Tensor, "rows columns"]:
+        return _mergeable(rgb, snapped, usable, block, settings) & _far_from_others(selected, block)
+
+    left, singles, chosen = usable, usable, []
+    for block, mergeable in zip(sizes, side_by_side(may_merge, sizes), strict=True):
+        taken = mergeable & left[::block, ::block][: mergeable.shape[0], : mergeable.shape[1]]
+        chosen.append(taken)
         left = left & ~_upsampled(taken, block, usable.shape)
         singles = left if block > 1 else singles
+
+    def splats(part: tuple[int, Bool[Tensor, "rows columns"]]) -> Gaussians:
+        block, taken = part
+        spreads = detail if block == 1 else torch.full(taken.shape, settings.block_spread).to(rgb)
+        return _splats(rgb, snapped, normals, features, taken, block, spreads, camera, settings)
+
+    parts = side_by_side(splats, list(zip(sizes, chosen, strict=True)))
     if settings.underlay_block:
         narrow = singles & (detail < COVERING_SPREAD)
         parts += _underlay(rgb, snapped, normals, features, usable, narrow, camera, settings)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +17,6 @@ from splatmem.gaussians.depth_edges import before_an_edge, behind_an_edge
 from splatmem.gaussians.draw import rasterize
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import maximum
-from splatmem.render import rasterization
 from splatmem.render.blending import BlendingWeights
 from splatmem.render.spherical_harmonics import SH_C0
 
@@ -57,31 +58,37 @@ def refine(
     """
     first, last = chosen
     enlarged = camera.resized(round(ENLARGED * camera.width), round(ENLARGED * camera.height))
-    pictures = _Pictures(
+    pictures = [
         _Picture.of(gaussians, chosen, target, camera, 1.0),
         _Picture.of(gaussians, chosen, _resized(target, enlarged), enlarged, ENLARGED_WEIGHT),
-    )
-    shown = pictures.sum(pictures.ones()).clamp_min(WEIGHT_FLOOR)
+    ]
+    shown = _total(picture.shown() for picture in pictures).clamp_min(WEIGHT_FLOOR)
     held = HELD * _footprints(gaussians.select(slice(first, last)), camera)[:, None]
-    colours = lifted = gaussians.rgb[first:last]
+    lifted = gaussians.rgb[first:last]
     low, high = _bounds(gaussians.means[first:last], lifted, target, depth, camera)
+    colours, residuals = lifted, [picture.missing for picture in pictures]
     for count in (steps - steps // 2, steps // 2):
-        residual = pictures.missing() - pictures.blend(colours - lifted)
-        gradient = pictures.sum(residual) - held * (colours - lifted)
-        # A colour that would leave its bounds stays on them, and the others make up for it.
-        free = ~(((colours <= low) & (gradient < 0)) | ((colours >= high) & (gradient > 0)))
-        gradient = free * gradient
-        direction = scaled = gradient / shown
-        size = (gradient * scaled).sum()
+        if colours is not lifted:
+            residuals = [picture.missing - picture.blend(colours - lifted) for picture in pictures]
+        free = direction = size = None
         for _ in range(count):
-            change = pictures.blend(direction)
-            curvature = change.square().sum() + (held * direction.square()).sum()
-            length = size / curvature.clamp_min(1e-20)
-            colours, residual = colours + length * direction, residual - length * change
-            gradient = free * (pictures.sum(residual) - held * (colours - lifted))
+            gradient = _total(picture.sum(residual) for picture, residual in zip(pictures, residuals, strict=True))
+            gradient -= held * (colours - lifted)
+            if free is None:
+                # A colour that would leave its bounds stays on them, and the others make up for it.
+                free = ~(((colours <= low) & (gradient < 0)) | ((colours >= high) & (gradient > 0)))
+            gradient *= free
             scaled = gradient / shown
             previous, size = size, (gradient * scaled).sum()
-            direction = scaled + size / previous.clamp_min(1e-20) * direction
+            if direction is None or previous is None:
+                direction = scaled
+            else:
+                direction = scaled + size / previous.clamp_min(1e-20) * direction
+            changes = [picture.blend(direction) for picture in pictures]
+            curvature = _total(change.square().sum() for change in changes) + (held * direction.square()).sum()
+            length = size / curvature.clamp_min(1e-20)
+            colours = colours + length * direction
+            residuals = [residual - length * change for residual, change in zip(residuals, changes, strict=True)]
         colours = torch.maximum(torch.minimum(colours, high), low)
     sh = gaussians.sh.clone()
     sh[first:last, 0] += (colours - lifted) / SH_C0  # what does not show stays the same to the bit
@@ -90,12 +97,13 @@ def refine(
 
 @dataclass(frozen=True)
 class _Picture:
-    """One of the pictures that colours are fitted to.
+    """One of the pictures that colours are fitted to: a linear map from colours to its pixels, and its transpose.
 
     Attributes:
         weights: of the chosen Gaussians in it.
-        missing: what is drawn with the lifted colours falls short of it by this, ``[h, w, 3]``.
-        root: square root of the weight of a squared error.
+        missing: what is drawn with the lifted colours falls short of it by this, times ``root``, ``[h, w, 3]``; meaningful
+            where some of the chosen show.
+        root: square root of the weight of a squared error, by which all of its pixels are multiplied.
     """
 
     weights: BlendingWeights
@@ -107,37 +115,30 @@ class _Picture:
         cls, gaussians: Gaussians, chosen: tuple[int, int], target: Float[Tensor, "h w 3"], camera: Cameras, weight: float
     ) -> _Picture:
         """The picture ``target`` that the camera is to see, with the weight of a squared error."""
-        scene = (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities)
-        width, height = camera.width, camera.height
-        drawn, alpha, _ = rasterization(*scene, gaussians.rgb, camera.world_to_cam, camera.intrinsics, width, height)
-        view = (camera.world_to_cam[0], camera.intrinsics[0], width, height)
-        weights = BlendingWeights(*scene, *view, chosen=chosen, channels=3)
-        return cls(weights, alpha[0] * target - drawn[0], math.sqrt(weight))
+        weights = BlendingWeights(
+            gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, camera.world_to_cam[0],
+            camera.intrinsics[0], camera.width, camera.height, chosen=chosen, channels=3, colours=gaussians.rgb,
+        )  # fmt: skip
+        assert weights.drawn is not None
+        drawn, alpha = weights.drawn
+        root = math.sqrt(weight)
+        return cls(weights, root * (alpha[..., None] * target - drawn), root)
 
+    def blend(self, colours: Float[Tensor, "n 3"]) -> Float[Tensor, "h w 3"]:
+        """The picture of the chosen Gaussians with these colours."""
+        return self.weights.blend(self.root * colours)
 
-class _Pictures:
-    """Several pictures as one linear map from colours to weighted pixels, and its transpose."""
-
-    def __init__(self, *pictures: _Picture) -> None:
-        self._pictures = pictures
-        self._counts = [picture.missing[..., 0].numel() for picture in pictures]
-
-    def missing(self) -> Float[Tensor, "p 3"]:
-        """Of all pixels, times the root of their weight."""
-        return torch.cat([picture.root * picture.missing.reshape(-1, 3) for picture in self._pictures])
-
-    def ones(self) -> Float[Tensor, "p 3"]:
-        """Pixels that are all one, times the root of their weight."""
-        return torch.cat([torch.full_like(picture.missing, picture.root).reshape(-1, 3) for picture in self._pictures])
-
-    def blend(self, colours: Float[Tensor, "n 3"]) -> Float[Tensor, "p 3"]:
-        """The pictures of the chosen Gaussians with these colours."""
-        return torch.cat([picture.weights.blend(picture.root * colours).reshape(-1, 3) for picture in self._pictures])
-
-    def sum(self, pixels: Float[Tensor, "p 3"]) -> Float[Tensor, "n 3"]:
+    def sum(self, pixels: Float[Tensor, "h w 3"]) -> Float[Tensor, "n 3"]:
         """For each of the chosen, the sum of pixels times its weights in them."""
-        parts = zip(self._pictures, pixels.split(self._counts), strict=True)
-        return torch.stack([p.root * p.weights.sum(part.view_as(p.missing)) for p, part in parts]).sum(0)
+        return self.root * self.weights.sum(pixels)
+
+    def shown(self) -> Float[Tensor, "n 3"]:
+        """How much of each of the chosen shows, in pixels times the weight of a squared error."""
+        return self.root**2 * self.weights.sum()
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)
 
 
 def _resized(picture: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "h2 w2 3"]:

@@ -17,6 +17,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.io.video import VideoWriter
 from splatmem.memory import SpatialMemory
 from splatmem.pixels import to_uint8
+from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 
 
@@ -60,7 +61,7 @@ def film_memory(
     with VideoWriter(file, path.width, path.height, fps) as video, ThreadPoolExecutor(max_workers=1) as encoder:
         encoding: Future[None] = encoder.submit(_write, video, [])
         for views in in_batches(path):
-            with clock.stage("render"):
+            with clock.stage("render"), torch_alone(1):  # whatever the size: the encoder works beside it
                 rgb, known = memory.film(views)
                 for index in range(len(views)):
                     seen = moving.get(len(shares) + index)
@@ -68,7 +69,7 @@ def film_memory(
                         here = replace(memory, gaussians=Gaussians.cat([memory.gaussians, seen.to(memory.device)]))
                         rgb[index], known[index] = (maps[0] for maps in here.film(views[index]))
                 frames = to_uint8(rgb)
-            shares += (~known).flatten(1).float().mean(1).tolist()
+                shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
                 encoding.result()
             encoding = encoder.submit(_write, video, frames)

@@ -26,6 +26,7 @@ from splatmem.memory.stored_view import PlainPictures, StoredView
 from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_uint8
+from splatmem.threads import torch_alone
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -111,7 +112,10 @@ class SpatialMemory:
         if features and (coarse is None or coarse.features is None):
             raise ValueError("the memory holds no features: write some with write_features first")
         cameras = cameras if at is None else cameras.resized(*at)
-        parts = [self._read(self._near(batch) if coarse is None else coarse, batch) for batch in in_batches(cameras)]
+        parts = []
+        for batch in in_batches(cameras):
+            with torch_alone(batch.width * batch.height):
+                parts.append(self._read(self._near(batch) if coarse is None else coarse, batch))
         if len(parts) == 1:
             return parts[0]
         names = [f.name for f in fields(MemoryReading) if f.name != "features" or features]
@@ -146,13 +150,17 @@ class SpatialMemory:
     def film(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
         """Colours (0..1), gaps filled from around them, and what of them is known: a reading of no more than a film shows, at
         half its cost."""
-        rgb, known = draw_known(self._near(cameras), cameras.to(self.device))
+        with torch_alone(cameras.width * cameras.height):
+            rgb, known = draw_known(self._near(cameras), cameras.to(self.device))
         return rgb.cpu(), known.cpu()
 
     @torch.no_grad()
     def coverage(self, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
         """``known`` and ``alpha`` of a reading, without the rest of it."""
-        parts = [draw_coverage(self._near(batch), batch.to(self.device)) for batch in in_batches(cameras)]
+        parts = []
+        for batch in in_batches(cameras):
+            with torch_alone(batch.width * batch.height):
+                parts.append(draw_coverage(self._near(batch), batch.to(self.device)))
         known, alpha = (torch.cat(list(maps)).cpu() for maps in zip(*parts, strict=True))
         return known, alpha
 

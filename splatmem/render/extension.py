@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from types import ModuleType
 
-INTERFACE = 8  # of the bindings that this package calls; csrc/module.cpp has the same
+INTERFACE = 9  # of the bindings that this package calls; csrc/module.cpp has the same
 HOW_TO_BUILD = (
     "Build it with `pip install .` in the project's folder, or with `tools/build_kernels.sh` to use a checkout in place. "
     "Both need a C++ compiler: `apt install g++` on Debian and Ubuntu, `xcode-select --install` on macOS."

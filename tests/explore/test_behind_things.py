@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from splatmem.classes import PixelClass, PixelClasses
 from splatmem.depth import DepthPrediction
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.behind_things import hidden_background
@@ -45,6 +46,17 @@ def test_wall_and_floor_go_on_behind_a_box(photo: Cameras) -> None:
     assert behind.float().mean() > 0.03
     assert ((hidden.depth / true_depth - 1).abs()[behind] < 0.05).float().mean() > 0.9
     assert (hidden.rgb - true_rgb).abs().mean(-1)[behind].mean() < 0.12, "the box is red: none of it may be left"
+
+
+def test_nothing_hidden_reaches_over_the_edge_of_the_picture(photo: Cameras) -> None:
+    depth = torch.full((photo.height, photo.width), 5.0)
+    labels = torch.full(depth.shape, int(PixelClass.WALL), dtype=torch.uint8)
+    depth[:, 70:], labels[:, 70:] = 2.0, int(PixelClass.THING)
+    rgb = torch.where((depth == 2.0)[..., None], torch.tensor([0.8, 0.1, 0.1]), torch.tensor(0.5))
+    hidden = hidden_background(rgb, depth, PixelClasses(labels, (depth == 2.0).to(torch.int16)), photo)
+    assert hidden.where[1:-1, 36:-1].any()
+    assert not hidden.where[:, -1].any()
+    assert not hidden.where[[0, -1]].any()
 
 
 def test_the_floor_goes_on_behind_a_ball_as_floor() -> None:

@@ -208,11 +208,11 @@ std::vector<TestScene> odd_scenes() {
 // ---- drawing ------------------------------------------------------------------------------------------------------------
 
 struct Result {
-    Floats image, alpha, median_depth, contributions, blended, sums, means, quats, scales, opacities, colors, harmonics, viewmat, center;
+    Floats image, alpha, median_depth, contributions, drawn, drawn_alpha, blended, sums, means, quats, scales, opacities, colors, harmonics, viewmat, center;
 
     std::vector<std::pair<const char*, const Floats*>> arrays() const {
         return {{"image", &image}, {"alpha", &alpha}, {"median depth", &median_depth}, {"contributions", &contributions},
-                {"blended values", &blended}, {"weighted sums", &sums},
+                {"the image of some", &drawn}, {"the alpha of some", &drawn_alpha}, {"blended values", &blended}, {"weighted sums", &sums},
                 {"gradient of means", &means}, {"gradient of quats", &quats},
                 {"gradient of scales", &scales}, {"gradient of opacities", &opacities}, {"gradient of colors", &colors},
                 {"gradient of harmonics", &harmonics}, {"gradient of the camera", &viewmat},
@@ -263,16 +263,16 @@ Result draw(const TestScene& s, int threads, bool boxed = false) {
     const size_t pixels = static_cast<size_t>(s.width) * s.height, values = pixels * channels;
     const Floats background(channels, 0.25f);
     Result r{Floats(values),           Floats(pixels),             Floats(pixels),            Floats(s.count()),
-             Floats(),                 Floats(),                  Floats(s.means.size()),    Floats(s.quats.size()),
-             Floats(s.scales.size()), Floats(s.opacities.size()), Floats(s.colors.size()), Floats(s.harmonics.size()),
-             Floats(16),               Floats(3)};
+             Floats(),                 Floats(),                  Floats(),                  Floats(),
+             Floats(s.means.size()),   Floats(s.quats.size()),    Floats(s.scales.size()),   Floats(s.opacities.size()),
+             Floats(s.colors.size()),  Floats(s.harmonics.size()), Floats(16),               Floats(3)};
     const splatmem::DrawnView view(
         camera, scene, {r.image.data(), r.alpha.data(), background.data()}, splatmem::RenderSettings{true, true, true, threads});
 
     view.median_depth(r.median_depth.data(), threads);
     view.weighted_sums({r.alpha.data(), 1, {0, scene.count}, r.contributions.data()}, threads);
 
-    // Of a third of the Gaussians, blended alone and summed up.
+    // Of a third of the Gaussians, drawn among the others, blended alone and summed up.
     const splatmem::GaussianRange third{scene.count / 3, 2 * scene.count / 3};
     splatmem::Scene uncoloured = scene;
     uncoloured.colors = uncoloured.harmonics = nullptr;
@@ -282,6 +282,12 @@ Result draw(const TestScene& s, int threads, bool boxed = false) {
     splatmem::BlendingWeights weights(camera, uncoloured, third, 3, threads);
     weights.blend(s.means.data() + 3 * third.first, r.blended.data(), threads);
     weights.sum(r.blended.data(), r.sums.data(), threads);
+    if (s.channels == 3 && s.harmonics.empty()) {
+        r.drawn.resize(3 * pixels);
+        r.drawn_alpha.resize(pixels);
+        const splatmem::ImageOut drawn{r.drawn.data(), r.drawn_alpha.data(), nullptr};
+        const splatmem::BlendingWeights among(camera, scene, third, 3, threads, &drawn);
+    }
 
     Random random(1);
     Floats grad_image(values), grad_alpha(pixels);

@@ -29,6 +29,26 @@ def test_they_are_what_is_drawn_and_its_gradient(chosen: tuple[int, int], channe
         torch.testing.assert_close(weights.sum(picture), expected[slice(*chosen)], atol=1e-4, rtol=1e-5)
     if chosen[1] > chosen[0] + 1000:
         assert expected.abs().max() > 0.1
+    torch.testing.assert_close(weights.sum(), weights.sum(torch.ones_like(picture)), atol=1e-5, rtol=1e-5)
+
+
+def test_what_the_scene_shows_is_drawn_along_where_the_chosen_show() -> None:
+    scene, chosen = random_scene(5000, 3, seed=2), (700, 760)
+    shape = (scene.means, scene.quats, 0.1 * scene.scales, scene.opacities)
+    viewmats, intrinsics = random_cameras(1, *SIZE)
+    colours = torch.rand(5000, 3)
+    image, alpha, _ = rasterization(*shape, colours, viewmats, intrinsics, *SIZE)
+    weights = BlendingWeights(*shape, viewmats[0], intrinsics[0], *SIZE, chosen=chosen, channels=3, colours=colours)
+    plain = BlendingWeights(*shape, viewmats[0], intrinsics[0], *SIZE, chosen=chosen, channels=3)
+    assert plain.drawn is None
+    assert weights.drawn is not None
+    values = torch.rand(60, 3)
+    blended = weights.blend(values)
+    assert torch.equal(blended, plain.blend(values))  # what was drawn leaves no trace
+    shown = blended.amax(-1) > 0
+    assert 0.05 < shown.float().mean() < 0.95
+    assert torch.equal(weights.drawn[0][shown], image[0][shown])
+    assert torch.equal(weights.drawn[1][shown], alpha[0, ..., 0][shown])
 
 
 def test_wrong_arguments_are_told() -> None:

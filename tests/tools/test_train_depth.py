@@ -233,7 +233,8 @@ class TestLoss:
 
     def test_a_thing_of_the_wrong_size_costs_little_within_squares_and_a_bent_one_much(self) -> None:
         weight = torch.ones(1, 24, 36)
-        blocks = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(0)).repeat_interleave(12, 1).repeat_interleave(12, 2)
+        blocks = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(0))
+        blocks = blocks.repeat_interleave(12, 1).repeat_interleave(12, 2)
         assert local_error(blocks, weight, 12) < 1e-6
         assert local_error(blocks, weight, 8) > 0.05
         ramp = torch.linspace(-1, 1, 36).expand(1, 24, 36)

@@ -95,8 +95,8 @@ def random_open_air(rng: np.random.Generator, textures: Textures, count: int, gr
     if rng.random() < 0.2:
         meshes += water(rng, grown, terrain.at(0.0, 0.0) - rng.uniform(0.1, 1.0), RADIUS)
     for maker, chance, most, near in (
-        (tower, 0.25, 2, 9.0), (columns, 0.25, 2, 3.0), (_car, 0.5, 5, 4.0), (_lamp_post, 0.4, 6, 2.5), (_bush, 0.6, 12, 2.0), (_bench, 0.4, 3, 2.0), (_statue, 0.2, 1, 4.0),
-        (_rock, 0.4, 8, 1.5),
+        (tower, 0.25, 2, 9.0), (columns, 0.25, 2, 3.0), (_car, 0.5, 5, 4.0), (_lamp_post, 0.4, 6, 2.5),
+        (_bush, 0.6, 12, 2.0), (_bench, 0.4, 3, 2.0), (_statue, 0.2, 1, 4.0), (_rock, 0.4, 8, 1.5),
     ):  # fmt: skip
         if rng.random() < chance:
             for _ in range(int(rng.integers(1, most + 1))):

@@ -109,12 +109,10 @@ def water(rng: np.random.Generator, textures: Textures, level: float, radius: fl
         middle, height = rng.uniform(-2, 2), level + rng.uniform(0.25, 0.8)
         places = np.arange(shore - 3.0, end, plank * 1.08)
         meshes += labelled([box(wood, (middle, height, z), (width, 0.05, plank)) for z in places[:80]], GROUND)
-        posts = [
-            capsule(wood, (middle + x * width / 2, level - 1.0, z), (middle + x * width / 2, height + rng.uniform(0, 0.9), z), 0.07)
-            for z in np.arange(shore, end, 2.0)
-            for x in (-1, 1)
-        ]
-        meshes += labelled(posts, THING)
+        for z in np.arange(shore, end, 2.0):
+            for x in (middle - width / 2, middle + width / 2):
+                post = capsule(wood, (x, level - 1.0, z), (x, height + rng.uniform(0, 0.9), z), 0.07)
+                meshes += labelled([post], THING)
     return placed(meshes, turn, np.zeros(3))
 
 

@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
 from splatmem.depth.embedded.quantized import quantize_linears
 from splatmem.depth.embedded.token_stream import TokenMaps, TokenStream, grid_of
+from splatmem.threads import kernel_threads, side_by_side, torch_alone
 
 MODEL_TYPE = "splatmem_small_depth"  # in a folder's config.json
+MOST_THREADS_APART = 4  # up to so many threads, a picture and its mirror image are each looked at by one of them
 
 
 class Settings(Protocol):
@@ -160,20 +162,31 @@ class SmallDepthLayers:
         Where the configuration asks for it, what is coarser than ``detail_share`` of the shorter side is the mean of what the
         picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp. Classes are both's.
         """
-        added = self.token_maps(pixel_values)
-        labels = None if added is None else added.label_logits
-        log_depth, sky_logits = self.log_depth_and_sky(pixel_values, added)
-        if self.config.mirrored:
-            mirror = pixel_values.flip(-1)
-            other = self.token_maps(mirror)
-            other_depth, other_sky = self.log_depth_and_sky(mirror, other)
+        if not self.config.mirrored:
+            log_depth, sky_logits, labels = self._seen(pixel_values)
+        else:
+            pictures = [pixel_values, pixel_values.flip(-1)]
+            alone = pixel_values.device.type == "cpu" and not torch.is_grad_enabled() and kernel_threads() <= MOST_THREADS_APART
+            if alone:  # each on a thread of its own, which never waits for the other
+                with torch_alone(pixel_values[:, 0].numel()):
+                    seen = side_by_side(self._seen, pictures)
+            else:
+                seen = [self._seen(picture) for picture in pictures]
+            (log_depth, sky_logits, labels), (other_depth, other_sky, other_labels) = seen
             radius = max(1, round(self.config.detail_share * min(pixel_values.shape[-2:])))
             log_depth = log_depth + 0.5 * _low_pass(other_depth.flip(-1) - log_depth, radius)
             sky_logits = 0.5 * (sky_logits + other_sky.flip(-1))
-            if labels is not None and other is not None and other.label_logits is not None:
-                labels = 0.5 * (labels + other.label_logits.flip(-1))
+            if labels is not None and other_labels is not None:
+                labels = 0.5 * (labels + other_labels.flip(-1))
         depth = log_depth.clamp(-6, 8).exp()
         return SmallDepthMaps(depth, sky_logits, labels)
+
+    def _seen(
+        self, pixel_values: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"], Float[Tensor, "b k H W"] | None]:
+        """Log z-depth and sky logits at the input's size, and logits of the classes if they are told."""
+        added = self.token_maps(pixel_values)
+        return *self.log_depth_and_sky(pixel_values, added), None if added is None else added.label_logits
 
 
 class SmallDepth(SmallDepthLayers, nn.Module):
