@@ -28,7 +28,7 @@ POINTS_FILE, POINTS_HEAD = "points3D.txt", "# POINT3D_ID X Y Z R G B ERROR TRACK
 
 
 def save_colmap(cameras: Cameras, folder: str | Path, names: Sequence[str] | None = None) -> None:
-    """Writes cameras.txt, images.txt and an empty points3D.txt into an existing folder; one PINHOLE camera per image.
+    """Writes cameras.txt, images.txt and an empty points3D.txt into an existing folder; images of one lens share a camera.
 
     Args:
         cameras: the cameras.
@@ -40,12 +40,13 @@ def save_colmap(cameras: Cameras, folder: str | Path, names: Sequence[str] | Non
     if len(names) != len(cameras):
         raise ValueError(f"expected one name per camera ({len(cameras)}), got {len(names)}")
     quats, translations = cameras_to_colmap(cameras)
-    camera_lines, image_lines = [], []
+    lenses: dict[tuple[float, ...], int] = {}
+    image_lines = []
     rows = zip(names, quats.tolist(), translations.tolist(), cameras.intrinsics.tolist(), strict=True)
     for number, (name, quat, translation, k) in enumerate(rows, start=1):
-        parameters = (k[0][0], k[1][1], k[0][2], k[1][2])
-        camera_lines.append(f"{number} PINHOLE {cameras.width} {cameras.height} {_join(parameters)}\n")
-        image_lines.append(f"{number} {_join(quat)} {_join(translation)} {number} {name}\n\n")
+        lens = lenses.setdefault((k[0][0], k[1][1], k[0][2], k[1][2]), len(lenses) + 1)
+        image_lines.append(f"{number} {_join(quat)} {_join(translation)} {lens} {name}\n\n")
+    camera_lines = [f"{lens} PINHOLE {cameras.width} {cameras.height} {_join(k)}\n" for k, lens in lenses.items()]
     files = {
         "cameras.txt": "# CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]\n" + "".join(camera_lines),
         "images.txt": f"# {IMAGE_FIELDS}\n# POINTS2D[] as X Y POINT3D_ID\n" + "".join(image_lines),

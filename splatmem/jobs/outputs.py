@@ -19,6 +19,7 @@ from splatmem.io.atomic import atomic_path
 from splatmem.io.pictures import open_picture
 from splatmem.io.source import Source
 from splatmem.io.transforms_json import save_transforms_json
+from splatmem.io.video_frames import survey_video
 from splatmem.jobs.export import write_splats
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.run_state import Run
@@ -91,13 +92,15 @@ def write_outputs(
         "border_depth_step": float(np.median(run.state.border_steps)) if run.state.border_steps else 0.0,
         "notes": run.scene.notes,
     }
+    video = folder / "video.mp4"
     page = report_page(
         report,
         sheet,
         run.film.cameras,
         run.state,
         run.coverage,
-        video=folder / "video.mp4",
+        video=video,
+        poster=Image.fromarray(next(survey_video(video).read([0]))),
         fps=options.fps,
         folder=options.out,
         moving=_picture(folder / MOVING),

@@ -32,6 +32,7 @@ PHOTO_BAR = 40.0
 PHOTO_LOSS = 0.5
 """... or as much less than it has at first, where that is less. Where merging misses this, the Gaussians stay as they are."""
 SPARE = 0.15  # share of the squared error that the bar allows, which is left for what merging does around those tiles
+MOST_PASSES = 3  # until no given picture is spoilt: what stays changes what is fitted around it
 TILE = 8  # pixels along a side of the parts of a given picture in which they stay
 
 
@@ -62,7 +63,7 @@ def compacted(
 ) -> Compacted:
     """Merges what each view has brought, then fits places, sizes and colours to what the memory showed before, and rounds
     all numbers to what is needed. Where given pictures would lose too much by that, as rich textures do, what shows most of
-    the loss stays as it is, and the rest is fitted again.
+    the loss stays as it is, and the rest is fitted again, twice at most.
 
     Pictures to fit are the given ones, what the memory shows at the cameras of its other views, from a step beside the first
     one, and along a film.
@@ -82,10 +83,13 @@ def compacted(
         raise ValueError("the memory holds no view yet: there is nothing to compact")
     if memory.gaussians.sh.shape[1] > 1:
         raise ValueError("the scene's colours change with the view (spherical harmonics): it cannot be compacted")
-    made = _merged(memory, ends, film, steps, error, {}, lambda share: announce(share / 2))
-    kept = _spoilt(memory, made.memory)
-    if kept:
-        made = _merged(memory, ends, film, steps, error, kept, lambda share: announce((1 + share) / 2))
+    kept: dict[int, Bool[Tensor, "h w"]] = {}
+    for number in range(MOST_PASSES):
+        made = _merged(memory, ends, film, steps, error, kept, lambda share, n=number: announce((n + share) / MOST_PASSES))
+        spoilt = _spoilt(memory, made.memory)
+        if not spoilt:
+            break
+        kept |= {index: pixels | kept[index] if index in kept else pixels for index, pixels in spoilt.items()}
     announce(1.0)
     return made
 

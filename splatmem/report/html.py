@@ -12,6 +12,7 @@ from PIL import Image
 
 from splatmem.explore.loop import ExploreState
 from splatmem.geometry.cameras import Cameras
+from splatmem.report.meanings import figure_meaning
 from splatmem.report.notes import meaning
 from splatmem.report.pages import page
 from splatmem.report.plots import cost_plot, path_plot, unknown_plot
@@ -30,6 +31,7 @@ def report_page(
     coverage: list[float],
     *,
     video: Path | None = None,
+    poster: Image.Image | None = None,
     fps: float = 24.0,
     folder: Path | None = None,
     moving: Image.Image | None = None,
@@ -40,6 +42,7 @@ def report_page(
         report: what ``report.json`` holds.
         coverage: unknown share of the path before each window, 0..1.
         video: the film.
+        poster: its first frame, which the page shows until the film is played.
         fps: its frames per second.
         folder: where the results will lie, for the commands that the page names.
         moving: given pictures with what was left out of them since it moved.
@@ -50,13 +53,14 @@ def report_page(
         report={"notes": [], **report},
         notes=[(note, meaning(note)) for note in report.get("notes", [])],
         video=None if video is None else _video_address(video),
+        poster=None if poster is None else picture_uri(poster),
         summary=_summary(report),
         sheet=picture_uri(sheet),
         moving=None if moving is None else picture_uri(moving),
-        path_plot=path_plot(path, state),
+        path_plot=path_plot(path, state, (report.get("scene") or {}).get("unit", "units")),
         unknown_plot=unknown_plot(unknown, fps) if unknown else None,
         cost_plot=cost_plot(report["seconds"], coverage),
-        figures=list(_leaves(report)),
+        figures=[(name, value, figure_meaning(name)) for name, value in _leaves(report)],
         folder="DIR" if folder is None else str(folder),
     )
 
@@ -80,7 +84,7 @@ def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
     if "gaussians" in report:
         rows.append(("Gaussians", readable("gaussians", report["gaussians"])))
     if "peak_rss_bytes" in report:
-        rows.append(("Memory used at most", readable("peak_rss_bytes", report["peak_rss_bytes"])))
+        rows.append(("Main memory used at most", readable("peak_rss_bytes", report["peak_rss_bytes"])))
     rows.append(("Time", readable("seconds.total", report["seconds"]["total"])))
     return rows
 

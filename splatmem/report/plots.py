@@ -95,8 +95,8 @@ class Axes:
         return "".join(parts)
 
 
-def path_plot(path: Cameras, state: ExploreState) -> str:
-    """Positions and viewing directions on the ground plane; the frames that were made are marked by window."""
+def path_plot(path: Cameras, state: ExploreState, unit: str) -> str:
+    """Positions and viewing directions on the ground plane, in ``unit``; the frames that were made are marked by window."""
     centers, forward = path.centers[:, [0, 2]].numpy(), path.forward[:, [0, 2]].numpy()
     low, high = centers.min(0), centers.max(0)
     reach = float((high - low).max()) or 1.0
@@ -113,7 +113,7 @@ def path_plot(path: Cameras, state: ExploreState) -> str:
             axes.arrow(_point(centers[frame]), _point(forward[frame] * reach / 5), WINDOW_COLOURS[number % 10], 3)
     axes.dots([_point(centers[0])], "black")
     z_ticks = [(value, f"{value:g}") for value in ticks(*axes.y)]
-    return _uri(width, height, axes.svg("x (right)", "z (ahead)", ticks(*axes.x), z_ticks))
+    return _uri(width, height, axes.svg(f"to the right [{unit}]", f"ahead [{unit}]", ticks(*axes.x), z_ticks))
 
 
 def unknown_plot(unknown: Sequence[float], fps: float) -> str:

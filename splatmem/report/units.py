@@ -13,9 +13,11 @@ def readable(name: str, value: Any) -> str:
     """
     if value is None:
         return "none"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return " x ".join(str(side) for side in value) if name == "size" and isinstance(value, list | tuple) else str(value)
     group, _, last = name.rpartition(".")
+    if isinstance(value, list | tuple):
+        return (" x " if last == "size" else "; ").join(str(item) for item in value) or "none"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
     if name.endswith("_bytes"):
         return file_size(value)
     if "psnr" in name:

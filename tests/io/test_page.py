@@ -53,6 +53,12 @@ class PageBrowser(Browser):
         return [address for address in asked if not address.startswith(("chrome:", "data:", "blob:"))]
 
 
+def twice_the_same(browser: PageBrowser) -> list[np.ndarray]:
+    """The picture, if the next one is the same; else nothing."""
+    one, other = browser.picture(), browser.picture()
+    return [one] if np.array_equal(one, other) else []
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageBrowser]:
     browser = PageBrowser(tmp_path_factory.mktemp("profile"), {"goog:loggingPrefs": {"performance": "ALL"}})
@@ -75,3 +81,18 @@ def test_the_first_view_is_the_photo(browser: PageBrowser, small_run: Path, tmp_
     until("a picture like the photo", lambda: likeness() >= MIN_PSNR)  # splats fade in
     assert likeness(turned=True) < likeness() - 2, "mirrored"
     assert browser.asked_for() == [file.as_uri()]
+
+
+def test_the_film_waits_to_be_played(browser: PageBrowser, small_run: Path, tmp_path: Path) -> None:
+    """Until then the first view stands, however slow the machine is, and nothing is drawn anew."""
+    scene = sm.Scene.open(small_run, device="cpu")
+    assert scene.film_cameras is not None
+    file = tmp_path / "film.html"
+    write_splats(scene.memory, file, scene.film_cameras)
+    browser.show(file)
+    shown = "return document.querySelector('.tabler-icon-player-%s-filled') !== null"
+    until("a pause", lambda: browser.driver.execute_script(shown % "play"))
+    until("a picture", lambda: np.ptp(browser.picture()) > 100)
+    first = until("a picture that stays", lambda: twice_the_same(browser))[0]
+    browser.driver.execute_script("document.querySelector('.tabler-icon-player-play-filled').parentElement.click()")
+    until("the film", lambda: np.abs(browser.picture().astype(int) - first).mean() > 5)

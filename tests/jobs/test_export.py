@@ -97,6 +97,29 @@ def test_a_data_set(splatmem: ForkedCommands, small_run: Path, tmp_path: Path) -
     assert "not empty" in again.error
 
 
+def test_colmap_itself_reads_a_data_set(splatmem: ForkedCommands, small_run: Path, tmp_path: Path) -> None:
+    pycolmap = pytest.importorskip("pycolmap", reason="needs pycolmap: the extra 'colmap'")
+    ended = splatmem("export", small_run, "--dataset", tmp_path / "data")
+    assert ended.status == 0, ended.err
+    model = pycolmap.Reconstruction(str(tmp_path / "data/sparse/0"))
+    film = sm.Scene.open(small_run).film_cameras
+    assert film is not None
+    images = sorted(model.images.values(), key=lambda image: image.name)
+    poses = np.stack([image.cam_from_world().matrix() for image in images])
+    np.testing.assert_allclose(poses, film.world_to_cam[:, :3], atol=1e-5)
+    (lens,) = model.cameras.values()
+    np.testing.assert_allclose(lens.calibration_matrix(), film.intrinsics[0], rtol=1e-6)
+    # The points lie where the pictures show their colours; those that something hides are in the minority of the photo's view.
+    picture = np.asarray(Image.open(tmp_path / "data/images" / images[0].name), np.float32)
+    differences = []
+    for point in model.points3D.values():
+        place = images[0].project_point(point.xyz)
+        if place is not None and 0 <= place[0] < lens.width and 0 <= place[1] < lens.height:
+            differences.append(np.abs(picture[int(place[1]), int(place[0])] - point.color).mean())
+    assert len(differences) > 500
+    assert np.median(differences) < 20
+
+
 def test_a_data_set_needs_a_film(splatmem: ForkedCommands, small_run: Path, tmp_path: Path) -> None:
     ended = splatmem("export", small_run / "scene.spz", "--dataset", tmp_path / "data")
     assert ended.status == 2

@@ -1,5 +1,7 @@
 """The main job as a user runs it, small: with the embedded models."""
 
+import base64
+import io
 import json
 
 import numpy as np
@@ -15,6 +17,7 @@ from splatmem.io.video import read_video
 from splatmem.jobs.flyaround import flyaround
 from splatmem.memory.session import load_session
 from splatmem.metrics import psnr
+from splatmem.report.meanings import MEANINGS
 
 PHOTO = assets.path("photos/interior_table.jpg")
 SMALL = {"frames": 24, "size": (128, 72), "settings": ExploreSettings(photo_refine_steps=10, refine_steps=2)}
@@ -64,6 +67,19 @@ def test_report_page_is_self_contained(result):
     page = (result[0] / "report.html").read_text()
     assert "data:image/jpeg" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_report_page_shows_the_film_before_it_is_played(result):
+    page = (result[0] / "report.html").read_text()
+    poster = page.split('poster="data:image/jpeg;base64,')[1].split('"')[0]
+    shown = torch.from_numpy(np.array(Image.open(io.BytesIO(base64.b64decode(poster)))))
+    assert psnr(shown.float() / 255, torch.from_numpy(read_video(result[0] / "video.mp4")[0]).float() / 255) > 30
+
+
+def test_meanings_are_those_of_figures_that_a_report_has(result):
+    groups = {key: value if isinstance(value, dict) else None for key, value in result[1].items()}
+    names = {key if name is None else f"{key}.{name}" for key, group in groups.items() for name in group or [None]}
+    assert set(MEANINGS) <= names
 
 
 def test_resume_with_other_options_is_refused(tmp_path):

@@ -210,6 +210,19 @@ def test_the_film_lies_in_the_page_and_the_viewer_beside_it(tmp_path: Path) -> N
     assert "unknown_by_frame" not in page.text, "a plot shows it"
 
 
+def test_the_film_s_first_frame_is_shown_before_it_is_played(tmp_path: Path) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"a film")
+    page = Page(written(FULL, video=tmp_path / "video.mp4", poster=Image.new("RGB", (40, 24), (20, 180, 60))))
+    poster = next(attributes["poster"] or "" for tag, attributes in page.tags if tag == "video")
+    shown = Image.open(io.BytesIO(base64.b64decode(poster.removeprefix("data:image/jpeg;base64,"))))
+    assert shown.size == (40, 24)
+    assert sum(abs(a - b) for a, b in zip(shown.getpixel((9, 9)), (20, 180, 60), strict=True)) < 12  # type: ignore[arg-type]
+
+
+def test_the_table_says_what_figures_mean(page: Page) -> None:
+    assert [row[0] for row in page.rows if len(row) == 3] == ["photo_psnr", "retention_psnr.min", "retention_psnr.mean"]
+
+
 def test_a_large_film_stays_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "LARGEST_EMBEDDED", 3)
     (tmp_path / "video.mp4").write_bytes(b"a film")
@@ -229,7 +242,8 @@ def test_notes_say_what_they_mean() -> None:
         ("peak_rss_bytes", 1_900_000_000, "1.9 GB"), ("memory_bytes", 45_300_000, "45.3 MB"), ("photo_psnr", 45.93, "45.9 dB"),
         ("unknown_fraction", 0.00161, "0.16 %"), ("seconds.load", 1.25, "1.2 s"), ("gaussians", 583062, "583,062"),
         ("seed", 123456, "123456"), ("fov_x_degrees", 60.0, "60\N{DEGREE SIGN}"), ("bend.mean", 0.0088, "0.88 %"),
-        ("device", "cpu", "cpu"), ("path_extent", None, "none"), ("scene.subject_distance", 2.125, "2.125"),
+        ("device", "cpu", "cpu"), ("scene.size", [4.6, 1.8, 5.9], "4.6 x 1.8 x 5.9"), ("notes", ["a", "b"], "a; b"),
+        ("path_extent", None, "none"), ("scene.subject_distance", 2.125, "2.125"),
     ],
 )  # fmt: skip
 def test_figures_as_people_read_them(name: str, value: Any, said: str) -> None:

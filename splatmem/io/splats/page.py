@@ -2,6 +2,11 @@
 
 The viewer is viser's (https://viser.studio), which this package depends on: a recorded scene with its player. The camera
 starts as the first one that is given; with more than one, "play" moves the scene as they would see it.
+
+The player begins by itself, and takes the film's time from the clock: where drawing is slow, without a graphics card, each step
+would be longer than the film, and each time the film begins again the player loads the whole scene anew. The page would never
+come to show anything. A few lines before the viewer make the first view stand until the visitor presses "play", and the film
+slow instead of jumping.
 """
 
 from __future__ import annotations
@@ -36,6 +41,29 @@ SHAPE_STEP = 2.0**-5  # of a covariance's largest number
 DILATION = 0.3  # square pixels by which 3DGS widens what it draws, at the film's size; the viewer's own do not cover at another
 LARGEST_VARIANCE = 6e4  # the viewer keeps covariances as 16 bits
 MOST_ENLARGED = 16.0
+AT_REST = """<script>(() => {
+  const LONGEST_STEP = 100;  // milliseconds of the film between two pictures
+  const clock = Date.now, every = window.setInterval;
+  let last = clock(), told = last, held = true;
+  Date.now = () => {
+    const now = clock();
+    if (!held) told += Math.min(now - last, LONGEST_STEP);
+    last = now;
+    return told;
+  };
+  window.setInterval = (step, period, ...more) => {
+    if (!held || period !== 1000 / 120) return every(step, period, ...more);
+    return every(() => {
+      step();
+      if (!held) return;
+      held = false;
+      document.body.dispatchEvent(new KeyboardEvent("keydown", {code: "Space", bubbles: true}));
+    }, period);
+  };
+  window.addEventListener("pointerdown", () => { held = false; });
+})();</script>"""
+"""Holds the clock of the player, which makes 120 steps a second, until its first step has shown the film's beginning, and then
+presses its key for a pause."""
 WHOLE, GIVEN, MADE = "/scene", "/scene/from the pictures", "/scene/made"
 FAR = 1000.0
 USUAL_DISTANCE = 3.0  # median distance of Gaussians from the first camera, in the page's own unit: its numbers suit the viewer
@@ -107,7 +135,7 @@ def _recorded(
         for place, quat in zip(moves[:, :3, 3].numpy(), rotations_to_quats(moves[:, :3, :3]).numpy(), strict=True):
             whole.position, whole.wxyz = place, quat
             recording.insert_sleep(1 / fps)
-    return recording.as_html(dark_mode=True)
+    return recording.as_html(dark_mode=True).replace("<head>", f"<head>{AT_REST}", 1)
 
 
 def _back_to_front(part: Gaussians, cameras: Cameras) -> Gaussians:
