@@ -115,7 +115,9 @@ def measure(path: Path, options: Options, estimate: HuggingFaceDepth) -> float:
     things = classes.where(PixelClass.THING, PixelClass.BUILDING)
     depth = memory.views[0].depth
     if in_the_open(classes, depth, memory.metric):  # also what no class names, such as a tower's walls
-        things |= removable_standing(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR))
+        things |= removable_standing(
+            depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR), classes.where(PixelClass.VEGETATION)
+        )
     things = things[None]
     return repeated_share(own, covered(things, own), around, covered(~reading.known, around))
 

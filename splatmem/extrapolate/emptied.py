@@ -22,6 +22,7 @@ from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.filters import dilate
 
 WIDE = 0.35  # of the picture's width: a thing that covers more of it, a house or a hedge, may belong to the place
+GAP = 0.3  # of that: what is open between two parts of a thing that count as one
 MIN_LEFT = 0.42  # share of a room's picture that must be left without its things: of less no room can be made
 ATTACHED = 0.35  # of an outline: a bottle touches the table with less of its own, a bed's head the bed with more
 OPEN_SHARE = 0.25  # of a picture that shows the open air: a room shows less through its windows
@@ -40,7 +41,7 @@ def removable(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool
     things = classes.things.long()
     out = torch.zeros_like(things, dtype=torch.bool)
     if open_air:
-        out = removable_standing(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR))
+        out = removable_standing(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR), classes.where(PixelClass.VEGETATION))
         things = _alone(things, classes)
     elif (things == 0).float().mean() >= MIN_LEFT:
         return things > 0
@@ -78,7 +79,10 @@ def _place(thing: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"
     """What of a thing belongs to the place: where it is at least so wide, and what of it is below."""
     if thing.shape[1] < width:
         return np.zeros_like(thing)
-    wide = ndimage.binary_opening(thing, np.ones((1, width), bool))
+    # What shows between a table's boards makes it no narrower; between the things on it there is more room.
+    padded = np.pad(thing, ((0, 0), (width, width)))
+    closed = ndimage.binary_closing(padded, np.ones((1, max(1, round(GAP * width))), bool))[:, width:-width]
+    wide = ndimage.binary_opening(closed, np.ones((1, width), bool))
     return np.logical_or.accumulate(wide, axis=0) & thing
 
 

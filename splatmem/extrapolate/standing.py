@@ -43,7 +43,9 @@ def standing_out(depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"]) -> Boo
     return (_before(depth) > EDGE) & ~level & torch.isfinite(depth)
 
 
-def removable_standing(depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+def removable_standing(
+    depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"], green: Bool[Tensor, "h w"]
+) -> Bool[Tensor, "h w"]:
     """Pixels of whole things that stand out, the tallest first, as long as enough of the picture's columns is left.
 
     What a side of the picture cuts stays: beyond it it goes on as its mirror image, and is whole.
@@ -51,10 +53,12 @@ def removable_standing(depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"]) 
     Args:
         depth: z-depth, ``inf`` for sky.
         level: pixels of the ground.
+        green: pixels of vegetation; a bush before a tower is a thing of its own.
     """
     height, width = depth.shape
-    before = _before(depth).numpy()
-    parts = connected_surfaces(standing_out(depth, level), depth, SMALLEST * height * width).numpy()
+    before, out = _before(depth).numpy(), standing_out(depth, level)
+    built, grown = (connected_surfaces(out & kind, depth, SMALLEST * height * width) for kind in (~green, green))
+    parts = torch.where(grown > 0, grown + built.max(), built).numpy()
     things = []
     for number, place in enumerate(ndimage.find_objects(parts), start=1):
         own = parts[place] == number

@@ -5,6 +5,7 @@ from torch import Tensor
 
 HEIGHT, WIDTH = 54, 96
 TOWER = (slice(5, 36), slice(30, 45))
+NOTHING = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
 
 
 def plain(*things: tuple[tuple[slice, slice], float]) -> tuple[Tensor, Tensor]:
@@ -21,43 +22,52 @@ def plain(*things: tuple[tuple[slice, slice], float]) -> tuple[Tensor, Tensor]:
 
 def test_a_tower_before_the_sky_can_be_taken_away_whole() -> None:
     depth, level = plain((TOWER, 8.0))
-    gone = removable_standing(depth, level)
+    gone = removable_standing(depth, level, NOTHING)
     assert gone[TOWER].all()
     assert not gone[:, :25].any()
     assert not gone[:, 50:].any()
 
 
+def test_bushes_that_touch_a_tower_do_not_keep_it() -> None:
+    bushes = (slice(28, 36), slice(2, 30))
+    depth, level = plain((TOWER, 8.0), (bushes, 8.0))
+    green = NOTHING.clone()
+    assert not removable_standing(depth, level, green).any()
+    green[bushes] = True
+    assert removable_standing(depth, level, green)[5:28, 30:45].all()
+
+
 def test_hills_along_the_horizon_belong_to_the_place() -> None:
     depth, level = plain(((slice(20, 30), slice(20, 60)), 50.0))
     assert standing_out(depth, level)[20:30, 20:60].all()
-    assert not removable_standing(depth, level).any()
+    assert not removable_standing(depth, level, NOTHING).any()
 
 
 def test_trunks_before_other_trunks_are_the_place() -> None:
     depth, level = plain(((slice(0, 30), slice(0, WIDTH)), 15.0), ((slice(0, 36), slice(40, 46)), 10.0))
-    assert not removable_standing(depth, level).any()
+    assert not removable_standing(depth, level, NOTHING).any()
 
 
 @pytest.mark.parametrize("count", [2, 9])
 def test_enough_of_the_place_is_left(count: int) -> None:
     starts = [10 * number + 2 for number in range(count)]
     depth, level = plain(*(((slice(5, 36), slice(start, start + 9)), 8.0) for start in starts))
-    columns = removable_standing(depth, level).any(0)
+    columns = removable_standing(depth, level, NOTHING).any(0)
     assert columns.any()
     assert columns.float().mean() <= 0.8
 
 
 def test_nothing_stands_out_where_all_is_sky() -> None:
     depth, level = torch.full((HEIGHT, WIDTH), torch.inf), torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
-    assert not removable_standing(depth, level).any()
+    assert not removable_standing(depth, level, NOTHING).any()
 
 
 def test_what_is_as_near_on_one_side_does_not_stand_out() -> None:
     depth, level = plain(((slice(0, 54), slice(0, 60)), 8.0), ((slice(0, 54), slice(60, WIDTH)), 20.0))
-    assert not removable_standing(depth, level).any()
+    assert not removable_standing(depth, level, NOTHING).any()
 
 
 def test_what_a_side_of_the_picture_cuts_stays() -> None:
     depth, level = plain(((slice(5, 36), slice(0, 10)), 8.0))
     assert standing_out(depth, level)[5:30, :10].all()
-    assert not removable_standing(depth, level).any()
+    assert not removable_standing(depth, level, NOTHING).any()
