@@ -41,7 +41,9 @@ def removable(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool
     things = classes.things.long()
     out = torch.zeros_like(things, dtype=torch.bool)
     if open_air:
-        out = removable_standing(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR), classes.where(PixelClass.VEGETATION))
+        out = removable_standing(
+            depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR), classes.where(PixelClass.VEGETATION)
+        )
         things = _alone(things, classes)
     elif (things == 0).float().mean() >= MIN_LEFT:
         return things > 0
