@@ -65,7 +65,7 @@ def test_motion_is_in_the_film_and_not_in_the_scene(tmp_path: Path) -> None:
     films = [read_video(folder / "video.mp4").astype(np.float32) for folder in (still, kept)]
     changed = (np.abs(films[0] - films[1]).max(-1) > 40).mean((1, 2))
     assert changed.max() > 0.005, "the ball shows"
-    assert changed[len(changed) // 2] < 0.002, "the photo's own view has none"
+    assert changed[0] < 0.002, "the photo's own view has none"
 
 
 def test_an_interrupted_run_keeps_the_same_motion(tmp_path: Path) -> None:
