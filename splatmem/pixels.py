@@ -26,3 +26,10 @@ def to_png(rgb: Float[Tensor, "h w 3"]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(to_uint8(rgb)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def to_jpeg(rgb: Float[Tensor, "h w 3"], quality: int = 90) -> bytes:
+    """A picture (0..1) as a JPEG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(to_uint8(rgb)).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

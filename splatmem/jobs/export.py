@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.cameras.files import save_cameras
@@ -61,24 +59,10 @@ def export(options: ExportOptions, announce: Announce = silent) -> Exported:
 
 def write_splats(memory: SpatialMemory, file: Path, film: Cameras, *, compact: bool = False, fps: float = 24.0) -> list[str]:
     """Writes a memory's Gaussians by the file's ending, with all that the format can hold beside them; returns notes."""
-    given = pixels = None
+    given = None
     if format_of(file).ending == ".html":
         given = torch.arange(len(memory.gaussians)) < memory.views[memory.num_given_views - 1].gaussians[1]
-        pixels = pixel_sizes(memory)
-    return save_splats(
-        memory.gaussians, file, compact=compact, cameras=film, fps=fps, world=memory.world, given=given, pixels=pixels
-    )
-
-
-def pixel_sizes(memory: SpatialMemory) -> Float[Tensor, " n"]:
-    """Size of a pixel at each Gaussian, in the world, of the view that it was made from; 0 where none is known."""
-    means = memory.gaussians.means.cpu()
-    sizes = torch.zeros(len(means))
-    for view in memory.views:
-        made = slice(*view.gaussians)
-        depth = means[made] @ view.camera.world_to_cam[0, 2, :3] + view.camera.world_to_cam[0, 2, 3]
-        sizes[made] = depth.abs() / view.camera.focal[0, 0]
-    return sizes
+    return save_splats(memory.gaussians, file, compact=compact, cameras=film, fps=fps, world=memory.world, given=given)
 
 
 def export_cameras(options: CamerasOptions) -> tuple[int, CameraKind]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import pytest
 import splatmem as sm
 import torch
 from PIL import Image
+from splatmem.gaussians.transform import transformed
+from splatmem.geometry.similarity import Similarity
 from splatmem.jobs.export import write_splats
 from splatmem.metrics import psnr
 
@@ -19,11 +24,9 @@ from live.chromium import Browser, until, why_not
 
 VIEW = (192, 128)
 MIN_PSNR = 25.0
-CANVAS_ALONE = """
-for (const e of document.querySelectorAll('body *'))
-  if (!e.querySelector('canvas') && e.tagName !== 'CANVAS') e.style.visibility = 'hidden';
-"""
-pytestmark = [pytest.mark.skipif(bool(why_not()), reason=why_not()), pytest.mark.slow]
+SPZ_STEP = 2.0**-12 + 1e-6
+WITHOUT_THE_BAR = "document.getElementById('bar').style.visibility = 'hidden'"
+in_a_browser = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
 class PageBrowser(Browser):
@@ -37,26 +40,62 @@ class PageBrowser(Browser):
         view = {"width": VIEW[0], "height": VIEW[1], "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", view)
         self.driver.get(file.as_uri())
-        until("the canvas", lambda: self.driver.execute_script("return document.querySelector('canvas') !== null"))
+
+    def show_drawn(self, file: Path) -> None:
+        """The page, once its viewer has drawn; without what lies over the picture."""
+        self.show(file)
+        until("a drawing", lambda: self.drawn() > 0)
+        self.driver.execute_script(WITHOUT_THE_BAR)
+
+    def drawn(self) -> int:
+        """How many pictures the viewer has drawn."""
+        return int(self.driver.execute_script("return document.body.dataset.drawn") or 0)
 
     def picture(self) -> np.ndarray:
-        self.driver.execute_script(CANVAS_ALONE)
         shown = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
         assert shown.size == VIEW
         return np.asarray(shown.resize((VIEW[0] // 2, VIEW[1] // 2), Image.Resampling.BOX))
 
+    def press_button(self, name: str) -> None:
+        self.driver.execute_script("document.getElementById(arguments[0]).click()", name)
+
+    def show_frame(self, index: int) -> None:
+        self.driver.execute_script(
+            "const time = document.getElementById('time'); time.value = arguments[0]; time.dispatchEvent(new Event('input'))",
+            index,
+        )
+
     def asked_for(self) -> list[str]:
-        """Addresses of all that was asked for since the browser began, but its own."""
+        """Addresses of all that was asked for since the last time, but the browser's own and what is inside the page."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
         asked += [m["params"]["url"] for m in messages if m["method"] == "Network.webSocketCreated"]
         return [address for address in asked if not address.startswith(("chrome:", "data:", "blob:"))]
 
 
-def twice_the_same(browser: PageBrowser) -> list[np.ndarray]:
-    """The picture, if the next one is the same; else nothing."""
-    one, other = browser.picture(), browser.picture()
-    return [one] if np.array_equal(one, other) else []
+def splats_of(page: Path) -> bytes:
+    """The .spz that a page holds."""
+    found = re.search(r'id="splats">([^<]*)<', page.read_text())
+    assert found is not None
+    return base64.b64decode(found[1])
+
+
+def likeness(picture: np.ndarray, other: torch.Tensor) -> float:
+    return psnr(torch.from_numpy(picture.copy()).float() / 255, other.float())
+
+
+@pytest.fixture(scope="module")
+def scene(small_run: Path) -> sm.Scene:
+    return sm.Scene.open(small_run, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def page(scene: sm.Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small run's film as a page; a blank in its name, as a person's files have."""
+    file = tmp_path_factory.mktemp("page") / "a page.html"
+    assert scene.film_cameras is not None
+    write_splats(scene.memory, file, scene.film_cameras)
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -66,33 +105,105 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageBrowser]:
     browser.quit()
 
 
-def test_the_first_view_is_the_photo(browser: PageBrowser, small_run: Path, tmp_path: Path) -> None:
-    scene = sm.Scene.open(small_run, device="cpu")
-    camera = scene.memory.views[0].camera
-    photo = scene.memory.first_photo
-    file = tmp_path / "a page.html"
-    write_splats(scene.memory.as_given(), file, camera)
-    browser.show(file)
-
-    def likeness(turned: bool = False) -> float:
-        picture = browser.picture()[:, ::-1] if turned else browser.picture()
-        return psnr(torch.from_numpy(picture.copy()).float() / 255, photo.float())
-
-    until("a picture like the photo", lambda: likeness() >= MIN_PSNR)  # splats fade in
-    assert likeness(turned=True) < likeness() - 2, "mirrored"
-    assert browser.asked_for() == [file.as_uri()]
-
-
-def test_the_film_waits_to_be_played(browser: PageBrowser, small_run: Path, tmp_path: Path) -> None:
-    """Until then the first view stands, however slow the machine is, and nothing is drawn anew."""
-    scene = sm.Scene.open(small_run, device="cpu")
+def test_a_page_holds_the_whole_scene(page: Path, scene: sm.Scene, tmp_path: Path) -> None:
+    text = page.read_text()
+    assert re.search(r"\{\{\w+\}\}", text) is None, "every part is filled in"
+    film = re.search(r'id="film">([^<]*)<', text)
+    assert film is not None
+    (tmp_path / "s.spz").write_bytes(splats_of(page))
+    assert len(sm.load_splats(tmp_path / "s.spz")) == len(scene.memory.gaussians)
     assert scene.film_cameras is not None
-    file = tmp_path / "film.html"
-    write_splats(scene.memory, file, scene.film_cameras)
-    browser.show(file)
-    shown = "return document.querySelector('.tabler-icon-player-%s-filled') !== null"
-    until("a pause", lambda: browser.driver.execute_script(shown % "play"))
-    until("a picture", lambda: np.ptp(browser.picture()) > 100)
-    first = until("a picture that stays", lambda: twice_the_same(browser))[0]
-    browser.driver.execute_script("document.querySelector('.tabler-icon-player-play-filled').parentElement.click()")
+    told = json.loads(film[1])
+    assert len(told["poses"]) == len(told["fovs"]) == len(scene.film_cameras)
+    assert 0 < told["given"] < len(scene.memory.gaussians)
+
+
+def test_the_kind_of_spz_is_one_that_the_viewer_reads(page: Path) -> None:
+    head = np.frombuffer(gzip.decompress(splats_of(page))[:8], "<u4")
+    assert int(head[1]) in (2, 3)
+
+
+@pytest.mark.parametrize("size", [2.0**-9, 2.0**9])
+def test_a_scene_in_other_units_gives_the_same_page(scene: sm.Scene, size: float, tmp_path: Path) -> None:
+    gaussians, camera = scene.memory.gaussians, scene.memory.views[0].camera
+    scaled = transformed(gaussians, Similarity(torch.eye(3), size, torch.zeros(3)))
+    places = []
+    for some in (gaussians, scaled):
+        sm.save_splats(some, tmp_path / "p.html", cameras=camera)
+        (tmp_path / "s.spz").write_bytes(splats_of(tmp_path / "p.html"))
+        places.append(sm.load_splats(tmp_path / "s.spz").means)
+    torch.testing.assert_close(*places, atol=SPZ_STEP, rtol=0)
+
+
+@in_a_browser
+def test_the_first_view_is_the_photo(browser: PageBrowser, scene: sm.Scene, page: Path) -> None:
+    browser.asked_for()
+    browser.show_drawn(page)
+    photo = scene.memory.first_photo
+    until("a picture like the photo", lambda: likeness(browser.picture(), photo) >= MIN_PSNR)
+    picture = browser.picture()
+    assert likeness(picture[:, ::-1], photo) < likeness(picture, photo) - 2, "mirrored"
+    assert browser.asked_for() == [page.as_uri()]
+
+
+@in_a_browser
+def test_the_film_is_the_film(browser: PageBrowser, scene: sm.Scene, page: Path) -> None:
+    browser.show_drawn(page)
+    assert scene.film_cameras is not None
+    index = len(scene.film_cameras) // 3
+    own = torch.as_tensor(scene.memory.film(scene.film_cameras[index])[0]).reshape(VIEW[1] // 2, VIEW[0] // 2, 3)
+    assert likeness(browser.picture(), own) < MIN_PSNR, "another view than the first"
+    browser.show_frame(index)
+    until("the frame", lambda: likeness(browser.picture(), own) >= 30)
+
+
+@in_a_browser
+def test_the_film_waits_to_be_played(browser: PageBrowser, page: Path) -> None:
+    """Nothing is drawn anew until something changes: a page that draws for ever warms a phone's pocket."""
+    browser.show_drawn(page)
+    first = until("a picture", lambda: [browser.picture()])[0]
+    assert np.ptp(first) > 100
+    assert browser.drawn() == 1
+    browser.press_button("play")
     until("the film", lambda: np.abs(browser.picture().astype(int) - first).mean() > 5)
+    browser.press_button("play")
+    until("a rest", lambda: browser.drawn() == (browser.picture(), browser.drawn())[1])
+
+
+@in_a_browser
+def test_what_was_made_can_be_hidden(browser: PageBrowser, scene: sm.Scene, page: Path) -> None:
+    browser.show_drawn(page)
+    index = len(scene.film_cameras or ()) // 2
+    browser.show_frame(index)
+    until("the frame", lambda: browser.drawn() > 1)
+    whole = browser.picture()
+    browser.press_button("given")
+    until("less", lambda: (browser.picture().max(axis=2) < 40).mean() > (whole.max(axis=2) < 40).mean() + 0.05)
+    browser.press_button("given")
+    until("the whole again", lambda: np.array_equal(browser.picture(), whole))
+
+
+@in_a_browser
+def test_the_visitor_looks_around_and_comes_back(browser: PageBrowser, page: Path) -> None:
+    browser.show_drawn(page)
+    first = browser.picture()
+    for act in (
+        lambda: browser.drag_picture([(0.5, 0.5), (0.8, 0.6)]),
+        lambda: browser.press("w", 0.5),
+        lambda: browser.swipe([(0.5, 0.5), (0.7, 0.5)]),
+        lambda: browser.actions().scroll_by_amount(0, -400).perform(),
+    ):
+        act()
+        until("another picture", lambda: np.abs(browser.picture().astype(int) - first).mean() > 2)
+        browser.press_button("first")
+        until("the first picture", lambda: np.array_equal(browser.picture(), first))
+
+
+@in_a_browser
+def test_a_damaged_page_says_so_over_its_picture(browser: PageBrowser, scene: sm.Scene, page: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.html"
+    damaged.write_text(re.sub(r'(id="splats">)[^<]{100}', r"\1", page.read_text()))
+    browser.show(damaged)
+    until("a message", lambda: "cannot be shown" in browser.text)
+    free = slice(0, VIEW[1] // 12)  # the message lies over the lower part
+    assert likeness(browser.picture()[free], scene.memory.first_photo[free]) >= MIN_PSNR

@@ -18,7 +18,6 @@ from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.io.splats.axes import half_turn_about_x, neighbours_together, without_empty_bands
 from splatmem.io.splats.endings import FORMATS, READABLE, ending_of, is_splat_file
 from splatmem.io.splats.files import read_splats
-from splatmem.io.splats.page import _back_to_front
 from splatmem.metrics import psnr
 
 needs_usd = pytest.mark.skipif(find_spec("pxr") is None, reason="needs usd-core: the extra 'usd'")
@@ -389,14 +388,3 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         if ending != ".html":
             sm.load_splats(tmp_path / f"a{ending}")
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_page_begins_back_to_front() -> None:
-    """A viewer draws splats as they come until it has sorted them: what is near must not be hidden meanwhile."""
-    camera = identity_camera(60.0, 32, 24)
-    gaussians = scene()
-    ordered = _back_to_front(gaussians, camera)
-    ahead = ordered.means[:, 2]
-    assert (ahead.diff() <= 0).all()
-    assert not (gaussians.means[:, 2].diff() <= 0).all()
-    assert torch.equal(ahead.sort().values, gaussians.means[:, 2].sort().values)

@@ -28,7 +28,6 @@ def save_splats(
     fps: float = 24.0,
     world: World | None = None,
     given: Bool[Tensor, " n"] | None = None,
-    pixels: Float[Tensor, " n"] | None = None,
 ) -> list[str]:
     """Writes Gaussians in the format that the file's ending stands for; returns notes on what the format could not hold.
 
@@ -43,7 +42,6 @@ def save_splats(
         fps: frames per second of the film.
         world: of a .ply: in which the cameras were given (``save_ply``).
         given: of an .html: Gaussians that come from the user's own pictures; the others can be hidden.
-        pixels: of an .html: size of a pixel at each Gaussian, of the picture that it was made from; see ``write_page``.
 
     Raises:
         ValueError: the ending is not known, a package is missing, or a parameter is NaN or infinite.
@@ -59,7 +57,7 @@ def save_splats(
     if ending in (".usdc", ".usdz"):
         return write_usd(gaussians, file, cameras, fps)
     if ending == ".html":
-        return write_page(gaussians, file, cameras, fps, given, pixels)
+        return write_page(gaussians, file, cameras, fps, given)
     return write_packed(gaussians, file, ending[1:])
 
 

@@ -33,14 +33,27 @@ _redirecting = threading.Lock()
 
 
 def write_packed(gaussians: Gaussians, path: Path, kind: str) -> list[str]:
-    """Writes a file; bands of spherical harmonics that are zero are left out. Returns what a reader should know.
-
-    Args:
-        kind: compressed.ply, splat, ksplat, spz or sog.
+    """Writes a file of ``packed_bytes``; returns its notes.
 
     Raises:
         ValueError: a parameter is NaN or infinite.
         OSError: the file cannot be written.
+    """
+    content, notes = packed_bytes(gaussians, path, kind)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return notes
+
+
+def packed_bytes(gaussians: Gaussians, path: Path, kind: str) -> tuple[bytes, list[str]]:
+    """What a file holds, and what a reader should know; bands of spherical harmonics that are zero are left out.
+
+    Args:
+        path: the file that it is for, for messages.
+        kind: compressed.ply, splat, ksplat, spz or sog.
+
+    Raises:
+        ValueError: a parameter is NaN or infinite.
     """
     gaussians, notes = without_empty_bands(gaussians.to("cpu").detach()), []
     if kind in CONSTANT_COLOURS and gaussians.sh.shape[1] > 1:
@@ -51,10 +64,7 @@ def write_packed(gaussians: Gaussians, path: Path, kind: str) -> list[str]:
         gaussians = half_turn_about_x(gaussians)
     elif kind == "compressed.ply":
         gaussians = neighbours_together(gaussians, CHUNK)
-    content = _converted(ply_bytes(gaussians), "ply", kind, path)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-    return notes
+    return _converted(ply_bytes(gaussians), "ply", kind, path), notes
 
 
 def read_packed(path: Path, kind: str) -> tuple[Gaussians, list[str]]:
