@@ -30,13 +30,16 @@ from splatmem.jobs.edit_options import (
     UndoOptions,
 )
 from splatmem.jobs.export import film_of, write_splats
+from splatmem.jobs.made_small import compared, looks, sentence
 from splatmem.jobs.shots import read_shots, shot_trajectory
 from splatmem.memory.film import FilmFigures, film_memory
+from splatmem.report.figures import write_json
 from splatmem.scene import Announce, Scene, silent
 from splatmem.trajectory.trajectory import Trajectory
 
 SPLATS = "scene.ply"
 HANDED_ON = ("scene.spz", "scene.html")  # written with a scene that is made small
+COMPACT_REPORT = "compact.json"
 MEGABYTE = 10**6
 
 
@@ -91,17 +94,25 @@ def change(options: ChangeOptions, announce: Announce = silent) -> Change:
     """
     options.check()
     with changed(options) as scene:
-        before, notes = len(scene.memory.gaussians), len(scene.notes)
-        told = _apply(scene, options, announce, before)
+        notes = len(scene.notes)
+        if isinstance(options, CompactOptions):
+            large = looks(scene)
+            scene.compact(announce)
+            figures = compared(large, looks(scene))
+            told = sentence(figures)
+        else:
+            told, figures = _apply(scene, options, announce), None
         announce("writing the scene", 0.0)
     folder = options.scene if options.out is None else options.out
-    if isinstance(options, CompactOptions):
+    if figures is not None:
         for name in HANDED_ON:
             write_splats(scene.memory, folder / name, film_of(scene))
+        write_json(figures, folder / COMPACT_REPORT)
     return Change(told, tuple(step.operation for step in scene.history), folder, tuple(scene.notes[notes:]))
 
 
-def _apply(scene: Scene, options: ChangeOptions, announce: Announce, before: int) -> str:
+def _apply(scene: Scene, options: ChangeOptions, announce: Announce) -> str:
+    before = len(scene.memory.gaussians)
     if isinstance(options, ExtendOptions):
         state = scene.extend(options.path, options.frames, prompt=options.prompt, announce=announce)
         return f"{state.generated_frames} frames made; {len(scene.memory.gaussians):,} Gaussians"
@@ -116,9 +127,6 @@ def _apply(scene: Scene, options: ChangeOptions, announce: Announce, before: int
         other = Scene.open(options.other, device=options.device)
         scene.merge(other, options.by or (0.0,) * 3, options.turn, options.scale, transform=matrix)
         return f"{len(scene.memory.gaussians) - before:,} Gaussians added"
-    if isinstance(options, CompactOptions):
-        fewer = scene.compact(announce)
-        return f"{before:,} Gaussians became {before - fewer:,}"
     assert isinstance(options, PickOptions)
     selection = picked(scene, options)
     if isinstance(options, RemoveOptions):

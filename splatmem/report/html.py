@@ -16,10 +16,11 @@ from splatmem.report.meanings import figure_meaning
 from splatmem.report.notes import meaning
 from splatmem.report.pages import page
 from splatmem.report.plots import cost_plot, path_plot, unknown_plot
-from splatmem.report.units import readable
+from splatmem.report.units import file_size, readable
 
 LARGEST_EMBEDDED = 30 * 10**6  # bytes of a film that becomes part of the page
 LONGEST_LIST = 8
+POINT_BYTES = 15  # three float32 and three bytes of colour
 WORDS = {"m": "metres, as far as the depth model can tell", "units": "units of the scene"}
 
 
@@ -54,6 +55,7 @@ def report_page(
         notes=[(note, meaning(note)) for note in report.get("notes", [])],
         video=None if video is None else _video_address(video),
         poster=None if poster is None else picture_uri(poster),
+        aspect=f"{path.width} / {path.height}",
         summary=_summary(report),
         sheet=picture_uri(sheet),
         moving=None if moving is None else picture_uri(moving),
@@ -83,10 +85,20 @@ def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("Size of the scene", f"{width} wide, {height} high, {depth} deep, in {WORDS[scene['unit']]}"))
     if "gaussians" in report:
         rows.append(("Gaussians", readable("gaussians", report["gaussians"])))
+    if "memory_bytes" in report:
+        rows.append(("The scene in main memory", _memory(report)))
     if "peak_rss_bytes" in report:
-        rows.append(("Main memory used at most", readable("peak_rss_bytes", report["peak_rss_bytes"])))
+        rows.append(("Main memory of the whole run, at most", readable("peak_rss_bytes", report["peak_rss_bytes"])))
     rows.append(("Time", readable("seconds.total", report["seconds"]["total"])))
     return rows
+
+
+def _memory(report: dict[str, Any]) -> str:
+    """The scene's bytes, beside what a memory of points would need that keeps each pixel of each frame."""
+    width, height = report["size"]
+    points = report["frames"] * width * height * POINT_BYTES
+    told = readable("memory_bytes", report["memory_bytes"])
+    return f"{told}; every pixel of every frame as a coloured point would be {file_size(points)}"
 
 
 def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

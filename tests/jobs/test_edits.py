@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,11 @@ def test_a_scene_that_is_made_small_is_what_was_saved(room: Path, tmp_path: Path
     assert len(small.makers) == len(small.memory.gaussians)
     assert len(sm.load_splats(tmp_path / "small" / "scene.spz")) == len(small.memory.gaussians)
     assert (tmp_path / "small" / "scene.html").is_file()
+    figures = json.loads((tmp_path / "small" / "compact.json").read_text())
+    assert figures["gaussians"] == {"before": len(large.memory.gaussians), "after": len(small.memory.gaussians)}
+    assert figures["memory_bytes"]["after"] < 0.75 * figures["memory_bytes"]["before"]
+    assert 30 < figures["film_psnr"]["min"] <= figures["film_psnr"]["mean"] < 100
+    assert figures["photo_psnr"]["after"] == pytest.approx(small.memory.photo_fidelity().psnr, abs=0.1)
     sizes = [sum(f.stat().st_size for f in (folder / "memory").iterdir()) for folder in (room, tmp_path / "small")]
     assert sizes[1] < 0.4 * sizes[0]
     with pytest.raises(ValueError, match="what it was before is not kept"):

@@ -193,6 +193,7 @@ FULL = REPORT | {
     "scene": {"subject_distance": 2.1, "size": [4.0, 2.5, 6.0], "unit": "m"},
     "peak_rss_bytes": 1_900_000_000,
     "gaussians": 650348,
+    "memory_bytes": 39_000_000,
 }
 
 
@@ -203,9 +204,10 @@ def test_the_film_lies_in_the_page_and_the_viewer_beside_it(tmp_path: Path) -> N
     videos = [attributes for tag, attributes in page.tags if tag == "video"]
     assert base64.b64decode((videos[0]["src"] or "").removeprefix("data:video/mp4;base64,")) == b"a film"
     assert [attributes["href"] for tag, attributes in page.tags if tag == "a"] == ["scene.html"]
+    assert [attributes["src"] for tag, attributes in page.tags if tag == "iframe"] == ["scene.html"]
     assert "splatmem export out/demo scene.glb" in page.text
     assert "unknown by frame" in page.pictures()
-    for words in ("2.1 m", "4 wide, 2.5 high, 6 deep", "1.9 GB", "0.16 %", "33.2 dB", "12.2 s", "650,348"):
+    for words in ("2.1 m", "4 wide, 2.5 high, 6 deep", "1.9 GB", "0.16 %", "33.2 dB", "12.2 s", "650,348", "39 MB", "53.1 MB"):
         assert words in page.text
     assert "unknown_by_frame" not in page.text, "a plot shows it"
 
