@@ -1,5 +1,6 @@
-// Gaussian splats of a .spz file (Niantic's format, versions 2 and 3), and the order in which a view draws them. Axes: x right,
-// y up, z backward. All files of this folder become one script, so nothing is imported.
+// Gaussian splats of a .spz file (Niantic's format, versions 2 and 3) whose places and rotations are kept byte by byte (page.py),
+// and the order in which a view draws them. Axes: x right, y up, z backward. All files of this folder become one script, so
+// nothing is imported.
 
 const HEADER = 16;  // bytes
 const MAGIC = 0x5053474e;
@@ -11,7 +12,7 @@ const MANTISSA = 12;  // bits of a depth's mantissa by which splats are sorted: 
 const BUCKETS = 1 << 17;
 
 class Splats {
-  /** @param {Uint8Array} bytes an unpacked .spz */
+  /** @param {Uint8Array} bytes an unpacked .spz, its places and rotations byte by byte */
   constructor(bytes) {
     const head = new DataView(bytes.buffer, bytes.byteOffset);
     const version = head.getUint32(4, true);
@@ -26,8 +27,9 @@ class Splats {
     this.radii = new Float32Array(n);
     this.covariances = new Float32Array(6 * n);  // xx, xy, xz, yy, yz, zz
     this.colours = new Uint8Array(4 * n);
-    for (let i = 0; i < 3 * n; i++) {
-      this.places[i] = ((places[3 * i] | (places[3 * i + 1] << 8) | (places[3 * i + 2] << 16)) << 8 >> 8) * step;
+    for (let axis = 0; axis < 3; axis++) {
+      const [low, middle, high] = [0, 1, 2].map((byte) => places.subarray((3 * axis + byte) * n, (3 * axis + byte + 1) * n));
+      for (let i = 0; i < n; i++) this.places[3 * i + axis] = ((low[i] | (middle[i] << 8) | (high[i] << 16)) << 8 >> 8) * step;
     }
     const turn = new Float32Array(4), size = new Float32Array(3);
     for (let i = 0; i < n; i++) {
@@ -38,7 +40,7 @@ class Splats {
       }
       this.colours[4 * i + 3] = alphas[i];
       this.radii[i] = REACH * Math.max(...size);
-      if (version === 2) turnOfThreeBytes(turns, 3 * i, turn); else turnOfSmallestThree(turns, 4 * i, turn);
+      if (version === 2) turnOfThreeBytes(turns, i, n, turn); else turnOfSmallestThree(turns, i, n, turn);
       covariance(turn, size, this.covariances, 6 * i);
     }
     this.order = new Uint32Array(n);
@@ -106,18 +108,18 @@ class Splats {
 }
 
 /** A unit quaternion (x, y, z, w) of three signed bytes. */
-function turnOfThreeBytes(bytes, at, turn) {
+function turnOfThreeBytes(bytes, i, n, turn) {
   let rest = 1;
   for (let k = 0; k < 3; k++) {
-    turn[k] = bytes[at + k] / 127.5 - 1;
+    turn[k] = bytes[k * n + i] / 127.5 - 1;
     rest -= turn[k] ** 2;
   }
   turn[3] = Math.sqrt(Math.max(rest, 0));
 }
 
 /** A unit quaternion (x, y, z, w) of its three smaller components, each in nine bits and a sign. */
-function turnOfSmallestThree(bytes, at, turn) {
-  let packed = (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
+function turnOfSmallestThree(bytes, i, n, turn) {
+  let packed = (bytes[i] | (bytes[n + i] << 8) | (bytes[2 * n + i] << 16) | (bytes[3 * n + i] << 24)) >>> 0;
   const largest = packed >>> 30;
   let rest = 1;
   for (let k = 3; k >= 0; k--) {
