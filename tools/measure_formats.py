@@ -22,7 +22,7 @@ from splatmem.jobs.export import film_of, opened, write_splats
 from splatmem.memory.visibility import draw_known
 from splatmem.metrics import psnr
 
-LIBRARIES = {".ply": "plyfile", ".glb": "pygltflib", ".usdc": "usd-core", ".usdz": "usd-core", ".html": "this package, around a .spz"}
+LIBRARIES = {".ply": "plyfile", ".glb": "pygltflib", ".usdc": "usd-core", ".usdz": "usd-core", ".html": "this package"}
 OTHERS = "gaussforge"
 SEVERE = 99.0  # dB from which pictures are the same but for rounding
 ASIDE = math.radians(20)
