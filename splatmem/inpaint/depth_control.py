@@ -49,12 +49,24 @@ class DepthSteered:
         prompt: str = "",
         reference: ReferenceViews | None = None,
     ) -> FilledFrames:
+        steered = replace(partial, expected_depth=self.expected_depth(partial))
+        return self.inpainter(steered, generator=generator, prompt=prompt, reference=reference)
+
+    def expected_depth(self, partial: PartialFrames) -> Float[Tensor, "t h w"]:
+        """How far everything in a window is: what is known, and elsewhere the empty place.
+
+        That is the farther of the room that closes the scene and of what the surroundings have there. Things that these repeat
+        stand before the room, and a model is not to make them again; the sky lies behind it.
+
+        Raises:
+            ValueError: nothing is known of what may lie around.
+        """
         if self.surroundings is None:
             raise ValueError("depth that steers a model is completed by what may lie around a scene: call prepare() first")
         with torch_alone(partial.cameras.width * partial.cameras.height):
             proposal = self.surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
-        steered = replace(partial, expected_depth=proposal.depth)
-        return self.inpainter(steered, generator=generator, prompt=prompt, reference=reference)
+            room = self.surroundings.layout.render(partial.cameras).depth
+        return torch.where(partial.known, partial.depth, torch.maximum(proposal.depth, room))
 
 
 def depth_pictures(depth: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w 3"]:

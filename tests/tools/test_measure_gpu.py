@@ -29,6 +29,7 @@ from splatmem.inpaint.protocol import FilledFrames
 from gpu_bench import embedded, film, parity
 from gpu_bench.results import Results
 from gsplat_on_cpu import kernels_in_torch
+from measure_gpu import STAGES
 from pretend_device import pretended
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "measure_gpu.py"
@@ -77,9 +78,6 @@ def test_windows_by_a_quantised_transformer(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_no_card_has_shown_comes_first_and_the_longest_last() -> None:
-    sys.path.insert(0, str(SCRIPT.parent))
-    from measure_gpu import STAGES
-
     order = list(STAGES)
     assert order[0] == "prepare"
     assert order[-1] == "wan-14b-720p"
