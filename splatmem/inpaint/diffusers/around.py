@@ -35,7 +35,9 @@ def goes_around(pipeline: Any) -> Iterator[None]:
         id(module.conv) for network in networks for module in network.modules() if getattr(module, "padding", None) == 0
         and type(module).__name__ == "Downsample2D"
     }  # fmt: skip
-    changed = [module for network in networks for module in network.modules() if _looks_beside(module, padded_outside)]
+    changed: list[Any] = [
+        module for network in networks for module in network.modules() if _looks_beside(module, padded_outside)
+    ]
     tiled, pipeline.vae.use_tiling = pipeline.vae.use_tiling, False
     for module in changed:
         module._conv_forward = MethodType(_around(id(module) in padded_outside), module)
