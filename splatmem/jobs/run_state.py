@@ -51,18 +51,17 @@ def save_run(session: SessionStore, run: Run, fingerprint: dict[str, Any]) -> No
     progress = {
         "scene": run.scene.record(),
         "options": fingerprint,
-        "windows": run.state.windows,
-        # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
-        "border_steps": run.state.border_steps,
         "finished": run.state.finished,
         "exploration_notes": run.state.notes,
         "generator": base64.b64encode(run.generator.get_state().numpy().tobytes()).decode(),
-        "coverage": run.coverage,
         "seconds": {"total": time.perf_counter() - run.started, **run.scene.clock.seconds},
         "film": run.film.name,
         "size": [cameras.width, cameras.height],
     }
-    session.save(run.scene.memory, progress, {"world_to_cam": cameras.world_to_cam, "intrinsics": cameras.intrinsics})
+    path = {"world_to_cam": cameras.world_to_cam, "intrinsics": cameras.intrinsics}
+    # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
+    lists = {"windows": run.state.windows, "border_steps": run.state.border_steps, "coverage": run.coverage}
+    session.save(run.scene.memory, progress, path, lists=lists)
 
 
 def resume_run(
