@@ -49,7 +49,7 @@ def save_run(session: SessionStore, run: Run, fingerprint: dict[str, Any]) -> No
     """
     cameras = run.film.cameras
     progress = {
-        "scene": run.scene.record(),
+        "scene": run.scene.record(growing=False),
         "options": fingerprint,
         "finished": run.state.finished,
         "exploration_notes": run.state.notes,
@@ -60,7 +60,10 @@ def save_run(session: SessionStore, run: Run, fingerprint: dict[str, Any]) -> No
     }
     path = {"world_to_cam": cameras.world_to_cam, "intrinsics": cameras.intrinsics}
     # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
-    lists = {"windows": run.state.windows, "border_steps": run.state.border_steps, "coverage": run.coverage}
+    lists = {
+        "windows": run.state.windows, "border_steps": run.state.border_steps, "coverage": run.coverage,
+        "counts": run.scene.history[-1].windows,
+    }  # fmt: skip
     session.save(run.scene.memory, progress, path, lists=lists)
 
 
@@ -94,6 +97,9 @@ def resume_run(
         was = ", ".join(f"{key} = {begun.get(key)}" for key in changed)
         raise ValueError(f"the interrupted run was begun with other options ({was}); give those, or --overwrite")
     try:
+        step = progress["scene"]["history"][-1]
+        if step.get("unfinished"):
+            step["windows"], step["details"]["moments"] = progress["counts"], list(progress["windows"])
         scene = Scene.restored(memory, progress["scene"], device, config=config, clock=clock, **parts)
         film = Trajectory(Cameras(path["world_to_cam"], path["intrinsics"], *progress["size"]), name=progress["film"])
         generator = torch.Generator()
