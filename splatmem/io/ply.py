@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
+from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.world import World
 from splatmem.io.atomic import atomic_path
 from splatmem.io.drawable import drawable
@@ -28,6 +29,7 @@ REQUIRED = (
     *("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
     *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
 )
+CAMERA_ELEMENTS = {"intrinsic": 9, "extrinsic": 16, "image_size": 2}
 
 
 def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False, world: World | None = None) -> None:
@@ -178,6 +180,23 @@ def read_ply_normals(path: str | Path) -> Float[Tensor, "n 3"] | None:
     if kept is None or lengths is None or not (lengths.isfinite() & (lengths > 1e-6)).all():
         return None
     return kept / lengths
+
+
+def read_ply_camera(path: str | Path) -> Cameras | None:
+    """The camera that saw what a file holds, where it says so as SHARP does (Mescheder et al. 2025), in elements ``intrinsic``,
+    ``extrinsic`` (world to camera, both by rows) and ``image_size``; None where it does not, or says something impossible."""
+    from plyfile import PlyData
+
+    elements = {element.name: element.data for element in PlyData.read(str(path)) if element.name in CAMERA_ELEMENTS}
+    values = {name: np.asarray(data[name], np.float64) for name, data in elements.items() if name in (data.dtype.names or ())}
+    if {name: len(value) for name, value in values.items()} != CAMERA_ELEMENTS:
+        return None
+    width, height = (int(side) for side in values["image_size"])
+    intrinsics, extrinsics = (torch.from_numpy(values[name]).float() for name in ("intrinsic", "extrinsic"))
+    try:
+        return Cameras(extrinsics.reshape(1, 4, 4), intrinsics.reshape(1, 3, 3), width, height)
+    except ValueError:
+        return None
 
 
 def _gaussians(table: np.ndarray, path: Path) -> Gaussians:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from splatmem.classes import PixelClasses
@@ -149,13 +150,23 @@ class SpatialMemory:
             features=None if features is None else features.cpu(),
         )
 
-    @torch.no_grad()
     def film(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
         """Colours (0..1), gaps filled from around them, and what of them is known: a reading of no more than a film shows, at
         half its cost."""
-        with torch_alone(cameras.width * cameras.height):
-            rgb, known = draw_known(self._near(cameras), cameras.to(self.device))
+        rgb, known = self._filmed(cameras)
         return rgb.cpu(), known.cpu()
+
+    def film_bytes(self, cameras: Cameras) -> tuple[UInt8[np.ndarray, "v h w 3"], Bool[Tensor, "v h w"]]:
+        """As ``film``, with the colours as bytes, which they become on the memory's device: a quarter as much is brought from
+        there."""
+        rgb, known = self._filmed(cameras)
+        return to_uint8(rgb), known.cpu()
+
+    @torch.no_grad()
+    def _filmed(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
+        """Colours and what is known, on the memory's device."""
+        with torch_alone(cameras.width * cameras.height):
+            return draw_known(self._near(cameras), cameras.to(self.device))
 
     @torch.no_grad()
     def coverage(self, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
