@@ -14,6 +14,7 @@ from splatmem.depth.silhouettes import with_rims
 from splatmem.depth.sky import plausible_sky
 from splatmem.depth.straight_lines import straighten
 from splatmem.depth.thin import with_thin_things
+from splatmem.depth.upright import stand_upright
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.pixels import from_uint8, to_uint8
@@ -39,7 +40,7 @@ class PhotoDepth:
 
 def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: DepthEstimator) -> PhotoDepth:
     """A model's depth of a photo, its sky and what is thin before it whole, rims of things on the things, straight lines
-    straight.
+    straight, slender things upright.
 
     Args:
         rgb: the photo, 0..1.
@@ -53,7 +54,10 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
         classes = classes_of(rgb, depth, camera, down, estimate, thin)
         # Before lines are straightened: rims lie along them, and would bend them again.
         depth, classes = with_rims(depth, classes, rgb)
+        # Before lines are straightened, so that those along a thing agree with it; and after it, since they move parts of it.
+        depth = stand_upright(depth, camera, down)
         depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
+        depth = stand_upright(depth, camera, down)
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 
