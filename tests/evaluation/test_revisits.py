@@ -31,11 +31,6 @@ class StubScene:
         self.grey += self.step
 
 
-class HoldsMemory:
-    def __init__(self, memory: SpatialMemory) -> None:
-        self.memory = memory
-
-
 @pytest.mark.breaks_annotations
 def test_places_are_compared_with_their_first_visit() -> None:
     found = walk(StubScene(0.01), CAMERAS, 2)  # type: ignore[arg-type]
@@ -79,7 +74,6 @@ def test_the_thing_that_is_taken_away_is_neither_tiny_nor_most_of_the_picture() 
     assert middle_of_a_thing(PixelClasses(classes.labels, (things == 1).short())) is None
 
 
-@pytest.mark.breaks_annotations
 def test_pixels_of_a_thing_are_those_that_show_it() -> None:
     """A near square before a wall, and one that the wall hides: only the near one shows."""
     camera = identity_camera(60.0, 64, 64)
@@ -87,11 +81,10 @@ def test_pixels_of_a_thing_are_those_that_show_it() -> None:
     depth[24:40, 24:40] = 2.0
     memory = SpatialMemory()
     memory.write(rgb, depth, camera, torch.ones(64, 64, dtype=torch.bool))
-    scene = HoldsMemory(memory)
-    near, hidden = Box((-1, -1, 1.5), (1, 1, 2.5)), Box((-9, -9, 8), (9, 9, 9))
-    (shown,) = pixels_of(near, scene, camera)  # type: ignore[arg-type]
+    near, hidden = Box((-1, -1, 1.5), (1, 1, 2.5)).mask(memory), Box((-9, -9, 8), (9, 9, 9)).mask(memory)
+    (shown,) = pixels_of(memory.gaussians, near, camera)
     assert shown[0, 24:40, 24:40].all()
     beside = shown.clone()
     beside[0, 14:50, 14:50] = False
     assert not beside.any()
-    assert not pixels_of(hidden, scene, camera)[0].any()  # type: ignore[arg-type]
+    assert not pixels_of(memory.gaussians, hidden, camera)[0].any()
