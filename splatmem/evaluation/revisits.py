@@ -139,10 +139,11 @@ class ThingRemoval:
     def __call__(self, scene: Scene, cameras: Cameras) -> list[Touched]:
         classes = scene.memory.views[0].classes
         at = None if classes is None else middle_of_a_thing(classes)
-        if at is None:
+        chosen = None if at is None else scene.select(at=at)
+        if chosen is None or not chosen.mask(scene.memory).any():
             return []
         before = scene.memory.gaussians
-        scene.remove(scene.select(at=at))
+        scene.remove(chosen)
         return pixels_of(before, _gone(before, scene.memory.gaussians), cameras)
 
 
