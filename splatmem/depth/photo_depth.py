@@ -13,6 +13,7 @@ from splatmem.depth.protocol import DepthEstimator, DepthPrediction
 from splatmem.depth.silhouettes import with_rims
 from splatmem.depth.sky import plausible_sky
 from splatmem.depth.straight_lines import straighten
+from splatmem.depth.upright import stand_upright
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.pixels import from_uint8, to_uint8
@@ -37,7 +38,7 @@ class PhotoDepth:
 
 
 def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: DepthEstimator) -> PhotoDepth:
-    """A model's depth of a photo, its sky whole, rims of things on the things, and straight lines straight.
+    """A model's depth of a photo, its sky whole, rims of things on the things, straight lines straight, slender things upright.
 
     Args:
         rgb: the photo, 0..1.
@@ -52,6 +53,7 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
         # Before lines are straightened: rims lie along them, and would bend them again.
         depth, classes = with_rims(depth, classes, rgb)
         depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
+        depth = stand_upright(depth, camera, down)
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 

@@ -1,0 +1,234 @@
+"""Slender things that stand upright: bottles, trunks, posts, legs of tables.
+
+A depth map that is right to a few percent lets such a thing lean towards the ground at its foot and away from it at its head,
+and from aside it bows. All of an upright line is equally far away along the ground, so one distance, told where the thing
+stands, holds for all of its rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy import ndimage
+from torch import Tensor
+
+from splatmem.geometry.cameras import Cameras
+
+WIDEST = 0.25
+"""Width of a slender thing at most, as a share of the picture's shorter side."""
+BEFORE = 0.03
+"""How much nearer than what shows on both sides of it in its row a slender thing is, in log depth."""
+STEP = 0.04
+"""Change of log depth between neighbours in a row that parts two things."""
+TALL = 1.8
+"""Height of a slender thing in units of its width, at least."""
+SHORTEST = 0.12
+"""The same as a share of the picture's shorter side."""
+ALIKE = 0.5
+"""Share of the columns of two rows of one thing that are in both."""
+SPREAD = 0.75
+"""How far from its axis a thing reaches, in units of its typical width: at its foot the ground beside it is as near."""
+EVEN = 0.4
+"""Its rows may be so many times as narrow as its typical one, or wider by as much."""
+GAP = 0.03
+"""Rows of a thing that may be missing, as a share of the picture's shorter side: there something as near touches it."""
+UPRIGHT_DEGREES = 6.0
+"""How far the plane of the camera and the thing's axis may miss the direction of gravity."""
+FOOT = 0.34
+"""Share of a thing's height, from its foot, that tells how far away it stands."""
+LARGEST_CHANGE, AGREEING = 0.8, 0.7
+"""Change of log depth beyond which a row belongs to something else, and the share of the rows that must not."""
+CONTACT = 0.3
+"""How far below its lowest row that stands out a thing may reach to where it stands, as a share of its height."""
+ROUNDS = 8
+"""Of the robust fit of an axis."""
+SKY = 20.0
+"""Log depth of sky, farther than all else."""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a slender thing from its head to its foot.
+
+    Attributes:
+        row: of the picture.
+        start, stop: the first column, and the one after the last.
+    """
+
+    row: Int[np.ndarray, " r"]
+    start: Int[np.ndarray, " r"]
+    stop: Int[np.ndarray, " r"]
+
+    @property
+    def height(self) -> int:
+        """From the first row to the last."""
+        return int(self.row[-1] - self.row[0]) + 1
+
+    @property
+    def width(self) -> float:
+        """Of a typical row."""
+        return float(np.median(self.stop - self.start))
+
+    def pixels(self) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """Rows and columns of the pixels, and which of these rows each is in."""
+        widths = self.stop - self.start
+        place = np.repeat(np.arange(len(widths)), widths)
+        return self.row[place], np.arange(len(place)) - np.repeat(np.cumsum(widths) - widths - self.start, widths), place
+
+
+def stand_upright(depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tensor, "3"]) -> Float[Tensor, "h w"]:
+    """The depth map with slender things upright: each row of one is as far away along the ground as its foot.
+
+    Args:
+        depth: z-depth, ``inf`` for sky.
+        camera: the one camera that took the picture.
+        down: unit vector of gravity in the world.
+    """
+    side = min(depth.shape)
+    rays = camera.pixel_rays()[0].double().numpy()
+    gravity = (camera.world_to_cam[0, :3, :3] @ down).double().numpy()
+    along_ground = np.linalg.norm(rays - (rays @ gravity)[..., None] * gravity, axis=-1)
+    distance = depth.double().numpy() * along_ground
+    changed = depth.double().numpy()
+    for found in _slender_things(depth, side):
+        if found.height < max(SHORTEST * side, TALL * found.width):
+            continue
+        thing = _about_axis(found, depth.shape[1])
+        if thing is None or not _is_upright(thing, rays, gravity):
+            continue
+        rows, columns, place = thing.pixels()
+        by_row = ndimage.median(distance[rows, columns], place, np.arange(len(thing.row)))
+        foot = float(np.median(by_row[thing.row >= thing.row[-1] + 1 - FOOT * thing.height]))
+        if (np.abs(np.log(foot / by_row)) > LARGEST_CHANGE).mean() > 1 - AGREEING:
+            continue
+        lower = _down_to_contact(thing, distance, foot)
+        if lower is None:
+            continue
+        # Within a row depth varies by no more than the thing is wide.
+        relief = 0.5 * (thing.stop - thing.start)[place] / float(camera.focal[0, 0])
+        stood = foot * np.clip(distance[rows, columns] / by_row[place], 1 - relief, 1 + relief)
+        changed[rows, columns] = stood / along_ground[rows, columns]
+        changed[lower] = foot / along_ground[lower]
+    return torch.from_numpy(changed).to(depth.dtype)
+
+
+def _slender_things(depth: Float[Tensor, "h w"], side: int) -> list[_Rows]:
+    """What is nearer, row by row, than what shows on both sides of it not far away, and goes on from row to row."""
+    there = torch.isfinite(depth)
+    log_depth = torch.where(there, depth, math.exp(SKY)).log().numpy()
+    width = 2 * round(WIDEST * side / 2) + 1
+    # Beyond the sides of the picture nothing is known, so nothing is slender there.
+    padded = np.pad(log_depth, ((0, 0), (width, width)), constant_values=-np.inf)
+    behind = ndimage.grey_closing(padded, (1, width))[:, width:-width]
+    slender = there.numpy() & (behind - log_depth > BEFORE)
+    parted = np.abs(np.diff(log_depth, axis=1)) > STEP
+    starts = slender & np.pad(~slender[:, :-1] | parted, ((0, 0), (1, 0)), constant_values=True)
+    stops = slender & np.pad(~slender[:, 1:] | parted, ((0, 0), (0, 1)), constant_values=True)
+    row, start = np.nonzero(starts)
+    run = np.where(slender, np.cumsum(starts).reshape(slender.shape) - 1, -1)
+    return _chained(run, row, start, np.nonzero(stops)[1] + 1, 1 + round(GAP * side))
+
+
+def _chained(
+    run: Int[np.ndarray, "h w"],
+    row: Int[np.ndarray, " n"],
+    start: Int[np.ndarray, " n"],
+    stop: Int[np.ndarray, " n"],
+    farthest: int,
+) -> list[_Rows]:
+    """Runs of pixels, each joined with the closest one, at most ``farthest`` rows below it, that covers about the same columns.
+
+    Args:
+        run: which run a pixel belongs to, -1 where to none.
+        row, start, stop: of the runs, from the top of the picture to its bottom.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    widths, ends, begins = stop - start, np.ones(len(row), bool), np.ones(len(row), bool)
+    joined = []
+    for away in range(1, farthest + 1):
+        upper, lower = run[:-away].ravel(), run[away:].ravel()
+        both = (upper >= 0) & (lower >= 0)
+        both[both] = ends[upper[both]] & begins[lower[both]]
+        pairs, shared = np.unique(upper[both] * len(row) + lower[both], return_counts=True)
+        upper, lower = pairs // len(row), pairs % len(row)
+        # More than half of the columns are in both, so no run has two such partners in a row.
+        alike = shared > ALIKE * (widths[upper] + widths[lower] - shared)
+        upper, lower = upper[alike], lower[alike]
+        ends[upper], begins[lower] = False, False
+        joined.append(np.stack([upper, lower]))
+    upper, lower = np.concatenate(joined, axis=1)
+    links = coo_matrix((np.ones(len(upper), bool), (upper, lower)), shape=(len(row), len(row)))
+    chain = connected_components(links, directed=False)[1]
+    order = np.argsort(chain, kind="stable")
+    return [
+        _Rows(row[runs], start[runs], stop[runs])
+        for runs in np.split(order, np.flatnonzero(np.diff(chain[order])) + 1)
+        if len(runs) > 1
+    ]
+
+
+def _about_axis(thing: _Rows, columns: int) -> _Rows | None:
+    """A thing with all of its rows, cut to what is close to its axis; None if its rows are too uneven for one.
+
+    Args:
+        columns: of the picture.
+    """
+    widths = (thing.stop - thing.start) / thing.width
+    if ((widths > EVEN) & (widths < 2 - EVEN)).mean() < AGREEING:
+        return None
+    slope, at_top = _axis(thing)
+    row = np.arange(thing.row[0], thing.row[-1] + 1)
+    middle, reach = slope * row + at_top, SPREAD * thing.width
+    start = np.maximum(np.interp(row, thing.row, thing.start), middle - reach)
+    stop = np.minimum(np.interp(row, thing.row, thing.stop), middle + reach + 1)
+    start, stop = (np.clip(np.round(ends), 0, columns).astype(int) for ends in (start, stop))
+    kept = stop > start
+    return _Rows(row[kept], start[kept], stop[kept]) if kept.any() else None
+
+
+def _axis(thing: _Rows) -> tuple[float, float]:
+    """Columns per row, and the column at row 0, of the straight line with the least absolute distances from the middles of a
+    thing's rows."""
+    middle, weight = 0.5 * (thing.start + thing.stop - 1), np.ones(len(thing.row))
+    slope, at_top = 0.0, float(np.median(middle))
+    for _ in range(ROUNDS):
+        slope, at_top = np.polyfit(thing.row, middle, 1, w=np.sqrt(weight))
+        weight = 1 / np.maximum(np.abs(middle - slope * thing.row - at_top), 0.5)
+    return float(slope), float(at_top)
+
+
+def _is_upright(thing: _Rows, rays: Float[np.ndarray, "h w 3"], gravity: Float[np.ndarray, "3"]) -> bool:
+    """Whether the axis of a thing may be the image of an upright line."""
+    slope, at_top = _axis(thing)
+    ends = thing.row[[0, -1]]
+    across = np.clip(np.round(slope * ends + at_top), 0, rays.shape[1] - 1).astype(int)
+    plane = np.cross(rays[ends[0], across[0]], rays[ends[1], across[1]])
+    length = float(np.linalg.norm(plane))
+    return length > 0 and abs(float(plane @ gravity)) < math.sin(math.radians(UPRIGHT_DEGREES)) * length
+
+
+def _down_to_contact(
+    thing: _Rows, distance: Float[np.ndarray, "h w"], foot: float
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]] | None:
+    """Rows and columns of a thing's pixels below those that stand out: down to where what lies beside them is no farther away
+    than the thing, or to the lower side of the picture; None if the thing stands on nothing."""
+    height, width = distance.shape
+    last = thing.row >= thing.row[-1] + 1 - FOOT * thing.height
+    start, stop = round(float(np.median(thing.start[last]))), round(float(np.median(thing.stop[last])))
+    reach = 1 + round(SPREAD * (stop - start))
+    beside = [column for column in (start - reach, stop - 1 + reach) if 0 <= column < width]
+    below = np.arange(thing.row[-1] + 1, height)
+    if not beside or not len(below):
+        return below[:0], below[:0]
+    nearer = (distance[np.ix_(below, beside)] <= foot).any(1)
+    count = int(nearer.argmax()) if nearer.any() else len(below)
+    if count > CONTACT * thing.height:
+        return None
+    rows, columns = np.meshgrid(below[:count], np.arange(start, stop), indexing="ij")
+    return rows.ravel(), columns.ravel()
