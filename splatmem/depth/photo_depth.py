@@ -52,10 +52,10 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
         classes = classes_of(rgb, depth, camera, down, estimate)
         # Before lines are straightened: rims lie along them, and would bend them again.
         depth, classes = with_rims(depth, classes, rgb)
-        # Before lines are straightened, so that those along a thing agree with it; and after it, since they move parts of things.
-        depth = stand_upright(depth, camera, down)
+        # Before lines are straightened, so that those along a thing agree with it; and after it, since they move parts of it.
+        depth = stand_upright(depth, rgb, camera, down)
         depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
-        depth = stand_upright(depth, camera, down)
+        depth = stand_upright(depth, rgb, camera, down)
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 

@@ -1,4 +1,4 @@
-"""Slender things that stand upright: bottles, trunks, posts, legs of tables.
+"""Slender things that stand upright: bottles, trunks, posts, glasses on their stems.
 
 A depth map that is right to a few percent lets such a thing lean towards the ground at its foot and away from it at its head,
 and from aside it bows. All of an upright line is equally far away along the ground, so one distance, told where the thing
@@ -24,7 +24,7 @@ BEFORE = 0.03
 """How much nearer than what shows on both sides of it in its row a slender thing is, in log depth."""
 STEP = 0.04
 """Change of log depth between neighbours in a row that parts two things."""
-TALL = 1.8
+TALL = 1.5
 """Height of a slender thing in units of its width, at least."""
 SHORTEST = 0.12
 """The same as a share of the picture's shorter side."""
@@ -46,6 +46,13 @@ CONTACT = 0.3
 """How far below its lowest row that stands out a thing may reach to where it stands, as a share of its height."""
 ROUNDS = 8
 """Of the robust fit of an axis."""
+TOUCHING, PASSES = 0.03, 0.1
+"""By how much, in log distance, a surface may be farther away than the thing that it carries, and by how much nearer: one that
+is nearer than that passes before the thing."""
+STEM = 1.5
+"""Length of a stem at most, in heights of what it carries."""
+STEM_CONTRAST = 0.06
+"""Difference of the colours of a stem and of what lies beside it, summed over the channels."""
 SKY = 20.0
 """Log depth of sky, farther than all else."""
 
@@ -80,11 +87,16 @@ class _Rows:
         return self.row[place], np.arange(len(place)) - np.repeat(np.cumsum(widths) - widths - self.start, widths), place
 
 
-def stand_upright(depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tensor, "3"]) -> Float[Tensor, "h w"]:
+def stand_upright(
+    depth: Float[Tensor, "h w"], rgb: Float[Tensor, "h w 3"], camera: Cameras, down: Float[Tensor, "3"]
+) -> Float[Tensor, "h w"]:
     """The depth map with slender things upright: each row of one is as far away along the ground as its foot.
+
+    What hangs in the air above a place where it would stand gets the stem on which the picture shows it, if it shows one.
 
     Args:
         depth: z-depth, ``inf`` for sky.
+        rgb: the picture, 0..1.
         camera: the one camera that took the picture.
         down: unit vector of gravity in the world.
     """
@@ -93,21 +105,33 @@ def stand_upright(depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tens
     gravity = (camera.world_to_cam[0, :3, :3] @ down).double().numpy()
     along_ground = np.linalg.norm(rays - (rays @ gravity)[..., None] * gravity, axis=-1)
     distance = depth.double().numpy() * along_ground
-    changed = depth.double().numpy()
+    changed = depth.double().numpy().copy()
     for found in _slender_things(depth, side):
-        if found.height < max(SHORTEST * side, TALL * found.width):
-            continue
-        thing = _about_axis(found, depth.shape[1])
-        if thing is None or not _is_upright(thing, rays, gravity):
+        if found.height < SHORTEST * side / 2 or (thing := _about_axis(found, depth.shape[1])) is None:
             continue
         rows, columns, place = thing.pixels()
-        by_row = ndimage.median(distance[rows, columns], place, np.arange(len(thing.row)))
-        foot = float(np.median(by_row[thing.row >= thing.row[-1] + 1 - FOOT * thing.height]))
-        if (np.abs(np.log(foot / by_row)) > LARGEST_CHANGE).mean() > 1 - AGREEING:
+        there = np.isfinite(distance[rows, columns])
+        rows, columns, place = rows[there], columns[there], place[there]
+        by_row = np.full(len(thing.row), np.nan)
+        shown = np.unique(place)
+        if not len(shown):
             continue
-        lower = _down_to_contact(thing, distance, foot)
+        by_row[shown] = ndimage.median(distance[rows, columns], place, shown)
+        foot = float(np.nanmedian(by_row[thing.row >= thing.row[-1] + 1 - FOOT * thing.height]))
+        if not (np.abs(np.log(foot / by_row[shown])) < LARGEST_CHANGE).mean() > AGREEING:
+            continue
+        contact = _contact(thing, distance, foot)
+        if contact is None:
+            lower = _stem(thing, distance, foot, rgb.numpy(), rays, gravity)
+        elif found.height >= max(SHORTEST * side, TALL * found.width) and _is_upright(thing, rays, gravity):
+            lower = _lower_part(thing, contact)
+        else:
+            lower = None
         if lower is None:
             continue
+        if contact is not None:  # below it lies what the thing stands on
+            own = rows < contact
+            rows, columns, place = rows[own], columns[own], place[own]
         # Within a row depth varies by no more than the thing is wide.
         relief = 0.5 * (thing.stop - thing.start)[place] / float(camera.focal[0, 0])
         stood = foot * np.clip(distance[rows, columns] / by_row[place], 1 - relief, 1 + relief)
@@ -213,22 +237,83 @@ def _is_upright(thing: _Rows, rays: Float[np.ndarray, "h w 3"], gravity: Float[n
     return length > 0 and abs(float(plane @ gravity)) < math.sin(math.radians(UPRIGHT_DEGREES)) * length
 
 
-def _down_to_contact(
-    thing: _Rows, distance: Float[np.ndarray, "h w"], foot: float
-) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]] | None:
-    """Rows and columns of a thing's pixels below those that stand out: down to where what lies beside them is no farther away
-    than the thing, or to the lower side of the picture; None if the thing stands on nothing."""
-    height, width = distance.shape
+def _lower_end(thing: _Rows) -> tuple[int, int]:
+    """First and last column of a thing near its foot, the last one exclusive."""
     last = thing.row >= thing.row[-1] + 1 - FOOT * thing.height
-    start, stop = round(float(np.median(thing.start[last]))), round(float(np.median(thing.stop[last])))
+    return round(float(np.median(thing.start[last]))), round(float(np.median(thing.stop[last])))
+
+
+def _beside(thing: _Rows, columns: int) -> list[int]:
+    """Columns of the picture on both sides of a thing's foot."""
+    start, stop = _lower_end(thing)
     reach = 1 + round(SPREAD * (stop - start))
-    beside = [column for column in (start - reach, stop - 1 + reach) if 0 <= column < width]
-    below = np.arange(thing.row[-1] + 1, height)
-    if not beside or not len(below):
-        return below[:0], below[:0]
-    nearer = (distance[np.ix_(below, beside)] <= foot).any(1)
-    count = int(nearer.argmax()) if nearer.any() else len(below)
-    if count > CONTACT * thing.height:
-        return None
-    rows, columns = np.meshgrid(below[:count], np.arange(start, stop), indexing="ij")
+    return [column for column in (start - reach, stop - 1 + reach) if 0 <= column < columns]
+
+
+def _contact(thing: _Rows, distance: Float[np.ndarray, "h w"], foot: float) -> int | None:
+    """The row in which a thing stands: the first near its lower end where a surface beside it is as far away as the thing.
+
+    Or the one below which something nearer hides it. The row below the picture for what the picture's lower side cuts; None for
+    what stands on nothing.
+    """
+    height, width = distance.shape
+    first, last = (round(thing.row[-1] + 1 + share * thing.height) for share in (-FOOT, CONTACT))
+    beside = _beside(thing, width)
+    if not beside:
+        return height
+    below = np.arange(max(first, 0), min(last, height))
+    away = np.log(distance[np.ix_(below, beside)] / foot)
+    reached = ((away < TOUCHING) & (away > -PASSES)).any(1) | (away < 0).all(1)
+    if reached.any():
+        return int(below[reached.argmax()])
+    return height if last >= height else None
+
+
+def _lower_part(thing: _Rows, contact: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Rows and columns of a thing's pixels below those that stand out, down to the row where it stands."""
+    rows, columns = np.meshgrid(np.arange(thing.row[-1] + 1, contact), np.arange(*_lower_end(thing)), indexing="ij")
     return rows.ravel(), columns.ravel()
+
+
+def _stem(
+    thing: _Rows,
+    distance: Float[np.ndarray, "h w"],
+    foot: float,
+    rgb: Float[np.ndarray, "h w 3"],
+    rays: Float[np.ndarray, "h w 3"],
+    gravity: Float[np.ndarray, "3"],
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]] | None:
+    """Rows and columns of the thin upright line, from what hangs in the air down to a surface as far away as it, whose colours
+    differ from those on both sides of it; None if there is none.
+
+    A thin thing is easily missed by a depth map, and what it carries hangs in the air.
+    """
+    height, width = distance.shape
+    middle, reach = 0.5 * (sum(_lower_end(thing)) - 1), max(4, round(0.5 * thing.width))
+    row = np.arange(thing.row[-1] + 1, min(height, thing.row[-1] + 1 + round(STEM * thing.height)))
+    # Columns of the upright line through the middle of the thing's lower end.
+    start, down = rays[thing.row[-1], int(np.clip(middle, 0, width - 1))], rays[row, 0, 1]
+    way = (down - start[1]) / (gravity[1] - down * gravity[2])
+    aside = (start[0] + way * gravity[0]) / (1 + way * gravity[2]) - start[0]
+    line = middle + aside / (rays[0, 1, 0] - rays[0, 0, 0])
+    columns = np.round(line[:, None] + np.arange(-reach, reach + 1)).astype(int)
+    if not len(row) or columns.min() < 0 or columns.max() >= width:
+        return None
+    away = np.log(distance[row, columns[:, reach]] / foot)
+    count = int((away < TOUCHING).argmax())
+    if count < 2 or away[count] < -PASSES:
+        return None
+    row, columns = row[:count], columns[:count]
+    band = rgb[row[:, None], columns]
+    # Each pixel beside those a stem's width to its left and to its right: a shadow's edge differs from one of them alone.
+    apart = max(2, round(reach / 3))
+    left, right = np.roll(band, apart, axis=1), np.roll(band, -apart, axis=1)
+    differs = np.minimum(np.abs(band - left).sum(-1), np.abs(band - right).sum(-1))
+    differs[:, :apart], differs[:, -apart:] = 0.0, 0.0
+    contrast = differs.mean(0)
+    best = int(contrast.argmax())
+    if (differs[:, best] > STEM_CONTRAST).mean() < AGREEING:
+        return None
+    faint = np.flatnonzero(np.pad(contrast <= 0.5 * contrast[best], 1, constant_values=True)) - 1
+    first, last = int(faint[faint < best].max()) + 1, int(faint[faint > best].min())
+    return np.repeat(row, last - first), columns[:, first:last].ravel()

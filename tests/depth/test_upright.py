@@ -12,6 +12,7 @@ from torch import Tensor
 WIDTH, HEIGHT = 192, 108
 CAMERA = identity_camera(60.0, WIDTH, HEIGHT)
 DOWN = torch.tensor([0.0, 1.0, 0.0])
+GREY = torch.full((HEIGHT, WIDTH, 3), 0.5)
 EYE_HEIGHT, WALL, POST = 1.5, 8.0, 5.0  # metres: of the camera above the floor, and how far away a wall and a post are
 HEAD, HALF_WIDTH, MIDDLE = 20, 4, 100  # of the post, in pixels
 
@@ -48,7 +49,7 @@ def unevenness(depth: Float[Tensor, " n"]) -> float:
 @pytest.mark.parametrize("lean", [0.85, 1.2])
 def test_a_post_that_leans_stands_upright(lean: float) -> None:
     depth, own = with_post(lean)
-    stood = stand_upright(depth, CAMERA, DOWN)
+    stood = stand_upright(depth, GREY, CAMERA, DOWN)
     assert unevenness(stood[own]) < 1.01
     assert unevenness(depth[own]) > 1.1
     assert stood[own].median() == pytest.approx(POST, rel=0.05)
@@ -61,12 +62,12 @@ def test_a_post_that_leans_stands_upright(lean: float) -> None:
 
 def test_a_post_that_stands_keeps_its_depth() -> None:
     depth, _ = with_post(1.0)
-    assert torch.allclose(stand_upright(depth, CAMERA, DOWN), depth, rtol=0.02)
+    assert torch.allclose(stand_upright(depth, GREY, CAMERA, DOWN), depth, rtol=0.02)
 
 
 def test_what_leans_to_a_side_is_not_made_upright() -> None:
     depth, own = with_post(1.2, sideways=40)
-    assert torch.allclose(stand_upright(depth, CAMERA, DOWN)[own], depth[own])
+    assert torch.allclose(stand_upright(depth, GREY, CAMERA, DOWN)[own], depth[own])
 
 
 def test_what_hangs_in_the_air_stays_as_it_is() -> None:
@@ -75,17 +76,33 @@ def test_what_hangs_in_the_air_stays_as_it_is() -> None:
     shown = own.clone()
     shown[(HEAD + foot) // 2 :] = False
     hanging = torch.where(own & ~shown, room(), depth)
-    assert torch.allclose(stand_upright(hanging, CAMERA, DOWN)[shown], depth[shown])
+    assert torch.allclose(stand_upright(hanging, GREY, CAMERA, DOWN)[shown], depth[shown])
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_what_hangs_above_a_floor_gets_the_stem_that_the_picture_shows(shown: bool) -> None:
+    depth, own = with_post(1.0)
+    head, foot = HEAD, foot_row()
+    middle = (head + foot) // 2
+    hanging = torch.where(own & (torch.arange(HEIGHT)[:, None] >= middle), room(), depth)
+    rgb = GREY.clone()
+    if shown:
+        rgb[middle:foot, MIDDLE : MIDDLE + 2] = 0.1
+    stood = stand_upright(hanging, rgb, CAMERA, DOWN)
+    stem = stood[middle : foot - 2, MIDDLE : MIDDLE + 2]
+    assert torch.allclose(stem, torch.tensor(POST), rtol=0.03) == shown
+    beside = (slice(middle, foot - 2), slice(MIDDLE + 3, MIDDLE + 20))
+    assert torch.allclose(stood[beside], room()[beside])
 
 
 def test_sky_stays_sky_and_a_post_before_it_stands() -> None:
     depth, own = with_post(1.2)
     depth[(room() == WALL) & ~own] = torch.inf
-    stood = stand_upright(depth, CAMERA, DOWN)
+    stood = stand_upright(depth, GREY, CAMERA, DOWN)
     assert torch.equal(torch.isinf(stood), torch.isinf(depth))
     assert unevenness(stood[own]) < 1.01
 
 
 def test_a_picture_of_sky_alone_stays_as_it_is() -> None:
     sky = torch.full((HEIGHT, WIDTH), torch.inf)
-    assert torch.equal(stand_upright(sky, CAMERA, DOWN), sky)
+    assert torch.equal(stand_upright(sky, GREY, CAMERA, DOWN), sky)
