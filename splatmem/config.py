@@ -59,6 +59,22 @@ class InpainterConfig:
     conditioning: Literal["pixels", "latents"] = "pixels"
     """How a model is shown what is known of a window: ``pixels`` are rendered and encoded, window by window; ``latents``
     are encoded once for every written frame, kept in the memory and read from there: much faster, and approximate."""
+    control: Literal["none", "depth"] = "none"
+    """What steers a model beside colours and words: nothing, or the depth that the memory knows, completed by what may lie
+    around the scene (``depth``). For Wan VACE, and for pipelines that take a control picture."""
+    controlnet: str | None = None
+    """Local folder or hub id of a ControlNet for depth, where the pipeline is not made for control itself; of the same family
+    as ``model``."""
+    control_strength: float | None = None
+    """How strongly a ControlNet steers; the pipeline's own number if not given."""
+    panorama: bool = False
+    """Begin with one wide picture of the whole turn around the first camera, whose ends meet, so that all directions are made
+    together; for picture inpainters with a UNet (Stable Diffusion, its XL)."""
+    expander: str | None = None
+    """Local folder or hub id of a video model that makes windows of which little is known, such as SANA-WM, which is steered by
+    cameras; beside a video model that fills the rest."""
+    expand_below: float = 0.3
+    """Windows of which a smaller share is known go to the ``expander``."""
     transformer: str | None = None
     """A file of weights to be taken for the pipeline's transformer instead of its own, which need not be there then:
     ``.gguf``, in which they are quantised, or ``.safetensors``; a local one, or one of the hub as ``owner/name/file``."""
@@ -70,7 +86,6 @@ class InpainterConfig:
     revise: float = 0.5
     """Noise, as a share of all noise, from which the sampler starts where the memory is known but not trusted at all;
     between that and full trust in proportion. 0: what is known is kept by the mask alone."""
-
     captioner: str | None = None
     """Local folder or hub id of any model of transformers that puts a picture into words. Each window's prompt is then followed
     by what is known of that window."""
@@ -137,6 +152,8 @@ class AboutConfig:
     loras: ModelFacts = field(default_factory=ModelFacts)
     """Of each of them."""
     captioner: ModelFacts = field(default_factory=ModelFacts)
+    controlnet: ModelFacts = field(default_factory=ModelFacts)
+    expander: ModelFacts = field(default_factory=ModelFacts)
 
 
 @dataclass(frozen=True)

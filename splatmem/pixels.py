@@ -13,7 +13,7 @@ from torch import Tensor
 
 def to_uint8(rgb: Float[Tensor, "*n 3"]) -> UInt8[np.ndarray, "*n 3"]:
     """Bytes 0..255 of colours in 0..1, rounded; what lies outside is cut off."""
-    return (rgb.detach().clamp(0, 1) * 255).round().byte().cpu().numpy()
+    return rgb.detach().clamp(0, 1).mul_(255).round_().byte().cpu().numpy()
 
 
 def from_uint8(picture: UInt8[np.ndarray, "*n 3"] | UInt8[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:

@@ -56,4 +56,8 @@ def check_contract(call: SimpleNamespace, known: torch.Tensor, rgb: torch.Tensor
             assert latents.shape == (1, 4, call.height // CELL, call.width // CELL)
     assert isinstance(call.generator, torch.Generator)
     assert call.output_type == "np"
-    assert call.strength == 1.0, "the unknown starts from all of the noise"
+    # A pipeline without this argument always starts from all of the noise.
+    assert getattr(call, "strength", 1.0) == 1.0, "the unknown starts from all of the noise"
+    if hasattr(call, "control_image"):
+        assert isinstance(call.control_image, Image.Image)
+        assert (call.control_image.mode, call.control_image.size) == ("RGB", (call.width, call.height))

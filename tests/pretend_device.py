@@ -89,6 +89,7 @@ class PretendDevice(TorchFunctionMode):
         held_bytes: of all tensors that lie there now.
         peak_bytes: of all that lay there together, at most, since it was last set.
         calls: how many were computed there.
+        brought_bytes: of all tensors that were copied from there to main memory.
     """
 
     entered: PretendDevice | None = None
@@ -97,7 +98,7 @@ class PretendDevice(TorchFunctionMode):
         super().__init__()
         self.memory = math.inf
         self.device = torch.device(kind, 0)
-        self.held_bytes = self.peak_bytes = self.calls = 0
+        self.held_bytes = self.peak_bytes = self.calls = self.brought_bytes = 0
         self.holders: dict[int, int] = {}
 
     def __enter__(self) -> PretendDevice:
@@ -165,6 +166,7 @@ class PretendDevice(TorchFunctionMode):
             options |= {} if memory_format is None else {"memory_format": memory_format}
         held = value.held if isinstance(value, Elsewhere) else value
         if wanted.type != self.device.type:
+            self.brought_bytes += held.nbytes if isinstance(value, Elsewhere) else 0
             return held.to(wanted, dtype, **options | {"copy": isinstance(value, Elsewhere) or options.get("copy", False)})
         moved = held.to("cpu", dtype, **options | {"copy": not isinstance(value, Elsewhere) or options.get("copy", False)})
         return value if moved is held else self._placed(moved)

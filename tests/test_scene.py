@@ -9,6 +9,7 @@ import pytest
 import splatmem as sm
 import torch
 from splatmem import assets
+from splatmem.gaussians.lift import lift
 from splatmem.io.video import read_video
 from splatmem.metrics import psnr
 
@@ -145,3 +146,40 @@ def test_an_empty_memory_answers_in_a_sentence() -> None:
     with pytest.raises(ValueError, match="the memory is empty: write a photo first"):
         sm.Trajectory.preset("turn", sm.SpatialMemory())
     assert repr(sm.SpatialMemory()) == "SpatialMemory of 0 Gaussians, no views yet, 0.0 MB"
+
+
+def test_a_lifter_takes_the_place_of_depth() -> None:
+    """The Gaussians are its own, the photo is the first view, and the memory goes on from there."""
+    seen: list[sm.Cameras] = []
+
+    def lifter(photo: torch.Tensor, camera: sm.Cameras) -> sm.Gaussians:
+        seen.append(camera)
+        depth = torch.full(photo.shape[:2], 2.0)
+        return lift(0.8 * photo, depth, camera, torch.ones_like(depth, dtype=torch.bool))
+
+    lifter.metric = True  # type: ignore[attr-defined]
+    lifter.name = "flat"  # type: ignore[attr-defined]
+    made = sm.Scene.from_photo(PHOTO, SIZE, inpainter=grey, lifter=lifter, fov=50.0, settings=FAST)
+    assert (seen[0].width, seen[0].height, round(seen[0].fov_x_degrees)) == (*SIZE, 50)
+    assert made.memory.metric
+    assert made.memory.scale == pytest.approx(2.0, rel=0.01)
+    assert "the photo's Gaussians were made by flat" in made.notes
+    photo = sm.load_photo(PHOTO, *SIZE).rgb
+    assert psnr(made.memory.first_photo, photo) > 50
+    assert psnr(made.render(made.memory.views[0].camera).rgb[0], photo) > 25, "its dark colours were fitted to the photo"
+    before = len(made.memory.gaussians)
+    assert made.explore("turn", frames=8).generated_frames > 0
+    assert len(made.memory.gaussians) > before
+
+
+def test_a_lifter_that_gives_nothing_says_so() -> None:
+    with pytest.raises(ValueError, match="no Gaussians"):
+        sm.Scene.from_photo(PHOTO, SIZE, inpainter=grey, lifter=lambda photo, camera: sm.Gaussians.empty(), settings=FAST)
+    behind = sm.identity_camera(60, *SIZE).turned(180.0)
+    depth = torch.full((SIZE[1], SIZE[0]), 2.0)
+
+    def backwards(photo: torch.Tensor, camera: sm.Cameras) -> sm.Gaussians:
+        return lift(photo, depth, behind, torch.ones_like(depth, dtype=torch.bool))
+
+    with pytest.raises(ValueError, match="sees none of the Gaussians"):
+        sm.Scene.from_photo(PHOTO, SIZE, inpainter=grey, lifter=backwards, settings=FAST)

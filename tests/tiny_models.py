@@ -11,13 +11,22 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLLTX2Audio,
+    AutoencoderKLLTX2Video,
     AutoencoderKLWan,
+    ControlNetModel,
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxControlNetModel,
+    FluxControlPipeline,
     FluxFillPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
+    LTX2Pipeline,
+    LTX2VideoTransformer3DModel,
+    SanaWMPipeline,
+    SanaWMTransformer3DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionInpaintPipeline,
@@ -28,7 +37,9 @@ from diffusers import (
     UniPCMultistepScheduler,
     WanVACEPipeline,
     WanVACETransformer3DModel,
+    ZImageControlNetModel,
 )
+from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
 from splatmem.bench import architectures
 from transformers import (
     BeitConfig,
@@ -49,12 +60,17 @@ from transformers import (
     DPTConfig,
     DPTForDepthEstimation,
     DPTImageProcessorPil,
+    Gemma2Config,
+    Gemma2Model,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     GLPNConfig,
     GLPNForDepthEstimation,
     GLPNImageProcessorPil,
     PromptDepthAnythingConfig,
     PromptDepthAnythingForDepthEstimation,
     PromptDepthAnythingImageProcessorPil,
+    Qwen2VLImageProcessorPil,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -66,6 +82,10 @@ from transformers import (
 )
 
 TEXT_WIDTH = 8
+TINY_GEMMA = {
+    "vocab_size": 300, "hidden_size": TEXT_WIDTH, "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+}  # fmt: skip
 SQUARE = {"height": 28, "width": 28}
 SMALL_SQUARE = {"height": 32, "width": 32}
 
@@ -187,15 +207,19 @@ def sd3_text_to_image(folder: Path) -> Path:
     return folder
 
 
-def flux(folder: Path, fill: bool = False) -> Path:
-    """FLUX: latents packed into tokens of 4 x 4 channels; Fill is given the masked picture's, and the mask's pixels, too."""
+FLUX_CHANNELS = {FluxPipeline: 16, FluxControlPipeline: 16 + 16, FluxFillPipeline: 16 + 16 + 256}
+
+
+def flux(folder: Path, kind: type = FluxPipeline) -> Path:
+    """FLUX: latents packed into tokens of 4 x 4 channels. One with control is given the control picture's too, Fill the masked
+    picture's and the mask's pixels."""
     torch.manual_seed(0)
     transformer = FluxTransformer2DModel(
-        patch_size=1, in_channels=16 + 16 + 256 if fill else 16, out_channels=16, num_layers=1, num_single_layers=1,
+        patch_size=1, in_channels=FLUX_CHANNELS[kind], out_channels=16, num_layers=1, num_single_layers=1,
         attention_head_dim=8, num_attention_heads=2, joint_attention_dim=TEXT_WIDTH, pooled_projection_dim=TEXT_WIDTH,
         axes_dims_rope=[2, 2, 4], guidance_embeds=True,
     )  # fmt: skip
-    (FluxFillPipeline if fill else FluxPipeline)(
+    kind(
         scheduler=FlowMatchEulerDiscreteScheduler(), vae=picture_vae(), text_encoder=clip_text(), tokenizer=clip_tokenizer(),
         text_encoder_2=t5_text(), tokenizer_2=t5_tokenizer(), transformer=transformer,
     ).save_pretrained(folder)  # fmt: skip
@@ -203,7 +227,34 @@ def flux(folder: Path, fill: bool = False) -> Path:
 
 
 def flux_fill(folder: Path) -> Path:
-    return flux(folder, fill=True)
+    return flux(folder, FluxFillPipeline)
+
+
+def flux_control(folder: Path) -> Path:
+    return flux(folder, FluxControlPipeline)
+
+
+def controlnet(folder: Path, pipeline: Path) -> Path:
+    """A ControlNet of the family of a pipeline that lies in a folder."""
+    torch.manual_seed(0)
+    parts = json.loads((pipeline / "model_index.json").read_text())
+    if "unet" in parts:
+        # It is shown the latents alone, without mask and masked picture.
+        base = unet(4, xl=parts["_class_name"].startswith("StableDiffusionXL"))
+        model = ControlNetModel.from_unet(base, conditioning_embedding_out_channels=(4, 4, 4, 4))
+    elif parts["transformer"][1].startswith("ZImage"):
+        config = json.loads((pipeline / "transformer" / "config.json").read_text())
+        channels = 2 * config["in_channels"] + 1
+        model = ZImageControlNetModel(
+            [0], [0], channels, "control_noise_refiner", dim=config["dim"], n_refiner_layers=1, n_heads=2, n_kv_heads=2
+        )
+    else:
+        transformer = FluxTransformer2DModel.from_pretrained(pipeline / "transformer")
+        model = FluxControlNetModel.from_transformer(
+            transformer, 1, 0, transformer.config.attention_head_dim, transformer.config.num_attention_heads
+        )
+    model.save_pretrained(folder)
+    return folder
 
 
 def newer(name: str) -> Callable[[Path], Path]:
@@ -215,6 +266,87 @@ def newer(name: str) -> Callable[[Path], Path]:
         return folder
 
     return save
+
+
+VISION_MARKS = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>"]
+
+
+def qwen_edit(folder: Path) -> Path:
+    """Qwen-Image-Edit as the hub has it: it edits, and shows the picture to its text encoder."""
+    newer("qwen_image")(folder)
+    tokenizer = architectures.qwen_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": VISION_MARKS})
+    config = json.loads((folder / "text_encoder" / "config.json").read_text())
+    marks = dict(zip(("vision_start", "image", "vision_end"), tokenizer.convert_tokens_to_ids(VISION_MARKS), strict=True))
+    config |= {f"{name}_token_id": token for name, token in marks.items()}
+    (folder / "text_encoder" / "config.json").write_text(json.dumps(config))
+    tokenizer.save_pretrained(folder / "tokenizer")
+    tokenizer.save_pretrained(folder / "processor")
+    Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=56 * 56).save_pretrained(folder / "processor")
+    index = json.loads((folder / "model_index.json").read_text())
+    index |= {"_class_name": "QwenImageEditPipeline", "processor": ["transformers", "Qwen2VLProcessor"]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def ltx_autoencoder() -> AutoencoderKLLTX2Video:
+    """Of LTX-2 and SANA-WM, with the real one's factors: 8 frames and 32 pixels a side for a latent."""
+    return AutoencoderKLLTX2Video(
+        latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 16, 32),
+        layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1), spatial_compression_ratio=32,
+        temporal_compression_ratio=8,
+    )  # fmt: skip
+
+
+def ltx2(folder: Path) -> Path:
+    """LTX-2 as the hub has it: saved as what makes videos from words."""
+    torch.manual_seed(0)
+    heads = {"num_attention_heads": 2, "attention_head_dim": 8, "cross_attention_dim": 16}
+    text = Gemma3Config(
+        text_config=TINY_GEMMA | {"head_dim": 4},
+        vision_config={
+            "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28,
+            "patch_size": 14,
+        },
+        mm_tokens_per_image=4,
+    )  # fmt: skip
+    layers = TINY_GEMMA["num_hidden_layers"] + 1
+    connector = {"num_attention_heads": 2, "attention_head_dim": 4, "num_layers": 1, "num_learnable_registers": None}
+    LTX2Pipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05),
+        vae=ltx_autoencoder(),
+        audio_vae=AutoencoderKLLTX2Audio(base_channels=8, ch_mult=(1, 1, 1), num_res_blocks=1, latent_channels=2, mel_bins=16),
+        text_encoder=Gemma3ForConditionalGeneration(text).eval(),
+        tokenizer=architectures.qwen_tokenizer(),
+        connectors=LTX2TextConnectors(
+            caption_channels=8, text_proj_in_factor=layers,
+            **{f"{kind}_connector_{name}": value for kind in ("video", "audio") for name, value in connector.items()},
+        ),
+        transformer=LTX2VideoTransformer3DModel(
+            in_channels=8, out_channels=8, audio_in_channels=8, audio_out_channels=8, num_layers=2, caption_channels=8,
+            **heads, **{f"audio_{name}": value for name, value in heads.items()},
+        ),
+        vocoder=LTX2Vocoder(
+            in_channels=32, hidden_channels=8, upsample_kernel_sizes=[4, 4], upsample_factors=[2, 2], resnet_kernel_sizes=[3],
+            resnet_dilations=[[1, 3, 5]],
+        ),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def sana_wm(folder: Path) -> Path:
+    torch.manual_seed(0)
+    SanaWMPipeline(
+        tokenizer=architectures.qwen_tokenizer(),
+        text_encoder=Gemma2Model(Gemma2Config(**TINY_GEMMA, head_dim=4)).eval(),
+        vae=ltx_autoencoder(),
+        transformer=SanaWMTransformer3DModel(
+            in_channels=8, num_layers=2, hidden_size=16, num_attention_heads=2, linear_head_dim=8, softmax_every_n=2,
+            caption_channels=8, chunk_plucker_post_attn_blocks=2,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
 
 
 CAPTION_WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "bright", "red", "room", "table", "wall", "wooden"]

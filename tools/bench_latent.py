@@ -30,7 +30,8 @@ from splatmem.explore.loop import ExploreSettings
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.inpaint.diffusers.time_groups import grow_over_groups
 from splatmem.inpaint.diffusers.vace_pipeline import MemoryVACEPipeline
-from splatmem.inpaint.diffusers.wan_vace import GREY, WanVACEInpainter
+from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
+from splatmem.inpaint.diffusers.windows import GREY
 from splatmem.io.photo import load_photo
 from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import choose_device, drawing_device

@@ -30,19 +30,23 @@ import tyro
 
 from gpu_bench.results import DONE, Results
 
-STAGES = {  # name: where it is; in the order of their worth
+# Name: where it is. In the order of their worth: first what no card has shown yet (docs/gpu.md), the longest of it last of all.
+STAGES = {
     "prepare": "gpu_bench.prepare:run",
-    "parity": "gpu_bench.parity:run",
+    "wan-1.3b-low-vram": "splatmem.bench.windows:wan_small_low_vram",
+    "wan-1.3b-8gb": "splatmem.bench.windows:wan_small_8gb",
+    "wan-1.3b-quantised": "splatmem.bench.windows:wan_small_quantised",
+    "sdxl-low-vram": "splatmem.bench.windows:sdxl_low_vram",
     "embedded": "gpu_bench.embedded:run",
     "film": "gpu_bench.film:run",
+    "parity": "gpu_bench.parity:run",
     "wan-1.3b": "splatmem.bench.windows:wan_small",
     "depth": "splatmem.bench.windows:depth",
     "sdxl": "splatmem.bench.windows:sdxl",
     "flux": "splatmem.bench.windows:flux",
     "wan-14b": "splatmem.bench.windows:wan_large",
-    "wan-1.3b-low-vram": "splatmem.bench.windows:wan_small_low_vram",
-    "sdxl-low-vram": "splatmem.bench.windows:sdxl_low_vram",
     "embedded-cpu": "gpu_bench.embedded:run_on_cpu",
+    "wan-14b-720p": "splatmem.bench.windows:wan_large_720p",
 }
 BROKEN_DEVICE = 3  # exit status of a worker whose CUDA context cannot be used any more
 GRACE = 15.0  # seconds after the end of its time that a stage has to notice

@@ -109,7 +109,7 @@ def measured(frames: int, options: Options, folder: Path) -> dict[str, float]:
         make_window(memory, plan.window.cameras, inpaint, traits, no_depth, generator, settings, clock, "", state)
         state.windows.append(plan.window.moments)
         with clock.stage("save"):
-            store.save(memory, {"windows": state.windows, "border_steps": state.border_steps})
+            store.save(memory, lists={"windows": state.windows, "border_steps": state.border_steps})
         size_of_last = max(folder.glob("part-*")).stat().st_size + (folder / "session.json").stat().st_size
         seconds = {"window": sum(clock.seconds.values()), **clock.seconds}
         records.append({"unknown": unknown, **seconds, "bytes": size_of_last})

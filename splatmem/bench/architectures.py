@@ -33,8 +33,8 @@ WAN_TRANSFORMERS: dict[str, Any] = {
         "vace_layers": list(range(0, 40, 5)),
     },
     "tiny": WAN_COMMON | {
-        "num_attention_heads": 2, "attention_head_dim": 12, "ffn_dim": 8, "num_layers": 2, "text_dim": TINY_TEXT, "freq_dim": 8,
-        "vace_layers": [0],
+        "num_attention_heads": 2, "attention_head_dim": 16, "ffn_dim": 32, "num_layers": 2, "text_dim": TINY_TEXT,
+        "freq_dim": 8, "vace_layers": [0],
     },
 }  # fmt: skip
 T5_XXL: dict[str, Any] = {
@@ -204,6 +204,33 @@ def wan_transformer(kind: str, device: str, dtype: torch.dtype) -> Any:
     model = made(lambda: WanVACETransformer3DModel(**config), device, dtype)
     with torch.device(device):  # its table of angles is kept in single precision
         model.rope = type(model.rope)(config["attention_head_dim"], config["patch_size"], config["rope_max_seq_len"])
+    return model
+
+
+def quantised(model: Any, dtype: torch.dtype) -> Any:
+    """The model with its matrices in blocks of eight bits, Q8_0 of GGUF, as diffusers has them from such a file: random, and
+    turned into ``dtype`` whenever they are used.
+
+    Raises:
+        ImportError: the package gguf is not installed.
+    """
+    from diffusers.quantizers.gguf.utils import GGUFLinear, GGUFParameter
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    kind = GGMLQuantizationType.Q8_0
+    block, size = GGML_QUANT_SIZES[kind]
+    scale = torch.tensor([1e-4], dtype=torch.float16).view(torch.uint8)
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            if type(layer) is not torch.nn.Linear or layer.in_features % block:
+                continue
+            shape = (layer.out_features, layer.in_features // block, size)
+            content = torch.randint(0, 256, shape, dtype=torch.uint8, device=layer.weight.device)
+            content[..., :2] = scale.to(content.device)  # a block begins with its scale
+            smaller = GGUFLinear(layer.in_features, layer.out_features, layer.bias is not None, dtype, torch.device("meta"))
+            smaller.weight = GGUFParameter(content.flatten(1), quant_type=kind)
+            smaller.bias = layer.bias
+            setattr(parent, name, smaller)
     return model
 
 

@@ -115,6 +115,10 @@ def refuse_unknown(preset: str, config: Config) -> None:
             f"there is nothing to measure of {preset}: its inpainter {config.inpainter.model} {what}; known are "
             f"{', '.join(known)}"
         )
+    beside = [key for key in ("controlnet", "expander") if getattr(config.inpainter, key) is not None]
+    if beside:
+        without = " ".join(f"--set inpainter.{key}=null" for key in beside)
+        raise ValueError(f"models bench measures the inpainter alone, without a {' or an '.join(beside)}: add {without}")
     if config.inpainter.transformer is not None:
         raise ValueError(
             "models bench makes a model's weights as they were published, and cannot make those of a quantised file: "
@@ -164,7 +168,7 @@ def _least_on_device(way: Config, parts: dict[str, int]) -> int:
 def _measured(
     preset: str, name: str, way: Config, device: str, size: tuple[int, int], film_frames: int, tiny: bool, ends: float
 ) -> Verdict:
-    from splatmem.inpaint.diffusers.wan_vace import DEFAULT_WINDOW
+    from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 
     total = sum(_weights(way, device).values()) / GIB
     if time.monotonic() > ends:
@@ -173,7 +177,7 @@ def _measured(
     context = Context(device, tiny, Path(), rows.append, ends)
     width, height = TINY_SIZE if tiny else size
     video = way.inpainter.model in architectures.WAN_MODELS
-    frames = 1 if not video else TINY_WINDOW if tiny else way.inpainter.window_frames or DEFAULT_WINDOW
+    frames = 1 if not video else TINY_WINDOW if tiny else way.inpainter.window_frames or WanVACEInpainter.default_window
     said = None
     try:
         if video:

@@ -135,7 +135,13 @@ def timed_window(
 
 
 def wan_windows(
-    context: Context, config: Config, preset: str, shapes: list[tuple[int, int, int]], setting: str, steps_run: int = STEPS
+    context: Context,
+    config: Config,
+    preset: str,
+    shapes: list[tuple[int, int, int]],
+    setting: str,
+    steps_run: int = STEPS,
+    in_blocks: bool = False,
 ) -> None:
     """Windows of several shapes through one inpainter, the text encoder's seconds and memory first.
 
@@ -144,6 +150,7 @@ def wan_windows(
         preset, setting: names for the rows.
         shapes: frames, width and height of each window.
         steps_run: steps of the sampler in each, of which the first warms up.
+        in_blocks: whether the transformers' weights are quantised, as those of a GGUF file.
     """
     from diffusers import UniPCMultistepScheduler
 
@@ -159,7 +166,11 @@ def wan_windows(
     names = ("transformer", "transformer_2")[:transformers]
 
     def made(parked: bool) -> dict[str, Any]:
-        return {name: _parked(architectures.wan_transformer(kind, context.device, dtype), parked) for name in names}
+        return {name: _parked(denoiser(), parked) for name in names}
+
+    def denoiser() -> Any:
+        model = architectures.wan_transformer(kind, context.device, dtype)
+        return architectures.quantised(model, dtype) if in_blocks else model
 
     # Models that wait in main memory are made on the device one by one; else the transformer is made when the text encoder
     # is gone, as it is brought then.
@@ -179,7 +190,7 @@ def wan_windows(
     built = now(context.device) - start
     forget(context.device)
     start = now(context.device)
-    inpainter._prompt_embeddings(PROMPT)  # kept by the inpainter, which is asked with the same prompt below
+    inpainter.read_prompt(PROMPT)  # kept by the inpainter, which is asked with the same prompt below
     text = now(context.device) - start
     text_peak, start = peak_gib(context.device), now(context.device)
     if not offloaded:
@@ -252,12 +263,26 @@ def wan_small_low_vram(context: Context) -> None:
     wan_windows(context, load_preset("wan-vace-1.3b").with_low_vram(), "wan-vace-1.3b", shapes, "--low-vram")
 
 
+def wan_small_8gb(context: Context) -> None:
+    """The preset for cards of 8 GB: in groups, in tiles, and weights in eight bits while they wait."""
+    shapes = _shapes(context, (17, *WAN_SIZE), (33, *WAN_SIZE))
+    wan_windows(context, load_preset("wan-vace-1.3b-8gb"), "wan-vace-1.3b-8gb", shapes, "as the preset")
+
+
+def wan_small_quantised(context: Context) -> None:
+    """With a transformer as of a GGUF file."""
+    config, shapes = load_preset("wan-vace-1.3b").with_low_vram(), _shapes(context, (17, *WAN_SIZE), (33, *WAN_SIZE))
+    wan_windows(context, config, "wan-vace-1.3b", shapes, "--low-vram, transformer in Q8_0", in_blocks=True)
+
+
 def wan_large(context: Context) -> None:
     """Wan 2.1 VACE 14B without offloading, which the preset has: an 80 GB device holds it."""
-    shapes, config = (
-        _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE), (49, 1280, 720)),
-        _with_hardware("wan-vace-14b", offload="none"),
-    )
+    config, shapes = _with_hardware("wan-vace-14b", offload="none"), _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE))
+    wan_windows(context, config, "wan-vace-14b", shapes, "hardware.offload=none", FEW_STEPS)
+
+
+def wan_large_720p(context: Context) -> None:
+    config, shapes = _with_hardware("wan-vace-14b", offload="none"), _shapes(context, (49, 1280, 720))
     wan_windows(context, config, "wan-vace-14b", shapes, "hardware.offload=none", FEW_STEPS)
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.nearest import nearest_pixels
 from splatmem.geometry.partition import shortest_borders
 from splatmem.geometry.push_pull import push_pull
 
@@ -82,8 +83,7 @@ def continue_behind(
     """
     width = depth.shape[1]
     away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
-    nearest = np.asarray(distance_transform_edt(~hole.numpy(), return_distances=False, return_indices=True))
-    thing = removed_depth[torch.from_numpy(nearest[0]).long(), torch.from_numpy(nearest[1]).long()]
+    thing = removed_depth[nearest_pixels(hole)]
     floors = torch.zeros_like(hole) if level is None else level & known & ~hole & torch.isfinite(depth)
     around = known & ~hole & ~floors & (away <= max(6.0, RIM * width))
     rim = around & (depth > OCCLUDER * thing)

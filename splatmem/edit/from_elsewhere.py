@@ -78,6 +78,33 @@ def memory_of_gaussians(
     return memory, notes
 
 
+def memory_of_lifted(
+    photo: Float[Tensor, "h w 3"], camera: Cameras, gaussians: Gaussians, metric: bool = False, device: str = "cpu"
+) -> SpatialMemory:
+    """A memory of the Gaussians that something else has made of a photo, whose first view is the photo.
+
+    What of the photo no Gaussian shows is not known, and may be made; colours are not fitted yet.
+
+    Args:
+        photo: sRGB in 0..1.
+        camera: one camera, that took it.
+        gaussians: in its world.
+        metric: whether their unit is the metre.
+
+    Raises:
+        ValueError: there are no Gaussians, or the camera sees none of them.
+    """
+    memory, _ = memory_of_gaussians(gaussians, (camera.width, camera.height), camera.fov_x_degrees, camera, device=device)
+    view = memory.views[0]
+    if not view.written.any():
+        raise ValueError("the camera of the photo sees none of the Gaussians that were made of it")
+    pictures = PlainPictures(torch.from_numpy(to_uint8(photo)), view.depth, view.written)
+    memory.views = [replace(view, pictures=pictures)]
+    memory.metric = metric
+    memory.__post_init__()  # the direction of gravity follows from the first view
+    return memory
+
+
 def _into_memory(world: World) -> Similarity:
     inverse = torch.linalg.inv(world.world_from_memory)
     return Similarity((inverse[:3, :3] * world.unit).float(), 1 / world.unit, inverse[:3, 3].float())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,12 @@ class Makers:
             return self
         added = [torch.full((more,), value, dtype=torch.int32) for value in (step, window)]
         return Makers(torch.cat([self.step, added[0]]), torch.cat([self.window, added[1]]))
+
+    def explored(self, ends: Sequence[int], step: int) -> Makers:
+        """These and the makers of further Gaussians, made by the windows of ``step``: each those up to its one of ``ends``."""
+        counts = torch.tensor([len(self), *ends]).cummax(0).values.diff()
+        windows = torch.arange(len(counts), dtype=torch.int32).repeat_interleave(counts)
+        return self.joined(Makers(torch.full_like(windows, step), windows))
 
     def joined(self, other: Makers) -> Makers:
         """Followed by those of ``other``."""

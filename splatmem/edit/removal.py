@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int, Int16
+from jaxtyping import Bool, Float, Int16
 from torch import Tensor
 
-from splatmem.classes import LEVEL_CLASSES, PixelClass, PixelClasses
+from splatmem.classes import LEVEL_CLASSES
 from splatmem.depth import DepthEstimator
-from splatmem.depth.behind import OCCLUDER, Behind, continue_behind
+from splatmem.depth.behind import OCCLUDER
+from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
 from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_among
 from splatmem.explore.loop import ExploreSettings, write_frame
@@ -19,7 +20,7 @@ from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
-from splatmem.memory import MemoryReading, SpatialMemory
+from splatmem.memory import SpatialMemory
 from splatmem.memory.spatial_memory import VISIBLE_EXTENT
 from splatmem.timing import StageClock
 
@@ -29,28 +30,7 @@ SLIVER = 0.012  # of a view's width: half the width of what is left of a thing a
 BAND = 0.08  # how far beside a selection is looked for more of the thing, in units of its size
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
-FIRST_THING = 3  # number of the first kind that is a thing
-COARSE = 0.03  # of a view's width: how far outlines of classes may be off
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
-
-
-@dataclass(frozen=True)
-class Hole:
-    """What a view shows of what was taken away.
-
-    Attributes:
-        camera: of the view.
-        where: pixels, ``[h, w]``.
-        depth: z-depth of what was there, ``[h, w]``.
-        shadow: pixels beside it of which only its shadow was taken away, ``[h, w]``.
-        surface: z-depth of what the shadow lay on, there, ``[h, w]``.
-    """
-
-    camera: Cameras
-    where: Bool[Tensor, "h w"]
-    depth: Float[Tensor, "h w"]
-    shadow: Bool[Tensor, "h w"]
-    surface: Float[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +103,7 @@ def _shadow(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown
     now = memory.read(camera)
     thing = dilate(most.where[None], rim_width(camera))[0]
     classes = view.classes.at(camera.width, camera.height)
-    kinds = _kinds(classes, now.rgb[0], thing)
+    kinds = kinds_around(classes, now.rgb[0], thing)
     kinds = torch.where(kinds >= FIRST_THING, -1, 2 * kinds + classes.where(*LEVEL_CLASSES))
     where = shadow_beside(now.rgb[0], now.known[0], thing, kinds)
     if not where.any():
@@ -261,7 +241,7 @@ def fill_holes(
         if int(unknown.sum()) < settings.min_write_pixels:
             continue
         with clock.stage("depth"):
-            behind = _behind(hole, now, unknown, classes.get(index))
+            behind = behind_hole(hole, now, unknown, classes.get(index))
         with clock.stage("fill"):
             if inpainter is None:
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
@@ -279,55 +259,6 @@ def fill_holes(
         write_frame(memory, made, 0, hole.camera, settings.min_write_pixels, estimate_depth, settings, clock, usable)
         written += 1
     return written
-
-
-def _behind(hole: Hole, now: MemoryReading, unknown: Bool[Tensor, "h w"], classes: PixelClasses | None) -> Behind:
-    """What goes on behind a hole. What a shadow lay on stays where it is."""
-    shadow = unknown & hole.shadow
-    depth, known, gone = torch.where(shadow, hole.surface, now.depth[0]), now.known[0] | shadow, unknown & ~shadow
-    if not gone.any():
-        return Behind(depth, torch.where(known, 1, -1))
-    if classes is None:
-        return continue_behind(depth, known, gone, _filled_depth(hole))
-    kinds = _kinds(classes, now.rgb[0], unknown)
-    behind = continue_behind(depth, known, gone, _filled_depth(hole), classes.where(*LEVEL_CLASSES), kinds)
-    nearest = _nearest(behind.label >= 0) if (behind.label >= 0).any() else None
-    return behind if nearest is None else replace(behind, label=torch.where(shadow, behind.label[nearest], behind.label))
-
-
-def _kinds(classes: PixelClasses, rgb: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:
-    """Numbers of what goes on for itself around a hole: what is no thing by its class, and each thing.
-
-    Outlines of classes are coarse: what close to the border of a thing has the colours of what is beside it belongs to that.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    kinds = torch.zeros(hole.shape, dtype=torch.int64)
-    for number, kind in enumerate((PixelClass.BUILDING, PixelClass.VEGETATION), start=1):
-        kinds[classes.where(kind)] = number
-    things = classes.where(PixelClass.THING) & (classes.things > 0) & ~hole
-    kinds = torch.where(things, classes.things.long() - 1 + FIRST_THING, kinds)
-    plain = ~things & ~hole
-    if not things.any() or not plain.any():
-        return kinds
-    near = torch.from_numpy(distance_transform_edt(~plain.numpy())) <= COARSE * hole.shape[1]
-    around = torch.from_numpy(distance_transform_edt(~hole.numpy())) <= 4 * COARSE * hole.shape[1]
-    alike = same_colours(rgb, around & plain) & things & near
-    return torch.where(alike, 0, kinds)
-
-
-def _filled_depth(hole: Hole) -> Float[Tensor, "h w"]:
-    """Depth of what was there for all pixels of the hole, those of its rim as the nearest ones of the thing."""
-    shown = hole.depth > 0
-    return hole.depth[_nearest(shown)] if shown.any() else torch.zeros_like(hole.depth)
-
-
-def _nearest(mask: Bool[Tensor, "h w"]) -> tuple[Int[Tensor, "h w"], Int[Tensor, "h w"]]:
-    """For each pixel, row and column of the nearest one in a mask."""
-    from scipy.ndimage import distance_transform_edt
-
-    nearest = torch.from_numpy(distance_transform_edt(~mask.numpy(), return_distances=False, return_indices=True)).long()
-    return nearest[0], nearest[1]
 
 
 def settled(removal: Removal, views_before: int) -> SpatialMemory:

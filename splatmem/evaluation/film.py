@@ -240,9 +240,7 @@ def _remembering_only(
         if int(unknown.sum()) < settings.min_write_pixels:
             continue
         with clock.stage("write"):
-            memory.write(rgb[index], depth[index], camera, unknown)
-        with clock.stage("refine"):
-            memory.refine(settings.refine_steps)
+            memory.write(rgb[index], depth[index], camera, unknown, refine_steps=settings.refine_steps, clock=clock)
     return memory
 
 

@@ -21,6 +21,7 @@ from splatmem.depth.behind import SKY_LABEL, continue_behind
 from splatmem.depth.classes import connected_surfaces
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.nearest import nearest_pixels
 
 REDUCED = 2
 """The background is made at the photo's size over this."""
@@ -165,8 +166,7 @@ def _filled(
         background: pixels of no thing.
         level: pixels of floors and ceilings: these go on behind what stands nearer or farther alike.
     """
-    nearest = np.asarray(ndimage.distance_transform_edt(~hole.numpy(), return_distances=False, return_indices=True))
-    front = depth[torch.from_numpy(nearest[0]).long(), torch.from_numpy(nearest[1]).long()]
+    front = depth[nearest_pixels(hole)]
     # Pixels at the silhouette show both sides: they say nothing of the background.
     rim = torch.from_numpy(ndimage.binary_dilation(own.numpy(), np.ones((3, 3), bool)))
     farther = depth > FARTHER * front

@@ -288,9 +288,7 @@ def write_frame(
             # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
             depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
-            memory.write(rgb, depth, camera, ~solid, usable)
-        with clock.stage("refine"):
-            memory.refine(settings.refine_steps)
+            memory.write(rgb, depth, camera, ~solid, usable, refine_steps=settings.refine_steps, clock=clock)
     return aligned.border_step
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from splatmem.config import Config
 from splatmem.depth import DepthEstimator, load_depth_estimator
+from splatmem.explore.panorama import PanoramaFirst
 from splatmem.explore.planner import Planner
 from splatmem.inpaint import VideoInpainter, load_inpainter
 from splatmem.models.hardware import release
@@ -38,7 +39,8 @@ class Models:
             ValueError: it cannot be loaded; the message says what to do.
         """
         if self._inpainter is None:
-            self._inpainter = load_inpainter(self.config.inpainter, device=self.device, hardware=self.config.hardware)
+            loaded = load_inpainter(self.config.inpainter, device=self.device, hardware=self.config.hardware)
+            self._inpainter = PanoramaFirst(loaded, lambda: self.depth) if self.config.inpainter.panorama else loaded
         return self._inpainter
 
     @property

@@ -9,7 +9,6 @@ into the unknown as far as a frame still has enough to hold on to.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -98,10 +97,12 @@ class PicturePlanner:
             if limit not in self._candidates:
                 self._candidates[limit] = _Candidates.of(film, limit, self.layout)
             candidates = self._candidates[limit]
-            unknown, unknown_share = candidates.unknown.of(memory)
-            recent, spent = _near(candidates.frames, made, near), _spent(candidates.frames, made)
-            cameras = candidates.unknown.coarse
-            chosen = plan_window(unknown, candidates.points, cameras, self.window_frames, self.settings, recent, spent)
+            cells = candidates.unknown
+            unknown, unknown_share = cells.of(memory)
+            recent, spent = _near(candidates.moments, made, near), _spent(candidates.moments, made)
+            chosen = plan_window(
+                unknown, candidates.points, cells.coarse, self.window_frames, self.settings, recent, spent, cells.fresh
+            )
             if chosen:
                 return Plan(film.at([candidates.frames[i] for i in chosen]), unknown_share)
         return Plan(film.first(0), unknown_share)
@@ -113,11 +114,13 @@ class _Candidates:
 
     Attributes:
         frames: their numbers in the film.
+        moments: the same as numbers of a tensor.
         unknown: what of them is unknown, on a coarse grid.
         points: where that grid's surfaces are likely to be, in the world.
     """
 
     frames: list[int]
+    moments: Float[Tensor, " f"]
     unknown: UnknownCells
     points: Float[Tensor, "f h w 3"]
 
@@ -125,7 +128,8 @@ class _Candidates:
     def of(film: Trajectory, count: int, layout: RoomLayout) -> _Candidates:
         frames = evenly_spread(len(film), count)
         coarse = film.cameras[frames].coarse(GRID_WIDTH)
-        return _Candidates(frames, UnknownCells(coarse), coarse.unproject(layout.render(coarse).depth))
+        points = coarse.unproject(layout.render(coarse).depth)
+        return _Candidates(frames, _numbers(frames), UnknownCells(coarse), points)
 
 
 class VideoPlanner:
@@ -150,7 +154,8 @@ class VideoPlanner:
         for along in (self.smooth, film) if self.smooth.spacing > 1 else (self.smooth,):
             cells = self._unknown if along is self.smooth else self._unknown_of_film
             unknown, unknown_share = cells.of(memory)
-            near, spent = _near(along.moments, made, along.spacing), _spent(along.moments, made)
+            moments = _numbers(along.moments)
+            near, spent = _near(moments, made, along.spacing), _spent(moments, made)
             chosen = plan_run(unknown, cells.coarse, self.window_frames, self.settings, near, spent)
             if chosen:
                 return Plan(along.at(chosen), unknown_share)
@@ -171,20 +176,22 @@ def default_planner(traits: Traits, memory: SpatialMemory, film: Trajectory, set
     return PicturePlanner(fit_scene_layout(memory, film.cameras), traits.window_frames, settings)
 
 
-def _near(moments: Sequence[float], made: Sequence[float], reach: float) -> Bool[Tensor, " f"]:
+def _numbers(moments: Sequence[float]) -> Float[Tensor, " f"]:
+    return torch.tensor(list(moments), dtype=torch.float64)
+
+
+def _near(moments: Float[Tensor, " f"], made: Sequence[float], reach: float) -> Bool[Tensor, " f"]:
     """Moments at or next to one that was made."""
-    at = torch.tensor(list(moments), dtype=torch.float64)
-    if not made:
-        return torch.zeros(len(at), dtype=torch.bool)
-    others = torch.tensor([-torch.inf, *sorted(made), torch.inf], dtype=torch.float64)
-    after = torch.searchsorted(others, at)
-    return torch.minimum(others[after] - at, at - others[after - 1]) <= 1.001 * reach
+    end = torch.tensor([torch.inf], dtype=torch.float64)
+    others = torch.cat([-end, _numbers(made).sort().values, end])
+    after = torch.searchsorted(others, moments)
+    return torch.minimum(others[after] - moments, moments - others[after - 1]) <= 1.001 * reach
 
 
-def _spent(moments: Sequence[float], made: Sequence[float]) -> Bool[Tensor, " f"]:
+def _spent(moments: Float[Tensor, " f"], made: Sequence[float]) -> Bool[Tensor, " f"]:
     """Moments that were made so often that they are not made again."""
-    times = Counter(made)
-    return torch.tensor([times[moment] >= MOST_TIMES for moment in moments], dtype=torch.bool)
+    others, times = _numbers(made).unique(return_counts=True)
+    return torch.isin(moments, others[times >= MOST_TIMES])
 
 
 def plan_window(
@@ -195,6 +202,7 @@ def plan_window(
     settings: PlanSettings,
     made: Bool[Tensor, " f"] | None = None,
     spent: Bool[Tensor, " f"] | None = None,
+    fresh: Float[Tensor, " f"] | None = None,
 ) -> list[int]:
     """The frames of the next window, in the order in which they should be written; empty when all is seen.
 
@@ -206,9 +214,10 @@ def plan_window(
         made: candidates at or next to a frame that was made already: what is left unknown in them found no place then, and
             is not tried again unless it is much.
         spent: candidates that are not made again, however much of them is unknown.
+        fresh: share of each candidate's pixels that are unknown, if that is at hand.
     """
     worth = _worth(len(cameras), settings, made, spent)
-    fresh = unknown.flatten(1).float().mean(1)
+    fresh = unknown.flatten(1).float().mean(1) if fresh is None else fresh
     outward = _angle_from_first(cameras) / torch.pi
     open_frames = torch.nonzero(fresh > worth)[:, 0]
     if not len(open_frames):

@@ -6,7 +6,7 @@ from operator import is_
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.gaussians.bounds import Spheres
@@ -14,6 +14,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory, StoredView
 
 SUPERSAMPLING = 4  # pixels across a cell
+UNKNOWN = 0.25  # share of a cell
 GROUP = 8  # Gaussians that are tested together for whether a view may show them; neighbours follow each other in a memory
 
 
@@ -22,8 +23,8 @@ def unknown_cells(memory: SpatialMemory, coarse: Cameras) -> tuple[Bool[Tensor, 
 
     A cell counts as unknown once a quarter of it is: what appears behind the edges of things is thin, and must be found too.
     """
-    share = _unknown_shares(memory, coarse)
-    return share >= 0.25, share.mean().item()
+    shares = _unknown_shares(memory, coarse)
+    return shares >= UNKNOWN, _means(shares).mean().item()
 
 
 def _unknown_shares(memory: SpatialMemory, coarse: Cameras) -> Float[Tensor, "f h w"]:
@@ -32,27 +33,49 @@ def _unknown_shares(memory: SpatialMemory, coarse: Cameras) -> Float[Tensor, "f 
     return F.avg_pool2d(unknown, SUPERSAMPLING)[:, 0]
 
 
+def _means(shares: Float[Tensor, "f h w"]) -> Float[Tensor, " f"]:
+    return shares.flatten(1).double().mean(1)
+
+
 class UnknownCells:
     """``unknown_cells`` of the same views again and again: only those views are drawn anew of which something is unknown and
-    that may show what was added. What is known stays known: nothing is written that would hide it."""
+    that may show what was added. What is known stays known: nothing is written that would hide it.
+
+    Of the other views, thousands perhaps, only what is kept of each as one number is looked at.
+
+    Attributes:
+        coarse: the views.
+        fresh: share of each view's cells that are unknown, as of the last call, ``[f]``.
+    """
 
     def __init__(self, coarse: Cameras) -> None:
         self.coarse = coarse
-        self._shares: Float[Tensor, "f h w"] | None = None
+        self.fresh: Float[Tensor, " f"] = torch.ones(len(coarse))
+        self._cells: Bool[Tensor, "f h w"] | None = None
+        self._shares: Float[Tensor, " f"] = torch.ones(len(coarse), dtype=torch.float64)
         self._views: list[StoredView] = []
         self._gaussians = 0
 
     def of(self, memory: SpatialMemory) -> tuple[Bool[Tensor, "f h w"], float]:
-        """What ``unknown_cells`` gives."""
+        """What ``unknown_cells`` gives. The next call changes these cells."""
         grown = len(memory.views) >= len(self._views) and len(memory.gaussians) >= self._gaussians
-        if self._shares is None or not grown or not all(map(is_, self._views, memory.views)):
-            self._shares = _unknown_shares(memory, self.coarse)
+        if self._cells is None or not grown or not all(map(is_, self._views, memory.views)):
+            self._cells = torch.empty(len(self.coarse), self.coarse.height, self.coarse.width, dtype=torch.bool)
+            self._draw(memory, torch.arange(len(self.coarse)))
         elif len(memory.gaussians) > self._gaussians:
             added = memory.gaussians.select(slice(self._gaussians, None))
-            stale = torch.nonzero(self._shares.flatten(1).any(1))[:, 0]
-            for size in (len(added), GROUP):  # most views are far from all of it
-                stale = stale[Spheres.around(added, size).shown(self.coarse[stale]).any(1)]
+            near = Spheres.around(added, len(added)).shown(self.coarse)[:, 0]  # most views are far from all of it
+            stale = torch.nonzero(near & (self._shares > 0))[:, 0]
             if len(stale):
-                self._shares[stale] = _unknown_shares(memory, self.coarse[stale])
+                stale = stale[Spheres.around(added, GROUP).shown(self.coarse[stale]).any(1)]
+            if len(stale):
+                self._draw(memory, stale)
         self._views, self._gaussians = list(memory.views), len(memory.gaussians)
-        return self._shares >= 0.25, self._shares.mean().item()
+        return self._cells, self._shares.mean().item()
+
+    def _draw(self, memory: SpatialMemory, views: Int[Tensor, " n"]) -> None:
+        """Looks anew what the memory shows of some of the views."""
+        assert self._cells is not None
+        shares = _unknown_shares(memory, self.coarse[views])
+        unknown = shares >= UNKNOWN
+        self._cells[views], self._shares[views], self.fresh[views] = unknown, _means(shares), unknown.flatten(1).float().mean(1)

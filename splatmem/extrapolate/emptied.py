@@ -20,6 +20,7 @@ from splatmem.extrapolate.shell import Shell
 from splatmem.extrapolate.standing import removable_standing, standing_out, without_strips
 from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.filters import dilate
+from splatmem.geometry.nearest import nearest_pixels
 
 WIDE = 0.35  # of the picture's width: a thing that covers more of it, a house or a hedge, may belong to the place
 GAP = 0.3  # of that: what is open between two parts of a thing that count as one
@@ -153,9 +154,7 @@ def emptied(shown: Unrolled, open_air: bool, shell: Shell, grid: Grid, generator
 
 
 def _nearest(shown: Unrolled, known: Bool[Tensor, "h w"]) -> Unrolled:
-    indices = ndimage.distance_transform_edt(~known.numpy(), (8, 1), return_distances=False, return_indices=True)
-    row, column = np.asarray(indices)
-    return shown.take(torch.from_numpy(row).long(), torch.from_numpy(column).long())
+    return shown.take(*nearest_pixels(known, (8, 1)))
 
 
 def level_relief(shell: Shell, grid: Grid) -> Float[Tensor, " h"]:

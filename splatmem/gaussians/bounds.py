@@ -19,6 +19,8 @@ from splatmem.geometry.cameras import Cameras
 DRAWN_EXTENT = 4.5  # standard deviations beyond which a Gaussian is not drawn, with what a slanted view adds
 LOW_PASS = 2.0  # pixels that drawing adds to a footprint
 GROUP = 128  # Gaussians of a group in a growing scene
+GROUPS = 64  # groups that are left out together
+SLACK = 1e-4  # share by which a sphere around spheres is larger than it must be, for rounding
 LARGE = 32_768  # Gaussians of a scene from which on choosing among them pays
 MOST_CHOSEN = 0.5  # share of the groups beyond which the whole scene is drawn
 
@@ -46,6 +48,23 @@ class Spheres:
         reach = DRAWN_EXTENT * gaussians.log_scales.detach().amax(1).exp().cpu()[index].amax(1)
         return Spheres(centers, (means - centers[:, None]).norm(dim=-1).amax(1) + reach)
 
+    def together(self, size: int) -> Spheres:
+        """Spheres around ``size`` successive ones each; the last one may have fewer."""
+        count = len(self.radii)
+        index = torch.arange((count + size - 1) // size * size).clamp_max(count - 1).view(-1, size)
+        centers, radii = self.centers[index], self.radii[index]
+        middles = (centers.amin(1) + centers.amax(1)) / 2
+        reach = ((centers - middles[:, None]).norm(dim=-1) + radii).amax(1)
+        return Spheres(middles, (1 + SLACK) * reach + SLACK * middles.norm(dim=-1))
+
+    def beyond(self, kept: int, new: Spheres) -> Spheres:
+        """The first ``kept`` of these, and then others."""
+        return Spheres(torch.cat([self.centers[:kept], new.centers]), torch.cat([self.radii[:kept], new.radii]))
+
+    def select(self, index: Int[Tensor, " n"] | slice) -> Spheres:
+        """Some of them."""
+        return Spheres(self.centers[index], self.radii[index])
+
     def shown(self, cameras: Cameras, beside: float = LOW_PASS) -> Bool[Tensor, "v g"]:
         """Groups of which each view may show something in its picture or within ``beside`` pixels of it; of the others it
         shows nothing for certain."""
@@ -61,11 +80,14 @@ class Spheres:
 
 
 class GrowingSpheres:
-    """The spheres of a scene to whose end Gaussians are added: those around what it had before are kept."""
+    """The spheres of a scene to whose end Gaussians are added: those around what it had before are kept.
+
+    They lie in spheres around many of them, so that most of a large scene is left out without looking at its groups.
+    """
 
     def __init__(self) -> None:
         self._lineage = Lineage()
-        self._spheres = Spheres(torch.zeros(0, 3), torch.zeros(0))
+        self._spheres = self._large = Spheres(torch.zeros(0, 3), torch.zeros(0))
 
     def of(self, gaussians: Gaussians) -> Spheres:
         """The spheres around groups of ``GROUP`` Gaussians."""
@@ -73,13 +95,13 @@ class GrowingSpheres:
         same = lineage.shared(self._lineage)
         if same < len(gaussians) or lineage.ends != self._lineage.ends:
             kept = same // GROUP
-            new = Spheres.around(gaussians.select(slice(kept * GROUP, None)), GROUP)
-            old = self._spheres
-            self._spheres = Spheres(torch.cat([old.centers[:kept], new.centers]), torch.cat([old.radii[:kept], new.radii]))
+            self._spheres = self._spheres.beyond(kept, Spheres.around(gaussians.select(slice(kept * GROUP, None)), GROUP))
+            whole = kept // GROUPS
+            self._large = self._large.beyond(whole, self._spheres.select(slice(whole * GROUPS, None)).together(GROUPS))
         self._lineage = lineage
         return self._spheres
 
-    def near(self, gaussians: Gaussians, cameras: Cameras, beside: float = LOW_PASS, last: int = 0) -> Int[Tensor, " m"] | None:
+    def near(self, gaussians: Gaussians, cameras: Cameras, beside: float = LOW_PASS) -> Int[Tensor, " m"] | None:
         """Indices, in order, of the Gaussians that the cameras may show in their pictures or within ``beside`` pixels of them;
         None where choosing would not pay: in small scenes, and where they show most of it.
 
@@ -87,14 +109,16 @@ class GrowingSpheres:
             gaussians: the scene. On the GPU, where drawing leaves out what lies beside a picture at no cost, nothing is chosen.
             cameras: the views.
             beside: how far around the pictures.
-            last: so many Gaussians at the end of the scene are chosen in any case.
         """
         count = len(gaussians)
         if count < LARGE or gaussians.means.is_cuda:
             return None
-        chosen = self.of(gaussians).shown(cameras.to("cpu"), beside).any(0)
-        chosen[(count - last) // GROUP :] |= last > 0
-        if chosen.float().mean() > MOST_CHOSEN:
+        cameras, spheres = cameras.to("cpu"), self.of(gaussians)
+        large = torch.nonzero(self._large.shown(cameras, beside).any(0))
+        groups = (GROUPS * large + torch.arange(GROUPS)).flatten()
+        groups = groups[groups < len(spheres.radii)]
+        groups = groups[spheres.select(groups).shown(cameras, beside).any(0)]
+        if len(groups) > MOST_CHOSEN * len(spheres.radii):
             return None
-        index = (GROUP * torch.nonzero(chosen) + torch.arange(GROUP)).flatten()
+        index = (GROUP * groups[:, None] + torch.arange(GROUP)).flatten()
         return index[index < count]

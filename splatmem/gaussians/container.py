@@ -80,7 +80,8 @@ class Gaussians:
         if not parts:
             return Gaussians.empty()
         bands = max(p.sh.shape[1] for p in parts)
-        sh = [torch.nn.functional.pad(p.sh, (0, 0, 0, bands - p.sh.shape[1])) for p in parts]
+        missing = [bands - p.sh.shape[1] for p in parts]
+        sh = [torch.nn.functional.pad(p.sh, (0, 0, 0, m)) if m else p.sh for p, m in zip(parts, missing, strict=True)]
         features = [p.features for p in parts if p.features is not None]
         joined = Gaussians(
             torch.cat([p.means for p in parts]),
@@ -92,6 +93,12 @@ class Gaussians:
         )
         if all(p.sh.shape[1] == bands and (p.features is None) == (joined.features is None) for p in parts):
             joined._descend(Lineage.joined([p.lineage for p in parts]))
+        return joined
+
+    def followed_by(self, added: Gaussians, parameters: dict[str, Tensor]) -> Gaussians:
+        """These and then the added ones, whose values, joined, are ``parameters``, by their names."""
+        joined = Gaussians(**parameters)
+        joined._descend(Lineage.joined([self.lineage, added.lineage]))
         return joined
 
     def recoloured(self, sh: Float[Tensor, "n k 3"], first: int, last: int) -> Gaussians:

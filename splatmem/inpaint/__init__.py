@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint.classical import CLASSICAL_NAMES, ClassicalInpainter
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.models.load import quiet
+from splatmem.models.parts import pipeline_index
 
 __all__ = ["FilledFrames", "PartialFrames", "ReferenceViews", "VideoInpainter", "load_inpainter"]
 
@@ -36,6 +37,35 @@ def load_inpainter(
         FileNotFoundError: the embedded model's weights are missing.
     """
     settings = InpainterConfig(model=model, steps=steps) if isinstance(model, str) else model
+    _refuse_contradictions(settings)
+    if settings.expander is not None:
+        from splatmem.inpaint.expansion import ExpandingInpainter
+
+        # What changes the model that fills the rest is not for the expander, which is of another kind.
+        plain = InpainterConfig(model=settings.expander, max_pixels=settings.max_pixels, match_colours=settings.match_colours)
+        rest = replace(settings, expander=None)
+        first, then = (load_inpainter(one, device=device, hardware=hardware) for one in (plain, rest))
+        return ExpandingInpainter(first, then, settings.expand_below)
+    loaded = _load(settings, device, hardware)
+    if settings.control == "none":
+        return loaded
+    from splatmem.inpaint.depth_control import DepthSteered
+
+    return DepthSteered(loaded)
+
+
+def _refuse_contradictions(settings: InpainterConfig) -> None:
+    """Raises ``ValueError`` for settings that do not go together, whichever the models are."""
+    in_latents = settings.conditioning == "latents"
+    if settings.expander is not None and in_latents:
+        raise ValueError("inpainter.expander goes with inpainter.conditioning=pixels: it makes no latents of the other model's")
+    if settings.control == "none" and settings.controlnet is not None:
+        raise ValueError("inpainter.controlnet steers by depth: give --set inpainter.control=depth with it")
+    if settings.control == "depth" and (in_latents or settings.model in (*CLASSICAL_NAMES, "embedded")):
+        raise ValueError("inpainter.control=depth is for diffusers pipelines that are shown pixels (inpainter.conditioning)")
+
+
+def _load(settings: InpainterConfig, device: str, hardware: HardwareConfig | None) -> VideoInpainter:
     if settings.model in CLASSICAL_NAMES:
         return ClassicalInpainter(settings.model)
     from splatmem import assets
@@ -64,7 +94,7 @@ def load_inpainter(
 
 
 def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str) -> VideoInpainter:
-    class_name = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
+    class_name = str(pipeline_index(folder).get("_class_name"))
     if class_name == "RGBDInpaintPipeline":
         from splatmem.inpaint.embedded.inpainter import EmbeddedInpainter
 
@@ -85,6 +115,14 @@ def _of_diffusers(
         from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 
         inpainter = WanVACEInpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    elif class_name.startswith("LTX2"):
+        from splatmem.inpaint.diffusers.ltx2 import LTX2Inpainter
+
+        inpainter = LTX2Inpainter.from_pretrained(folder, settings, hardware, device, dtype)
+    elif class_name == "SanaWMPipeline":
+        from splatmem.inpaint.diffusers.sana_wm import SanaWMInpainter
+
+        inpainter = SanaWMInpainter.from_pretrained(folder, settings, hardware, device, dtype)
     else:
         from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
 

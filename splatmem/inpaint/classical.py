@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.nearest import nearest_pixels
 from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.pixels import from_uint8, to_uint8
@@ -67,9 +67,7 @@ def _push_pull(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float
 
 
 def _smear(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
-    nearest = distance_transform_edt(~known.numpy(), return_distances=False, return_indices=True)
-    row, column = torch.from_numpy(np.asarray(nearest)).long()
-    return rgb[row, column]
+    return rgb[nearest_pixels(known)]
 
 
 def _patchmatch(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:

@@ -44,6 +44,8 @@ class PartialFrames:
         trust: 0..1, lower where the memory saw the surface from afar or at a grazing angle, ``[t, h, w]``.
         cameras: one per frame, of the frames' size.
         latents: what is known in an inpainter's own latents, for one that reads them, or None.
+        expected_depth: of whole frames, for one that is steered by it: what is known, and elsewhere what may lie there;
+            ``inf`` for sky, ``[t, h, w]``, or None.
     """
 
     rgb: Float[Tensor, "t h w 3"]
@@ -52,6 +54,7 @@ class PartialFrames:
     trust: Float[Tensor, "t h w"]
     cameras: Cameras
     latents: LatentFrames | None = None
+    expected_depth: Float[Tensor, "t h w"] | None = None
 
     def __post_init__(self) -> None:
         size = (len(self.cameras), self.cameras.height, self.cameras.width)
@@ -64,7 +67,11 @@ class PartialFrames:
 
     def frames(self, index: slice) -> PartialFrames:
         """The frames of a slice as a window of their own, without latents."""
-        return PartialFrames(self.rgb[index], self.depth[index], self.known[index], self.trust[index], self.cameras[index])
+        expected = None if self.expected_depth is None else self.expected_depth[index]
+        return PartialFrames(
+            self.rgb[index], self.depth[index], self.known[index], self.trust[index], self.cameras[index],
+            expected_depth=expected,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -198,6 +205,40 @@ class LatentInpainter(Protocol):
 
     def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
         """The latents of one picture, on the grid of ``latent_cameras``."""
+        ...
+
+
+@runtime_checkable
+class TurnInpainter(Protocol):
+    """An inpainter of pictures that can fill one of a whole turn, whose left end goes on at its right one.
+
+    Attributes:
+        fills_turns: whether it can.
+    """
+
+    fills_turns: bool
+
+    def turn_sizes(self) -> tuple[int, tuple[int, int]]:
+        """Most pixels of such a picture, and of which its width and height are to be multiples."""
+        ...
+
+    def fill_turn(
+        self,
+        rgb: Float[Tensor, "h w 3"],
+        known: Bool[Tensor, "h w"],
+        trust: Float[Tensor, "h w"],
+        *,
+        generator: torch.Generator,
+        prompt: str = "",
+    ) -> Float[Tensor, "h w 3"]:
+        """The whole picture.
+
+        Args:
+            rgb: 0..1, meaningless where not known; the first column lies beside the last.
+            known, trust: as of ``PartialFrames``.
+            generator: all randomness comes from it.
+            prompt: a description of the scene.
+        """
         ...
 
 

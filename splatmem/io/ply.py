@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -17,19 +17,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
+from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.world import World
 from splatmem.io.atomic import atomic_path
 from splatmem.io.drawable import drawable
 from splatmem.io.ply_header import require_whole
 
-if TYPE_CHECKING:
-    from plyfile import PlyData
-
+ROWS_AT_ONCE = 2**15  # that are put together before they are written
 FULL_BANDS = 16  # SH coefficients per channel in the full layout
 REQUIRED = (
     *("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
     *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
 )
+CAMERA_ELEMENTS = {"intrinsic": 9, "extrinsic": 16, "image_size": 2}
 
 
 def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False, world: World | None = None) -> None:
@@ -46,9 +46,10 @@ def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False, worl
         ValueError: a parameter is NaN or infinite.
         OSError: the file cannot be written.
     """
-    content = _file(gaussians, compact, world)
-    with atomic_path(path) as temporary:
-        content.write(str(temporary))
+    gaussians = gaussians.to("cpu").detach()
+    _require_finite(gaussians)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        _write(stream, gaussians, compact, world)
 
 
 def ply_bytes(gaussians: Gaussians) -> bytes:
@@ -57,23 +58,35 @@ def ply_bytes(gaussians: Gaussians) -> bytes:
     Raises:
         ValueError: a parameter is NaN or infinite.
     """
+    gaussians = gaussians.to("cpu").detach()
+    _require_finite(gaussians)
     stream = io.BytesIO()
-    _file(gaussians, compact=True, world=None).write(stream)
+    _write(stream, gaussians, compact=True, world=None)
     return stream.getvalue()
 
 
-def _file(gaussians: Gaussians, compact: bool, world: World | None) -> PlyData:
+def _require_finite(gaussians: Gaussians) -> None:
+    parameters = (gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.opacity_logits, gaussians.sh)
+    finite = torch.stack([values.float().isfinite().flatten(1).all(1) if values.ndim > 1 else values.float().isfinite()
+                          for values in parameters]).all(0)  # fmt: skip
+    if not finite.all():
+        wrong = int((~finite).sum())
+        raise ValueError(f"{wrong} of {len(finite)} Gaussians have a parameter that is NaN or infinite; remove them first")
+
+
+def _write(stream: BinaryIO, gaussians: Gaussians, compact: bool, world: World | None) -> None:
+    """Writes a file some rows at a time: most of a full one are zeros, which would fill more memory than the scene does."""
     from plyfile import PlyData, PlyElement
 
-    columns = _columns(gaussians.to("cpu").detach(), compact)
-    values = torch.cat([column.float() for column, _ in columns], dim=1).contiguous()
-    if not values.isfinite().all():
-        wrong = int((~values.isfinite().all(dim=1)).sum())
-        raise ValueError(f"{wrong} of {len(values)} Gaussians have a parameter that is NaN or infinite; remove them first")
-    layout = np.dtype([(name, "<f4") for _, names in columns for name in names])
-    table = values.numpy().view(layout)[:, 0] if len(values) else np.empty(0, layout)
-    vertices = PlyElement.describe(table, "vertex")
-    return PlyData([vertices], text=False, byte_order="<", comments=_world_comments(world))
+    layout = np.dtype([(name, "<f4") for _, names in _columns(gaussians.select(slice(0, 0)), compact) for name in names])
+    rows = np.broadcast_to(np.zeros(1, layout), len(gaussians))  # for the header, which counts them
+    vertices = PlyElement.describe(rows, "vertex")
+    header = PlyData([vertices], text=False, byte_order="<", comments=_world_comments(world)).header
+    stream.write(f"{header}\n".encode("ascii"))
+    for first in range(0, len(gaussians), ROWS_AT_ONCE):
+        columns = _columns(gaussians.select(slice(first, first + ROWS_AT_ONCE)), compact)
+        values = torch.cat([column.float() for column, _ in columns], dim=1).contiguous()
+        stream.write(values.numpy().astype("<f4", copy=False).data)
 
 
 def _world_comments(world: World | None) -> list[str]:
@@ -167,6 +180,23 @@ def read_ply_normals(path: str | Path) -> Float[Tensor, "n 3"] | None:
     if kept is None or lengths is None or not (lengths.isfinite() & (lengths > 1e-6)).all():
         return None
     return kept / lengths
+
+
+def read_ply_camera(path: str | Path) -> Cameras | None:
+    """The camera that saw what a file holds, where it says so as SHARP does (Mescheder et al. 2025), in elements ``intrinsic``,
+    ``extrinsic`` (world to camera, both by rows) and ``image_size``; None where it does not, or says something impossible."""
+    from plyfile import PlyData
+
+    elements = {element.name: element.data for element in PlyData.read(str(path)) if element.name in CAMERA_ELEMENTS}
+    values = {name: np.asarray(data[name], np.float64) for name, data in elements.items() if name in (data.dtype.names or ())}
+    if {name: len(value) for name, value in values.items()} != CAMERA_ELEMENTS:
+        return None
+    width, height = (int(side) for side in values["image_size"])
+    intrinsics, extrinsics = (torch.from_numpy(values[name]).float() for name in ("intrinsic", "extrinsic"))
+    try:
+        return Cameras(extrinsics.reshape(1, 4, 4), intrinsics.reshape(1, 3, 3), width, height)
+    except ValueError:
+        return None
 
 
 def _gaussians(table: np.ndarray, path: Path) -> Gaussians:

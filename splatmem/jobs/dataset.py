@@ -41,7 +41,7 @@ def write_dataset(memory: SpatialMemory, film: Cameras, folder: Path, overwrite:
         written = 0
         for views in in_batches(film):
             announce("writing frames", written / len(film))
-            for frame in to_uint8(memory.film(views)[0]):
+            for frame in memory.film_bytes(views)[0]:
                 Image.fromarray(frame).save(staged / IMAGES / names[written])
                 written += 1
         places, colours = _points(memory.gaussians)

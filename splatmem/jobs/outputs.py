@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
+from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.io.atomic import atomic_path
@@ -130,9 +131,9 @@ def _write_scene(folder: Path, memory: SpatialMemory, film: Cameras, fps: float)
 def photo_sheet(run: Run) -> Image.Image:
     """The contact sheet: frames of the film, what was known of them before anything was made, and their depth."""
     cameras = run.film.cameras[evenly_spread(len(run.film), SHEET_FRAMES)]
-    memory = run.scene.memory
-    (before, known), (after, _) = memory.as_given().film(cameras), memory.film(cameras)
-    return contact_sheet(after, before, known, memory.read(cameras.coarse(SHEET_TILE_WIDTH)).depth)
+    memory, given = run.scene.memory, run.scene.memory.as_given()
+    frames = ((memory.film(some)[0], *given.film(some)) for some in in_batches(cameras))
+    return contact_sheet(frames, memory.read(cameras.coarse(SHEET_TILE_WIDTH)).depth)
 
 
 def _picture(file: Path) -> Image.Image | None:

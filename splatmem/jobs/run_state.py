@@ -49,20 +49,22 @@ def save_run(session: SessionStore, run: Run, fingerprint: dict[str, Any]) -> No
     """
     cameras = run.film.cameras
     progress = {
-        "scene": run.scene.record(),
+        "scene": run.scene.record(growing=False),
         "options": fingerprint,
-        "windows": run.state.windows,
-        # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
-        "border_steps": run.state.border_steps,
         "finished": run.state.finished,
         "exploration_notes": run.state.notes,
         "generator": base64.b64encode(run.generator.get_state().numpy().tobytes()).decode(),
-        "coverage": run.coverage,
         "seconds": {"total": time.perf_counter() - run.started, **run.scene.clock.seconds},
         "film": run.film.name,
         "size": [cameras.width, cameras.height],
     }
-    session.save(run.scene.memory, progress, {"world_to_cam": cameras.world_to_cam, "intrinsics": cameras.intrinsics})
+    path = {"world_to_cam": cameras.world_to_cam, "intrinsics": cameras.intrinsics}
+    # Floats go through JSON whole: Python writes the shortest text that reads back as the same number.
+    lists = {
+        "windows": run.state.windows, "border_steps": run.state.border_steps, "coverage": run.coverage,
+        "counts": run.scene.history[-1].windows,
+    }  # fmt: skip
+    session.save(run.scene.memory, progress, path, lists=lists)
 
 
 def resume_run(
@@ -95,6 +97,9 @@ def resume_run(
         was = ", ".join(f"{key} = {begun.get(key)}" for key in changed)
         raise ValueError(f"the interrupted run was begun with other options ({was}); give those, or --overwrite")
     try:
+        step = progress["scene"]["history"][-1]
+        if step.get("unfinished"):
+            step["windows"], step["details"]["moments"] = progress["counts"], list(progress["windows"])
         scene = Scene.restored(memory, progress["scene"], device, config=config, clock=clock, **parts)
         film = Trajectory(Cameras(path["world_to_cam"], path["intrinsics"], *progress["size"]), name=progress["film"])
         generator = torch.Generator()

@@ -17,7 +17,6 @@ from viser import _messages
 
 from splatmem.live.framing import View
 from splatmem.live.session import Snapshot
-from splatmem.pixels import to_uint8
 from splatmem.threads import use_all_threads
 
 COARSE = (1.0, 0.75, 0.5, 0.375)  # of the scene's own width, while the camera moves
@@ -45,8 +44,8 @@ class Picture:
 def draw(snapshot: Snapshot, view: View, width: int, quality: int, tinted: bool) -> Picture:
     """What the canvas shows: the film's frame, ``width`` pixels wide, and bars around it."""
     camera = view.film_camera(width, max(1, round(width / view.aspect)))
-    rgb, known = snapshot.memory.film(camera)
-    picture = np.ascontiguousarray(to_uint8(rgb)[0])
+    frames, known = snapshot.memory.film_bytes(camera)
+    picture = np.ascontiguousarray(frames[0])
     unknown = ~known[0].numpy()
     if tinted and unknown.any():
         picture = _tinted(picture, unknown)

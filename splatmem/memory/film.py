@@ -16,7 +16,6 @@ from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.video import VideoWriter
 from splatmem.memory import SpatialMemory
-from splatmem.pixels import to_uint8
 from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 
@@ -62,13 +61,12 @@ def film_memory(
         encoding: Future[None] = encoder.submit(_write, video, [])
         for views in in_batches(path):
             with clock.stage("render"), torch_alone(1):  # whatever the size: the encoder works beside it
-                rgb, known = memory.film(views)
+                frames, known = memory.film_bytes(views)
                 for index in range(len(views)):
                     seen = moving.get(len(shares) + index)
                     if seen is not None:
                         here = replace(memory, gaussians=Gaussians.cat([memory.gaussians, seen.to(memory.device)]))
-                        rgb[index], known[index] = (maps[0] for maps in here.film(views[index]))
-                frames = to_uint8(rgb)
+                        frames[index], known[index] = (maps[0] for maps in here.film_bytes(views[index]))
                 shares += (~known).flatten(1).float().mean(1).tolist()
             with clock.stage("encode"):
                 encoding.result()

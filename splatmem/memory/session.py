@@ -33,6 +33,7 @@ from splatmem.memory.session_parts import (
     Chain,
     DamagedSessionError,
     Link,
+    Lists,
     Part,
     links_up_to,
     part_file,
@@ -100,6 +101,7 @@ class SessionStore:
         fixed: dict[str, torch.Tensor] | None = None,
         states: Sequence[int] = (),
         packing: bool = False,
+        lists: Lists | None = None,
     ) -> None:
         """Brings the folder to the memory's state. A process that is killed at any moment leaves the last whole state.
 
@@ -109,14 +111,16 @@ class SessionStore:
             fixed: further tensors, written again only when they change.
             states: numbers of the states (``save_state``) that stay; all others are removed.
             packing: whether what is written is packed, without loss: it takes less room and more time.
+            lists: lists of JSON values that grow at their ends, of which only what is new is written. ``load`` gives them back
+                as part of the progress.
 
         Raises:
             ValueError: the folder holds something else, or a value is none that JSON knows.
             OSError: it cannot be written to; the message names the folder.
         """
         used = self._opened()
-        parts = self._written(memory, fixed or {}, packing)
-        text = index_text(_index(memory, parts[-1].link if parts else None, progress or {}, states))
+        parts = self._written(memory, fixed or {}, packing, lists or {})
+        text = index_text(_index(memory, parts[-1].link if parts else None, progress or {}, states, lists or {}))
         before = used.get(self._holding, []) if self._holding else []
         if self._holding == INDEX:
             with atomic_path(self.folder / PREVIOUS) as temporary:
@@ -149,7 +153,7 @@ class SessionStore:
         number = 1 + max(_state_numbers(self.folder), default=-1)
         with atomic_path(self.folder / state_name(number)) as temporary:
             last = parts[-1].link if parts else None
-            temporary.write_text(index_text(_index(memory, last, progress or {}, ())), encoding="utf-8")
+            temporary.write_text(index_text(_index(memory, last, progress or {}, (), {})), encoding="utf-8")
         used[state_name(number)] = list(map(_LINK, parts))
         self._growing = False
         return number
@@ -214,27 +218,32 @@ class SessionStore:
         loaded = read_parts(self.folder, index.last)
         if not (index.num_given_views <= max(1, len(loaded.views)) and index.num_feature_views <= len(loaded.views)):
             raise DamagedSessionError(f"the session is damaged: {file} counts more views than there are")
+        if any(length > len(loaded.lists.get(name, ())) for name, length in index.lists.items()):
+            raise DamagedSessionError(f"the session is damaged: {file} names longer lists than there are")
+        lists = {name: loaded.lists.get(name, [])[:length] for name, length in index.lists.items()}
         memory = SpatialMemory(
             loaded.gaussians, loaded.views, index.scale, index.num_given_views,
             loaded.feature_gaussians, index.num_feature_views, index.metric,
             World(torch.tensor(index.world, dtype=torch.float64)),
         )  # fmt: skip
-        self._remember(Chain.of(loaded.parts, memory))
-        return memory, index.progress, loaded.fixed
+        self._remember(Chain.of(loaded.parts, memory, loaded.lists))
+        return memory, index.progress | lists, loaded.fixed
 
-    def _written(self, memory: SpatialMemory, fixed: dict[str, torch.Tensor], packing: bool = False) -> list[Part]:
+    def _written(
+        self, memory: SpatialMemory, fixed: dict[str, torch.Tensor], packing: bool = False, lists: Lists | None = None
+    ) -> list[Part]:
         """The chain of parts that holds a memory, after what no part holds yet was written as a new one."""
         kept: list[Part] = []
         for known in self._chains:
             if len(known.parts) > len(kept):
-                same = known.unchanged(memory)
+                same = known.unchanged(memory, lists or {})
                 kept = same if len(same) > len(kept) else kept
         if self.folder.stat().st_mtime_ns != self._stamp:  # there may be files of a save that failed, or of somebody else
             self._next, self._growing = 1 + max(part_numbers(self.folder), default=-1), False
-        new = write_part(self.folder, self._next, kept, memory, fixed, packing)
+        new = write_part(self.folder, self._next, kept, memory, fixed, packing, lists)
         self._next += new is not None
         parts = kept if new is None else [*kept, new]
-        self._remember(Chain.of(parts, memory))
+        self._remember(Chain.of(parts, memory, lists or {}))
         return parts
 
     def _remember(self, chain: Chain) -> None:
@@ -286,7 +295,9 @@ def _state_numbers(folder: Path) -> set[int]:
     return {int(match[1]) for entry in folder.iterdir() if (match := _STATE.fullmatch(entry.name))}
 
 
-def _index(memory: SpatialMemory, last: Link | None, progress: dict[str, Any], states: Sequence[int]) -> SessionIndex:
+def _index(
+    memory: SpatialMemory, last: Link | None, progress: dict[str, Any], states: Sequence[int], lists: Lists
+) -> SessionIndex:
     return SessionIndex(
         scale=memory.scale,
         num_given_views=memory.num_given_views,
@@ -296,4 +307,5 @@ def _index(memory: SpatialMemory, last: Link | None, progress: dict[str, Any], s
         last=last,
         progress=progress,
         states=tuple(states),
+        lists={name: len(values) for name, values in lists.items()},
     )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from splatmem.memory.session_parts import DamagedSessionError, Link
 
 FORMAT = "splatmem-session"
-VERSION = 3
-WITHOUT_STATES = 2  # the version of an index that keeps no other states; all that it lacks
+VERSION = 4
+WITHOUT_LISTS = 3  # the version of an index whose parts hold no lists; all that it lacks
+WITHOUT_STATES = 2  # the version of one that keeps no other states besides
 CHECKSUM = "sha256"
 
 
@@ -26,6 +27,7 @@ class SessionIndex:
         last: the newest part; None if there is none.
         progress: JSON values of whoever saved it.
         states: numbers of other states that are kept beside it, to go back or forth to.
+        lists: lengths of the lists of whoever saved it, whose values the parts hold, by their names.
     """
 
     scale: float
@@ -36,6 +38,7 @@ class SessionIndex:
     last: Link | None
     progress: dict[str, Any]
     states: tuple[int, ...] = ()
+    lists: dict[str, int] = field(default_factory=dict)
 
 
 def index_text(index: SessionIndex) -> str:
@@ -46,10 +49,11 @@ def index_text(index: SessionIndex) -> str:
     """
     values = {"format": FORMAT, "version": VERSION, **{f.name: getattr(index, f.name) for f in fields(index)}}
     values["last"] = None if index.last is None else index.last.to_json()
-    if not values.pop("states"):
-        values["version"] = WITHOUT_STATES
-    else:
-        values["states"] = list(index.states)
+    if not index.lists:
+        del values["lists"]
+        values["version"] = WITHOUT_LISTS if index.states else WITHOUT_STATES
+    if not index.states:
+        del values["states"]
     try:
         return sealed(values)
     except (TypeError, ValueError) as error:
@@ -83,7 +87,7 @@ def read_index(file: Path) -> SessionIndex:
         )
     if version < WITHOUT_STATES:
         raise ValueError(
-            f"{file} was written by an older splatmem (session version {version}, this one reads {WITHOUT_STATES} and "
+            f"{file} was written by an older splatmem (session version {version}, this one reads {WITHOUT_STATES} to "
             f"{VERSION}): make the scene again, or open the scene.ply beside it"
         )
     try:
@@ -96,7 +100,7 @@ def read_index(file: Path) -> SessionIndex:
 
 
 def _checked(values: dict[str, Any]) -> SessionIndex:
-    values = {"states": [], **values}
+    values = {"states": [], "lists": {}, **values}
     names = {f.name for f in fields(SessionIndex)}
     if set(values) != names:
         raise ValueError(f"unexpected or missing entries: {', '.join(sorted(names ^ set(values)))}")
@@ -117,4 +121,7 @@ def _checked(values: dict[str, Any]) -> SessionIndex:
     states = values["states"]
     if not isinstance(states, list) or not all(type(number) is int and 0 <= number < 10**9 for number in states):
         raise ValueError("states must be numbers")
+    lists = values["lists"]
+    if not isinstance(lists, dict) or not all(type(length) is int and length >= 0 for length in lists.values()):
+        raise ValueError("lists must be lengths by names")
     return SessionIndex(**(values | {"scale": float(scale), "last": Link.of_json(values["last"]), "states": tuple(states)}))

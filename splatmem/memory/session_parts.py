@@ -2,7 +2,7 @@
 
 A part names the one before it and that one's checksum. Names in it: ``gaussians.*`` and ``features.*`` (the parameters of
 ``Gaussians``; the latter of those that carry features), ``0000.*`` (a view's pictures and camera), ``fixed.*`` (what does not
-change between saves).
+change between saves). Its header holds what was added to lists that grow with the memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import re
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from operator import attrgetter, is_
@@ -34,7 +34,8 @@ from splatmem.memory.packing import packed, unpacked
 from splatmem.memory.stored_view import CLASS_TENSORS, PackedPictures, PlainPictures, picture_tensors
 
 BEFORE = "before"  # metadata: the link to the part before
-PACKED = "packed"  # metadata: that link, and of packed tensors what ``splatmem.memory.packing`` needs to unpack them
+PACKED = "packed"  # metadata: that link, and of packed tensors what ``splatmem.memory.packing`` needs to unpack them; and ...
+LISTS = "lists"  # ... what was added to lists that grow, by their names
 MAX_HEADER = 2**26
 VIEW_TENSORS = {  # name: dtype, number of dimensions
     "rgb": (torch.uint8, 3), "depth": (torch.float32, 2), "written": (torch.bool, 2),
@@ -42,6 +43,8 @@ VIEW_TENSORS = {  # name: dtype, number of dimensions
 }  # fmt: skip
 Span: TypeAlias = tuple[int, int, int]
 """Range of Gaussians, and their content's hash."""
+Lists: TypeAlias = Mapping[str, Sequence[Any]]
+"""JSON values of lists that grow at their ends, by the lists' names."""
 PARAMETERS = tuple(f.name for f in fields(Gaussians))
 _NAME = re.compile(r"part-(\d{5,9})\.safetensors")
 
@@ -88,6 +91,8 @@ class Part:
         gaussians: range of those it holds, and their content's hash.
         features: the same of the Gaussians that carry features.
         fixed: hash of the fixed tensors at that time, whether it holds them or an earlier part does.
+        lists: what it adds to lists that grow, by their names.
+        lengths: of those lists, with what it adds.
     """
 
     link: Link
@@ -96,6 +101,8 @@ class Part:
     gaussians: Span
     features: Span
     fixed: str
+    lists: Lists = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
 
 
 _VIEWS, _GAUSSIANS, _FEATURES = map(attrgetter, ("views", "gaussians", "features"))
@@ -112,20 +119,22 @@ def part_numbers(folder: Path) -> set[int]:
 
 @dataclass(frozen=True)
 class Chain:
-    """The parts that hold a memory, and where its Gaussians came from when it was saved or loaded."""
+    """The parts that hold a memory, where its Gaussians came from when it was saved or loaded, and the lists kept with it."""
 
     parts: list[Part] = field(default_factory=list)
     gaussians: Lineage = field(default_factory=Lineage)
     features: Lineage = field(default_factory=Lineage)
+    lists: Lists = field(default_factory=dict)
 
     @staticmethod
-    def of(parts: list[Part], memory: SpatialMemory) -> Chain:
+    def of(parts: list[Part], memory: SpatialMemory, lists: Lists) -> Chain:
         features = memory.feature_gaussians
-        return Chain(parts, memory.gaussians.lineage, Lineage() if features is None else features.lineage)
+        lists = {name: list(values) for name, values in lists.items()}
+        return Chain(parts, memory.gaussians.lineage, Lineage() if features is None else features.lineage, lists)
 
-    def unchanged(self, memory: SpatialMemory) -> list[Part]:
-        """The parts, from the first on, that hold what the memory still begins with."""
-        same = self._parts_of_same_views(memory.views)
+    def unchanged(self, memory: SpatialMemory, lists: Lists) -> list[Part]:
+        """The parts, from the first on, that hold what the memory, and the lists if there are any, still begin with."""
+        same = min(self._parts_of_same_views(memory.views), self._parts_of_same_lists(lists))
         features = Gaussians.empty() if memory.feature_gaussians is None else memory.feature_gaussians
         for scene, lineage, span in (
             (memory.gaussians, self.gaussians, _GAUSSIANS), (features, self.features, _FEATURES)
@@ -144,6 +153,21 @@ class Chain:
             own = found[part.num_views - len(part.views) : part.num_views]
             if len(own) < len(part.views) or not all(map(is_, part.views, own)):
                 return index
+        return len(self.parts)
+
+    def _parts_of_same_lists(self, lists: Lists) -> int:
+        """How many parts, from the first on, hold what lists still begin with; all of them where no list is kept any more."""
+        lengths = self.parts[-1].lengths if self.parts else {}
+        if not lists or all(
+            len(lists.get(name, ())) >= length and self.lists.get(name, [])[:length] == list(lists[name][:length])
+            for name, length in lengths.items()
+        ):
+            return len(self.parts)
+        for index, part in enumerate(self.parts):
+            for name, values in part.lists.items():
+                last = part.lengths[name]
+                if list(lists.get(name, ())[last - len(values) : last]) != list(values):
+                    return index
         return len(self.parts)
 
 
@@ -174,8 +198,14 @@ def write_part(
     memory: SpatialMemory,
     fixed: dict[str, Tensor],
     packing: bool = False,
+    lists: Lists | None = None,
 ) -> Part | None:
-    """Writes what a memory holds beyond the parts before; None if that is nothing. ``packing`` takes time and saves room."""
+    """Writes what a memory and lists hold beyond the parts before; None if that is nothing. ``packing`` takes time and saves
+    room.
+
+    Raises:
+        ValueError: a list holds what JSON does not know.
+    """
     views = memory.views[before[-1].num_views if before else 0 :]
     tensors: dict[str, Tensor] = {}
     ranges = []
@@ -190,10 +220,13 @@ def write_part(
         if len(scene) > start or prefix == "gaussians":
             values = {name: getattr(scene, name) for name in PARAMETERS}
             tensors |= {f"{prefix}.{name}": value[start:] for name, value in values.items() if value is not None}
+    lengths = before[-1].lengths if before else {}
+    grown = {name: list(values[lengths.get(name, 0) :]) for name, values in (lists or {}).items()}
+    grown = {name: values for name, values in grown.items() if values}
     digest = _digest(fixed)
     if digest != (before[-1].fixed if before else _digest({})):
         tensors |= {f"fixed.{name}": value for name, value in fixed.items()}
-    elif not views and all(last == first for first, last, _ in ranges):
+    elif not views and not grown and all(last == first for first, last, _ in ranges):
         return None
     told: dict[str, Any] = {}
     for index, view in enumerate(views):
@@ -212,11 +245,22 @@ def write_part(
         for name in sorted(copies.keys() - told.keys()):
             copies[name], told[name] = packed(copies[name])
     # One entry: safetensors writes several in any order, and the same scene is to give the same bytes.
-    content = save(copies, {PACKED: json.dumps({BEFORE: link, PACKED: told}, sort_keys=True)} if told else {BEFORE: link})
+    metadata = {BEFORE: link}
+    if told or grown:
+        metadata = {PACKED: _json({BEFORE: link, PACKED: told} | ({LISTS: grown} if grown else {}))}
+    content = save(copies, metadata)
     with atomic_path(part_file(folder, number)) as temporary:
         temporary.write_bytes(content)
     written = Link(number, len(content), hashlib.sha256(content).hexdigest())
-    return Part(written, tuple(map(weakref.ref, views)), len(memory.views), ranges[0], ranges[1], digest)
+    lengths = lengths | {name: lengths.get(name, 0) + len(values) for name, values in grown.items()}
+    return Part(written, tuple(map(weakref.ref, views)), len(memory.views), ranges[0], ranges[1], digest, grown, lengths)
+
+
+def _json(values: dict[str, Any]) -> str:
+    try:
+        return json.dumps(values, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a session keeps JSON values of finite numbers: {error}") from error
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
@@ -275,6 +319,7 @@ class LoadedParts:
     views: list[StoredView]
     feature_gaussians: Gaussians | None
     fixed: dict[str, Tensor]
+    lists: dict[str, list[Any]]
 
 
 def read_parts(folder: Path, last: Link | None) -> LoadedParts:
@@ -288,10 +333,11 @@ def read_parts(folder: Path, last: Link | None) -> LoadedParts:
     scenes: dict[str, list[dict[str, Tensor]]] = {"gaussians": [], "features": []}
     counts = {"gaussians": 0, "features": 0}
     fixed: dict[str, Tensor] = {}
+    lists: dict[str, list[Any]] = {}
     for link in links_up_to(folder, last):
         file = part_file(folder, link.number)
         try:
-            stored, told = _checked(file, link)
+            stored, told, grown = _checked(file, link)
             tensors = stored | {name: unpacked(stored[name], values) for name, values in told.items()}
             groups: dict[str, dict[str, Tensor]] = {}
             for name, value in tensors.items():
@@ -319,22 +365,26 @@ def read_parts(folder: Path, last: Link | None) -> LoadedParts:
                 raise
             raise DamagedSessionError(f"the session is damaged: {file} holds what no session holds ({error})") from error
         views += own
+        for name, values in grown.items():
+            lists.setdefault(name, []).extend(values)
         spans = ((*ranges["gaussians"], 0), (*ranges["features"], 0))
-        parts.append(Part(link, tuple(map(weakref.ref, own)), len(views), *spans, _digest(fixed)))
+        lengths = {name: len(values) for name, values in lists.items()}
+        parts.append(Part(link, tuple(map(weakref.ref, own)), len(views), *spans, _digest(fixed), grown, lengths))
     gaussians = _joined(scenes["gaussians"]) or Gaussians.empty()
     features = _joined(scenes["features"])
     hashed = [
         replace(part, gaussians=_hashed(gaussians, part.gaussians), features=_hashed(features, part.features)) for part in parts
     ]
-    return LoadedParts(hashed, gaussians, views, features, fixed)
+    return LoadedParts(hashed, gaussians, views, features, fixed, lists)
 
 
 def _hashed(scene: Gaussians | None, span: Span) -> Span:
     return (*span[:2], 0 if scene is None else content_hash(scene, *span[:2]))
 
 
-def _checked(file: Path, link: Link) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a part whose checksum is right, and what is needed to unpack those that are packed."""
+def _checked(file: Path, link: Link) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, list[Any]]]:
+    """The tensors of a part whose checksum is right, what is needed to unpack those that are packed, and what it adds to lists
+    that grow."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -342,8 +392,11 @@ def _checked(file: Path, link: Link) -> tuple[dict[str, Tensor], dict[str, Any]]
     if hashlib.sha256(content).hexdigest() != link.sha256:
         raise DamagedSessionError(f"the session is damaged: {file} is missing or was changed (scene.ply may still be whole)")
     tensors = load(content)
-    told = _metadata(content[8 : 8 + int.from_bytes(content[:8], "little")]).get(PACKED, {})
-    return tensors, told
+    metadata = _metadata(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    grown = metadata.get(LISTS, {})
+    if not isinstance(grown, dict) or not all(isinstance(values, list) for values in grown.values()):
+        raise ValueError("lists must have names")
+    return tensors, metadata.get(PACKED, {}), grown
 
 
 def _gaussians(values: dict[str, Tensor], like: dict[str, Tensor] | None) -> dict[str, Tensor]:

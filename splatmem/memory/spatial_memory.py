@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.bounds import LOW_PASS, GrowingSpheres
 from splatmem.gaussians.draw import in_batches
+from splatmem.gaussians.growing import Appender
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
 from splatmem.geometry.cameras import Cameras
@@ -27,6 +29,7 @@ from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, d
 from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_uint8
 from splatmem.threads import torch_alone
+from splatmem.timing import StageClock
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
@@ -76,6 +79,7 @@ class SpatialMemory:
     down: Float[Tensor, "3"] | None = None
     _free_space: GrowingFreeSpace = field(default_factory=GrowingFreeSpace, repr=False, compare=False)
     _spheres: GrowingSpheres = field(default_factory=GrowingSpheres, init=False, repr=False, compare=False)
+    _appender: Appender = field(default_factory=Appender, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.down is None and self.views:
@@ -146,13 +150,23 @@ class SpatialMemory:
             features=None if features is None else features.cpu(),
         )
 
-    @torch.no_grad()
     def film(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
         """Colours (0..1), gaps filled from around them, and what of them is known: a reading of no more than a film shows, at
         half its cost."""
-        with torch_alone(cameras.width * cameras.height):
-            rgb, known = draw_known(self._near(cameras), cameras.to(self.device))
+        rgb, known = self._filmed(cameras)
         return rgb.cpu(), known.cpu()
+
+    def film_bytes(self, cameras: Cameras) -> tuple[UInt8[np.ndarray, "v h w 3"], Bool[Tensor, "v h w"]]:
+        """As ``film``, with the colours as bytes, which they become on the memory's device: a quarter as much is brought from
+        there."""
+        rgb, known = self._filmed(cameras)
+        return to_uint8(rgb), known.cpu()
+
+    @torch.no_grad()
+    def _filmed(self, cameras: Cameras) -> tuple[Float[Tensor, "v h w 3"], Bool[Tensor, "v h w"]]:
+        """Colours and what is known, on the memory's device."""
+        with torch_alone(cameras.width * cameras.height):
+            return draw_known(self._near(cameras), cameras.to(self.device))
 
     @torch.no_grad()
     def coverage(self, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
@@ -172,6 +186,8 @@ class SpatialMemory:
         unknown: Bool[Tensor, "h w"],
         usable: Bool[Tensor, "h w"] | None = None,
         classes: PixelClasses | None = None,
+        refine_steps: int = 0,
+        clock: StageClock | None = None,
     ) -> WriteReport:
         """Adds the unknown pixels of a frame; what is there already is not touched.
 
@@ -185,6 +201,9 @@ class SpatialMemory:
             unknown: which pixels to write.
             usable: of these, pixels that show the scene; the others stay unknown. None: all of them.
             classes: what the frame's pixels show, to be remembered with it.
+            refine_steps: of the fit of the new Gaussians' colours to the frame. ``refine`` afterwards does the same, but has
+                to copy the colours of the whole scene.
+            clock: gets the seconds of that fit, as ``refine``.
 
         Raises:
             ValueError: sizes do not fit, or the frame has no usable depth.
@@ -213,7 +232,13 @@ class SpatialMemory:
             ),
             gaussians=(count, count + len(added)),
         )
-        joined = Gaussians.cat([self.gaussians, added.to(self.device)])
+        added = added.to(self.device)
+        if refine_steps > 0 and len(added):
+            with (clock or StageClock()).stage("refine"):
+                before = self._near(camera) if count else self.gaussians
+                new = (len(before), len(before) + len(added))
+                added = _fitted(Gaussians.cat([before, added]), new, view, refine_steps).select(slice(*new))
+        joined = self._appender.joined(self.gaussians, added)
         down = down_in_world(from_uint8(view.rgb), camera) if self.down is None else self.down
         self.gaussians, self.views, self.scale, self.down = joined, [*self.views, view], scale, down
         return WriteReport(len(added), int((unknown & ~allowed).sum()))
@@ -236,7 +261,7 @@ class SpatialMemory:
             first = self.views[0].camera
             known = self.coverage(first)[0].to(self.device)
             added = trim_leaks(self.gaussians, added.to(self.device), first.to(self.device), known)
-            self.gaussians = Gaussians.cat([self.gaussians, added])
+            self.gaussians = self._appender.joined(self.gaussians, added)
         return len(added)
 
     def write_features(self, features: Float[Tensor, "h w f"], camera: Cameras, view: Cameras) -> int:
@@ -297,18 +322,15 @@ class SpatialMemory:
         first, last = view.gaussians
         if steps < 1 or last == first:
             return
-        index = self._spheres.near(self.gaussians, view.camera, last=len(self.gaussians) - first)
-        near, begin = self.gaussians, first
-        if index is not None:
-            near, begin = self.gaussians.select(index), int(torch.searchsorted(index, first))
-        chosen = (begin, begin + last - first)
-        target, depth = from_uint8(view.rgb).to(self.device), view.depth.to(self.device)
-        fitted = refine(near, chosen, target, depth, view.camera.to(self.device), steps)
+        index = self._spheres.near(self.gaussians, view.camera)
         if index is None:
-            self.gaussians = fitted
+            self.gaussians = _fitted(self.gaussians, (first, last), view, steps)
             return
+        index = torch.cat([index[index < first], torch.arange(first, last), index[index >= last]])
+        begin = int(torch.searchsorted(index, first))
+        chosen = (begin, begin + last - first)
         sh = self.gaussians.sh.clone()
-        sh[first:last] = fitted.sh[slice(*chosen)]
+        sh[first:last] = _fitted(self.gaussians.select(index), chosen, view, steps).sh[slice(*chosen)]
         self.gaussians = self.gaussians.recoloured(sh, first, last)
 
     def as_given(self) -> SpatialMemory:
@@ -354,6 +376,12 @@ class SpatialMemory:
     def retention_psnr(self) -> list[float]:
         """The ``psnr`` of ``retention``."""
         return [fidelity.psnr for fidelity in self.retention()]
+
+
+def _fitted(scene: Gaussians, chosen: tuple[int, int], view: StoredView, steps: int) -> Gaussians:
+    """``scene`` with the colours of a range fitted to the frame that it was written from."""
+    device = scene.means.device
+    return refine(scene, chosen, from_uint8(view.rgb).to(device), view.depth.to(device), view.camera.to(device), steps)
 
 
 def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:

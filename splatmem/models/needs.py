@@ -13,6 +13,9 @@ from splatmem.models.check import problems, weights_file_problem
 from splatmem.models.load import whole_folder
 from splatmem.models.locate import WEIGHTS_FILES, cached_folder, download, download_file, looks_like_hub_id, model_file
 
+BESIDE_THE_INPAINTER = {"captioner": "captioner", "controlnet": "ControlNet", "expander": "expander"}
+"""Keys of the inpainter's section that name further models, and what these are called."""
+
 
 @dataclass(frozen=True)
 class Need:
@@ -96,8 +99,9 @@ def needed_models(config: Config, *, first_frame: bool = True) -> list[Need]:
     ]
     if first_frame and picture.model is not None:
         needs.append(Need("text-to-image model", "first_frame.model", picture.model, picture.variant, about.first_frame))
-    if inpainter.captioner is not None:
-        needs.append(Need("captioner", "inpainter.captioner", inpainter.captioner, None, about.captioner))
+    for key, part in BESIDE_THE_INPAINTER.items():
+        if (model := getattr(inpainter, key)) is not None:
+            needs.append(Need(part, f"inpainter.{key}", model, None, getattr(about, key)))
     needs = [need for need in needs if expanded(need.model).is_dir() or looks_like_hub_id(need.model)]
     needs += [FileNeed(part, f"inpainter.{part}", file, None, about.transformer) for part, file in files.items()]
     return needs + [LoraNeed("LoRA", "inpainter.loras", lora.source, None, about.loras) for lora in inpainter.loras]
@@ -109,7 +113,7 @@ NAMES_OF_MODELS = (
     ".loras",
     ".transformer",
     ".transformer_2",
-    ".captioner",
+    *(f".{key}" for key in BESIDE_THE_INPAINTER),
 )  # settings that say what is fetched
 
 
@@ -141,6 +145,7 @@ def require_models(config: Config, preset: str, overrides: Sequence[str], *, fir
 def _refuse_missing_folders(config: Config) -> None:
     """Raises ``ValueError`` for a model whose source is written as a path to a folder that does not exist."""
     named = {f"{section}.model": getattr(config, section).model for section in ("inpainter", "depth", "first_frame")}
-    for setting, model in (named | {"inpainter.captioner": config.inpainter.captioner}).items():
+    named |= {f"inpainter.{part}": getattr(config.inpainter, part) for part in BESIDE_THE_INPAINTER}
+    for setting, model in named.items():
         if model is not None and model.startswith((".", "~", "/")) and not expanded(model).is_dir():
             raise ValueError(f"{setting}: there is no folder {model}")

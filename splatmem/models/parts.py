@@ -6,6 +6,7 @@ The class's name alone does not tell: a tokenizer that transformers 5 saves is a
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from typing import Any
 LIBRARIES = ("diffusers", "transformers")
 # Settings of parts that have no weights.
 SETTINGS = ("scheduler_config.json", "preprocessor_config.json", "processor_config.json")
+
+
+def pipeline_index(folder: Path) -> dict[str, Any]:
+    """What a pipeline's folder says of its class (``_class_name``) and its parts: of each the library and the class."""
+    return json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
 
 
 def has_weights(folder: Path, library: str | None, class_name: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -35,16 +37,23 @@ TURBO = (
 
 
 def contact_sheet(
-    film: Float[Tensor, "n h w 3"],
-    before_rgb: Float[Tensor, "n h w 3"],
-    before_known: Bool[Tensor, "n h w"],
+    frames: Iterable[tuple[Float[Tensor, "_ h w 3"], Float[Tensor, "_ h w 3"], Bool[Tensor, "_ h w"]]],
     depth: Float[Tensor, "n i j"],
     columns: int = 4,
 ) -> Image.Image:
-    """Three tiles for each frame, one above the other, ``columns`` frames a row. Depth may have another size."""
+    """Three tiles for each of ``n`` frames, one above the other, ``columns`` frames a row.
+
+    Args:
+        frames: some at a time, since they are large: of the film, and colours and known pixels of what was known before.
+        depth: of the frames; it may have another size.
+        columns: frames in a row.
+    """
     unknown = torch.tensor(UNKNOWN_COLOUR)
-    before = torch.where(before_known[..., None], before_rgb, unknown)
-    stacks = [np.concatenate(tiles) for tiles in zip(*map(_tiles, (film, before, depth_colours(depth))), strict=True)]
+    film, before = [], []
+    for rgb, before_rgb, before_known in frames:
+        film += _tiles(rgb)
+        before += _tiles(torch.where(before_known[..., None], before_rgb, unknown))
+    stacks = [np.concatenate(tiles) for tiles in zip(film, before, _tiles(depth_colours(depth)), strict=True)]
     return _in_rows(stacks, columns)
 
 

@@ -8,25 +8,26 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.config import Config, load_preset
 from splatmem.depth import DepthEstimator
-from splatmem.edit.from_elsewhere import memory_of_gaussians
+from splatmem.edit.from_elsewhere import memory_of_gaussians, memory_of_lifted
 from splatmem.explore.beginnings import begin_memory, begin_posed_memory, field_of_view
 from splatmem.explore.loop import ExploreSettings
 from splatmem.explore.models import Models
 from splatmem.explore.planner import Planner
 from splatmem.explore.seeds import usable_seed
-from splatmem.geometry.cameras import identity_camera
+from splatmem.gaussians.lifter import Lifter
+from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.diffusers.first_frame import make_first_frame
 from splatmem.inpaint.protocol import Traits
 from splatmem.io.path_files import load_path
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.io.source import Source
-from splatmem.io.splats.files import read_splat_normals, read_splats
+from splatmem.io.splats.files import read_splat_camera, read_splat_normals, read_splats
 from splatmem.memory import SpatialMemory
 from splatmem.models.hardware import choose_device, drawing_device, release
 from splatmem.models.needs import require_models
@@ -45,6 +46,7 @@ class BeginOptions(TypedDict, total=False):
         low_vram: whether models are kept in main memory while they do not run.
         device: where the models run: ``auto``, ``cpu``, ``cuda``, ...
         inpainter, depth, planner: to be used instead of the preset's.
+        lifter: makes the Gaussians of a photo, in the place of the depth model.
         settings: how the unseen is made.
         clock: to which the seconds of each stage are added.
         announce: told of the progress.
@@ -58,6 +60,7 @@ class BeginOptions(TypedDict, total=False):
     inpainter: VideoInpainter | None
     depth: DepthEstimator | None
     planner: Planner | None
+    lifter: Lifter | None
     settings: ExploreSettings | None
     clock: StageClock | None
     announce: Announce
@@ -101,6 +104,7 @@ def begin(
     inpainter: VideoInpainter | None = None,
     depth: DepthEstimator | None = None,
     planner: Planner | None = None,
+    lifter: Lifter | None = None,
     settings: ExploreSettings | None = None,
     clock: StageClock | None = None,
     announce: Announce = silent,
@@ -111,7 +115,8 @@ def begin(
         source: pictures, or width and height of one to be made from ``prompt``.
         preset: which models.
         seed: of all that is made.
-        fov, prompt, overrides, low_vram, device, inpainter, depth, planner, settings, clock, announce: see ``BeginOptions``.
+        fov, prompt, overrides, low_vram, device, inpainter, depth, planner, lifter, settings, clock, announce: see
+            ``BeginOptions``.
 
     Raises:
         ValueError: the preset or an option cannot be used, or a model is missing; the message says what to do.
@@ -132,6 +137,8 @@ def begin(
         traits, estimate_depth = Traits.of(models.inpainter), models.depth
     announce("lifting the photo" if source.cameras is None else "lifting the pictures", 0.0)
     draws_on, moving = drawing_device(device), None
+    if lifter is not None and source.cameras is not None:
+        raise ValueError("a lifter makes Gaussians of one photo: give no posed pictures with it")
     if source.cameras is not None:
         posed = begin_posed_memory(
             source.rgb, source.cameras, estimate_depth, settings, clock, draws_on,
@@ -143,7 +150,11 @@ def begin(
         with clock.stage("depth"):
             degrees, notes = field_of_view(source.rgb, fov or source.fov_x_degrees, estimate_depth)
         camera = identity_camera(degrees, source.rgb.shape[2], source.rgb.shape[1])
-        memory = begin_memory(source.rgb[0], camera, estimate_depth, settings, clock, draws_on)
+        if lifter is None:
+            memory = begin_memory(source.rgb[0], camera, estimate_depth, settings, clock, draws_on)
+        else:
+            memory = _lifted(source.rgb[0], camera, lifter, settings, clock, draws_on)
+            notes = [*notes, f"the photo's Gaussians were made by {getattr(lifter, 'name', type(lifter).__name__)}"]
     notes = [*source.notes, *notes]
     if prompt and not traits.reads_prompt:
         notes.append(f"{traits.name} reads no words: the prompt did not reach it")
@@ -151,6 +162,23 @@ def begin(
         reason = f": {why_gsplat_cannot_draw()}" if device == "cuda" else ""
         notes.append(f"{device} ran the models, the CPU drew the Gaussians{reason}")
     return Beginning(memory, models, source.name, len(source.rgb), notes, settings, clock, moving)
+
+
+def _lifted(
+    photo: Float[Tensor, "h w 3"],
+    camera: Cameras,
+    lifter: Lifter,
+    settings: ExploreSettings,
+    clock: StageClock,
+    device: str,
+) -> SpatialMemory:
+    """A memory of what a lifter makes of a photo, its colours fitted to it."""
+    with clock.stage("write"):
+        gaussians = lifter(photo, camera)
+        memory = memory_of_lifted(photo, camera, gaussians, bool(getattr(lifter, "metric", False)), device)
+    with clock.stage("refine"):
+        memory.refine(settings.photo_refine_steps)
+    return memory
 
 
 def begin_from_splats(
@@ -171,6 +199,8 @@ def begin_from_splats(
     cameras = None
     if poses is not None:
         cameras = load_path(poses, width=size[0], height=size[1], fov_x_degrees=degrees)
+    elif (photographed := read_splat_camera(file)) is not None:
+        cameras = photographed.cropped(*size)
     device = choose_device(device)
     memory, more = memory_of_gaussians(gaussians, size, degrees, cameras, read_splat_normals(file), drawing_device(device))
     models = Models(load_preset(preset, overrides), device, inpainter=inpainter, depth=depth)

@@ -109,38 +109,43 @@ class GrowingScene(SceneState):
             if after_window is not None:
                 after_window(now)
 
-        state = explore(
-            self.memory,
-            trajectory,
-            self.models.inpainter,
-            self.models.depth,
-            seed=self.seed,  # the surroundings stay the same from step to step
-            generator=generator,
-            settings=self.settings,
-            planner=self.models.planner,
-            state=state,
-            prompt=prompt,
-            clock=self.clock,
-            progress=told,
-            after_window=written,
-        )
+        try:
+            state = explore(
+                self.memory,
+                trajectory,
+                self.models.inpainter,
+                self.models.depth,
+                seed=self.seed,  # the surroundings stay the same from step to step
+                generator=generator,
+                settings=self.settings,
+                planner=self.models.planner,
+                state=state,
+                prompt=prompt,
+                clock=self.clock,
+                progress=told,
+                after_window=written,
+            )
+        finally:
+            self._note_makers()
         self.remark(*state.notes)
         self.timeline.ahead.clear()
         return state
 
     def _note_windows(self, state: ExploreState) -> None:
-        """Brings the step that is being done, and the makers, up to the windows that were written."""
+        """Brings the step that is being done up to the windows that were written."""
         step = self.history[-1]
-        windows = list(step.windows)
+        windows, moments = list(step.windows), list(step.details.get("moments", []))
         if len(state.windows) > len(windows):
             windows.append(list(counts(self.memory)))
-            self.makers = self.makers.grown(len(self.memory.gaussians), len(self.history) - 1, len(windows) - 1)
-        details = step.details | {"generated_frames": state.generated_frames, "moments": [list(w) for w in state.windows]}
+        moments += [list(window) for window in state.windows[len(moments) :]]
+        details = step.details | {"generated_frames": state.generated_frames, "moments": moments}
         views, gaussians, features = counts(self.memory)
         self.history[-1] = replace(
             step, details=details, views=views, gaussians=gaussians, features=features, windows=windows,
             unfinished=not state.finished,
         )  # fmt: skip
+        if state.finished:
+            self._note_makers()
 
     def prepare_to_look(self, camera: Cameras) -> None:
         """Does what the first ``look`` at a place would do before it makes anything: loads the models, and has the inpainter

@@ -101,8 +101,8 @@ class Scene(SceneEdits, GrowingScene, KeptScene):
             size: width and height of the scene's pictures.
             preset: which models; see ``splatmem models list``.
             seed: of all that is made.
-            poses: cameras that saw it, in its world: transforms.json, COLMAP and the like. Without them, sides are told by the
-                file's normals, or by cameras all around.
+            poses: cameras that saw it, in its world: transforms.json, COLMAP and the like. Without them, the file's own camera,
+                if it has one as SHARP writes it; else sides are told by the file's normals, or by cameras all around.
             fov: horizontal field of view in degrees where no cameras are given; 60 if None.
             prompt: what the scene shows, for models that read words.
             overrides, device, inpainter, depth, settings: see ``splatmem.scene.beginnings.BeginOptions``.

@@ -66,8 +66,16 @@ class SceneState:
     _live: LiveInpainter | None = field(default=None, repr=False, compare=False)
     _looked_after: Step | None = field(default=None, repr=False, compare=False)  # the last step before the looks
 
-    def record(self) -> dict[str, Any]:
-        """All but the memory, as JSON values; ``restored`` takes it."""
+    def record(self, growing: bool = True) -> dict[str, Any]:
+        """All but the memory, as JSON values; ``restored`` takes it.
+
+        Args:
+            growing: whether with what each window adds to an exploration that is being done, the step's ``windows`` and
+                ``moments``; whoever leaves that out keeps it elsewhere, and puts it back before the record is taken.
+        """
+        steps = list(self.history)
+        if not growing and steps and steps[-1].unfinished:
+            steps[-1] = replace(steps[-1], windows=[], details={**steps[-1].details, "moments": []})
         return {
             "source": self.source,
             "preset": self.preset,
@@ -75,7 +83,7 @@ class SceneState:
             "seed": self.seed,
             "prompt": self.prompt,
             "notes": self.notes,
-            "history": [asdict(step) for step in self.history],
+            "history": [asdict(step) for step in steps],
             "makers": self.makers.to_json(),
             "selections": self.selections,
         }
@@ -86,6 +94,7 @@ class SceneState:
         self.history = [Step(**step) for step in record["history"]]
         self.selections = dict(record.get("selections", {}))
         self.makers = Makers.of_json(record["makers"]) if "makers" in record else self._makers_of_views()
+        self._note_makers()
 
     def _makers_of_views(self) -> Makers:
         """The makers of a scene that was saved without them, and has only grown."""
@@ -94,6 +103,11 @@ class SceneState:
             views = self.memory.views[: step.views]
             makers = makers.grown(views[-1].gaussians[1] if views else 0, place)
         return makers
+
+    def _note_makers(self) -> None:
+        """Brings the makers up to the windows of the last step: not after each of them, which would take all of the others'."""
+        if self.history:
+            self.makers = self.makers.explored([window[1] for window in self.history[-1].windows], len(self.history) - 1)
 
     def remark(self, *notes: str) -> None:
         """Adds notes, each once."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import splatmem as sm
 import torch
+from plyfile import PlyData, PlyElement
 from splatmem.edit.changes import merged, with_added, with_colours
 from splatmem.edit.selection import HalfSpace, Region, Thing
 from splatmem.gaussians import Gaussians
@@ -221,3 +223,29 @@ def test_a_scene_from_elsewhere_is_known_where_it_is_opaque(tmp_path: Path) -> N
     alone = sm.Scene.from_splats(tmp_path / "x.ply", (128, 72))
     assert any("does not say from where it was seen" in note for note in alone.notes)
     assert alone.memory.views[0].written.float().mean() > 0.3
+
+
+def test_a_file_that_says_from_where_it_was_seen(tmp_path: Path) -> None:
+    """As SHARP writes it, with the camera of the photo in elements of its own."""
+    made = memory()
+    save_ply(made.gaussians, tmp_path / "x.ply", True)
+    own = camera()
+    vertices = PlyData.read(str(tmp_path / "x.ply"))["vertex"]
+
+    def element(name: str, kind: str, values: object) -> PlyElement:
+        table = np.asarray(values).ravel().astype([(name, kind)])
+        return PlyElement.describe(table, name)
+
+    told = [
+        element("extrinsic", "f4", own.world_to_cam[0].numpy()), element("intrinsic", "f4", own.intrinsics[0].numpy()),
+        element("image_size", "u4", [own.width, own.height]), element("version", "u1", [1, 5, 0]),
+    ]  # fmt: skip
+    PlyData([vertices, *told]).write(str(tmp_path / "sharp.ply"))
+    scene = sm.Scene.from_splats(tmp_path / "sharp.ply", (128, 72))
+    first = scene.memory.views[0].camera
+    torch.testing.assert_close(first.intrinsics, own.cropped(128, 72).intrinsics)
+    assert not any("does not say from where" in note for note in scene.notes)
+    assert psnr(scene.render(first).rgb[0], made.read(own.cropped(128, 72)).rgb[0]) > 35
+    for wrong in ([*told[1:], element("extrinsic", "f4", np.zeros(16))], told[1:]):
+        PlyData([vertices, *wrong]).write(str(tmp_path / "wrong.ply"))
+        assert any("does not say from where" in n for n in sm.Scene.from_splats(tmp_path / "wrong.ply", (128, 72)).notes)

@@ -97,7 +97,7 @@ def test_each_window_has_its_words(
     assert not torch.equal(embeds[0], embeds[1])
     assert inpainter.pipeline.text_encoder is None
     assert list(inpainter._embeddings) == ["here, a red room", "here, a bright wall"]
-    fresh = loaded(tiny_wan)._prompt_embeddings("here, a bright wall")["prompt_embeds"]
+    fresh = loaded(tiny_wan).read_prompt("here, a bright wall")["prompt_embeds"]
     assert torch.equal(embeds[1], fresh), "the encoder that was loaded again is the same"
 
 
@@ -115,7 +115,7 @@ def test_few_encoded_prompts_are_kept(tiny_wan: Path) -> None:
     inpainter = loaded(tiny_wan)
     for index in range(KEPT_PROMPTS + 1):
         inpainter._embeddings[str(index)] = {}
-    inpainter._prompt_embeddings("a room")
+    inpainter.read_prompt("a room")
     assert len(inpainter._embeddings) == KEPT_PROMPTS
     assert "a room" in inpainter._embeddings
 

@@ -113,7 +113,7 @@ def window_by_a_drifting_model(folder: Path, truth: Tensor, monkeypatch: pytest.
         return drifted(own + seen, first), torch.zeros(1, 1, 1, 16)
 
     monkeypatch.setattr(inpainter, "_fill_part", fill)
-    monkeypatch.setattr(inpainter, "_prompt_embeddings", lambda prompt: {})
+    monkeypatch.setattr(inpainter, "read_prompt", lambda prompt: {})
     return inpainter(partly(truth), generator=torch.Generator()).rgb
 
 

@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import ControlNetModel, StableDiffusionInpaintPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionInpaintPipeline
+from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_inpaint
 from splatmem.config import InpainterConfig
 from splatmem.geometry.cameras import identity_camera
 from splatmem.inpaint import PartialFrames, load_inpainter
+from splatmem.inpaint.depth_control import DepthSteered
 from splatmem.inpaint.diffusers.image_inpainter import ImageInpainter
+from splatmem.inpaint.diffusers.qwen_edit import sides_of_edited
 from splatmem.inpaint.diffusers.revise import HeldLatents
+from splatmem.inpaint.diffusers.sizes import WorkingSize
 from splatmem.inpaint.protocol import LatentFrames, ReferenceViews
 
 import tiny_models
@@ -150,16 +154,16 @@ def test_a_pipeline_for_something_else_is_refused(tmp_path):
         load_inpainter(str(tmp_path))
 
 
-def test_a_pipeline_that_wants_to_see_more_is_refused(tmp_path):
-    """A control picture, say: there is none."""
-    tiny_models.sd_inpaint(tmp_path)
+def test_a_pipeline_that_wants_a_control_picture_says_how_it_gets_one(tmp_path):
+    tiny_models.controlnet(tmp_path / "controlnet", tiny_models.sd_inpaint(tmp_path))
     index = json.loads((tmp_path / "model_index.json").read_text())
     index["_class_name"] = "StableDiffusionControlNetInpaintPipeline"
     index["controlnet"] = ["diffusers", "ControlNetModel"]
     (tmp_path / "model_index.json").write_text(json.dumps(index))
-    ControlNetModel.from_unet(UNet2DConditionModel.from_pretrained(tmp_path / "unet")).save_pretrained(tmp_path / "controlnet")
-    with pytest.raises(ValueError, match="ControlNetInpaintPipeline wants more than a picture, a mask and words"):
+    with pytest.raises(ValueError, match=r"ControlNetInpaintPipeline wants a control picture too: .*control=depth"):
         load_inpainter(str(tmp_path))
+    steered = load_inpainter(InpainterConfig(model=str(tmp_path), control="depth"))
+    assert isinstance(steered, DepthSteered)
 
 
 def test_a_hole_that_is_thinner_than_a_cell_reaches_the_sampler(folder, monkeypatch):
@@ -288,3 +292,44 @@ def test_a_token_has_one_mask(newer, monkeypatch):
     partial.known[0, :, 29:31] = False
     inpainter(partial, generator=torch.Generator())
     assert masks[0].reshape(2, 4).tolist() == [[0, 1, 0, 0]] * 2
+
+
+@pytest.fixture
+def small_edits(monkeypatch):
+    """The pipeline gives all pictures about a million pixels, which is many for a test."""
+    sides = pipeline_qwenimage_edit_inpaint.calculate_dimensions
+    monkeypatch.setattr(pipeline_qwenimage_edit_inpaint, "calculate_dimensions", lambda _, ratio: sides(64 * 96, ratio))
+
+
+def test_an_editing_model_is_shown_the_picture_at_the_size_that_it_will_have(tmp_path, monkeypatch, small_edits):
+    folder = tiny_models.qwen_edit(tmp_path / "edit")
+    inpainter = load_inpainter(InpainterConfig(model=str(folder), steps=2, guidance=3.0, max_pixels=1024))
+    assert isinstance(inpainter, ImageInpainter)
+    assert type(inpainter.pipeline).__name__ == "QwenImageEditInpaintPipeline"
+    calls = record_calls(monkeypatch, type(inpainter.pipeline))
+    encoder, seen = inpainter.pipeline.text_encoder, []
+    encoder.register_forward_pre_hook(lambda module, given, named: seen.append(named), with_kwargs=True)
+    partial = frame(50, 90, trust=0.2)
+    filled = inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room")
+    (call,) = calls
+    assert (call.width, call.height) == (96, 64)
+    assert call.image.size == call.mask_image.size == (96, 64), "nothing is scaled by the pipeline"
+    assert (call.true_cfg_scale, call.negative_prompt, call.strength) == (3.0, " ", 1.0)
+    assert not hasattr(call, "guidance_scale"), "it would be taken for another"
+    assert filled.rgb.shape == partial.rgb.shape
+    assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
+    assert inpainter.revising
+    assert not inpainter._notes
+    patches = seen[0]["image_grid_thw"][0].prod() // 4
+    assert (seen[0]["input_ids"] == encoder.config.image_token_id).sum() == patches > 1
+
+
+@pytest.mark.parametrize("pixels", [64 * 96, 1024 * 1024])
+def test_its_sizes_are_their_own(pixels, monkeypatch):
+    """A picture that is scaled to the size for its shape has a shape of its own, for which that is the size."""
+    sides = pipeline_qwenimage_edit_inpaint.calculate_dimensions
+    monkeypatch.setattr(pipeline_qwenimage_edit_inpaint, "calculate_dimensions", lambda _, ratio: sides(pixels, ratio))
+    for width in range(64, 1024, 3):
+        size = WorkingSize.fixed(288, width, sides_of_edited)
+        rows, columns = size.content
+        assert sides_of_edited(columns / rows) == (columns, rows)

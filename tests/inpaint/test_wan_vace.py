@@ -9,7 +9,8 @@ import torch
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint import load_inpainter
 from splatmem.inpaint.diffusers.time_groups import grow_over_groups, overlapping_parts, padded_length, sampled_frames
-from splatmem.inpaint.diffusers.wan_vace import GREY, OVERLAP, WanVACEInpainter
+from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
+from splatmem.inpaint.diffusers.windows import GREY
 
 import tiny_models
 from partial_windows import views, window
@@ -89,22 +90,22 @@ def test_long_windows_go_in_overlapping_parts_that_hold_on_to_each_other(tiny_wa
         assert call.reference_images is None
     first, second, _ = recorded
     # The second part's first frames are known: they are what the first part made of them.
-    assert bool((second.mask[0, :OVERLAP] == 0).all())
-    made = filled.rgb[13 - OVERLAP : 13].permute(0, 3, 1, 2)
-    unknown = ~partial.known[13 - OVERLAP : 13, None].expand(-1, 3, -1, -1)
-    assert torch.equal(second.video[0, :OVERLAP][unknown], made[unknown])
-    given = partial.rgb[13 - OVERLAP : 13].permute(0, 3, 1, 2)
-    assert torch.equal(second.video[0, :OVERLAP][~unknown], given[~unknown]), "and what was known, as it is"
+    assert bool((second.mask[0, : WanVACEInpainter.overlap] == 0).all())
+    made = filled.rgb[13 - WanVACEInpainter.overlap : 13].permute(0, 3, 1, 2)
+    unknown = ~partial.known[13 - WanVACEInpainter.overlap : 13, None].expand(-1, 3, -1, -1)
+    assert torch.equal(second.video[0, : WanVACEInpainter.overlap][unknown], made[unknown])
+    given = partial.rgb[13 - WanVACEInpainter.overlap : 13].permute(0, 3, 1, 2)
+    assert torch.equal(second.video[0, : WanVACEInpainter.overlap][~unknown], given[~unknown]), "and what was known, as it is"
     assert not torch.equal(first.video, second.video)
 
 
 def test_parts_cover_a_window_once_and_overlap():
     for frames in range(1, 200):
-        parts = overlapping_parts(frames, 49, OVERLAP)
+        parts = overlapping_parts(frames, 49, WanVACEInpainter.overlap)
         assert parts[0][0] == 0
         assert parts[-1][1] == frames
         assert all(last - first <= 49 for first, last in parts)
-        assert all(b[0] == a[1] - OVERLAP for a, b in pairwise(parts))
+        assert all(b[0] == a[1] - WanVACEInpainter.overlap for a, b in pairwise(parts))
 
 
 @pytest.mark.parametrize(("frames", "padded"), [(1, 1), (2, 5), (5, 5), (6, 9), (80, 81), (81, 81)])

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from splatmem.gaussians import Gaussians
@@ -8,8 +9,11 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 from splatmem.memory.session import load_session, save_session
 from splatmem.metrics import psnr
+from splatmem.pixels import to_uint8
 from splatmem.render.blending import BlendingWeights
 
+from gsplat_on_cpu import kernels_in_torch
+from pretend_device import pretended
 from textured_room import room, turn
 
 
@@ -60,6 +64,21 @@ def test_a_film_shows_what_a_reading_knows(memory, room_turn):
     reading, (rgb, known) = memory.read(cameras), memory.film(cameras)
     assert torch.equal(known, reading.known)
     torch.testing.assert_close(rgb[known], reading.rgb[known], atol=1e-5, rtol=0)
+
+
+def test_bytes_of_a_film_are_rounded_where_the_memory_lies(memory, room_turn):
+    cameras = room_turn[[0, 1]]
+    (rgb, known), (frames, also_known) = memory.film(cameras), memory.film_bytes(cameras)
+    assert frames.dtype == np.uint8
+    assert np.array_equal(frames, to_uint8(rgb))
+    assert torch.equal(known, also_known)
+    with pretended("cuda") as device, kernels_in_torch():
+        there = memory.to("cuda")
+        device.brought_bytes = 0
+        there.film(cameras)
+        as_floats, device.brought_bytes = device.brought_bytes, 0
+        there.film_bytes(cameras)
+        assert as_floats - device.brought_bytes == 3 * 3 * known.numel(), "one byte for each four"
 
 
 def test_second_write_leaves_what_was_known(memory, room_turn, room_frames):

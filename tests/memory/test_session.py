@@ -234,6 +234,68 @@ class TestGrowing:
         assert SessionStore(folder).load()[2]["path"].item() == 2.0
 
 
+class TestLists:
+    def test_only_what_is_new_is_written(self, folder: Path) -> None:
+        store, memory, lists = SessionStore(folder), SpatialMemory(), {"windows": [], "steps": []}
+        sizes = []
+        for step in range(40):
+            grow(memory)
+            lists["windows"].append([step, step + 0.5])
+            lists["steps"] += [step / 7] * (step % 3)
+            store.save(memory, {"step": step}, lists=lists)
+            sizes.append((folder / INDEX).stat().st_size + (folder / parts(folder)[-1]).stat().st_size)
+            assert load_session(folder)[1] == {"step": step, **lists}
+        assert max(sizes[4:]) - min(sizes[4:]) < 100, "forty windows would take a kilobyte"
+
+    def test_a_list_grows_while_the_memory_does_not(self, memory: SpatialMemory, folder: Path) -> None:
+        store = SessionStore(folder)
+        for values in ([], [1], [1], [1, "two", [3.0]]):
+            store.save(memory, lists={"list": values})
+            assert load_session(folder)[1]["list"] == values
+        assert len(parts(folder)) == 3
+
+    def test_what_is_loaded_is_gone_on_with(self, memory: SpatialMemory, folder: Path) -> None:
+        SessionStore(folder).save(memory, lists={"list": [1, (2, 3)]})
+        store = SessionStore(folder)
+        loaded, progress, _ = store.load()
+        store.save(loaded, lists={"list": [*progress["list"], 4]})
+        assert len(parts(folder)) == 2
+        assert load_session(folder)[1] == {"list": [1, [2, 3], 4]}
+
+    @pytest.mark.parametrize("changed", [[1], [1, 9, 3], [7, 2, 3, 4]])
+    def test_a_list_that_changed_is_written_anew(self, memory: SpatialMemory, folder: Path, changed: list[int]) -> None:
+        store = SessionStore(folder)
+        for values in ([1], [1, 2], [1, 2, 3], changed, [*changed, 5]):
+            store.save(grow(memory), lists={"list": values})
+            loaded, progress = load_session(folder)
+            assert progress == {"list": values}
+            assert same(loaded, memory)
+
+    def test_a_list_that_nobody_gives_any_more_is_gone_and_costs_nothing(self, memory: SpatialMemory, folder: Path) -> None:
+        store = SessionStore(folder)
+        store.save(memory, lists={"list": [1, 2]})
+        store.save(memory, {"step": 1})
+        assert load_session(folder)[1] == {"step": 1}
+        assert len(parts(folder)) == 1
+        store.save(grow(memory), lists={"list": [1, 2, 3]})
+        assert load_session(folder)[1] == {"list": [1, 2, 3]}
+        assert len(parts(folder)) == 2
+
+    def test_the_state_before_has_its_own(self, memory: SpatialMemory, folder: Path) -> None:
+        store = SessionStore(folder)
+        store.save(memory, lists={"list": [1]})
+        store.save(grow(memory), lists={"list": [1, 2]})
+        harm(folder / INDEX, "flipped")
+        with pytest.warns(UserWarning, match="the state before"):
+            assert load_session(folder)[1] == {"list": [1]}
+
+    def test_what_json_does_not_know_is_refused(self, memory: SpatialMemory, folder: Path) -> None:
+        for value in (float("nan"), {1}, b"x"):
+            with pytest.raises(ValueError, match="JSON values of finite numbers"):
+                SessionStore(folder).save(memory, lists={"list": [value]})
+        assert not has_session(folder)
+
+
 def test_hashes_of_ranges_add_up() -> None:
     gaussians = some_gaussians(50_000, 3, features=5)
     whole = content_hash(gaussians, 0, 50_000)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 from splatmem.bench import preset as benches
-from splatmem.bench.preset import Verdict, bench, film_seconds, settings_of
+from splatmem.bench.preset import Verdict, bench, film_seconds, refuse_unknown, settings_of
 from splatmem.cli import main as cli
 from splatmem.config import load_preset
 from splatmem.jobs.flyaround import tell_expected_time
@@ -210,3 +210,10 @@ def test_the_time_left_is_shown_before_there_is_a_pace() -> None:
 
 def test_durations() -> None:
     assert [spelled_duration(seconds) for seconds in (40, 720, 12600)] == ["40 s", "12 min", "3.5 h"]
+
+
+@pytest.mark.parametrize(("preset", "key"), [("sdxl-depth", "controlnet"), ("wan-vace-1.3b-sana-wm", "expander")])
+def test_what_stands_beside_an_inpainter_is_not_measured(preset: str, key: str) -> None:
+    with pytest.raises(ValueError, match=f"without a {key}: add --set inpainter.{key}=null"):
+        refuse_unknown(preset, load_preset(preset))
+    refuse_unknown(preset, load_preset(preset, [f"inpainter.{key}=null"]))

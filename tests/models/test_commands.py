@@ -17,6 +17,7 @@ from splatmem.cli import main as cli
 from splatmem.config import load_preset, preset_names
 from splatmem.depth import load_depth_estimator
 from splatmem.inpaint import load_inpainter
+from splatmem.models.needs import needed_models, require_models
 
 import tiny_models
 from forked_commands import PHOTO
@@ -300,3 +301,17 @@ def test_a_file_for_a_transformer_is_fetched_in_its_place(cache: Path, monkeypat
     assert options["use_safetensors"] is True
     assert ("someone/wan", "transformer/config.json") in fetched
     assert ("someone/small", "q8.gguf") in fetched
+
+
+@pytest.mark.parametrize(
+    ("preset", "part", "key"), [("sdxl-depth", "ControlNet", "controlnet"), ("wan-vace-1.3b-sana-wm", "expander", "expander")]
+)
+def test_what_stands_beside_the_inpainter_is_needed_too(cache: Path, preset: str, part: str, key: str, run) -> None:
+    config = load_preset(preset)
+    model = getattr(config.inpainter, key)
+    assert (part, f"inpainter.{key}", model) in [(need.part, need.setting, need.model) for need in needed_models(config)]
+    status, out = run("models", "check", preset)
+    assert status == 2
+    assert model in out
+    with pytest.raises(ValueError, match=f"inpainter.{key}: there is no folder ./nowhere"):
+        require_models(load_preset(preset, [f"inpainter.{key}=./nowhere"]), preset, (), first_frame=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import shutil
@@ -21,17 +22,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from splatmem.bench import Row, architectures, windows
 from splatmem.bench.context import Context
 from splatmem.inpaint.diffusers.budget import Budget
-from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter, _memory_note
+from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
+from splatmem.inpaint.diffusers.windows import memory_note
 from splatmem.inpaint.protocol import FilledFrames
 
 from gpu_bench import embedded, film, parity
 from gpu_bench.results import Results
 from gsplat_on_cpu import kernels_in_torch
+from measure_gpu import STAGES
 from pretend_device import pretended
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "measure_gpu.py"
 WINDOWS: dict[str, Callable[[Context], None]] = {
     "wan": windows.wan_small, "wan in groups": windows.wan_small_low_vram, "wan, large": windows.wan_large,
+    "wan for 8 GB": windows.wan_small_8gb, "wan, large, at 720p": windows.wan_large_720p,
     "sdxl": windows.sdxl, "sdxl in groups": windows.sdxl_low_vram, "flux": windows.flux,
 }  # fmt: skip
 
@@ -63,6 +67,26 @@ def test_windows_on_the_cpu(name: str, tmp_path: Path) -> None:
     check_windows(rows_of(WINDOWS[name], "cpu", tmp_path))
 
 
+def test_windows_by_a_quantised_transformer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU alone: its weights are tensors of a kind of their own, which no device can be pretended for."""
+    made: list[torch.nn.Module] = []
+    quantised = architectures.quantised
+    monkeypatch.setattr(architectures, "quantised", lambda *given: made.append(quantised(*given)) or made[-1])
+    check_windows(rows_of(windows.wan_small_quantised, "cpu", tmp_path))
+    kinds = [parameter.dtype for parameter in made[0].parameters() if parameter.ndim == 2]
+    assert kinds.count(torch.uint8) > len(kinds) // 2
+
+
+def test_what_no_card_has_shown_comes_first_and_the_longest_last() -> None:
+    order = list(STAGES)
+    assert order[0] == "prepare"
+    assert order[-1] == "wan-14b-720p"
+    assert set(order[1:5]) == {"wan-1.3b-low-vram", "wan-1.3b-8gb", "wan-1.3b-quantised", "sdxl-low-vram"}
+    for place in STAGES.values():
+        module, function = place.split(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
 @pytest.mark.parametrize("name", WINDOWS)
 def test_windows_on_a_pretended_device(name: str, tmp_path: Path) -> None:
     with pretended("cuda") as device:
@@ -76,7 +100,7 @@ def test_a_window_that_shrank_is_not_taken_for_the_one_asked_for(tmp_path: Path,
     fill = WanVACEInpainter.__call__
 
     def shrunk(*args: Any, **options: Any) -> FilledFrames:
-        return replace(fill(*args, **options), notes=(_memory_note(Budget(17, None)),))
+        return replace(fill(*args, **options), notes=(memory_note(Budget(17, None)),))
 
     monkeypatch.setattr(WanVACEInpainter, "__call__", shrunk)
     with pretended("cuda"), pytest.raises(RuntimeError, match="memory ran out"):

@@ -12,7 +12,6 @@ from splatmem.memory import SpatialMemory
 from splatmem.memory.film import film_memory
 from splatmem.memory.session import load_session
 from splatmem.memory.visibility import draw_known
-from splatmem.pixels import to_uint8
 from splatmem.render.rasterization import rasterization
 from splatmem.scene import MEMORY_FOLDER, Scene
 from splatmem.timing import StageClock
@@ -76,7 +75,7 @@ def _draw(memory: SpatialMemory, path: Cameras) -> None:
 def _bring(memory: SpatialMemory, path: Cameras) -> None:
     """The film's frames as bytes in main memory."""
     for views in in_batches(path):
-        to_uint8(memory.film(views)[0])
+        memory.film_bytes(views)
 
 
 def _pairs(memory: SpatialMemory, camera: Cameras) -> int | None:

@@ -149,6 +149,7 @@ def with_things(
     near = between & (np.linalg.norm(places[:, None] - places[None], axis=-1) < GROUP)
     candidates = places[near[int(near.sum(1).argmax())]]
     meshes: list[Mesh] = []
+    names, spans = list(room.item_names), list(room.item_spans)
     taken: list[tuple[ndarray, float]] = []
     for index in rng.permutation(len(MAKERS))[:count]:
         thing = MAKERS[int(index)](rng, textures)
@@ -159,12 +160,16 @@ def with_things(
             apart = all(np.linalg.norm(spot - other) > radius + size for other, size in taken)
             if apart and is_level(tracer, spot, foot):
                 taken.append((spot, radius))
+                first = len(room.meshes) + len(meshes)
                 meshes += placed(thing, rotation_about_y(rng.uniform(0, 360)), spot)
+                names.append(MAKERS[int(index)].__name__)
+                spans.append((first, len(room.meshes) + len(meshes)))
                 break
     if len(taken) < 3:
         return None
     centre = np.mean([spot for spot, _ in taken], axis=0)
-    return replace(room, meshes=(*room.meshes, *meshes)), centre + 0.1 * UP
+    set_out = replace(room, meshes=(*room.meshes, *meshes), item_names=tuple(names), item_spans=tuple(spans))
+    return set_out, centre + 0.1 * UP
 
 
 def level_places(rng: np.random.Generator, room: Room, tracer: Tracer, radius: float) -> Float[ndarray, "p 3"]:

@@ -7,7 +7,6 @@ they brought. What lies between such frames comes from the memory alone.
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,25 @@ from PIL import Image
 from torch import Tensor
 
 from splatmem.config import HardwareConfig, InpainterConfig
-from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.captioner import Captioner
 from splatmem.inpaint.colour_drift import without_drift
+from splatmem.inpaint.depth_control import depth_pictures
+from splatmem.inpaint.diffusers.around import can_go_around, columns_of, goes_around
 from splatmem.inpaint.diffusers.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.controlnet import load_controlnet, with_controlnet
+from splatmem.inpaint.diffusers.loading import loading_options
 from splatmem.inpaint.diffusers.picture_contracts import INPAINTING_SIBLINGS, contract_of
 from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
-from splatmem.inpaint.diffusers.single_file import transformers_from_files
 from splatmem.inpaint.diffusers.sizes import WorkingSize, over_cells, whole_cells
+from splatmem.inpaint.diffusers.windows import as_picture
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
-from splatmem.models.check import offered_variant
 from splatmem.models.hardware import place
-from splatmem.pixels import to_uint8
+from splatmem.models.parts import pipeline_index
 
 SMALLEST_MULTIPLE = 16
+TURN_PIXELS = 1024 * 1024  # of a picture of a whole turn, at most, where the settings say nothing
 LATENTS_IN_TOKEN = 2  # along a side, of samplers that pack them
 AUTOENCODERS_OF_VIDEO = ("AutoencoderKLQwenImage",)  # a picture is a video of one frame for them
 
@@ -48,7 +51,7 @@ class ImageInpainter:
     def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
         place(pipeline, hardware, device)
         self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
-        self.contract = contract_of(pipeline)
+        self.contract = contract_of(type(pipeline).__name__)
         self.reference_views = int(self.contract.reference is not None and settings.references > 0)
         limits = [limit for limit in (settings.max_pixels, self.contract.most_pixels) if limit is not None]
         self.budget = Budget(1, min(limits, default=None))
@@ -77,24 +80,28 @@ class ImageInpainter:
         """
         import diffusers
 
-        options: dict[str, Any] = {
-            "dtype": dtype,
-            "variant": offered_variant(folder, settings.variant),
-            "use_safetensors": True,
-            "trust_remote_code": False,
-            **transformers_from_files(folder, settings, dtype),
-        }
-        class_name = json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name")
-        saved_as = getattr(diffusers, INPAINTING_SIBLINGS.get(str(class_name), str(class_name)), None)
-        if saved_as is not None and fills_pictures(saved_as):
+        options = loading_options(folder, settings, dtype)
+        steered = settings.control == "depth"
+        class_name = str(pipeline_index(folder).get("_class_name"))
+        wanted = INPAINTING_SIBLINGS.get(class_name, class_name)
+        if settings.controlnet is not None:
+            wanted = with_controlnet(class_name)
+            options["controlnet"] = load_controlnet(settings.controlnet, dtype)
+        saved_as = getattr(diffusers, wanted, None)
+        processor = contract_of(wanted).processor
+        if processor is not None:
+            options["processor"] = processor(folder / "processor")
+        if saved_as is not None and fills_pictures(saved_as, steered):
             pipeline = saved_as.from_pretrained(folder, **options)
+        elif settings.controlnet is not None:
+            raise ValueError(f"{folder}: diffusers has no pipeline that fills pictures with a ControlNet for a {class_name}")
         else:
             try:
                 pipeline = diffusers.AutoPipelineForInpainting.from_pretrained(folder, **options)
             except ValueError as error:
                 raise ValueError(f"{folder}: diffusers has no inpainting pipeline for a {class_name}") from error
-            if not fills_pictures(type(pipeline)):
-                raise ValueError(f"{folder}: a {type(pipeline).__name__} wants more than a picture, a mask and words")
+            if not fills_pictures(type(pipeline), steered):
+                raise ValueError(f"{folder}: {_unlike_control(type(pipeline), steered)}")
         return ImageInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
 
     def __call__(
@@ -107,16 +114,45 @@ class ImageInpainter:
     ) -> FilledFrames:
         if self.captioner is not None:
             prompt = self.captioner.window_prompt(partial, prompt)
-        place = None if reference is None or self.reference_views == 0 else _picture(reference.rgb[0])
+        place = None if reference is None or self.reference_views == 0 else as_picture(reference.rgb[0])
         if len(partial) == 1:
             rgb, latents = self._fill(partial, prompt, place, generator)
             return FilledFrames(keep_known(partial, rgb), None, latents, tuple(self._notes))
         frames = [self._fill(partial.frames(slice(i, i + 1)), prompt, place, generator)[0] for i in range(len(partial))]
         return FilledFrames(keep_known(partial, torch.cat(frames)), notes=tuple(self._notes))
 
+    @property
+    def fills_turns(self) -> bool:
+        """Whether the networks can be made to go around: those whose layers know no place can; see ``goes_around``."""
+        return can_go_around(self.pipeline) and self.settings.control == "none" and not self.reads_latents
+
+    def turn_sizes(self) -> tuple[int, tuple[int, int]]:
+        """See ``TurnInpainter.turn_sizes``."""
+        return self.budget.pixels or TURN_PIXELS, (self._cell * columns_of(self.pipeline), SMALLEST_MULTIPLE)
+
+    def fill_turn(
+        self,
+        rgb: Float[Tensor, "h w 3"],
+        known: Bool[Tensor, "h w"],
+        trust: Float[Tensor, "h w"],
+        *,
+        generator: torch.Generator,
+        prompt: str = "",
+    ) -> Float[Tensor, "h w 3"]:
+        """See ``TurnInpainter.fill_turn``."""
+        height, width = known.shape
+        unused = identity_camera(90.0, width, height)  # no camera sees a whole turn, and what fills it asks for none
+        partial = PartialFrames(rgb[None], torch.ones(1, height, width), known[None], trust[None], unused)
+        size = WorkingSize((height, width), (height, width), (height, width))
+        with goes_around(self.pipeline):
+            made, _ = self._fill_at(size, partial, prompt, None, generator)
+        return keep_known(partial, made)[0]
+
     def _fill(
         self, partial: PartialFrames, prompt: str, place: Image.Image | None, generator: torch.Generator
     ) -> tuple[Float[Tensor, "1 h w 3"], Float[Tensor, "1 H W f"] | None]:
+        if self.contract.fixed_sides is not None:  # no other size would need less memory
+            return self._fill_at(self._working_size(partial, self.budget), partial, prompt, place, generator)
         before = self.budget
         made, self.budget = within_memory(
             lambda budget: self._fill_at(self._working_size(partial, budget), partial, prompt, place, generator),
@@ -152,9 +188,11 @@ class ImageInpainter:
         cells = over_cells(~whole_cells(~wanted, token * self._cell), token)
         if latents is not None:
             cells |= latents.missing(self.revising)
-        options = {**self._options, "image": _picture(rgb[0])}
+        options = {**self._options, "image": as_picture(rgb[0])}
         if place is not None and self.contract.reference is not None:
             options[self.contract.reference] = place
+        if partial.expected_depth is not None:
+            options["control_image"] = as_picture(size.shrink_rgb(depth_pictures(partial.expected_depth))[0])
         last = LastLatents(self._held_latents(rgb, known, trust, latents, generator) if self.revising else None)
         if latents is not None:
             options |= self._in_latents(latents, cells)
@@ -245,6 +283,8 @@ class ImageInpainter:
         return self._working_size_of(height, width, budget)
 
     def _working_size_of(self, height: int, width: int, budget: Budget) -> WorkingSize:
+        if self.contract.fixed_sides is not None:
+            return WorkingSize.fixed(height, width, self.contract.fixed_sides)
         multiple = max(SMALLEST_MULTIPLE, 2 * self._cell)
         return WorkingSize.of(height, width, multiple, min_pixels=self.settings.min_pixels, max_pixels=budget.pixels)
 
@@ -256,15 +296,27 @@ class ImageInpainter:
             "num_inference_steps": self.settings.steps,
             self.contract.guidance: self.settings.guidance,
             "negative_prompt": self.settings.negative_prompt or (" " if self.contract.needs_negative else None),
+            "controlnet_conditioning_scale": self.settings.control_strength,
         }
         taken = _parameters(type(self.pipeline))
         return {name: value for name, value in asked.items() if value is not None and name in taken}
 
 
-def fills_pictures(pipeline_class: type) -> bool:
-    """Whether a diffusers pipeline takes a picture of any size and a mask, and needs nothing else that is to be seen."""
+def fills_pictures(pipeline_class: type, steered: bool = False) -> bool:
+    """Whether a diffusers pipeline takes a picture of any size and a mask, and needs nothing else that is to be seen, but for a
+    control picture if it is to be steered by one."""
     taken = _parameters(pipeline_class)
-    return {"image", "mask_image", "height", "width"} <= taken and "control_image" not in taken
+    return {"image", "mask_image", "height", "width"} <= taken and ("control_image" in taken) == steered
+
+
+def _unlike_control(pipeline_class: type, steered: bool) -> str:
+    """Why a pipeline cannot be used as the settings have it."""
+    name, taken = pipeline_class.__name__, "control_image" in _parameters(pipeline_class)
+    if taken and not steered:
+        return f"a {name} wants a control picture too: give --set inpainter.control=depth"
+    if steered and not taken:
+        return f"a {name} takes no control picture: give a ControlNet of its family, --set inpainter.controlnet=DIR_OR_ID"
+    return f"a {name} wants more than a picture, a mask and words"
 
 
 def can_revise(pipeline: Any) -> bool:
@@ -304,7 +356,3 @@ def _parameters(pipeline_class: type) -> set[str]:
 
     known = isinstance(pipeline_class, type) and issubclass(pipeline_class, DiffusionPipeline)
     return set(inspect.signature(pipeline_class.__call__).parameters) if known else set()
-
-
-def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:
-    return Image.fromarray(to_uint8(rgb))

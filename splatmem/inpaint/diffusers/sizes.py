@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -10,6 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
+
+MOST_ROUNDINGS = 16
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,21 @@ class WorkingSize:
             content = tuple(max(multiple, rounded(side * scale / multiple) * multiple) for side in content)
         padded = tuple(math.ceil(side / multiple) * multiple for side in content)
         return WorkingSize((height, width), (content[0], content[1]), (padded[0], padded[1]))
+
+    @staticmethod
+    def fixed(height: int, width: int, sides: Callable[[float], tuple[int, int]]) -> WorkingSize:
+        """The size of a model that has one for each shape.
+
+        Args:
+            sides: width and height for a ratio of width to height.
+        """
+        columns, rows = width, height
+        for _ in range(MOST_ROUNDINGS):  # rounded sides have a ratio of their own, and are given what belongs to that
+            given = sides(columns / rows)
+            if given == (columns, rows):
+                break
+            columns, rows = given
+        return WorkingSize((height, width), (rows, columns), (rows, columns))
 
     def shrink_rgb(self, rgb: Float[Tensor, "t h w 3"]) -> Float[Tensor, "t H W 3"]:
         """Frames at the working size; the padding repeats their border."""

@@ -9,24 +9,30 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint.diffusers.sizes import over_cells
 from splatmem.inpaint.protocol import POOR_TRUST, LatentFrames
 
 
 @dataclass(frozen=True)
 class PartOfWindow:
-    """Frames that one run of the pipeline fills, at its size; with ``latents`` if known cells are read from the memory."""
+    """Frames that one run of the pipeline fills, at its size; with ``latents`` if known cells are read from the memory.
+    ``hole`` is what a pipeline may be shown where it is to make something."""
 
     rgb: Float[Tensor, "t h w 3"]
     known: Bool[Tensor, "t h w"]
     trust: Float[Tensor, "t h w"]
+    hole: Float[Tensor, "t h w 3"]
+    cameras: Cameras
     latents: LatentFrames | None
 
     def lengthened(self, frames: int) -> PartOfWindow:
         """The part with its last frame repeated up to ``frames`` frames; the latents have that length already."""
         more = frames - len(self.rgb)
-        rgb, known, trust = (torch.cat([x, x[-1:].expand(more, *x.shape[1:])]) for x in (self.rgb, self.known, self.trust))
-        return PartOfWindow(rgb, known, trust, self.latents)
+        values = (self.rgb, self.known, self.trust, self.hole)
+        rgb, known, trust, hole = (torch.cat([x, x[-1:].expand(more, *x.shape[1:])]) for x in values)
+        cameras = self.cameras[[*range(len(self.rgb)), *[len(self.rgb) - 1] * more]]
+        return PartOfWindow(rgb, known, trust, hole, cameras, self.latents)
 
     def wanted(self, revising: bool, group: int, cell: int) -> Bool[Tensor, "t h w"]:
         """Pixels that the pipeline fills: unknown ones, poorly known ones if ``revising``, and those in cells without

@@ -1,7 +1,8 @@
 """Windows of video filled by Wan VACE ("VACE: All-in-One Video Creation and Editing", Jiang et al. 2025) through diffusers.
 
 What the pipeline needs and does not do itself happens here: sides that are multiples of 16, 4k + 1 frames, mid-grey in the
-hole, masks that hold for whole latent time groups, long windows in overlapping parts.
+hole (or depth, by which the model is steered there), masks that hold for whole latent time groups, long windows in overlapping
+parts.
 """
 
 from __future__ import annotations
@@ -11,62 +12,55 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor
 
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
-from splatmem.inpaint.captioner import Captioner
-from splatmem.inpaint.colour_drift import without_drift
-from splatmem.inpaint.diffusers.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.loading import loading_options
 from splatmem.inpaint.diffusers.lora import add_loras
 from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
-from splatmem.inpaint.diffusers.single_file import transformers_from_files
-from splatmem.inpaint.diffusers.sizes import WorkingSize, whole_cells
-from splatmem.inpaint.diffusers.time_groups import (
-    PartOfWindow,
-    checked_window,
-    grow_over_groups,
-    overlapping_parts,
-    padded_length,
-)
-from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, LatentFrames, PartialFrames, ReferenceViews, keep_known
-from splatmem.models.check import offered_variant
+from splatmem.inpaint.diffusers.sizes import whole_cells
+from splatmem.inpaint.diffusers.time_groups import PartOfWindow, grow_over_groups, padded_length
+from splatmem.inpaint.diffusers.windows import GREY, WindowInpainter, as_picture
+from splatmem.inpaint.protocol import LatentFrames, ReferenceViews
 from splatmem.models.hardware import bound_autoencoder, place, release, store_small
 from splatmem.models.load import quiet
-from splatmem.pixels import to_uint8
 
-DEFAULT_WINDOW = 81  # frames that the models were trained on
-OVERLAP = 9  # frames that a part of a long window shares with the one before: the first and two latent groups
-GREY = 0.5
 MAX_PROMPT_TOKENS = 512
 KEPT_PROMPTS = 16  # encoded ones; each takes some megabytes of the device
 
 
-class WanVACEInpainter:
+class WanVACEInpainter(WindowInpainter):
     """Runs a ``WanVACEPipeline``, of Wan 2.1 or, with two transformers, of Wan 2.2."""
 
-    continuous = True
-    reads_prompt = True
+    default_window = 81
+    overlap = 9  # the first and two latent groups
 
     def __init__(self, pipeline: Any, settings: InpainterConfig, hardware: HardwareConfig, device: str, name: str) -> None:
-        self.pipeline, self.settings, self.hardware, self.device, self.name = pipeline, settings, hardware, device, name
-        self.window_frames = checked_window(settings.window_frames or DEFAULT_WINDOW, pipeline.vae_scale_factor_temporal)
+        super().__init__(pipeline, settings, hardware, device, name)
         self.reference_views = settings.references
         self.reads_latents = settings.conditioning == "latents"
-        self.budget = Budget(self.window_frames, settings.max_pixels)
-        self.captioner: Captioner | None = None
         self.load_text_encoder: Callable[[], Any] | None = None
-        self._notes: list[str] = []
         self._embeddings: dict[str, dict[str, Tensor]] = {}
         self._placed = False
         self._grey = torch.zeros(0)
         bound_autoencoder(pipeline, hardware)
-        pipeline.set_progress_bar_config(disable=True)
+
+    @property
+    def group(self) -> int:
+        return self.pipeline.vae_scale_factor_temporal
+
+    @property
+    def cell(self) -> int:
+        return self.pipeline.vae_scale_factor_spatial
+
+    @property
+    def multiple(self) -> int:
+        transformer = self.pipeline.transformer or self.pipeline.transformer_2
+        return self.cell * transformer.config.patch_size[1]
 
     @staticmethod
     def from_pretrained(
@@ -76,12 +70,7 @@ class WanVACEInpainter:
         from splatmem.inpaint.diffusers.vace_pipeline import MemoryVACEPipeline
 
         pipeline = MemoryVACEPipeline.from_pretrained(
-            folder,
-            dtype={"default": dtype, "vae": torch.float32},
-            variant=offered_variant(folder, settings.variant),
-            use_safetensors=True,
-            trust_remote_code=False,
-            **transformers_from_files(folder, settings, dtype),
+            folder, **loading_options(folder, settings, {"default": dtype, "vae": torch.float32})
         )
         add_loras(pipeline, settings.loras)
         inpainter = WanVACEInpainter(pipeline, settings, hardware, device, Path(settings.model).name)
@@ -94,82 +83,23 @@ class WanVACEInpainter:
         inpainter.load_text_encoder = load_text_encoder
         return inpainter
 
-    def __call__(
-        self,
-        partial: PartialFrames,
-        *,
-        generator: torch.Generator,
-        prompt: str = "",
-        reference: ReferenceViews | None = None,
-    ) -> FilledFrames:
-        pictures = [] if reference is None else [_picture(rgb) for rgb in reference.rgb[: self.reference_views]]
-        if self.captioner is not None:
-            prompt = self.captioner.window_prompt(partial, prompt)
-        embeddings = self._prompt_embeddings(prompt)
-        before = self.budget
-        (rgb, latents), self.budget = within_memory(
-            lambda budget: self._fill(partial, pictures, embeddings, generator, budget),
-            self.budget,
-            lambda budget: int(np.prod(self._working_size(partial, budget).padded)),
-            self.device,
-            generator,
-            self.hardware,
-        )
-        if self.budget != before:
-            self._notes.append(_memory_note(self.budget))
-        return FilledFrames(keep_known(partial, rgb), None, latents, tuple(self._notes))
-
-    def _fill(
-        self,
-        partial: PartialFrames,
-        pictures: list[Image.Image],
-        embeddings: dict[str, Tensor],
-        generator: torch.Generator,
-        budget: Budget,
-    ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"] | None]:
-        """Fills the window in parts, of which each is given the last frames of the one before as known.
-
-        Returns:
-            The frames, and the latents that they were decoded from if the window was given as latents.
-        """
-        size = self._working_size(partial, budget)
-        known, rgb = size.shrink_mask(partial.known), size.shrink_rgb(torch.where(partial.known[..., None], partial.rgb, GREY))
-        trust = size.shrink_values(partial.trust)
-        made, sampled = torch.zeros(0, *rgb.shape[1:]), torch.zeros(0)
-        parts = overlapping_parts(len(partial), budget.frames, OVERLAP)
-        # What one part has filled is not in the memory yet, so the next part is given pixels. The same holds for a window whose
-        # size differs from that of its latents, after memory ran out.
-        grid = self._latent_grid(len(partial), size)
-        latents = partial.latents if len(parts) == 1 else None
-        latents = None if latents is None or tuple(latents.known.shape) != grid else latents
-        for first, last in parts:
-            again = slice(first, len(made))
-            rgb[again] = torch.where(known[again, ..., None], rgb[again], made[first:])  # known pixels are not changed
-            known[again], trust[again] = True, 1.0
-            frames = PartOfWindow(rgb[first:last], known[first:last], trust[first:last], latents)
-            part, sampled = self._fill_part(frames, pictures, embeddings, generator)
-            if self.settings.match_colours:
-                part = without_drift(part, frames.rgb, frames.known & (frames.trust >= POOR_TRUST))
-            made = torch.cat([made, part[len(made) - first :]])
-        return size.enlarge_rgb(made), None if latents is None else sampled
-
     def _fill_part(
         self,
         part: PartOfWindow,
-        pictures: list[Image.Image],
-        embeddings: dict[str, Tensor],
+        reference: ReferenceViews | None,
+        words: dict[str, Any],
         generator: torch.Generator,
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"]]:
-        """One run of the pipeline, on frames of a size that it takes; the frames and their latents."""
-        frames, group = len(part.rgb), self.pipeline.vae_scale_factor_temporal
+        frames, group = len(part.rgb), self.group
         part = part.lengthened(padded_length(frames, group))
         # The pipeline's masks come out too short where there are more pictures than latents in time.
-        pictures = pictures[: (len(part.rgb) - 1) // group + 1]
+        most = min(self.reference_views, (len(part.rgb) - 1) // group + 1)
+        pictures = [] if reference is None else [as_picture(rgb) for rgb in reference.rgb[:most]]
         revising = self.settings.revise > 0
-        wanted = part.wanted(revising, group, self.pipeline.vae_scale_factor_spatial)
+        wanted = part.wanted(revising, group, self.cell)
         # Poorly known pixels keep their colours under the mask, so that they are revised, not invented.
         seen = part.known & ~grow_over_groups(~part.known, group)
-        video = torch.where(seen[..., None], part.rgb, GREY)
+        video = torch.where(seen[..., None], part.rgb, part.hole)
         self.pipeline.conditioning = None if part.latents is None else self.conditioning(part.latents, wanted, seen)
         last = LastLatents(self._held_latents(part, len(pictures), generator) if revising else None)
         result = self.pipeline(
@@ -181,23 +111,18 @@ class WanVACEInpainter:
             num_frames=len(video),
             generator=generator,
             output_type="pt",
-            **embeddings,
+            **words,
             callback_on_step_end=last,
             **self._sampling_options(),
         )
         latents = last.latents[0, :, len(pictures) :].permute(1, 2, 3, 0).float().cpu()
         return result.frames[0][:frames].permute(0, 2, 3, 1).float().cpu(), latents
 
-    def _sampling_options(self) -> dict[str, Any]:
-        options = {"num_inference_steps": self.settings.steps, "guidance_scale": self.settings.guidance}
-        return {name: value for name, value in options.items() if value is not None}
-
     @torch.no_grad()
     def _held_latents(self, part: PartOfWindow, references: int, generator: torch.Generator) -> HeldLatents:
         """The latents of what is known and how much noise each may have; those of reference pictures are not held."""
-        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
         prepare_scheduler(self.pipeline.scheduler, self._steps)
-        allowed = allowed_in_cells(allowed_noise(part.known, part.trust, self.settings.revise), cell, group)
+        allowed = allowed_in_cells(allowed_noise(part.known, part.trust, self.settings.revise), self.cell, self.group)
         if part.latents is not None:
             latents = part.latents.features.permute(3, 0, 1, 2)[None]
             allowed = torch.where(part.latents.known, allowed, FREE)
@@ -216,12 +141,9 @@ class WanVACEInpainter:
         Known cells are in the half that is kept, or, if all of a cell is to be revised, in the half that is changed; all else
         is grey.
         """
-        cell, starts = (
-            self.pipeline.vae_scale_factor_spatial,
-            [0, *range(1, len(wanted), self.pipeline.vae_scale_factor_temporal)],
-        )
-        changed = whole_cells(wanted[starts], cell)
-        revised = changed & whole_cells(seen[starts], cell)
+        starts = [0, *range(1, len(wanted), self.group)]
+        changed = whole_cells(wanted[starts], self.cell)
+        revised = changed & whole_cells(seen[starts], self.cell)
         known = latents.features.permute(3, 0, 1, 2)[None]
         grey = self._grey_latents((known.shape[2], known.shape[3], known.shape[4]))
         halves = [torch.where(latents.known & where, known, grey) for where in (~changed, revised)]
@@ -230,14 +152,13 @@ class WanVACEInpainter:
     def latent_cameras(self, cameras: Cameras) -> Cameras:
         """One camera for each latent in time, with one pixel for each latent cell; see ``LatentInpainter.latent_cameras``."""
         size = self._working_size_of(cameras.height, cameras.width, self.budget)
-        return size.cell_cameras(cameras[self.latent_frames(len(cameras))], self.pipeline.vae_scale_factor_spatial)
+        return size.cell_cameras(cameras[self.latent_frames(len(cameras))], self.cell)
 
     def latent_frames(self, frames: int) -> list[int]:
         """The frames of a window, by number, that stand for its latents in time: the middle of each time group,
         those of the window's padding included."""
-        group = self.pipeline.vae_scale_factor_temporal
-        starts = range(1, padded_length(frames, group), group)
-        return [0, *(min(start + (group - 1) // 2, frames - 1) for start in starts)]
+        starts = range(1, padded_length(frames, self.group), self.group)
+        return [0, *(min(start + (self.group - 1) // 2, frames - 1) for start in starts)]
 
     def encode(self, rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "H W f"]:
         """The latents of one picture on the grid of ``latent_cameras``, scaled as in the sampler."""
@@ -256,15 +177,10 @@ class WanVACEInpainter:
         mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
         return (latents - mean) / std
 
-    def _latent_grid(self, frames: int, size: WorkingSize) -> tuple[int, int, int]:
-        """Numbers of latents in time, rows and columns of a window."""
-        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
-        return (padded_length(frames, group) - 1) // group + 1, size.padded[0] // cell, size.padded[1] // cell
-
     def _grey_latents(self, shape: tuple[int, int, int]) -> Float[Tensor, "1 f g h w"]:
         """The latents of a grey video of ``shape`` (time, rows, columns); the longest is kept, since it begins with the
         others."""
-        group, cell = self.pipeline.vae_scale_factor_temporal, self.pipeline.vae_scale_factor_spatial
+        group, cell = self.group, self.cell
         if self._grey.ndim != 5 or tuple(self._grey.shape[3:]) != shape[1:] or self._grey.shape[2] < shape[0]:
             self._grey = self._encoded(torch.full(((shape[0] - 1) * group + 1, 3, shape[1] * cell, shape[2] * cell), GREY))
         return self._grey[:, :, : shape[0]]
@@ -274,17 +190,8 @@ class WanVACEInpainter:
         default = inspect.signature(type(self.pipeline).__call__).parameters["num_inference_steps"].default
         return self.settings.steps or default
 
-    def _working_size(self, partial: PartialFrames, budget: Budget) -> WorkingSize:
-        height, width = partial.known.shape[1:]
-        return self._working_size_of(height, width, budget)
-
-    def _working_size_of(self, height: int, width: int, budget: Budget) -> WorkingSize:
-        transformer = self.pipeline.transformer or self.pipeline.transformer_2
-        multiple = self.pipeline.vae_scale_factor_spatial * transformer.config.patch_size[1]
-        return WorkingSize.of(height, width, multiple, min_pixels=self.settings.min_pixels, max_pixels=budget.pixels)
-
     @torch.no_grad()
-    def _prompt_embeddings(self, prompt: str) -> dict[str, Tensor]:
+    def read_prompt(self, prompt: str) -> dict[str, Any]:
         """The prompt as the pipeline takes it, made once: the text encoder, the larger part of the small model, is let go
         before the rest of the model is brought to the device. For another prompt it is loaded again."""
         if prompt in self._embeddings:
@@ -326,12 +233,3 @@ class WanVACEInpainter:
         self.pipeline.text_encoder = self.load_text_encoder()
         store_small(self.pipeline, self.hardware)
         self.pipeline.text_encoder.to(self.device)
-
-
-def _picture(rgb: Float[Tensor, "h w 3"]) -> Image.Image:
-    return Image.fromarray(to_uint8(rgb))
-
-
-def _memory_note(budget: Budget) -> str:
-    size = "" if budget.pixels is None else f" of at most {budget.pixels} pixels"
-    return f"memory ran out: windows were filled in parts of {budget.frames} frames{size}"

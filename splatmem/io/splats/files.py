@@ -10,7 +10,7 @@ from torch import Tensor
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.world import World
-from splatmem.io.ply import read_ply, read_ply_normals, save_ply
+from splatmem.io.ply import read_ply, read_ply_camera, read_ply_normals, save_ply
 from splatmem.io.ply_header import elements_of
 from splatmem.io.splats.endings import READABLE, ending_of, format_of
 from splatmem.io.splats.gltf import read_glb, write_glb
@@ -96,6 +96,12 @@ def read_splat_normals(file: str | Path) -> Float[Tensor, "n 3"] | None:
     """Unit normals of the Gaussians that ``read_splats`` gives; None where the format or the file has none."""
     file = Path(file)
     return read_ply_normals(file) if ending_of(file) == ".ply" and not _is_compressed(file) else None
+
+
+def read_splat_camera(file: str | Path) -> Cameras | None:
+    """The camera that saw what the file holds, where it says so; see ``read_ply_camera``."""
+    file = Path(file)
+    return read_ply_camera(file) if ending_of(file) == ".ply" and not _is_compressed(file) else None
 
 
 def _is_compressed(file: Path) -> bool:

@@ -1,16 +1,36 @@
-"""Transformers of pipelines from single files of weights, quantised or not, in place of those that the pipeline has."""
+"""How pipelines are loaded; their transformers also from single files of weights, quantised or not."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from splatmem.config import InpainterConfig
-from splatmem.models.check import weights_file_problem
+from splatmem.models.check import offered_variant, weights_file_problem
 from splatmem.models.locate import GGUF, WEIGHTS_FILES, model_file
+from splatmem.models.parts import pipeline_index
+
+
+def loading_options(folder: Path, settings: InpainterConfig, dtype: torch.dtype | dict[str, torch.dtype]) -> dict[str, Any]:
+    """The arguments by which the pipeline in ``folder`` is loaded: safetensors only, no code that comes with it, and the parts
+    that ``settings`` names files for in the place of its own.
+
+    Args:
+        dtype: of its weights, or of each part's by name, with that of all others as ``default``.
+
+    Raises:
+        ValueError: see ``transformers_from_files``.
+    """
+    of_transformers = dtype["default"] if isinstance(dtype, dict) else dtype
+    return {
+        "dtype": dtype,
+        "variant": offered_variant(folder, settings.variant),
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        **transformers_from_files(folder, settings, of_transformers),
+    }
 
 
 def transformers_from_files(folder: Path, settings: InpainterConfig, dtype: torch.dtype) -> dict[str, Any]:
@@ -22,7 +42,7 @@ def transformers_from_files(folder: Path, settings: InpainterConfig, dtype: torc
     Raises:
         ValueError: a file is not there or not whole, or does not hold this pipeline's transformer.
     """
-    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    index = pipeline_index(folder)
     parts: dict[str, Any] = {}
     for name, source in settings.files_of_parts().items():
         if not isinstance(index.get(name), list) or None in index[name]:

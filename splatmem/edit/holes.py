@@ -1,0 +1,80 @@
+"""What goes on behind a hole that a removal leaves in a view, by what its surroundings show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from splatmem.classes import LEVEL_CLASSES, PixelClass, PixelClasses
+from splatmem.depth.behind import Behind, continue_behind
+from splatmem.extrapolate.continuation import same_colours
+from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.nearest import nearest_pixels
+from splatmem.memory import MemoryReading
+
+FIRST_THING = 3
+"""Number of the first kind that is a thing."""
+COARSE = 0.03  # of a view's width: how far outlines of classes may be off
+
+
+@dataclass(frozen=True)
+class Hole:
+    """What a view shows of what was taken away.
+
+    Attributes:
+        camera: of the view.
+        where: pixels, ``[h, w]``.
+        depth: z-depth of what was there, ``[h, w]``.
+        shadow: pixels beside it of which only its shadow was taken away, ``[h, w]``.
+        surface: z-depth of what the shadow lay on, there, ``[h, w]``.
+    """
+
+    camera: Cameras
+    where: Bool[Tensor, "h w"]
+    depth: Float[Tensor, "h w"]
+    shadow: Bool[Tensor, "h w"]
+    surface: Float[Tensor, "h w"]
+
+
+def behind_hole(hole: Hole, now: MemoryReading, unknown: Bool[Tensor, "h w"], classes: PixelClasses | None) -> Behind:
+    """What goes on behind a hole. What a shadow lay on stays where it is."""
+    shadow = unknown & hole.shadow
+    depth, known, gone = torch.where(shadow, hole.surface, now.depth[0]), now.known[0] | shadow, unknown & ~shadow
+    if not gone.any():
+        return Behind(depth, torch.where(known, 1, -1))
+    if classes is None:
+        return continue_behind(depth, known, gone, _filled_depth(hole))
+    kinds = kinds_around(classes, now.rgb[0], unknown)
+    behind = continue_behind(depth, known, gone, _filled_depth(hole), classes.where(*LEVEL_CLASSES), kinds)
+    nearest = nearest_pixels(behind.label >= 0) if (behind.label >= 0).any() else None
+    return behind if nearest is None else replace(behind, label=torch.where(shadow, behind.label[nearest], behind.label))
+
+
+def kinds_around(classes: PixelClasses, rgb: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:
+    """Numbers of what goes on for itself around a hole: what is no thing by its class, and each thing.
+
+    Outlines of classes are coarse: what close to the border of a thing has the colours of what is beside it belongs to that.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    kinds = torch.zeros(hole.shape, dtype=torch.int64)
+    for number, kind in enumerate((PixelClass.BUILDING, PixelClass.VEGETATION), start=1):
+        kinds[classes.where(kind)] = number
+    things = classes.where(PixelClass.THING) & (classes.things > 0) & ~hole
+    kinds = torch.where(things, classes.things.long() - 1 + FIRST_THING, kinds)
+    plain = ~things & ~hole
+    if not things.any() or not plain.any():
+        return kinds
+    near = torch.from_numpy(distance_transform_edt(~plain.numpy())) <= COARSE * hole.shape[1]
+    around = torch.from_numpy(distance_transform_edt(~hole.numpy())) <= 4 * COARSE * hole.shape[1]
+    alike = same_colours(rgb, around & plain) & things & near
+    return torch.where(alike, 0, kinds)
+
+
+def _filled_depth(hole: Hole) -> Float[Tensor, "h w"]:
+    """Depth of what was there for all pixels of the hole, those of its rim as the nearest ones of the thing."""
+    shown = hole.depth > 0
+    return hole.depth[nearest_pixels(shown)] if shown.any() else torch.zeros_like(hole.depth)

@@ -1,0 +1,50 @@
+"""What tells the thing at a clicked pixel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from splatmem.classes import PixelClass, PixelClasses
+from splatmem.edit.click_features import NUM_FEATURES, click_features, click_maps
+from splatmem.edit.thing import classes_of
+from splatmem.memory import PlainPictures
+from thing_before_wall import BLOCK_DEPTH, HEIGHT, MIDDLE, WALL, WIDTH, camera, memory, picture
+
+DOWN = torch.tensor([0.0, 1.0, 0.0])
+
+
+def test_ways_within_a_thing_are_cheaper_than_ways_out_of_it() -> None:
+    rgb, depth = picture(with_block=True)
+    features = click_features(click_maps(rgb, depth, camera(), DOWN, None), int(MIDDLE[1]), int(MIDDLE[0]))
+    assert features.shape == (NUM_FEATURES, HEIGHT, WIDTH)
+    assert torch.isfinite(features).all()
+    block = depth == BLOCK_DEPTH
+    for way in (features[0], features[1], features[4], features[5]):  # of colour, of depth, of all, of borders
+        assert way[block].max() < way[~block].min()
+
+
+def test_without_anything_but_sky_features_are_finite() -> None:
+    rgb, sky = torch.full((HEIGHT, WIDTH, 3), 0.7), torch.full((HEIGHT, WIDTH), torch.inf)
+    assert torch.isfinite(click_features(click_maps(rgb, sky, camera(), DOWN, None), 9, 9)).all()
+
+
+def test_what_the_photo_shows_is_told_from_beside_it_too() -> None:
+    scene = memory()
+    aside = camera().moved(right=0.3)
+    shown = scene.read(aside)
+    depth = shown.depth[0]
+    assert classes_of(scene, aside, depth) is None
+    view = scene.views[0]
+    block = (view.depth - BLOCK_DEPTH).abs() < 0.1
+    labels = torch.where(block, int(PixelClass.THING), int(PixelClass.WALL)).to(torch.uint8)
+    scene.views[0] = replace(
+        view, pictures=PlainPictures(view.rgb, view.depth, view.written, PixelClasses(labels, block.short()))
+    )
+    told = classes_of(scene, aside, depth)
+    assert told is not None
+    on_block, on_wall = (shown.rgb[0] - torch.tensor([0.85, 0.1, 0.1])).abs().amax(-1) < 0.1, (depth - WALL).abs() < 0.02
+    assert (told.where(PixelClass.THING) & (told.things == 1))[on_block].float().mean() > 0.9
+    assert told.where(PixelClass.THING)[on_wall].float().mean() < 0.02
+    hidden_before = on_wall & told.where(PixelClass.UNKNOWN)
+    assert 0 < hidden_before.sum() < 0.3 * on_wall.sum()
