@@ -49,6 +49,7 @@ def classify(
     camera: Cameras,
     down: Float[Tensor, "3"],
     class_logits: Float[Tensor, "k p q"] | None = None,
+    of_things: Bool[Tensor, "h w"] | None = None,
 ) -> PixelClasses:
     """The classes of a picture's pixels, and its things.
 
@@ -58,6 +59,7 @@ def classify(
         camera: the one camera that took it.
         down: unit vector of gravity in the world.
         class_logits: as a ``DepthPrediction`` has them for one picture; None: depth alone tells.
+        of_things: pixels that are known to show things.
     """
     sky = ~torch.isfinite(depth)
     normals = surface_normals(depth[None], camera)[0]
@@ -72,6 +74,8 @@ def classify(
         # Sky is the depth's to tell. What the head sees as sky without it being so is the next best.
         filtered[PixelClass.SKY] = torch.where(sky, 2.0, -1.0)
         labels = filtered.argmax(0).to(torch.uint8)
+    if of_things is not None:
+        labels = labels.masked_fill(of_things, int(PixelClass.THING))
     return PixelClasses(labels, _things(labels == PixelClass.THING, depth, level < -LEVEL))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.classes import LEVEL_CLASSES, PixelClasses
@@ -13,6 +13,7 @@ from splatmem.depth.protocol import DepthEstimator, DepthPrediction
 from splatmem.depth.silhouettes import with_rims
 from splatmem.depth.sky import plausible_sky
 from splatmem.depth.straight_lines import straighten
+from splatmem.depth.thin import with_thin_things
 from splatmem.depth.upright import stand_upright
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
@@ -38,7 +39,8 @@ class PhotoDepth:
 
 
 def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: DepthEstimator) -> PhotoDepth:
-    """A model's depth of a photo, its sky whole, rims of things on the things, straight lines straight, slender things upright.
+    """A model's depth of a photo, its sky and what is thin before it whole, rims of things on the things, straight lines
+    straight, slender things upright.
 
     Args:
         rgb: the photo, 0..1.
@@ -48,8 +50,8 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
     estimate = estimate_depth(rgb[None], fov_x_degrees=camera.fov_x_degrees)
     with torch_alone(camera.width * camera.height):
         down = gravity_of(rgb, camera)
-        depth = plausible_sky(estimate.depth[0], camera, down, rgb)
-        classes = classes_of(rgb, depth, camera, down, estimate)
+        depth, thin = with_thin_things(plausible_sky(estimate.depth[0], camera, down, rgb), rgb)
+        classes = classes_of(rgb, depth, camera, down, estimate, thin)
         # Before lines are straightened: rims lie along them, and would bend them again.
         depth, classes = with_rims(depth, classes, rgb)
         # Before lines are straightened, so that those along a thing agree with it; and after it, since they move parts of it.
@@ -65,10 +67,11 @@ def classes_of(
     camera: Cameras,
     down: Float[Tensor, "3"],
     estimate: DepthPrediction,
+    of_things: Bool[Tensor, "h w"] | None = None,
 ) -> PixelClasses:
     """What the pixels of a picture show: by the model's estimate, which begins with this picture, or by depth if it does not
-    tell."""
-    return classify(rgb, depth, camera, down, None if estimate.class_logits is None else estimate.class_logits[0])
+    tell; ``of_things``: pixels of which it is known."""
+    return classify(rgb, depth, camera, down, None if estimate.class_logits is None else estimate.class_logits[0], of_things)
 
 
 def gravity_of(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:

@@ -21,9 +21,9 @@ from splatmem.geometry.cameras import Cameras
 WIDEST = 0.25
 """Width of a slender thing at most, as a share of the picture's shorter side."""
 BEFORE = 0.03
-"""How much nearer than what shows on both sides of it in its row a slender thing is, in log depth."""
+"""By what share what shows on both sides of a slender thing in its row is farther away than the thing."""
 STEP = 0.04
-"""Change of log depth between neighbours in a row that parts two things."""
+"""By what share the farther of two neighbours in a row that are not parts of one thing is farther away."""
 TALL = 1.5
 """Height of a slender thing in units of its width, at least."""
 SHORTEST = 0.12
@@ -53,8 +53,6 @@ STEM = 1.5
 """Length of a stem at most, in heights of what it carries."""
 STEM_CONTRAST = 0.06
 """Difference of the colours of a stem and of what lies beside it, summed over the channels."""
-SKY = 20.0
-"""Log depth of sky, farther than all else."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def stand_upright(
         if contact is None:
             lower = _stem(thing, distance, foot, rgb.numpy(), rays, gravity)
         elif found.height >= max(SHORTEST * side, TALL * found.width) and _is_upright(thing, rays, gravity):
-            lower = _lower_part(thing, contact)
+            lower = _lower_part(thing, contact, distance)
         else:
             lower = None
         if lower is None:
@@ -142,14 +140,16 @@ def stand_upright(
 
 def _slender_things(depth: Float[Tensor, "h w"], side: int) -> list[_Rows]:
     """What is nearer, row by row, than what shows on both sides of it not far away, and goes on from row to row."""
-    there = torch.isfinite(depth)
-    log_depth = torch.where(there, depth, math.exp(SKY)).log().numpy()
+    # Ratios of depths, unlike differences of their logarithms, are the same to the last digit in units that are powers of two.
+    values = depth.double().numpy()
+    there = np.isfinite(values)
     width = 2 * round(WIDEST * side / 2) + 1
     # Beyond the sides of the picture nothing is known, so nothing is slender there.
-    padded = np.pad(log_depth, ((0, 0), (width, width)), constant_values=-np.inf)
+    padded = np.pad(values, ((0, 0), (width, width)), constant_values=-np.inf)
     behind = ndimage.grey_closing(padded, (1, width))[:, width:-width]
-    slender = there.numpy() & (behind - log_depth > BEFORE)
-    parted = np.abs(np.diff(log_depth, axis=1)) > STEP
+    slender = there & (behind > (1 + BEFORE) * np.where(there, values, 0.0))
+    left, right = values[:, :-1], values[:, 1:]
+    parted = np.maximum(left, right) > (1 + STEP) * np.minimum(left, right)
     starts = slender & np.pad(~slender[:, :-1] | parted, ((0, 0), (1, 0)), constant_values=True)
     stops = slender & np.pad(~slender[:, 1:] | parted, ((0, 0), (0, 1)), constant_values=True)
     row, start = np.nonzero(starts)
@@ -269,10 +269,13 @@ def _contact(thing: _Rows, distance: Float[np.ndarray, "h w"], foot: float) -> i
     return height if last >= height else None
 
 
-def _lower_part(thing: _Rows, contact: int) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Rows and columns of a thing's pixels below those that stand out, down to the row where it stands."""
+def _lower_part(
+    thing: _Rows, contact: int, distance: Float[np.ndarray, "h w"]
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Rows and columns of a thing's pixels below those that stand out, down to the row where it stands; sky stays sky."""
     rows, columns = np.meshgrid(np.arange(thing.row[-1] + 1, contact), np.arange(*_lower_end(thing)), indexing="ij")
-    return rows.ravel(), columns.ravel()
+    seen = np.isfinite(distance[rows, columns])
+    return rows[seen], columns[seen]
 
 
 def _stem(

@@ -80,8 +80,9 @@ def continue_colours(
     """
     if not hole.any() or not (known & ~hole).any():
         return rgb
-    rows, columns = _around(hole)
-    part = (rows, columns)
+    part = _around(hole)
+    if not (known & ~hole)[part].any():  # all that may be taken from is farther away
+        part = (slice(None), slice(None))
     source = known[part] & ~hole[part]
     surface = _large_enough(guide.surface[part], source)
     source = _like_rim(rgb[part], source, hole[part], surface)

@@ -17,58 +17,48 @@ from torch import Tensor
 from splatmem.classes import PixelClass, PixelClasses
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.extrapolate.shell import Shell
-from splatmem.extrapolate.standing import removable_standing, standing_out, without_strips
+from splatmem.extrapolate.standing import narrow_parts, removable_standing, standing_out, without_strips
 from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.nearest import nearest_pixels
+from splatmem.geometry.push_pull import push_pull
 
-WIDE = 0.35  # of the picture's width: a thing that covers more of it, a house or a hedge, may belong to the place
-GAP = 0.3  # of that: what is open between two parts of a thing that count as one
-MIN_LEFT = 0.42  # share of a room's picture that must be left without its things: of less no room can be made
-ATTACHED = 0.35  # of an outline: a bottle touches the table with less of its own, a bed's head the bed with more
+MIN_LEFT = 0.42  # share of a room's picture that must show its walls, floor and ceiling for them to go on as they are
+GROUND_LEFT = 0.05  # share of a picture in the open that must be left of ground and greenery for a place to be made of them
 OPEN_SHARE = 0.25  # of a picture that shows the open air: a room shows less through its windows
 ROOM = 10.0  # metres: of a room hardly a wall is farther away
+QUIET = 0.12  # of the picture's width: spread of the blur where nothing but the colours of walls, floor and ceiling is taken
+PLAIN = 0.06  # mean difference of colours from such a blur up to which a room is plain
+UPRIGHT = 0.25  # mean difference of log depth between a wall's top and its foot in a column, at most
+WHITE, SMALL_SUN = 0.93, 0.15  # of the sun's darkest channel, and the largest share of the sky that is as white
+ROUND = 0.4  # share of the square around it that the sun covers at least, where a hill or a cloud hides some of it
+GLOW = 1.0  # width of the glow around it that goes with it, in units of its size
 HALO = 0.015  # of the picture's width around a thing that goes with it: its blurred edge and the foot of its shadow
 HEIGHT = 1.5  # the picture's height, in natural logarithms of depth, when patches are compared
 
 
 def removable(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool) -> Bool[Tensor, "h w"]:
-    """Pixels of the things that can be taken away and leave the place.
+    """Pixels of what is taken away, so that only the place is left.
 
-    A room is made of its walls, floor and ceiling: a second sofa, or a second bed, is what a stranger would see first. Where
-    things hide most of them, and in the open, what is wide belongs to the place. In the open whatever stands out goes as well;
-    of a building that stays, no part is taken.
+    A second sofa, a second house is what a stranger would see first. A room is made of its walls, floor and ceiling, a place in
+    the open of its ground, of what grows there, and of the sky. Where no ground shows, walls that go on are all there is: then
+    only what stands out goes.
     """
-    things = classes.things.long()
-    out = torch.zeros_like(things, dtype=torch.bool)
-    if open_air:
-        out = removable_standing(
-            depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR), classes.where(PixelClass.VEGETATION)
-        )
-        things = _alone(things, classes)
-    elif (things == 0).float().mean() >= MIN_LEFT:
-        return things > 0
-    gone = torch.zeros_like(out)
-    numbers = things.numpy()
-    for number, part in enumerate(ndimage.find_objects(numbers), start=1):
-        if part is None:
-            continue
-        own = numbers[part] == number
-        gone[part] |= torch.from_numpy(own & ~_place(own, max(1, round(WIDE * things.shape[1]))))
-    parts = _numbered(gone.numpy())
-    gone = out | gone & ~torch.from_numpy(_attached(parts, (numbers > 0) & ~gone.numpy())[parts])
-    return without_strips(gone) if open_air else gone
+    things = classes.things > 0
+    if not open_air:
+        return things
+    growing = classes.where(PixelClass.VEGETATION)
+    ground = classes.where(PixelClass.GROUND, PixelClass.FLOOR)
+    out = removable_standing(depth, ground, growing) | narrow_parts(things)
+    gone = out | (prominent(classes, depth, open_air) & ~growing)
+    enough = ((ground | growing) & ~gone).float().mean().item() > GROUND_LEFT
+    return without_strips(gone if enough else out)
 
 
-def _alone(things: Int[Tensor, "h w"], classes: PixelClasses) -> Int[Tensor, "h w"]:
-    """Numbers of things in the open that are no part of a building and stand in no greenery."""
-    natural = PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION, PixelClass.FLOOR
-    parts = torch.from_numpy(_numbered((~classes.where(*natural) | (things > 0)).numpy())).long()
-    sizes, own = torch.bincount(parts.flatten()), torch.bincount(parts.flatten(), (things > 0).flatten().float())
-    green = classes.where(PixelClass.VEGETATION)
-    around = dilate(green[None], max(1, round(HALO * green.shape[1])))[0]
-    overgrown = torch.bincount(parts.flatten(), around.flatten().float())
-    return torch.where(((own > 0.5 * sizes) & (overgrown < 0.1 * sizes))[parts], parts, 0)
+def hidden_room(classes: PixelClasses) -> bool:
+    """Whether too little of a room's walls, floor and ceiling is seen for them to go on as they are."""
+    left = classes.where(PixelClass.WALL, PixelClass.FLOOR, PixelClass.CEILING) & (classes.things == 0)
+    return left.float().mean().item() < MIN_LEFT
 
 
 def _numbered(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
@@ -78,28 +68,46 @@ def _numbered(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
     return numbers
 
 
-def _place(thing: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
-    """What of a thing belongs to the place: where it is at least so wide, and what of it is below."""
-    if thing.shape[1] < width:
-        return np.zeros_like(thing)
-    # What shows between a table's boards makes it no narrower; between the things on it there is more room.
-    padded = np.pad(thing, ((0, 0), (width, width)))
-    closed = ndimage.binary_closing(padded, np.ones((1, max(1, round(GAP * width))), bool))[:, width:-width]
-    wide = ndimage.binary_opening(closed, np.ones((1, width), bool))
-    return np.logical_or.accumulate(wide, axis=0) & thing
-
-
-def _attached(parts: Int[np.ndarray, "h w"], place: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, " n"]:
-    """Which numbered parts have much of their outline on things that belong to the place: they are parts of these."""
-    outlines = ndimage.maximum_filter(parts, 3) * (parts == 0)
-    lengths, shared = (np.bincount(outlines.ravel(), weights, parts.max() + 1) for weights in (None, place.ravel()))
-    return shared >= ATTACHED * np.maximum(lengths, 1)
-
-
 def prominent(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool) -> Bool[Tensor, "h w"]:
     """Pixels that a stranger would know again: of things, of windows, and in the open of what was built or stands out."""
     known_again = classes.where(PixelClass.THING, PixelClass.OPENING, PixelClass.BUILDING)
-    return known_again | standing_out(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR)) if open_air else known_again
+    if not open_air:
+        return known_again
+    known_again |= _houses(classes.where(PixelClass.WALL, PixelClass.CEILING, PixelClass.BUILDING), classes, depth)
+    return known_again | standing_out(depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR))
+
+
+def _houses(walls: Bool[Tensor, "h w"], classes: PixelClasses, depth: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Connected walls most of which have the sky above them and are as far away at their foot as at their top: what goes on as
+    something else, such as a lake, or comes nearer, is no house."""
+    parts = _numbered(walls.numpy())
+    above, at = parts[:-1] != parts[1:], np.where(np.isfinite(depth), np.log(depth.clamp_min(1e-9)), 0.0)
+    tops, feet = parts[1:] * above, parts[:-1] * above
+    sky = classes.where(PixelClass.SKY)[:-1].numpy()
+    columns, before_sky = (np.bincount(tops.ravel(), weights, parts.max() + 1) for weights in (None, sky.ravel()))
+    last = np.bincount(parts[-1], at[-1], parts.max() + 1)
+    nearer = np.bincount(tops.ravel(), at[1:].ravel(), parts.max() + 1) - last
+    nearer -= np.bincount(feet.ravel(), at[:-1].ravel(), parts.max() + 1)
+    houses = (before_sky > 0.5 * columns) & (nearer < UPRIGHT * columns)
+    houses[0] = False
+    return torch.from_numpy(houses[parts])
+
+
+def sun(rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The sun: most of what is white in a sky that is not, in one round place. A sky has no second one."""
+    sky = torch.isinf(depth)
+    white = sky & (rgb.amin(dim=-1) > WHITE)
+    parts = _numbered(white.numpy())
+    areas = np.bincount(parts.ravel())[1:]
+    if not len(areas):
+        return torch.zeros_like(sky)
+    largest = int(areas.argmax())
+    rows, columns = ndimage.find_objects(parts)[largest]
+    disc = areas[largest] > ROUND * max(rows.stop - rows.start, columns.stop - columns.start) ** 2
+    if not disc or areas[largest] < areas.sum() / 2 or areas[largest] > SMALL_SUN * int(sky.sum()):
+        return torch.zeros_like(sky)
+    radius = max(1, round(GLOW * float(areas[largest]) ** 0.5))
+    return dilate(torch.from_numpy(parts == largest + 1)[None], radius)[0] & sky
 
 
 def in_the_open(classes: PixelClasses, depth: Float[Tensor, "h w"], metric: bool) -> bool:
@@ -127,8 +135,11 @@ def emptied(shown: Unrolled, open_air: bool, shell: Shell, grid: Grid, generator
     if open_air and (known & ~shown.prominent).any():
         known = known & ~shown.prominent
     # Places go on beside a thing rather than above or below it.
-    below = (grid.heights > 0)[:, None].expand_as(hole)
-    beside, grounded = _nearest(shown, known), known & ~(shown.sky & below)
+    # The horizon is a guess: where most of a row is sky, it lies lower.
+    below = ((grid.heights > 0) & ((shown.seen & shown.sky).sum(1) <= 0.5 * shown.seen.sum(1)))[:, None].expand_as(hole)
+    beside, above, grounded = _nearest(shown, known), known & ~below, known & ~shown.sky & below
+    if open_air and above.any():  # above the horizon nothing of the ground goes on
+        beside = _nearest(shown, above).where(~below, beside)
     if grounded.any():  # below the horizon there is no sky
         beside = _nearest(shown, grounded).where(below, beside)
     relief = torch.minimum(beside.log_relief, level_relief(shell, grid)[:, None])
@@ -151,6 +162,47 @@ def emptied(shown: Unrolled, open_air: bool, shell: Shell, grid: Grid, generator
         rgb = continue_colours(rgb, source, part, Guide(surface, height.contiguous()), generator, fine_search=False)
         known = known | part
     return replace(empty, rgb=rgb, prominent=shown.prominent & ~hole, thing=hole)
+
+
+def quiet(shown: Unrolled, shell: Shell, grid: Grid, hidden: bool) -> Unrolled | None:
+    """Plain walls, floor and ceiling in a room's colours and light: those of ``shown``, blurred within each of these surfaces.
+
+    Args:
+        hidden: whether things hide too much of the room to tell how it goes on. Else None is returned where more than such
+            surfaces is seen.
+    """
+    known = shown.seen & ~shown.thing & ~shown.sky
+    planes = level_relief(shell, grid)
+    level = torch.where(grid.heights > 0, int(PixelClass.FLOOR), int(PixelClass.CEILING))
+    kinds = torch.where(planes == 0, int(PixelClass.WALL), level)
+    label = kinds[:, None].expand_as(known).to(shown.label.dtype)
+    rgb = torch.empty_like(shown.rgb)
+    for kind in kinds.unique().tolist():
+        rows = kinds == kind
+        own = known & (shown.label == kind)
+        source = next((mask for mask in (own, known) if mask.any()), shown.seen)
+        if hidden:  # half of the pixels show the surface itself, whatever else was taken for it
+            unlike = (shown.rgb - shown.rgb[source].median(0).values).norm(dim=-1)
+            source = source & (unlike <= unlike[source].median())
+        rgb[rows] = _blurred(shown.rgb, source, QUIET * known.shape[1])[rows]
+    nothing = torch.zeros_like(known)
+    if not hidden and (rgb - shown.rgb)[known].abs().mean() > PLAIN:
+        return None
+    return replace(
+        shown,
+        rgb=rgb,
+        log_relief=planes[:, None].expand_as(known).contiguous(),
+        sky=nothing,
+        label=label,
+        prominent=nothing,
+        thing=~known & shown.seen,
+    )
+
+
+def _blurred(rgb: Float[Tensor, "h w 3"], source: Bool[Tensor, "h w"], spread: float) -> Float[Tensor, "h w 3"]:
+    """Colours extended smoothly from where they are given, and blurred."""
+    filled = push_pull(rgb.permute(2, 0, 1)[None], source[None, None].float())[0].numpy()
+    return torch.from_numpy(ndimage.gaussian_filter(filled, (0, spread, spread), mode="nearest")).permute(1, 2, 0).contiguous()
 
 
 def _nearest(shown: Unrolled, known: Bool[Tensor, "h w"]) -> Unrolled:

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from scipy.ndimage import gaussian_filter1d
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import gaussian_filter1d, label
 from torch import Tensor
 
 from splatmem.extrapolate.unrolled import Unrolled
@@ -72,6 +72,39 @@ def joined(source: Unrolled, stretches: Sequence[Stretch], total: int) -> Unroll
     for (_, _, joint), pair, seam in zip(following, sides, seams, strict=True):
         _blend(whole, *pair, torch.from_numpy(seam), torch.arange(joint - overlap, joint + overlap) % total)
     return whole
+
+
+def with_halves(turn: Unrolled, view: Unrolled, cut: Bool[Tensor, "h w"]) -> Unrolled:
+    """The turn with the other halves of what the view's sides cut: mirror images, beside the view and nowhere else.
+
+    Args:
+        turn: once around, beginning with the view's columns.
+        view: what the view shows.
+        cut: pixels of it that belong to something that may be mirrored.
+    """
+    height, width = cut.shape
+    total = turn.log_relief.shape[1]
+    rows, made = torch.arange(height)[:, None], {name: value.clone() for name, value in vars(turn).items()}
+    numbers = torch.from_numpy(label(cut.numpy(), np.ones((3, 3)))[0]).long()
+    for side, inwards in ((0, 1), (width - 1, -1)):
+        touching = numbers[:, side].unique()
+        own = torch.isin(numbers, touching[touching > 0])
+        columns = side + inwards * torch.arange(min(_end(own, side, inwards), (total - width) // 2))
+        beyond = (side - inwards * (torch.arange(len(columns)) + 1)) % total
+        mask, taken = own[:, columns], view.take(rows, columns[None])
+        for name, value in made.items():
+            old, new = value[:, beyond], getattr(taken, name)
+            value[:, beyond] = torch.where(mask[..., None] if new.ndim == 3 else mask, new, old)
+    return replace(turn, **made)
+
+
+def _end(own: Bool[Tensor, "h w"], side: int, inwards: int) -> int:
+    """How many columns of a mirror image are shown: up to where least of the thing is, within half of the view."""
+    tall = own.sum(0).float()
+    tall = tall if inwards > 0 else tall.flip(0)
+    half = tall[: max(1, len(tall) // 2)]
+    # Where it ends, the first such place; of a row of houses the gap between two.
+    return int(half.argmin()) if half[0] > 0 else 0
 
 
 def _folded(columns: Int[Tensor, " n"], width: int) -> Int[Tensor, " n"]:

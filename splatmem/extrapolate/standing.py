@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from splatmem.depth.classes import connected_surfaces
+from splatmem.geometry.filters import remove_specks
 
 LEFT = 0.25
 """Share of the picture's columns that is left of the place, at least: of less no surroundings can be made."""
@@ -73,6 +74,12 @@ def removable_standing(
         more = gone | torch.from_numpy(ndimage.binary_dilation(_filled_rows(parts == number), foot))
         gone = more if without_strips(more).any(0).sum() <= (1 - LEFT) * width else gone
     return without_strips(gone)
+
+
+def narrow_parts(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """What of a mask is narrower than such a strip: cables, masts, branches."""
+    radius = max(1, round(NARROW * mask.shape[1]))
+    return mask & ~remove_specks(mask[None], radius)[0]
 
 
 def without_strips(gone: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:

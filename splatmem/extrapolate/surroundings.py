@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,12 +11,14 @@ from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.depth.classes import classify
+from splatmem.depth.thin import thin_in_the_sky
 from splatmem.extrapolate.azimuth import AzimuthRange
-from splatmem.extrapolate.emptied import emptied, in_the_open, level_relief, prominent, removable
-from splatmem.extrapolate.mosaic import joined
+from splatmem.extrapolate.emptied import emptied, hidden_room, in_the_open, level_relief, prominent, quiet, removable, sun
+from splatmem.extrapolate.mosaic import joined, with_halves
 from splatmem.extrapolate.raised import raised
 from splatmem.extrapolate.room_layout import BACKGROUND, LayoutReading, RoomLayout
 from splatmem.extrapolate.shell import BINS, Shell, clear_distance, fit_shell
+from splatmem.extrapolate.standing import narrow_parts
 from splatmem.extrapolate.unrolled import Grid, Unrolled, extended, unroll
 from splatmem.extrapolate.walk import walk_around
 from splatmem.geometry.cameras import Cameras
@@ -30,6 +32,7 @@ MAX_CLEARANCE = 0.3  # of the memory's scale: copies keep this distance from the
 CLEARANCE_SHARE = 0.5  # ... or, if less, this share of the view's own distance from the nearest surfaces
 INCLINATION_MARGIN = 0.2  # radians, for what stands before the shell and is seen from aside
 MADE_UP = 0.3  # how far a pixel that was made up counts as prominent, and is shown less often
+SHADE = 0.15  # of the light: how much darker a plain wall is at a right angle to the one that the view looks at
 MAX_INCLINATION = 1.4  # radians above or below the horizon
 ROOM_COLOUR_WEIGHT = 0.002  # of the layout's colours, relative to background that was seen, where gaps are closed
 
@@ -154,11 +157,17 @@ def _around(
     view: StoredView, classes: PixelClasses, open_air: bool, shell: Shell, grid: Grid, seed: int
 ) -> tuple[Unrolled, int]:
     """Pictures of the whole turn on the shell, and how many columns of them the view shows."""
+    rgb = from_uint8(view.rgb)
     gone = removable(classes, view.depth, open_air) | ~view.written
+    if open_air:
+        gone |= thin_in_the_sky(view.depth, rgb) | sun(rgb, view.depth)
     known_again = prominent(classes, view.depth, open_air)
-    shown = unroll(view.camera, from_uint8(view.rgb), view.depth, classes.labels, known_again, gone, shell, grid)
-    generator = torch.Generator().manual_seed(0)
-    empty = extended(emptied(shown, open_air, shell, grid, generator), level_relief(shell, grid), grid)
+    shown = unroll(view.camera, rgb, view.depth, classes.labels, known_again, gone, shell, grid)
+    plain = None if open_air else quiet(shown, shell, grid, hidden_room(classes))
+    empty = plain
+    if empty is None:
+        empty = emptied(shown, open_air, shell, grid, torch.Generator().manual_seed(0))
+    empty = extended(empty, level_relief(shell, grid), grid)
     rows = shown.seen.any(1)
     sky = empty.sky[None].float()
     features = torch.cat([empty.rgb.permute(2, 0, 1), 0.5 * empty.log_relief.clamp(-2, 2)[None], sky])[:, rows]
@@ -166,7 +175,23 @@ def _around(
     shunned = torch.maximum(empty.prominent.float(), MADE_UP * empty.thing.float())[rows]
     stretches = walk_around(features, shunned, shell.length / shell.view_length - 1, seed)
     width = empty.log_relief.shape[1]
-    return joined(empty, stretches, max(2 * width, round(shell.length / grid.step))), width
+    turn = joined(empty, stretches, max(2 * width, round(shell.length / grid.step)))
+    if open_air:
+        turn = with_halves(turn, shown, shown.thing & ~narrow_parts(shown.thing))
+    return turn if plain is None else _shaded(turn, shell, width), width
+
+
+def _shaded(turn: Unrolled, shell: Shell, width: int) -> Unrolled:
+    """Plain walls, those darker that face another way than the one in the middle of the view: else nothing shows a corner.
+
+    Args:
+        width: columns that the view shows.
+    """
+    columns = turn.rgb.shape[1]
+    azimuth = shell.azimuth_at((torch.arange(columns) + 0.5) / columns * shell.length)
+    place = shell.radius_at(azimuth) * torch.stack([azimuth.sin(), azimuth.cos()])
+    along = torch.atan2(*(place.roll(-1, 1) - place.roll(1, 1)))
+    return replace(turn, rgb=turn.rgb * (1 - SHADE * (along - along[width // 2]).sin().square())[:, None])
 
 
 def _inclinations(cameras: Cameras, layout: RoomLayout, view_range: AzimuthRange) -> tuple[float, float]:

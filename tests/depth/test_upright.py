@@ -106,3 +106,14 @@ def test_sky_stays_sky_and_a_post_before_it_stands() -> None:
 def test_a_picture_of_sky_alone_stays_as_it_is() -> None:
     sky = torch.full((HEIGHT, WIDTH), torch.inf)
     assert torch.equal(stand_upright(sky, GREY, CAMERA, DOWN), sky)
+
+
+def test_sky_between_the_parts_of_a_tower_stays_sky() -> None:
+    depth, own = with_post(1.2)
+    depth[~own & torch.isclose(depth, torch.tensor(WALL))] = torch.inf
+    hole = slice(HEAD + 20, HEAD + 22), slice(MIDDLE - HALF_WIDTH, MIDDLE + HALF_WIDTH + 1)
+    depth[hole] = torch.inf
+    stood = stand_upright(depth, GREY, CAMERA, DOWN)
+    assert torch.equal(torch.isinf(stood), torch.isinf(depth))
+    assert (stood > 0).all()
+    assert unevenness(stood[own & torch.isfinite(depth)]) < 1.01

@@ -123,3 +123,11 @@ def test_a_pattern_goes_on_whatever_the_number_of_threads() -> None:
         torch.set_num_threads(threads)
     assert torch.equal(*filled)
     assert (filled[0] - rgb)[hole].abs().mean() < 0.02
+
+
+def test_what_is_far_from_the_hole_is_taken_where_nothing_is_near() -> None:
+    rgb, known, hole = torch.zeros(64, 200, 3), torch.zeros(64, 200, dtype=torch.bool), torch.zeros(64, 200, dtype=torch.bool)
+    known[:, 180:], hole[20:30, 5:15] = True, True
+    rgb[:, 180:] = 0.5
+    filled = continue_colours(rgb, known, hole, Guide.plain(hole), torch.Generator().manual_seed(0))
+    assert (filled[hole] - 0.5).abs().max() < 0.01

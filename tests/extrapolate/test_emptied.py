@@ -1,6 +1,12 @@
+import numpy as np
+import pytest
 import torch
 from splatmem.classes import PixelClass, PixelClasses
-from splatmem.extrapolate.emptied import in_the_open, prominent, removable
+from splatmem.extrapolate.azimuth import AzimuthRange
+from splatmem.extrapolate.emptied import hidden_room, in_the_open, level_relief, prominent, quiet, removable, sun
+from splatmem.extrapolate.shell import BINS, Shell
+from splatmem.extrapolate.unrolled import Grid, Unrolled
+from splatmem.geometry.cameras import Cameras
 
 HEIGHT, WIDTH = 54, 96
 LEVEL_DEPTH = torch.full((HEIGHT, WIDTH), 3.0)  # nothing stands out
@@ -29,48 +35,62 @@ def test_a_room_is_made_without_its_things() -> None:
     assert torch.equal(removable(classes, LEVEL_DEPTH, open_air=False), classes.things > 0)
 
 
-def test_where_things_hide_most_of_a_room_only_small_ones_go() -> None:
-    sofa, vase = (slice(14, HEIGHT), slice(0, 90)), (slice(2, 10), slice(60, 66))
-    gone = removable(room(sofa=sofa, vase=vase), LEVEL_DEPTH, open_air=False)
-    assert gone[vase].all()
-    assert gone.sum() == gone[vase].sum()
+def test_a_room_of_which_things_hide_most_is_told_from_one_that_shows() -> None:
+    assert not hidden_room(room(vase=(slice(10, 25), slice(60, 66))))
+    assert hidden_room(room(sofa=(slice(14, HEIGHT), slice(0, 90))))
 
 
-def test_in_the_open_small_things_go_and_wide_ones_belong_to_the_place() -> None:
-    dog, hedge = (slice(10, 25), slice(60, 66)), (slice(30, 50), slice(20, 80))
+def test_in_the_open_all_things_go_where_ground_is_left() -> None:
+    dog, hedge = (slice(5, 20), slice(60, 66)), (slice(30, 50), slice(20, 80))
     gone = removable(meadow(hedge=hedge, dog=dog), LEVEL_DEPTH, open_air=True)
     assert gone[dog].all()
-    assert not gone[hedge].any()
-    assert gone.sum() == gone[dog].sum()
+    assert gone[hedge].all()
+    assert not gone[:, :15].any()
+    assert not gone[:, 85:].any()
 
 
-def test_what_stands_on_a_wide_thing_goes_and_its_own_parts_stay() -> None:
-    classes = meadow(stage=(slice(30, 50), slice(20, 80)))
-    bottle, backdrop = (slice(20, 30), slice(30, 34)), (slice(20, 30), slice(45, 77))
-    for place in (bottle, backdrop):
-        classes.labels[place], classes.things[place] = PixelClass.THING, 1
-    gone = removable(classes, LEVEL_DEPTH, open_air=True)
-    assert gone[bottle].all()
-    assert not gone[backdrop].any()
-    assert not gone[30:50].any()
+def test_what_grows_in_the_open_goes_on() -> None:
+    classes = meadow()
+    bush = slice(30, 45), slice(20, 80)
+    classes.labels[bush] = PixelClass.VEGETATION
+    assert not removable(classes, LEVEL_DEPTH, open_air=True).any()
 
 
-def test_in_the_open_a_building_stays_whole_and_is_prominent() -> None:
+def test_a_building_goes_where_ground_is_left_and_stays_where_none_is() -> None:
     labels = torch.full((HEIGHT, WIDTH), int(PixelClass.SKY), dtype=torch.uint8)
     labels[35:] = PixelClass.GROUND
-    tower, roof, dog = (slice(15, 40), slice(20, 35)), (slice(10, 15), slice(20, 35)), (slice(40, 46), slice(70, 80))
-    things = torch.zeros(HEIGHT, WIDTH, dtype=torch.int16)
-    labels[tower] = PixelClass.BUILDING
-    for number, place in enumerate((roof, dog), start=1):
-        labels[place], things[place] = PixelClass.THING, number
-    classes = PixelClasses(labels, things)
+    house = slice(15, 40), slice(20, 70)
+    labels[house] = PixelClass.WALL
+    classes = PixelClasses(labels, torch.zeros(HEIGHT, WIDTH, dtype=torch.int16))
     assert in_the_open(classes, LEVEL_DEPTH, metric=False)
-    gone = removable(classes, LEVEL_DEPTH, open_air=True)
-    assert gone[dog].all()
-    assert not gone[roof].any()
     known_again = prominent(classes, LEVEL_DEPTH, open_air=True)
-    assert known_again[tower].all()
-    assert not known_again[:10].any()
+    assert torch.equal(known_again, classes.where(PixelClass.WALL))
+    assert torch.equal(removable(classes, LEVEL_DEPTH, open_air=True), known_again)
+    labels[35:] = PixelClass.WALL
+    assert not removable(classes, LEVEL_DEPTH, open_air=True).any()
+
+
+def test_what_comes_nearer_towards_its_foot_is_no_house() -> None:
+    classes = meadow()
+    lake = slice(15, 40), slice(20, 70)
+    classes.labels[lake] = PixelClass.WALL
+    nearer = torch.linspace(2, 0, HEIGHT).exp()[:, None].expand(HEIGHT, WIDTH)
+    assert not prominent(classes, nearer, open_air=True).any()
+
+
+def test_a_sun_in_a_blue_sky_is_found_and_a_white_sky_is_none() -> None:
+    rgb = torch.tensor([0.4, 0.6, 0.9]).repeat(HEIGHT, WIDTH, 1)
+    sky = torch.full((HEIGHT, WIDTH), torch.inf)
+    assert not sun(rgb, sky).any()
+    disc = slice(10, 14), slice(20, 24)
+    rgb[disc] = 1.0
+    found = sun(rgb, sky)
+    assert found[disc].all()
+    assert found.float().mean() < 0.05
+    assert not sun(rgb, torch.where(found, 3.0, sky)).any()
+    assert not sun(torch.ones(HEIGHT, WIDTH, 3), sky).any()
+    rgb[30:32, 10:90] = 1.0  # a cloud
+    assert not sun(rgb, sky).any()
 
 
 def test_a_room_is_not_the_open_air() -> None:
@@ -81,3 +101,40 @@ def test_a_room_is_not_the_open_air() -> None:
 
 def test_what_is_as_far_away_as_no_wall_is_the_open_air() -> None:
     assert in_the_open(room(), 20 * LEVEL_DEPTH, metric=True)
+
+
+@pytest.fixture
+def lit_wall() -> tuple[Unrolled, Shell, Grid]:
+    """A view on a round shell: a wall that is brighter to the right, over a floor, with a black thing before both."""
+    camera = Cameras.from_fov(torch.eye(4)[None], 60.0, WIDTH, HEIGHT)
+    view_range = AzimuthRange.of(camera, torch.tensor([0.0, 1.0, 0.0]))
+    shell = Shell(view_range, np.full(BINS + 1, 3.0), 0.5, -2.0)
+    grid = Grid.of(-0.9, 0.9, 3.0 / WIDTH, 3.0)
+    rows, columns = len(grid.heights), WIDTH
+    rgb = torch.linspace(0.5, 0.7, columns)[None, :, None].repeat(rows, 1, 3)
+    below = (grid.heights > 0.5)[:, None].expand(rows, columns)
+    rgb[below] = 0.3
+    thing = torch.zeros(rows, columns, dtype=torch.bool)
+    thing[rows // 3 :, 40:60] = True
+    rgb[thing] = 0.0
+    label = torch.where(below, float(PixelClass.FLOOR), float(PixelClass.WALL))
+    nothing = torch.zeros_like(thing)
+    return Unrolled(rgb, torch.zeros(rows, columns), nothing, label, thing, thing, ~nothing), shell, grid
+
+
+def test_a_plain_room_goes_on_in_its_colours_without_its_things(lit_wall: tuple[Unrolled, Shell, Grid]) -> None:
+    shown, shell, grid = lit_wall
+    plain = quiet(shown, shell, grid, hidden=False)
+    assert plain is not None
+    wall = grid.heights < 0.5
+    assert plain.rgb[wall].min() > 0.45  # nothing is left of the thing
+    assert (plain.rgb[~wall] - 0.3).abs().max() < 0.02
+    assert plain.rgb[0, -10:].mean() > plain.rgb[0, :10].mean() + 0.1  # light is kept
+    assert torch.equal(plain.log_relief[:, 0], level_relief(shell, grid))
+
+
+def test_only_a_room_that_is_hidden_loses_what_is_on_its_walls(lit_wall: tuple[Unrolled, Shell, Grid]) -> None:
+    shown, shell, grid = lit_wall
+    shown.rgb[:, ::6] = 0.0
+    assert quiet(shown, shell, grid, hidden=False) is None
+    assert quiet(shown, shell, grid, hidden=True) is not None

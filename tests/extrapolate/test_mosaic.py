@@ -1,5 +1,5 @@
 import torch
-from splatmem.extrapolate.mosaic import joined
+from splatmem.extrapolate.mosaic import joined, with_halves
 from splatmem.extrapolate.unrolled import Unrolled
 from splatmem.extrapolate.walk import Stretch
 
@@ -36,3 +36,15 @@ def test_a_joint_is_cut_where_both_sides_are_alike() -> None:
     whole = joined(unrolled(picture), [Stretch(9 / WIDTH, 1 - 9 / WIDTH, 1), Stretch(9 / WIDTH, 1 - 9 / WIDTH, 1)], 222)
     values = whole.rgb[HEIGHT // 2, :, 0]
     assert ((values < 0.55) | (values > 0.8)).float().mean() > 0.9
+
+
+def test_what_a_side_cuts_gets_its_other_half_beside_the_view_and_nowhere_else() -> None:
+    view = unrolled(torch.zeros(HEIGHT, WIDTH, 3))
+    view.rgb[:, 70:] = 1.0
+    cut = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    cut[:, 70:] = True
+    turn = joined(unrolled(torch.zeros(HEIGHT, WIDTH, 3)), [Stretch(0.0, 2.0, 1)], 3 * WIDTH)
+    whole = with_halves(turn, view, cut)
+    assert (whole.rgb[:, WIDTH : WIDTH + 10] == 1.0).all()
+    assert whole.rgb.sum() == 3 * HEIGHT * 10
+    assert torch.equal(with_halves(turn, view, torch.zeros_like(cut)).rgb, turn.rgb)
