@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import shutil
 import time
@@ -79,7 +80,8 @@ class FilmMaker:
         """The models of a film: those of an earlier one, if it had the same."""
         started, config, device = time.perf_counter(), options.config(), choose_device(options.device)
         key = (config.inpainter, config.depth, config.hardware, device)
-        if key not in self._models:
+        loading = key not in self._models
+        if loading:
             require_models(config, options.preset, options.overrides, first_frame=options.source is None)
             if needed_models(config):  # big ones: there is room for one set
                 for models in self._models.values():
@@ -88,6 +90,9 @@ class FilmMaker:
             self._models[key] = Models(config, device)
         models = self._models[key]
         _ = models.inpainter, models.depth
+        if loading and not needed_models(config):  # small ones stay, and need not be searched for garbage after each film
+            gc.collect()
+            gc.freeze()
         self.load_seconds += time.perf_counter() - started
         return models
 

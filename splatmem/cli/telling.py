@@ -28,7 +28,7 @@ class Telling:
         self.started = time.perf_counter()
         self.errors = PipeConsole(stderr=True, quiet=options.json)
         self.console = PipeConsole(stderr=True, quiet=options.json or options.quiet)
-        self.is_json = options.json
+        self.is_json, self.is_quiet = options.json, options.quiet
         self.listeners: list[Listener] = []
         if options.json:
             self.listeners.append(JsonLines(_write, lambda: time.perf_counter() - self.started))
@@ -44,7 +44,7 @@ class Telling:
 
     def tables(self) -> Console:
         """A console on stdout for what a person reads there; its lines become messages where a program reads stdout."""
-        return PipeConsole(file=_Lines(self), width=160) if self.is_json else PipeConsole()
+        return PipeConsole(file=_Lines(self), width=160) if self.is_json else PipeConsole(quiet=self.is_quiet)
 
     def warning(self, text: str) -> None:
         self.console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)

@@ -4,8 +4,9 @@ The protocol is that of the field's tables for long memory (out along a path and
 the way out), made harder: several laps, and changes of the scene between them. The camera's path is not known beforehand: each
 frame is shown as the scene is when the camera gets there, after what is unknown in it has been made; nothing looks ahead.
 
-A thing that is taken away between laps changes what it covered, on purpose: pixels that showed it, and a narrow rim about them,
-count from then on as they look after the change. All other pixels must stay as they were at their first visit.
+A thing that is taken away between laps changes what it covered, on purpose: pixels that showed what went (the thing, its
+shadow, and what had been guessed behind it), and a narrow rim about them, count from then on as they look after the change. All
+other pixels must stay as they were at their first visit.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.edit.removal import rim_width
-from splatmem.edit.selection import Selection
 from splatmem.evaluation.features import PatchFeatures, feature_distance
+from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import rasterize
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
@@ -137,12 +139,19 @@ class ThingRemoval:
     def __call__(self, scene: Scene, cameras: Cameras) -> list[Touched]:
         classes = scene.memory.views[0].classes
         at = None if classes is None else middle_of_a_thing(classes)
-        if at is None:
+        chosen = None if at is None else scene.select(at=at)
+        if chosen is None or not chosen.mask(scene.memory).any():
             return []
-        chosen = scene.select(at=at)
-        shown = pixels_of(chosen, scene, cameras)
+        before = scene.memory.gaussians
         scene.remove(chosen)
-        return shown
+        return pixels_of(before, _gone(before, scene.memory.gaussians), cameras)
+
+
+def _gone(before: Gaussians, after: Gaussians) -> Bool[Tensor, " n"]:
+    """Which of the Gaussians before a change are not there any more: no Gaussian after it has the same place and size."""
+    rows = [torch.cat([g.means, g.log_scales], dim=1).cpu().numpy() for g in (before, after)]
+    whole = [np.ascontiguousarray(r).view(np.dtype((np.void, r.shape[1] * r.itemsize)))[:, 0] for r in rows]
+    return torch.from_numpy(~np.isin(*whole))
 
 
 def middle_of_a_thing(classes: PixelClasses) -> tuple[float, float] | None:
@@ -157,12 +166,12 @@ def middle_of_a_thing(classes: PixelClasses) -> tuple[float, float] | None:
     return None
 
 
-def pixels_of(chosen: Selection, scene: Scene, cameras: Cameras) -> list[Touched]:
-    """Pixels of cameras that show a part of a scene, and the rim about them that goes with it when it is taken away."""
-    share = chosen.mask(scene.memory)[:, None].to(scene.memory.gaussians.means)
+def pixels_of(gaussians: Gaussians, chosen: Bool[Tensor, " n"], cameras: Cameras) -> list[Touched]:
+    """Pixels of cameras that show the chosen Gaussians, and the rim about them that changes when these are taken away."""
+    share = chosen[:, None].to(gaussians.means)
     reach, found = 2 * rim_width(cameras), []
     for index in range(len(cameras)):
-        drawn = rasterize(scene.memory.gaussians, cameras[index], extra=share).extra
+        drawn = rasterize(gaussians, cameras[index], extra=share).extra
         assert drawn is not None
         found.append(dilate(drawn[..., 0].cpu() > TOUCHED, reach)[..., None])
     return found

@@ -90,6 +90,11 @@ def test_a_quiet_run_says_nothing_but_errors(tmp_path, capsys):
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_of_a_quiet_doctor_the_status_tells(capsys):
+    assert run("doctor", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_log_file_that_cannot_be_written(tmp_path, capsys):
     assert run("doctor", "--log-file", tmp_path / "nowhere" / "log") == 2
     assert "nowhere" in capsys.readouterr().err

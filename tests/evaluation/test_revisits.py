@@ -6,7 +6,7 @@ import pytest
 import torch
 from splatmem.classes import PixelClass, PixelClasses
 from splatmem.edit.selection import Box
-from splatmem.evaluation.revisits import middle_of_a_thing, pixels_of, walk
+from splatmem.evaluation.revisits import ThingRemoval, middle_of_a_thing, pixels_of, walk
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.memory import SpatialMemory
 
@@ -29,11 +29,6 @@ class StubScene:
 
     def look(self, camera: Cameras) -> None:
         self.grey += self.step
-
-
-class HoldsMemory:
-    def __init__(self, memory: SpatialMemory) -> None:
-        self.memory = memory
 
 
 @pytest.mark.breaks_annotations
@@ -79,19 +74,58 @@ def test_the_thing_that_is_taken_away_is_neither_tiny_nor_most_of_the_picture() 
     assert middle_of_a_thing(PixelClasses(classes.labels, (things == 1).short())) is None
 
 
-@pytest.mark.breaks_annotations
-def test_pixels_of_a_thing_are_those_that_show_it() -> None:
-    """A near square before a wall, and one that the wall hides: only the near one shows."""
+def a_square_before_a_wall() -> tuple[SpatialMemory, Cameras]:
+    """Rows and columns 24 to 39 of the picture show a square half as far away as the wall: a thing."""
     camera = identity_camera(60.0, 64, 64)
     depth, rgb = torch.full((64, 64), 4.0), torch.full((64, 64, 3), 0.5)
     depth[24:40, 24:40] = 2.0
+    things = (depth < 3).short()
+    labels = torch.where(things > 0, int(PixelClass.THING), int(PixelClass.WALL)).byte()
     memory = SpatialMemory()
-    memory.write(rgb, depth, camera, torch.ones(64, 64, dtype=torch.bool))
-    scene = HoldsMemory(memory)
-    near, hidden = Box((-1, -1, 1.5), (1, 1, 2.5)), Box((-9, -9, 8), (9, 9, 9))
-    (shown,) = pixels_of(near, scene, camera)  # type: ignore[arg-type]
+    memory.write(rgb, depth, camera, torch.ones(64, 64, dtype=torch.bool), classes=PixelClasses(labels, things))
+    return memory, camera
+
+
+class EditedScene:
+    """A scene of which more is taken away than was selected, as a shadow goes with its thing."""
+
+    def __init__(self, selected: Box, gone: Box) -> None:
+        self.memory, self.camera = a_square_before_a_wall()
+        self.selected, self.gone, self.asked = selected, gone, 0
+
+    def select(self, at: tuple[float, float]) -> Box:
+        return self.selected
+
+    def remove(self, selection: Box) -> None:
+        self.asked += 1
+        self.memory.gaussians = self.memory.gaussians.select(~self.gone.mask(self.memory))
+
+
+LEFT_HALF, SQUARE, NOTHING = Box((-1, -1, 1.5), (0, 1, 2.5)), Box((-1, -1, 1.5), (1, 1, 2.5)), Box((8, 8, 8), (9, 9, 9))
+
+
+@pytest.mark.breaks_annotations
+def test_all_that_goes_with_a_thing_is_meant_to_change() -> None:
+    scene = EditedScene(selected=LEFT_HALF, gone=SQUARE)
+    (meant,) = ThingRemoval()(scene, scene.camera)  # type: ignore[arg-type]
+    assert meant[0, 24:40, 24:40].all()
+    assert not meant[0, :10].any()
+
+
+@pytest.mark.breaks_annotations
+def test_where_the_thing_cannot_be_selected_nothing_is_taken_away() -> None:
+    scene = EditedScene(selected=NOTHING, gone=SQUARE)
+    assert ThingRemoval()(scene, scene.camera) == []  # type: ignore[arg-type]
+    assert scene.asked == 0
+
+
+def test_pixels_of_a_thing_are_those_that_show_it() -> None:
+    """A near square before a wall, and one that the wall hides: only the near one shows."""
+    memory, camera = a_square_before_a_wall()
+    near, hidden = Box((-1, -1, 1.5), (1, 1, 2.5)).mask(memory), Box((-9, -9, 8), (9, 9, 9)).mask(memory)
+    (shown,) = pixels_of(memory.gaussians, near, camera)
     assert shown[0, 24:40, 24:40].all()
     beside = shown.clone()
     beside[0, 14:50, 14:50] = False
     assert not beside.any()
-    assert not pixels_of(hidden, scene, camera)[0].any()  # type: ignore[arg-type]
+    assert not pixels_of(memory.gaussians, hidden, camera)[0].any()
