@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -74,7 +73,7 @@ def _require_finite(gaussians: Gaussians) -> None:
         raise ValueError(f"{wrong} of {len(finite)} Gaussians have a parameter that is NaN or infinite; remove them first")
 
 
-def _write(stream: BinaryIO, gaussians: Gaussians, compact: bool, world: World | None) -> None:
+def _write(stream: io.BufferedIOBase, gaussians: Gaussians, compact: bool, world: World | None) -> None:
     """Writes a file some rows at a time: most of a full one are zeros, which would fill more memory than the scene does."""
     from plyfile import PlyData, PlyElement
 
