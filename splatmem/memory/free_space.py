@@ -27,6 +27,7 @@ NEARNESS_WIDTH = 64  # pixels across a view whose surfaces tell how near a point
 NEAREST_QUANTILE = 0.01
 AROUND = 2  # pixels of the small cameras around a point in which its Gaussian may show
 BLOCKS = (4, 16, 64)  # pixels along the sides of the parts of a map in which surfaces around larger Gaussians are looked for
+BODY = 0.05  # of the distance of a camera from the nearest surfaces that it saw: so far around it nothing may be written
 MARGIN = 0.10  # of its distance from a camera: a path keeps this far in front of a surface ...
 NEAREST_SHARE = 0.35  # ... and away from all of them, of the distance that the camera which saw them has from the nearest
 
@@ -40,12 +41,14 @@ class FreeSpace:
         reach: smallest z-depth of a surface within a pixel, ``[v, h, w]``.
         farthest: largest z-depth of a surface within two pixels, ``[v, h, w]``.
         deepest: the largest reach of each view.
+        nearest: about the smallest; 0 of a view of sky alone.
     """
 
     cameras: Cameras
     reach: Float[Tensor, "v h w"]
     farthest: Float[Tensor, "v h w"]
     deepest: Float[Tensor, " v"]
+    nearest: Float[Tensor, " v"]
 
     @staticmethod
     def of(views: Sequence[tuple[Cameras, Float[Tensor, "_ _"]]]) -> FreeSpace:
@@ -54,7 +57,7 @@ class FreeSpace:
 
     def at(self, views: Bool[Tensor, " v"] | Int[Tensor, " n"]) -> FreeSpace:
         """What some of the cameras see to be empty."""
-        return FreeSpace(self.cameras[views], self.reach[views], self.farthest[views], self.deepest[views])
+        return FreeSpace(self.cameras[views], self.reach[views], self.farthest[views], self.deepest[views], self.nearest[views])
 
     def clearance(self, points: Float[Tensor, "p 3"]) -> tuple[Float[Tensor, "v p"], Bool[Tensor, "v p"]]:
         """For every view, the depth of each point relative to the surface that the view saw in its direction (1: on it), and
@@ -77,6 +80,24 @@ class FreeSpace:
             relative, inside = concerned.clearance(part)
             wrong.append((inside & (relative < 1 - tolerance)).any(0))
         return torch.cat(wrong)
+
+    def crowds(self, points: Float[Tensor, "p 3"], sizes: Float[Tensor, " p"]) -> Bool[Tensor, " p"]:
+        """Points from which something reaches to where a camera stood: not in its picture, perhaps, but before it as soon as it
+        turns.
+
+        Args:
+            points: in the world.
+            sizes: how far around each point, in world units, something of it may show.
+        """
+        crowded = torch.zeros(len(points), dtype=torch.bool)
+        if not len(points):
+            return crowded
+        centers, bodies = self.cameras.centers, BODY * self.nearest
+        ends = box_around(torch.cat([points - sizes[:, None], points + sizes[:, None]]))
+        close = ((centers + bodies[:, None] > ends.amin(0)) & (centers - bodies[:, None] < ends.amax(0))).all(1)
+        for center, body in zip(centers[close], bodies[close], strict=True):
+            crowded |= (points - center).norm(dim=-1) < body + sizes
+        return crowded
 
     def may_show(self, points: Float[Tensor, "p 3"], sizes: Float[Tensor, " p"] | None = None) -> Bool[Tensor, "v p"]:
         """Points that views may show: they fall into the picture or just beside it, and lie before or on the farthest of the
@@ -177,7 +198,9 @@ class GrowingFreeSpace:
         self._views: list[SeenDepth] = []
         self._narrowest: list[int] = []  # least width of the first view, of the first two, ...
         self._size = (0, 0)
-        self._buffers: list[Tensor] = []  # world_to_cam, intrinsics, reach, farthest and deepest, with room for more views
+        self._buffers: list[
+            Tensor
+        ] = []  # world_to_cam, intrinsics, reach, farthest, deepest and nearest, with room for more views
 
     def of(self, views: Sequence[SeenDepth]) -> FreeSpace:
         """The free space of views, as by ``FreeSpace.of``. What is returned is not changed by later calls."""
@@ -201,14 +224,15 @@ class GrowingFreeSpace:
                     reach,
                     _farthest(view.depth, width, height),
                     reach.amax(),
+                    _nearest(reach),
                 )
                 if not self._buffers:
                     self._buffers = [v.new_empty(len(views), *v.shape) for v in values]
                 for buffer, value in zip(self._buffers, values, strict=True):
                     buffer[index] = value
             self._views, self._narrowest, self._size = list(views), narrowest, (width, height)
-        world_to_cam, intrinsics, reach, farthest, deepest = (buffer[: len(views)] for buffer in self._buffers)
-        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), reach, farthest, deepest)
+        world_to_cam, intrinsics, *maps = (buffer[: len(views)] for buffer in self._buffers)
+        return FreeSpace(Cameras(world_to_cam, intrinsics, width, height), *maps)
 
     def _same(self, views: Sequence[SeenDepth]) -> int:
         """How many views, from the first on, are those of the call before."""
@@ -232,6 +256,11 @@ def _reach(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor
     near = torch.where(torch.isfinite(depth), depth, SKY_DEPTH)
     # The nearest surface of a cell and its neighbours: edges do not carve what lies beside them.
     return -F.max_pool2d(F.adaptive_max_pool2d(-near[None], (height, width)), 3, 1, 1)[0]
+
+
+def _nearest(reach: Float[Tensor, "h w"]) -> Float[Tensor, ""]:
+    nearest = reach.flatten().quantile(NEAREST_QUANTILE, interpolation="lower")
+    return torch.where(nearest < SKY_DEPTH, nearest, 0.0)
 
 
 def _farthest(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor, "height width"]:

@@ -220,6 +220,8 @@ class SpatialMemory:
         selected = unknown & allowed & shown
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
         if self.views and len(added):
+            added = added.select(~self.free_space().crowds(*_extents(added)))
+        if self.views and len(added):
             added = self._without_leaks(added.to(self.device))
         count = len(self.gaussians)
         view = StoredView(
