@@ -28,6 +28,7 @@ GROUND_LEFT = 0.05  # share of a picture in the open that must be left of ground
 OPEN_SHARE = 0.25  # of a picture that shows the open air: a room shows less through its windows
 ROOM = 10.0  # metres: of a room hardly a wall is farther away
 QUIET = 0.12  # of the picture's width: spread of the blur where nothing but the colours of walls, floor and ceiling is taken
+FINE, RESTLESS = 0.01, 0.02  # of that width: a narrower blur, and the mean difference from it above which patches do not fit
 PLAIN = 0.06  # mean difference of colours from such a blur up to which a room is plain
 UPRIGHT = 0.25  # mean difference of log depth between a wall's top and its foot in a column, at most
 WHITE, SMALL_SUN = 0.93, 0.15  # of the sun's darkest channel, and the largest share of the sky that is as white
@@ -162,6 +163,16 @@ def emptied(shown: Unrolled, open_air: bool, shell: Shell, grid: Grid, generator
         rgb = continue_colours(rgb, source, part, Guide(surface, height.contiguous()), generator, fine_search=False)
         known = known | part
     return replace(empty, rgb=rgb, prominent=shown.prominent & ~hole, thing=hole)
+
+
+def is_restless(empty: Unrolled) -> bool:
+    """Whether what was made up where things stood is a patchwork: of a room of which little is seen, too few patches fit."""
+    made = empty.thing & empty.seen
+    if not made.any():
+        return False
+    spread = FINE * made.shape[1]
+    smooth = ndimage.gaussian_filter(empty.rgb.numpy(), (spread, spread, 0), mode="nearest")
+    return float((empty.rgb - torch.from_numpy(smooth)).abs().mean(-1)[made].mean()) > RESTLESS
 
 
 def quiet(shown: Unrolled, shell: Shell, grid: Grid, hidden: bool) -> Unrolled | None:

@@ -13,7 +13,17 @@ from splatmem.classes import PixelClasses
 from splatmem.depth.classes import classify
 from splatmem.depth.thin import thin_in_the_sky
 from splatmem.extrapolate.azimuth import AzimuthRange
-from splatmem.extrapolate.emptied import emptied, hidden_room, in_the_open, level_relief, prominent, quiet, removable, sun
+from splatmem.extrapolate.emptied import (
+    emptied,
+    hidden_room,
+    in_the_open,
+    is_restless,
+    level_relief,
+    prominent,
+    quiet,
+    removable,
+    sun,
+)
 from splatmem.extrapolate.mosaic import joined, with_halves
 from splatmem.extrapolate.raised import raised
 from splatmem.extrapolate.room_layout import BACKGROUND, LayoutReading, RoomLayout
@@ -163,10 +173,13 @@ def _around(
         gone |= thin_in_the_sky(view.depth, rgb) | sun(rgb, view.depth)
     known_again = prominent(classes, view.depth, open_air)
     shown = unroll(view.camera, rgb, view.depth, classes.labels, known_again, gone, shell, grid)
-    plain = None if open_air else quiet(shown, shell, grid, hidden_room(classes))
+    hidden = not open_air and hidden_room(classes)
+    plain = None if open_air or hidden else quiet(shown, shell, grid, hidden=False)
     empty = plain
     if empty is None:
         empty = emptied(shown, open_air, shell, grid, torch.Generator().manual_seed(0))
+    if hidden and is_restless(empty):
+        empty = plain = quiet(shown, shell, grid, hidden=True)
     empty = extended(empty, level_relief(shell, grid), grid)
     rows = shown.seen.any(1)
     sky = empty.sky[None].float()

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from splatmem.classes import PixelClass, PixelClasses
 from splatmem.extrapolate.azimuth import AzimuthRange
-from splatmem.extrapolate.emptied import hidden_room, in_the_open, level_relief, prominent, quiet, removable, sun
+from splatmem.extrapolate.emptied import hidden_room, in_the_open, is_restless, level_relief, prominent, quiet, removable, sun
 from splatmem.extrapolate.shell import BINS, Shell
 from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.cameras import Cameras
@@ -138,3 +140,12 @@ def test_only_a_room_that_is_hidden_loses_what_is_on_its_walls(lit_wall: tuple[U
     shown.rgb[:, ::6] = 0.0
     assert quiet(shown, shell, grid, hidden=False) is None
     assert quiet(shown, shell, grid, hidden=True) is not None
+
+
+def test_what_was_made_up_is_restless_where_its_patches_do_not_fit(lit_wall: tuple[Unrolled, Shell, Grid]) -> None:
+    shown, _, _ = lit_wall
+    smooth, noise = shown.rgb.clone(), torch.rand(shown.rgb.shape, generator=torch.Generator().manual_seed(0))
+    smooth[shown.thing] = 0.5
+    assert not is_restless(replace(shown, rgb=smooth))
+    assert is_restless(replace(shown, rgb=torch.where(shown.thing[..., None], noise, smooth)))
+    assert not is_restless(replace(shown, rgb=noise, thing=torch.zeros_like(shown.thing))), "nothing was made up"
