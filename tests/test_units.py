@@ -138,6 +138,7 @@ def test_splats_from_elsewhere_are_seen_as_well(usual: sm.Scene, tmp_path: Path,
     sm.save_ply(gaussians, tmp_path / "usual.ply")
     sm.save_ply(transformed(gaussians, Similarity(torch.eye(3), unit, torch.zeros(3))), tmp_path / "other.ply")
     some, other = (sm.Scene.from_splats(tmp_path / name, SIZE, inpainter=smooth) for name in ("usual.ply", "other.ply"))
-    assert other.memory.scale == pytest.approx(unit * some.memory.scale, rel=1e-3)
+    # A median of 5,000 pixels: rounding may choose one of the next values.
+    assert other.memory.scale == pytest.approx(unit * some.memory.scale, rel=3e-3)
     cameras = some.memory.views[0].camera.turned(right_degrees=20.0)
     assert_alike(some.render(cameras), other.render(in_unit(cameras, unit)), unit)

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from splatmem.depth import load_depth_estimator
 from splatmem.edit.click_features import NUM_FEATURES, click_features, click_maps
 from splatmem.edit.click_network import ClickNetwork
+from splatmem.io.pictures import open_picture
 
 from click_views import ClickView, clicks_on, read_view
 
@@ -54,7 +55,7 @@ def samples(files: list[Path], photos: list[Path], rng: np.random.Generator) -> 
 
 
 def small_picture(file: Path) -> Image.Image:
-    with Image.open(file) as picture:
+    with open_picture(file) as picture:
         small = picture.convert("RGB")
         small.thumbnail((512, 512))
     return small
