@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from torch import Tensor
 
+from splatmem.geometry.connected import numbered_parts
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import push_pull
 
@@ -128,8 +129,8 @@ def _slender(mask: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:
     """Numbers of connected parts that are long and of narrow pieces; 0 for all others."""
     size = 2 * max(1, round(GAP * mask.shape[1])) + 1
     joined = ndimage.grey_closing(np.pad(mask.numpy(), size).view(np.uint8), size)[size:-size, size:-size]
-    numbers = ndimage.label(joined, np.ones((3, 3)))[0] * mask.numpy()
-    inside = ndimage.distance_transform_edt(np.pad(mask.numpy(), 1))[1:-1, 1:-1]
+    numbers = numbered_parts(joined > 0) * mask.numpy()
+    inside = np.asarray(ndimage.distance_transform_edt(np.pad(mask.numpy(), 1)))[1:-1, 1:-1]
     kept = np.zeros(numbers.max() + 1, np.int64)
     for number, place in enumerate(ndimage.find_objects(numbers), start=1):
         part = numbers[place] == number
@@ -141,6 +142,6 @@ def _slender(mask: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:
 
 def _touched(parts: Bool[Tensor, "h w"], by: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """The connected parts of a mask that have pixels of another."""
-    numbers, _ = ndimage.label(parts.numpy(), np.ones((3, 3)))
+    numbers = numbered_parts(parts.numpy())
     found = np.unique(numbers[by.numpy()])
     return torch.from_numpy(np.isin(numbers, found[found > 0]))

@@ -150,8 +150,8 @@ class ThingRemoval:
 def _gone(before: Gaussians, after: Gaussians) -> Bool[Tensor, " n"]:
     """Which of the Gaussians before a change are not there any more: no Gaussian after it has the same place and size."""
     rows = [torch.cat([g.means, g.log_scales], dim=1).cpu().numpy() for g in (before, after)]
-    whole = [np.ascontiguousarray(r).view(np.dtype((np.void, r.shape[1] * r.itemsize)))[:, 0] for r in rows]
-    return torch.from_numpy(~np.isin(*whole))
+    whole, left = (np.ascontiguousarray(r).view(np.dtype((np.void, r.shape[1] * r.itemsize)))[:, 0] for r in rows)
+    return torch.from_numpy(~np.isin(whole, left))
 
 
 def middle_of_a_thing(classes: PixelClasses) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.extrapolate.shell import Shell
 from splatmem.extrapolate.standing import narrow_parts, removable_standing, standing_out, without_strips
 from splatmem.extrapolate.unrolled import Grid, Unrolled
+from splatmem.geometry.connected import numbered_parts
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.nearest import nearest_pixels
 from splatmem.geometry.push_pull import push_pull
@@ -62,13 +63,6 @@ def hidden_room(classes: PixelClasses) -> bool:
     return left.float().mean().item() < MIN_LEFT
 
 
-def _numbered(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
-    """Numbers of the connected parts of a mask, 0 outside of it."""
-    numbers = np.zeros(mask.shape, np.int32)
-    ndimage.label(mask, np.ones((3, 3)), output=numbers)
-    return numbers
-
-
 def prominent(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool) -> Bool[Tensor, "h w"]:
     """Pixels that a stranger would know again: of things, of windows, and in the open of what was built or stands out."""
     known_again = classes.where(PixelClass.THING, PixelClass.OPENING, PixelClass.BUILDING)
@@ -81,7 +75,7 @@ def prominent(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool
 def _houses(walls: Bool[Tensor, "h w"], classes: PixelClasses, depth: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """Connected walls most of which have the sky above them and are as far away at their foot as at their top: what goes on as
     something else, such as a lake, or comes nearer, is no house."""
-    parts = _numbered(walls.numpy())
+    parts = numbered_parts(walls.numpy())
     above, at = parts[:-1] != parts[1:], np.where(np.isfinite(depth), np.log(depth.clamp_min(1e-9)), 0.0)
     tops, feet = parts[1:] * above, parts[:-1] * above
     sky = classes.where(PixelClass.SKY)[:-1].numpy()
@@ -98,7 +92,7 @@ def sun(rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"]) -> Bool[Tensor
     """The sun: most of what is white in a sky that is not, in one round place. A sky has no second one."""
     sky = torch.isinf(depth)
     white = sky & (rgb.amin(dim=-1) > WHITE)
-    parts = _numbered(white.numpy())
+    parts = numbered_parts(white.numpy())
     areas = np.bincount(parts.ravel())[1:]
     if not len(areas):
         return torch.zeros_like(sky)

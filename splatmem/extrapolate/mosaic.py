@@ -13,11 +13,12 @@ from itertools import pairwise
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import gaussian_filter1d, label
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from splatmem.extrapolate.unrolled import Unrolled
 from splatmem.extrapolate.walk import Stretch
+from splatmem.geometry.connected import numbered_parts
 
 OVERLAP = 0.05  # of the view's width on either side of a joint
 LIGHT = 0.12  # difference of colour or log relief up to which it goes over from one stretch into the next
@@ -85,7 +86,7 @@ def with_halves(turn: Unrolled, view: Unrolled, cut: Bool[Tensor, "h w"]) -> Unr
     height, width = cut.shape
     total = turn.log_relief.shape[1]
     rows, made = torch.arange(height)[:, None], {name: value.clone() for name, value in vars(turn).items()}
-    numbers = torch.from_numpy(label(cut.numpy(), np.ones((3, 3)))[0]).long()
+    numbers = torch.from_numpy(numbered_parts(cut.numpy())).long()
     for side, inwards in ((0, 1), (width - 1, -1)):
         touching = numbers[:, side].unique()
         own = torch.isin(numbers, touching[touching > 0])

@@ -175,12 +175,10 @@ def _around(
     shown = unroll(view.camera, rgb, view.depth, classes.labels, known_again, gone, shell, grid)
     hidden = not open_air and hidden_room(classes)
     plain = None if open_air or hidden else quiet(shown, shell, grid, hidden=False)
-    empty = plain
-    if empty is None:
-        empty = emptied(shown, open_air, shell, grid, torch.Generator().manual_seed(0))
+    empty = plain or emptied(shown, open_air, shell, grid, torch.Generator().manual_seed(0))
     if hidden and is_restless(empty):
-        empty = plain = quiet(shown, shell, grid, hidden=True)
-    empty = extended(empty, level_relief(shell, grid), grid)
+        plain = quiet(shown, shell, grid, hidden=True)
+    empty = extended(plain or empty, level_relief(shell, grid), grid)
     rows = shown.seen.any(1)
     sky = empty.sky[None].float()
     features = torch.cat([empty.rgb.permute(2, 0, 1), 0.5 * empty.log_relief.clamp(-2, 2)[None], sky])[:, rows]
