@@ -176,8 +176,10 @@ def _around(
     hidden = not open_air and hidden_room(classes)
     plain = None if open_air or hidden else quiet(shown, shell, grid, hidden=False)
     empty = plain or emptied(shown, open_air, shell, grid, torch.Generator().manual_seed(0))
-    if hidden and is_restless(empty):
-        plain = quiet(shown, shell, grid, hidden=True)
+    if hidden:  # what is nearer than its walls is mostly the rest of a thing
+        flat = level_relief(shell, grid)[:, None].expand_as(empty.log_relief)
+        empty = replace(empty, log_relief=torch.where(empty.thing, flat, empty.log_relief))
+        plain = quiet(shown, shell, grid, hidden=True) if is_restless(empty) else None
     empty = extended(plain or empty, level_relief(shell, grid), grid)
     rows = shown.seen.any(1)
     sky = empty.sky[None].float()
