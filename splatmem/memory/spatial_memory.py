@@ -88,7 +88,7 @@ class SpatialMemory:
     @property
     def device(self) -> torch.device:
         """The device of the Gaussians, on which reading, writing and refining compute."""
-        return self.gaussians.means.device
+        return self.gaussians.device
 
     def __repr__(self) -> str:
         views = f"{len(self.views)} views, {self.num_given_views} of them given" if self.views else "no views yet"
@@ -382,7 +382,7 @@ class SpatialMemory:
 
 def _fitted(scene: Gaussians, chosen: tuple[int, int], view: StoredView, steps: int) -> Gaussians:
     """``scene`` with the colours of a range fitted to the frame that it was written from."""
-    device = scene.means.device
+    device = scene.device
     return refine(scene, chosen, from_uint8(view.rgb).to(device), view.depth.to(device), view.camera.to(device), steps)
 
 

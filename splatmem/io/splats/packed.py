@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -57,7 +56,7 @@ def packed_bytes(gaussians: Gaussians, path: Path, kind: str) -> tuple[bytes, li
     """
     gaussians, notes = without_empty_bands(gaussians.to("cpu").detach()), []
     if kind in CONSTANT_COLOURS and gaussians.sh.shape[1] > 1:
-        gaussians = replace(gaussians, sh=gaussians.sh[:, :1])
+        gaussians = gaussians.with_values(sh=gaussians.sh[:, :1])
         notes.append(f"colours that change with the view are left out of .{kind}")
     if kind == "spz":
         gaussians, notes = _within_reach(gaussians)
@@ -124,5 +123,5 @@ def _within_reach(gaussians: Gaussians) -> tuple[Gaussians, list[str]]:
             "beyond: choose .sog or .compressed.ply"
         )
     nearer = torch.where(beyond, SPZ_REACH / farthest, 1.0)[:, None]
-    moved = replace(gaussians, means=gaussians.means * nearer, log_scales=gaussians.log_scales + nearer.log())
+    moved = gaussians.with_values(means=gaussians.means * nearer, log_scales=gaussians.log_scales + nearer.log())
     return moved, [f"{count} Gaussians lie beyond what .spz can hold: they were brought nearer, along the line from the origin"]
