@@ -3,7 +3,7 @@
 | parameter | as | bytes | exact to |
 |---|---|---|---|
 | means | three numbers of 16 bits and the power of two that they count | 7 | the distance from the origin over 2^15 |
-| quats | four numbers of 8 bits, the largest of them 127 | 4 | a fifth of a degree |
+| quats | four numbers of 8 bits, the largest of them 127 | 4 | 0.3 degrees, 0.75 at most |
 | log_scales | 8 bits, steps of 1/16 from the smallest on | 3 | 3 percent of the size |
 | opacity_logits | 8 bits, steps of 1/16 between -8 and 8 | 1 | under 1 percent of the opacity |
 | sh | 8 bits, steps of 1/64 | 3 | half a step in 227 |

@@ -44,7 +44,7 @@ def test_each_parameter_is_exact_to_its_step(unit: float) -> None:
     assert held.nbytes == 18 * len(plain)
     assert ((held.means - plain.means).abs().amax(1) <= 2.0**-15 * plain.means.abs().amax(1)).all()
     turned = (quats_to_rotations(held.quats).mT @ quats_to_rotations(plain.quats)).diagonal(dim1=1, dim2=2).sum(1)
-    assert torch.rad2deg(torch.acos(((turned - 1) / 2).clamp(-1, 1))).max() < 0.7
+    assert torch.rad2deg(torch.acos(((turned - 1) / 2).clamp(-1, 1))).max() < 0.75
     assert (held.log_scales - plain.log_scales).abs().max() <= 2.0**-5 * 1.001
     assert (held.opacities - plain.opacities).abs().max() < 0.01
     assert (held.rgb - plain.rgb).abs().max() < 0.5 / 226

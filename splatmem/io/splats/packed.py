@@ -18,15 +18,20 @@ from typing import cast
 import torch
 
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import logit
 from splatmem.io.atomic import atomic_path
+from splatmem.io.drawable import MOST_OPAQUE
 from splatmem.io.ply import parse_ply, ply_bytes
 from splatmem.io.splats.axes import half_turn_about_x, neighbours_together, without_empty_bands
+from splatmem.render.spherical_harmonics import SH_C0
 
 SPZ_REACH = 2000.0  # positions are whole numbers of 24 bits with a sign, in units of 1/4096
 CONSTANT_COLOURS = (
     "compressed.ply",
     "splat",
 )  # .splat has no room for more, and gaussforge 0.6 mixes up the order in the other
+CUT_OFF = ("splat", "ksplat")  # whose colours and opacities gaussforge 0.6 cuts off, instead of rounding them ...
+BYTE = 255  # ... to whole numbers of these
 CHUNK = 256  # Gaussians of a .compressed.ply that share their bounds
 _redirecting = threading.Lock()
 
@@ -63,6 +68,8 @@ def packed_bytes(gaussians: Gaussians, path: Path, kind: str) -> tuple[bytes, li
         gaussians = half_turn_about_x(gaussians)
     elif kind == "compressed.ply":
         gaussians = neighbours_together(gaussians, CHUNK)
+    elif kind in CUT_OFF:
+        gaussians = _half_a_step_up(gaussians)
     return _converted(ply_bytes(gaussians), "ply", kind, path), notes
 
 
@@ -103,6 +110,14 @@ def _quiet() -> Iterator[None]:
         finally:
             os.dup2(kept, 1)
             os.close(kept)
+
+
+def _half_a_step_up(gaussians: Gaussians) -> Gaussians:
+    """The Gaussians with colours and opacities so much larger that cutting them off rounds what they were."""
+    sh = gaussians.sh.clone()
+    sh[:, 0] += 0.5 / BYTE / SH_C0
+    opacities = (gaussians.opacities + 0.5 / BYTE).clamp_max(MOST_OPAQUE)
+    return gaussians.with_values(sh=sh, opacity_logits=logit(opacities))
 
 
 def _within_reach(gaussians: Gaussians) -> tuple[Gaussians, list[str]]:
