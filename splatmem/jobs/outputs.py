@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +46,19 @@ def write_outputs(
     options: FlyaroundOptions,
     inpainter_name: str,
     device: str,
+    scene_written: Future[None],
 ) -> dict[str, Any]:
-    """Writes everything but the film and the session; returns the report."""
+    """Writes everything but the film, the session and the scene, for which it waits; returns the report."""
     clock, memory = run.scene.clock, run.scene.memory
-    with ThreadPoolExecutor(max_workers=1) as writer:  # packing is a matter of one processor, measuring of all others
-        written = writer.submit(_write_scene, folder, memory, run.film.cameras, options.fps)
-        with clock.stage("render"):
-            sheet = photo_sheet(run)
-        with clock.stage("encode"), atomic_path(folder / "contact_sheet.png") as temporary:
-            sheet.save(temporary, compress_level=SHEET_COMPRESSION)
-        with clock.stage("read"):
-            photo, retention = memory.photo_fidelity(), memory.retention()
-            bend, measures = memory_bend(memory), scene_measures(memory)
-        with clock.stage("encode"):
-            written.result()
+    with clock.stage("render"):
+        sheet = photo_sheet(run)
+    with clock.stage("encode"), atomic_path(folder / "contact_sheet.png") as temporary:
+        sheet.save(temporary, compress_level=SHEET_COMPRESSION)
+    with clock.stage("read"):
+        photo, retention = memory.photo_fidelity(), memory.retention()
+        bend, measures = memory_bend(memory), scene_measures(memory)
+    with clock.stage("encode"):
+        scene_written.result()
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,
@@ -121,7 +120,7 @@ def write_moving(folder: Path, source: Source, moving: Bool[Tensor, "n h w"] | N
             moving_sheet(source.rgb[some], moving[some]).save(temporary)
 
 
-def _write_scene(folder: Path, memory: SpatialMemory, film: Cameras, fps: float) -> None:
+def write_scene(folder: Path, memory: SpatialMemory, film: Cameras, fps: float) -> None:
     """Writes the scene for other programs, and the film's cameras."""
     for name in SPLATS:
         write_splats(memory, folder / name, film, fps=fps)
