@@ -22,12 +22,13 @@ BATCH = 4
 
 
 class PictureTokens:
-    """The transformer, ready to describe pictures."""
+    """The transformer, ready to describe pictures; what it was asked last it remembers."""
 
     def __init__(self, stream: TokenStream, tokens: int) -> None:
         """``tokens``: about so many tokens a picture is divided into."""
         self.stream = stream.eval().requires_grad_(False)
         self.tokens = tokens
+        self._last: tuple[Tensor, list[Tensor]] | None = None
 
     @staticmethod
     @cache
@@ -43,8 +44,10 @@ class PictureTokens:
     @torch.no_grad()
     def __call__(self, pictures: Float[Tensor, "v h w 3"]) -> list[Float[Tensor, "v c H W"]]:
         """Standardised maps of tokens after each of the four layers, of pictures in 0..1."""
-        parts = [self._describe(batch) for batch in pictures.split(BATCH)]
-        return [torch.cat(maps) for maps in zip(*parts, strict=True)]
+        if self._last is None or not torch.equal(self._last[0], pictures):
+            parts = [self._describe(batch) for batch in pictures.split(BATCH)]
+            self._last = pictures.clone(), [torch.cat(maps) for maps in zip(*parts, strict=True)]
+        return self._last[1]
 
     def _describe(self, pictures: Float[Tensor, "v h w 3"]) -> list[Float[Tensor, "v c H W"]]:
         rows, columns = grid_of(pictures.shape[1], pictures.shape[2], self.tokens)
