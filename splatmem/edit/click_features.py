@@ -117,10 +117,11 @@ def click_maps(
     ways = _ways(lab, depth.log(), normals, kinds, tokens[-1])
     edge = torch.ones(size, dtype=torch.bool)
     edge[1:-1, 1:-1] = False
+    to_edge, to_edge_by_borders, to_edge_by_tokens = (_distances(ways[name], edge) for name in ("all", "borders", "tokens"))
+    to_around = _distances(ways["all"], ~stands) if not stands.all() else np.full(size, FAR)
     return ClickMaps(
         lab.numpy(), depth.numpy(), small.unproject(depth[None])[0].numpy(), normals.numpy(), kinds.numpy(), labels.numpy(),
-        stands.numpy(), ways, *(_distances(ways[name], edge) for name in ("all", "borders", "tokens")),
-        _distances(ways["all"], ~stands) if not stands.all() else np.full(size, FAR), tokens, down.numpy(),
+        stands.numpy(), ways, to_edge, to_edge_by_borders, to_edge_by_tokens, to_around, tokens, down.numpy(),
     )  # fmt: skip
 
 
