@@ -16,6 +16,7 @@ from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.photo_depth import classes_of, gravity_of, photo_depth
 from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
+from splatmem.explore.backs import backs_of_things
 from splatmem.explore.behind_things import hidden_background
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.explore.planner import GRID_WIDTH
@@ -156,13 +157,14 @@ def _first_written(
     classes: PixelClasses | None = None,
     behind: bool = False,
 ) -> SpatialMemory:
-    """A memory that holds one picture; ``behind``: and what goes on behind its silhouettes."""
+    """A memory that holds one picture; ``behind``: and what goes on behind its silhouettes, and the backs of its things."""
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"), torch_alone(depth.numel()):
         memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes)
         if behind and classes is not None:
             hidden = hidden_background(rgb, depth, classes, camera)
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
+            memory.add_hidden(backs_of_things(rgb, depth, classes, camera))
     with clock.stage("refine"), torch_alone(depth.numel()):
         memory.refine(settings.photo_refine_steps)
     return memory
