@@ -1,6 +1,7 @@
 """The other side of things: what stands out in a photo gets a back, its front mirrored about its outline.
 
-A photo shows one side of a thing. Without another one a thing is a sheet of paper from aside, and not there at all from behind. The back meets the front at the outline and is farthest behind it in the middle. How far is told by the outline alone, by
+A photo shows one side of a thing. Without another one a thing is a sheet of paper from aside, and not there at all from behind.
+The back meets the front at the outline and is farthest behind it in the middle. How far is told by the outline alone, by
 inflating it: the square of the depth has a constant Laplacian inside and is zero at the outline (as in Joshi & Carr 2008,
 "Repoussé"), which makes an upright post a cylinder. The result is flattened, since most things are less deep than wide.
 """
@@ -27,8 +28,8 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.nearest import nearest_pixels
 from splatmem.geometry.rotations import rotations_to_quats
 
-FLATTENED = 0.5
-"""Depth of a thing relative to its width. ``edit.thing`` takes as much for part of a thing."""
+FLATTENED = 0.75
+"""Depth of a thing relative to its width: bottles and towers are as deep as wide, people half as deep."""
 STEP = 0.04
 """Relative difference of depth that makes an outline; where a thing touches what it stands on there is none."""
 STANDS_OUT = 0.1
@@ -41,7 +42,7 @@ SMALLEST = 0.0005
 """Share of the picture that a thing covers at least."""
 FAR = 1e9
 """Depth of sky where differences are taken."""
-WITHOUT = (*LEVEL_CLASSES, PixelClass.WALL, PixelClass.OPENING, PixelClass.SKY)
+WITHOUT = (*LEVEL_CLASSES, PixelClass.SKY)
 """What has no back."""
 MOST_LEVELS = 64
 """Gaussians one behind the other at one pixel, at most, where a back is steep."""
