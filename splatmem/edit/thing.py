@@ -33,6 +33,7 @@ CUTS = 2  # rounds of the graph cut
 FRONT, BACK = 0.06, 0.05  # shares of its depth that a Gaussian may lie before or behind the surface that the view shows
 SAME_SURFACE = 0.05  # relative difference of depth up to which two views show one surface at a point
 THICKNESS = 0.5  # of a thing, relative to the smaller side of what shows of it
+OTHER_SIDE = 1.1  # the same for surfaces that face away from the view: what is seen from behind is no background
 
 
 def thing_mask(memory: SpatialMemory, camera: Cameras, pixel: tuple[float, float]) -> Bool[Tensor, " n"]:
@@ -184,5 +185,6 @@ def gaussians_in_outline(
     across = float(sides.min() * near.median() / camera.focal.mean())
     front = depth[row, column]
     behind = z[0] - front
-    own = (behind >= -FRONT * front) & (behind <= torch.maximum(BACK * front, torch.tensor(THICKNESS * across)))
-    return inside & own
+    faces_away = (memory.gaussians.normals.cpu() * (means - camera.centers[0])).sum(-1) > 0
+    deep = torch.where(faces_away, OTHER_SIDE, THICKNESS) * across
+    return inside & (behind >= -FRONT * front) & (behind <= torch.maximum(BACK * front, deep))

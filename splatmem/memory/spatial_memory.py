@@ -258,7 +258,11 @@ class SpatialMemory:
             camera: of the view, at any size.
             hidden: which pixels to add.
         """
-        added = lift(rgb, depth, camera, hidden, settings=LiftSettings(far_radius=FAR_SHELL * self.scale))
+        return self.add_hidden(lift(rgb, depth, camera, hidden, settings=LiftSettings(far_radius=FAR_SHELL * self.scale)))
+
+    def add_hidden(self, added: Gaussians) -> int:
+        """Adds Gaussians that the first view does not show, made and not seen, but for those that would show there; returns how
+        many."""
         if len(added):
             first = self.views[0].camera
             known = self.coverage(first)[0].to(self.device)
