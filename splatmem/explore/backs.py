@@ -142,7 +142,7 @@ def _half_depth(own: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"]) -> Float[
     start, end = np.concatenate(starts), np.concatenate(ends)
     matrix = coo_matrix((np.full(len(start), -1.0), (start, end)), shape=(count, count)).tocsc()
     matrix.setdiag(diagonal)
-    squared = np.atleast_1d(spsolve(matrix, np.full(count, 2.0)))
+    squared = np.asarray(spsolve(matrix, np.full(count, 2.0)), float).reshape(count)
     half = np.zeros(own.shape, np.float32)
     half[own.numpy()] = np.sqrt(np.maximum(squared, 0))
     return torch.from_numpy(half)
@@ -195,7 +195,9 @@ def _mirrored(
 ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
     """Pixels that lie inward from others by so many pixels: what goes round the edge of a thing looks like what is beside it,
     and is no streak of one pixel's colour."""
-    inward = np.stack(np.gradient(ndimage.gaussian_filter(ndimage.distance_transform_edt(inner.numpy()), 1.0)))
+    away_from_edge = np.asarray(ndimage.distance_transform_edt(inner.numpy()))
+    down_slope, right_slope = np.gradient(ndimage.gaussian_filter(away_from_edge, 1.0))
+    inward = np.stack([down_slope, right_slope])
     inward = torch.from_numpy(inward / np.maximum(np.linalg.norm(inward, axis=0), 1e-6)).float()
     down, right = (away * direction[row, column] for direction in inward)
     height, width = inner.shape

@@ -119,7 +119,7 @@ def test_nothing_is_kept_beside_the_whole_numbers() -> None:
     assert held.scales is not held.scales
     assert held.lineage is lineage
     with pytest.raises(AttributeError):
-        held.means = torch.zeros(50, 3)
+        held.means = torch.zeros(50, 3)  # type: ignore[misc]
 
 
 def test_none_at_all_can_be_held() -> None:

@@ -94,7 +94,7 @@ def bare(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def filled(
-    model: Path, hardware: HardwareConfig | None = None, device: str = "cpu", **settings: object
+    model: Path, hardware: HardwareConfig | None = None, device: str = "cpu", **settings: Any
 ) -> tuple[Tensor, WanVACEInpainter]:
     config = InpainterConfig(model=str(model), steps=2, window_frames=5, **settings)
     inpainter = load_inpainter(config, device=device, hardware=hardware)
