@@ -23,7 +23,8 @@ KNOWN_AGAIN = 0.25  # share of that which a stranger may know again
 WIDTH = 256  # pixels to which the picture is reduced: how much it varies depends on it
 FINE, WIDE = 0.01, 0.2  # of the picture's width: blurs between which lies what makes up a place
 PLAIN = 0.03  # how much a place varies between them, up to which it is plain
-SHARP = 0.65  # how much it varies from pixel to pixel, relative to that: less is out of focus, or smooth
+SHARP, SHARP_INDOORS = 0.65, 0.45  # how much it varies from pixel to pixel, relative to that: less is out of focus, or smooth;
+# walls are smoother than what grows, and light and shadow lie on them
 ALONE = 0.4  # share of a place from which on too much of it does not come again
 COLUMNS = 64  # of the pictures whose patches are compared: what is smaller than a sixty-fourth of a view is texture
 RADIUS = 2  # of the patches: a twelfth of the view is what is seen at a glance
@@ -40,6 +41,7 @@ def recurs(
     left: Bool[Tensor, "h w"],
     known_again: Bool[Tensor, "h w"],
     unlike: Float[Tensor, "h w"],
+    indoors: bool = False,
 ) -> bool:
     """Whether what is left of a picture can be shown again all around it.
 
@@ -48,11 +50,13 @@ def recurs(
         left: pixels of the place, without what is taken away.
         known_again: pixels of what a stranger would know again.
         unlike: what ``unlikeness`` says of the same pixels.
+        indoors: whether the picture shows a room.
     """
     if left.float().mean() < LEFT or (left & known_again).sum() > KNOWN_AGAIN * left.sum():
         return False
     fine, coarse = _variation(rgb, left)
-    return coarse > PLAIN and fine > SHARP * coarse and (unlike[left] > UNLIKE).float().mean().item() < ALONE
+    sharp = SHARP_INDOORS if indoors else SHARP
+    return coarse > PLAIN and fine > sharp * coarse and (unlike[left] > UNLIKE).float().mean().item() < ALONE
 
 
 def rare(unlike: Float[Tensor, "h w"], left: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:

@@ -190,7 +190,7 @@ def _parts(view: StoredView, classes: PixelClasses, open_air: bool) -> _Parts:
         gone |= thin_in_the_sky(view.depth, rgb) | sun(rgb, view.depth)
     known_again, left = prominent(classes, view.depth, open_air), ~with_halo(gone)
     unlike = unlikeness(rgb, left)
-    again = recurs(rgb, left, known_again, unlike)
+    again = recurs(rgb, left, known_again, unlike, not open_air)
     if again:  # clouds are not taken out of a sky
         gone |= rare(unlike, left) & torch.isfinite(view.depth)
     return _Parts(gone, known_again, again)
