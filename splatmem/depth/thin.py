@@ -32,8 +32,8 @@ DIFFERENT = 0.06
 ROUGH = 3.0
 """The same in units of what the background itself differs by around it: clouds have edges too."""
 REDUCED, REDUCED_WIDTH = 4, 128
-"""The background's colours are found at the picture's size over the first, and in larger pictures at about so many pixels across:
-medians around each of them cost the fourth power of the width."""
+"""The background's colours are found at the picture's size over the first, and in larger pictures at about so many pixels
+across: medians around each of them cost the fourth power of the width."""
 GAP = 0.01
 """Up to so far apart, as a share of the picture's width, two parts are one thing: a joint may have the sky's colour."""
 LONG = 0.1
