@@ -62,6 +62,17 @@ def test_a_saved_scene_opens_as_it_was_and_goes_on(scene: sm.Scene, tmp_path: Pa
     assert [step.operation for step in opened.history] == ["begin", "explore", "explore"]
 
 
+def test_a_path_is_laid_by_what_was_known_when_it_was_first_made(scene: sm.Scene) -> None:
+    assert scene.views_before("turn") == scene.memory.num_given_views == 1
+    assert scene.views_before("orbit") == len(scene.memory.views) > 1
+    made = sm.Scene.from_photo(PHOTO, SIZE, inpainter=grey, settings=FAST)
+    made.explore("turn", frames=6)
+    asked = made.trajectory("orbit", 6)
+    made.extend("orbit", frames=6)
+    assert made.views_before("orbit") < len(made.memory.views)
+    assert torch.equal(made.trajectory("orbit", 6).cameras.world_to_cam, asked.cameras.world_to_cam)
+
+
 def test_a_film_is_read_only(scene: sm.Scene, tmp_path: Path) -> None:
     count = len(scene.memory.gaussians)
     figures = scene.film("dolly", str(tmp_path / "dolly.mp4"), frames=6)

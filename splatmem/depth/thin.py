@@ -32,8 +32,9 @@ DIFFERENT = 0.06
 """Difference of a colour (root mean square over the channels) from the background's from which it is not the background."""
 ROUGH = 3.0
 """The same in units of what the background itself differs by around it: clouds have edges too."""
-REDUCED = 4
-"""The background's colours are found at the picture's size over this."""
+REDUCED, REDUCED_WIDTH = 4, 128
+"""The background's colours are found at the picture's size over the first, and in larger pictures at about so many pixels
+across: medians around each of them cost the fourth power of the width."""
 GAP = 0.01
 """Up to so far apart, as a share of the picture's width, two parts are one thing: a joint may have the sky's colour."""
 LONG = 0.1
@@ -112,8 +113,10 @@ def _unlike(
     background itself differs as a rule."""
     if not background.any():
         return torch.zeros(rgb.shape[:2]), torch.full(rgb.shape[:2], torch.inf)
-    shape, window = rgb.shape[:2], 2 * (size // REDUCED) + 1
-    small = tuple(max(1, length // REDUCED) for length in shape)
+    shape = rgb.shape[:2]
+    reduced = max(REDUCED, shape[1] // REDUCED_WIDTH)
+    window = 2 * (size // reduced) + 1
+    small = tuple(max(1, length // reduced) for length in shape)
     weight = F.interpolate(background[None, None].float(), size=small, mode="area")
     colours = F.interpolate(rgb.permute(2, 0, 1)[None] * background, size=small, mode="area") / weight.clamp_min(1e-6)
     filled = push_pull(colours, (weight > 0.5).float())[0]

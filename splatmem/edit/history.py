@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from splatmem.memory import SpatialMemory
@@ -138,6 +139,15 @@ class Timeline:
 
         before = {int(step): state(number) for step, number in values["before"].items()}
         return Timeline(before, [state(number) for number in values["ahead"]], int(values["budget"]))
+
+
+def views_before(history: Sequence[Step], path: str) -> int | None:
+    """How many views a memory had when a path of this name was first made in it; all of them if that was not done, and None if
+    nothing was done at all."""
+    for before, step in pairwise(history):
+        if step.operation in ("explore", "extend") and step.details.get("path") == path:
+            return before.views
+    return history[-1].views if history else None
 
 
 def counts(memory: SpatialMemory) -> tuple[int, int, int]:

@@ -24,6 +24,7 @@ from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoI
 from splatmem.inpaint.blending import blend_colours
 from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known, prepared
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
+from splatmem.memory.free_space import Bodies
 from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.pixels import from_uint8
 from splatmem.threads import torch_alone
@@ -139,6 +140,7 @@ def explore(
         inpainter = prepared(inpainter, given, film.cameras, seed)
     with clock.stage("read"):
         planner = planner or default_planner(traits, given, film, settings.plan)
+        ahead = given.free_space().bodies_ahead(film.cameras)
     while not state.finished:
         with clock.stage("read"):
             plan = planner(memory, film, [moment for window in state.windows for moment in window])
@@ -153,7 +155,7 @@ def explore(
         if len(window):
             make_window(
                 memory, window.cameras, inpainter, traits, estimate_depth, generator, settings, clock, prompt, state,
-                window.moments,
+                window.moments, ahead,
             )  # fmt: skip
             state.windows.append(window.moments)
         state.finished = not len(window)
@@ -174,9 +176,10 @@ def make_window(
     prompt: str,
     state: ExploreState,
     moments: Sequence[float] = (),
+    ahead: Bodies | None = None,
 ) -> None:
-    """Fills one window and writes what stands still in it; ``state`` gets the border steps of its frames, the inpainter's notes
-    and, if they are to be kept, the parts that moved at ``moments``.
+    """Fills one window and writes what stands still in it, but nothing that reaches the cameras ``ahead``; ``state`` gets the
+    border steps of its frames, the inpainter's notes and, if they are to be kept, the parts that moved at ``moments``.
 
     Raises:
         ValueError: the inpainter gave back frames of another size, or values that are not finite.
@@ -213,7 +216,7 @@ def make_window(
     for order, min_pixels in passes:
         for index in order:
             still = None if motion is None else ~motion.where[index]
-            step = write_frame(memory, filled, index, cameras[index], min_pixels, estimate_depth, settings, clock, still)
+            step = write_frame(memory, filled, index, cameras[index], min_pixels, estimate_depth, settings, clock, still, ahead)
             if step is not None:
                 state.border_steps.append(step)
     if reader is not None and filled.latents is not None:
@@ -263,10 +266,12 @@ def write_frame(
     settings: ExploreSettings,
     clock: StageClock,
     usable: Bool[Tensor, "h w"] | None = None,
+    ahead: Bodies | None = None,
 ) -> float | None:
     """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
 
-    Earlier frames of the window are known by now. Where something may have moved, ``usable`` pixels alone are written.
+    Earlier frames of the window are known by now. Where something may have moved, ``usable`` pixels alone are written. Nothing
+    is written that reaches the cameras ``ahead``.
     """
     with clock.stage("read"):
         now = memory.read(camera)
@@ -288,7 +293,7 @@ def write_frame(
             # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
             depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
-            memory.write(rgb, depth, camera, ~solid, usable, refine_steps=settings.refine_steps, clock=clock)
+            memory.write(rgb, depth, camera, ~solid, usable, refine_steps=settings.refine_steps, clock=clock, ahead=ahead)
     return aligned.border_step
 
 

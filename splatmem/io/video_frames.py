@@ -88,11 +88,17 @@ def survey_video(path: str | Path) -> VideoFrames:
     return VideoFrames(path, count, stored, turned, tuple(sorted(times)) if told else None, keys)
 
 
+def forgiving(version: str) -> dict[str, str]:
+    """What a version of PyAV must be told so that it opens videos whose title or comment is no text: nothing from 19 on, which
+    does not know the word."""
+    return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     with path.open("rb") as file:  # a file, not its name, in which a colon means a protocol
         try:
-            with av.open(file, "r", metadata_errors="replace") as container:
+            with av.open(file, "r", **forgiving(av.__version__)) as container:
                 stream = container.streams.video[0]
                 context = stream.codec_context
                 if context is None:

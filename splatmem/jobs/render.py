@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from splatmem.edit.history import Step, views_before
 from splatmem.io.splats.endings import is_splat_file
 from splatmem.jobs.options import RenderOptions
 from splatmem.memory.film import FilmFigures, film_memory
@@ -60,8 +61,10 @@ def render(options: RenderOptions, announce: Announce = silent) -> RenderReport:
         memory, notes = scene.memory, tuple(scene.notes)
         trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)
     else:
-        memory = load_session(session_folder(options.scene))[0]
-        trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov)
+        memory, progress = load_session(session_folder(options.scene))
+        history = [Step(**step) for step in progress.get("scene", {}).get("history", ())]
+        known = views_before(history, options.path)
+        trajectory = trajectory_from(options.path, memory, options.frames, options.size, options.fov, known)
     film = film_memory(memory, trajectory.cameras, options.out, options.fps, clock, announce)
     seconds = clock.seconds["render"] + clock.seconds["encode"]
     return RenderReport(film, len(trajectory), seconds, notes + trajectory.notes, made)

@@ -33,6 +33,37 @@ NEAREST_SHARE = 0.35  # ... and away from all of them, of the distance that the 
 
 
 @dataclass(frozen=True)
+class Bodies:
+    """Balls around cameras into which nothing may reach: it may not be in the camera's picture, but stands before it as soon as
+    it turns.
+
+    Attributes:
+        centers: in the world, ``v`` cameras.
+        radii: in world units; where that is 0 the camera takes no room.
+    """
+
+    centers: Float[Tensor, "v 3"]
+    radii: Float[Tensor, " v"]
+
+    def reached(self, points: Float[Tensor, "p 3"], sizes: Float[Tensor, " p"]) -> Bool[Tensor, " p"]:
+        """Points from which something reaches into one of the balls.
+
+        Args:
+            points: in the world.
+            sizes: how far around each point, in world units, something of it may show.
+        """
+        found = torch.zeros(len(points), dtype=torch.bool)
+        if not len(points):
+            return found
+        ends = box_around(torch.cat([points - sizes[:, None], points + sizes[:, None]]))
+        radii = self.radii[:, None]
+        close = ((self.centers + radii > ends.amin(0)) & (self.centers - radii < ends.amax(0))).all(1)
+        for center, radius in zip(self.centers[close], self.radii[close], strict=True):
+            found |= (points - center).norm(dim=-1) < radius + sizes
+        return found
+
+
+@dataclass(frozen=True)
 class FreeSpace:
     """The space that cameras see to be empty.
 
@@ -81,23 +112,15 @@ class FreeSpace:
             wrong.append((inside & (relative < 1 - tolerance)).any(0))
         return torch.cat(wrong)
 
-    def crowds(self, points: Float[Tensor, "p 3"], sizes: Float[Tensor, " p"]) -> Bool[Tensor, " p"]:
-        """Points from which something reaches to where a camera stood: not in its picture, perhaps, but before it as soon as it
-        turns.
+    @property
+    def bodies(self) -> Bodies:
+        """Those of the cameras that saw this space."""
+        return Bodies(self.cameras.centers, BODY * self.nearest)
 
-        Args:
-            points: in the world.
-            sizes: how far around each point, in world units, something of it may show.
-        """
-        crowded = torch.zeros(len(points), dtype=torch.bool)
-        if not len(points):
-            return crowded
-        centers, bodies = self.cameras.centers, BODY * self.nearest
-        ends = box_around(torch.cat([points - sizes[:, None], points + sizes[:, None]]))
-        close = ((centers + bodies[:, None] > ends.amin(0)) & (centers - bodies[:, None] < ends.amax(0))).all(1)
-        for center, body in zip(centers[close], bodies[close], strict=True):
-            crowded |= (points - center).norm(dim=-1) < body + sizes
-        return crowded
+    def bodies_ahead(self, cameras: Cameras) -> Bodies:
+        """Those of cameras that have not looked yet: each as large as that of the nearest one that did."""
+        nearest = torch.cdist(cameras.centers, self.cameras.centers).argmin(1)
+        return Bodies(cameras.centers, self.bodies.radii[nearest])
 
     def may_show(self, points: Float[Tensor, "p 3"], sizes: Float[Tensor, " p"] | None = None) -> Bool[Tensor, "v p"]:
         """Points that views may show: they fall into the picture or just beside it, and lie before or on the farthest of the

@@ -21,7 +21,7 @@ from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
-from splatmem.memory.free_space import FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
+from splatmem.memory.free_space import Bodies, FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
 from splatmem.memory.leaks import BESIDE, near_in_picture, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
@@ -188,6 +188,7 @@ class SpatialMemory:
         classes: PixelClasses | None = None,
         refine_steps: int = 0,
         clock: StageClock | None = None,
+        ahead: Bodies | None = None,
     ) -> WriteReport:
         """Adds the unknown pixels of a frame; what is there already is not touched.
 
@@ -204,6 +205,7 @@ class SpatialMemory:
             refine_steps: of the fit of the new Gaussians' colours to the frame. ``refine`` afterwards does the same, but has
                 to copy the colours of the whole scene.
             clock: gets the seconds of that fit, as ``refine``.
+            ahead: cameras that will look later, which nothing that is added may reach, as if they had been there.
 
         Raises:
             ValueError: sizes do not fit, or the frame has no usable depth.
@@ -219,8 +221,10 @@ class SpatialMemory:
         shown = torch.ones_like(unknown) if usable is None else usable
         selected = unknown & allowed & shown
         added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
-        if self.views and len(added):
-            added = added.select(~self.free_space().crowds(*_extents(added)))
+        if self.views:
+            for bodies in (self.free_space().bodies, ahead):
+                if bodies is not None and len(added):
+                    added = added.select(~bodies.reached(*_extents(added)))
         if self.views and len(added):
             added = self._without_leaks(added.to(self.device))
         count = len(self.gaussians)

@@ -10,7 +10,7 @@ from typing import Any
 from jaxtyping import Bool
 from torch import Tensor
 
-from splatmem.edit.history import ADDING, COMPACTING, State, Step, Timeline, counts, cut_back, put
+from splatmem.edit.history import ADDING, COMPACTING, State, Step, Timeline, counts, cut_back, put, views_before
 from splatmem.edit.provenance import Makers
 from splatmem.explore.live import LiveInpainter
 from splatmem.explore.loop import ExploreSettings
@@ -108,6 +108,11 @@ class SceneState:
         """Brings the makers up to the windows of the last step: not after each of them, which would take all of the others'."""
         if self.history:
             self.makers = self.makers.explored([window[1] for window in self.history[-1].windows], len(self.history) - 1)
+
+    def views_before(self, path: str) -> int:
+        """How many views the memory had when a path of this name was first made; all of them if that was not done."""
+        views = views_before(self.history, path)
+        return len(self.memory.views) if views is None else views
 
     def remark(self, *notes: str) -> None:
         """Adds notes, each once."""

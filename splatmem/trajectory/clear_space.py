@@ -7,6 +7,7 @@ that were seen go on beyond the picture.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,7 +19,7 @@ from splatmem.depth.classes import classify
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.normals import surface_normals
 from splatmem.geometry.push_pull import push_pull
-from splatmem.memory import SpatialMemory
+from splatmem.memory import SpatialMemory, StoredView
 from splatmem.memory.free_space import SKY_DEPTH, FreeSpace
 
 WALLS = (PixelClass.WALL, PixelClass.OPENING, PixelClass.BUILDING)
@@ -43,6 +44,9 @@ STANDS_OUT = 1.15
 BEFORE_WALL = 0.15
 """How far before a wall that goes on a camera stays, as a share of the wall's distance from the photo's camera."""
 
+MIDDLE = 0.5
+"""What is this near to the middle of a round, as a share of its radius, belongs to its subject."""
+
 
 class ClearSpace:
     """The space in which a camera may go round a photo's subject.
@@ -52,9 +56,10 @@ class ClearSpace:
         walls: upright planes of walls that go on: outward normals, and the planes' distances from the origin along them.
     """
 
-    def __init__(self, memory: SpatialMemory) -> None:
+    def __init__(self, memory: SpatialMemory, made: Sequence[StoredView] = ()) -> None:
         """Args:
         memory: as it was given, with nothing that was made.
+        made: views that were made since; what they show is in the way too, but for what stands in the middle of the round.
         """
         view = memory.views[0]
         assert memory.down is not None
@@ -65,12 +70,11 @@ class ClearSpace:
         camera = view.camera.coarse(min(WIDTH, view.camera.width))
         depth = view.at(camera.width, camera.height)[1]
         self.classes, self.camera, self.depth = classes.at(camera.width, camera.height), camera, depth
-        background = FreeSpace.of(
-            [(camera, _background(depth, self.classes)), *((v.camera, v.depth) for v in memory.views[1:])]
-        )
-        self.background, self.surfaces = background, memory.free_space()
         self.walls = _walls(depth, self.classes, camera, memory.down, memory.scale)
         self.subject = self._subject()
+        self.surfaces = memory.free_space()
+        given = [(camera, _background(depth, self.classes)), *((v.camera, v.depth) for v in memory.views[1:])]
+        self.background = FreeSpace.of([*given, *map(self._around_the_middle, made)])
 
     def is_clear(self, points: Float[Tensor, "p 3"], nearest: float = NEAREST) -> Bool[Tensor, " p"]:
         """Positions before the background and before walls, and not too near to anything that was seen.
@@ -83,6 +87,15 @@ class ClearSpace:
         for normal, distance in self.walls:
             clear = clear & (points @ normal < (1 - BEFORE_WALL) * distance)
         return clear
+
+    def _around_the_middle(self, view: StoredView) -> tuple[Cameras, Float[Tensor, "h w"]]:
+        """A view's camera and depth without what stands in the middle, which whoever goes round it may be behind."""
+        camera = view.camera.coarse(min(WIDTH, view.camera.width))
+        depth = view.at(camera.width, camera.height)[1].clamp_max(SKY_DEPTH)
+        middle = self.camera.centers[0] + self.subject * self.camera.forward[0]
+        aside = camera.unproject(depth[None])[0] - middle
+        aside = aside - (aside @ self.down)[..., None] * self.down
+        return camera, torch.where(aside.norm(dim=-1) < MIDDLE * self.subject, SKY_DEPTH, depth)
 
     def _subject(self) -> float:
         """That of the thing that covers most of the middle third, if it covers a quarter of it; else the median depth."""

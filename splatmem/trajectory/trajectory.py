@@ -17,6 +17,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.io.home import expanded
 from splatmem.io.path_files import load_path
 from splatmem.memory import SpatialMemory
+from splatmem.memory.free_space import FreeSpace
 from splatmem.trajectory.names import PRESET_NAMES
 from splatmem.trajectory.presets import SWINGS, make_path
 from splatmem.trajectory.round_subject import Extent
@@ -24,10 +25,14 @@ from splatmem.trajectory.uncovered import swings_borne
 
 
 class HasMemory(Protocol):
-    """Anything with a spatial memory, such as a ``Scene``."""
+    """Anything with a spatial memory and a history, such as a ``Scene``."""
 
     @property
     def memory(self) -> SpatialMemory: ...
+
+    def views_before(self, path: str) -> int:
+        """How many views the memory had when a path of this name was first made; all of them if that was not done."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ def trajectory_from(
     frames: int = 96,
     size: tuple[int, int] | None = None,
     fov: float | None = None,
+    known_views: int | None = None,
 ) -> Trajectory:
     """The trajectory that a user means by a preset's name, a path file, cameras, or a trajectory.
 
@@ -120,6 +126,8 @@ def trajectory_from(
         frames: number of cameras of a preset, and of a file of keyframes that does not say.
         size: width and height of the pictures; the photo's by default. Those of another shape show its middle.
         fov: horizontal field of view in degrees, where a file does not tell it; by default what the photo shows at this shape.
+        known_views: a preset keeps out of what so many of the memory's views show, and out of what was given in any case. By
+            default as many as there were when the scene first made this preset; of a memory alone, those that were given.
 
     Raises:
         ValueError: no such preset or file, or the file is malformed.
@@ -129,7 +137,7 @@ def trajectory_from(
     if isinstance(path, Cameras):
         return Trajectory(path)
     if str(path) in PRESET_NAMES:
-        return preset_trajectory(str(path), scene, frames, size, fov)
+        return preset_trajectory(str(path), scene, frames, size, fov, known_views)
     return file_trajectory(path, scene, frames, size, fov)
 
 
@@ -139,33 +147,38 @@ def preset_trajectory(
     frames: int,
     size: tuple[int, int] | None = None,
     fov: float | None = None,
+    known_views: int | None = None,
 ) -> Trajectory:
     """The cameras of a preset, drawn in until they fit into free space.
 
-    It is laid by what was given, not by what was made since: asked for again, it is the same trajectory, and at another size or
-    field of view the cameras stand at the same places.
+    Its shape and size follow from what was given alone. It keeps out of what the given views show, and the first
+    ``known_views`` of the memory's views: with the same number it is the same trajectory, however much was made since. At
+    another size or field of view the cameras stand at the same places.
 
     Raises:
         ValueError: there is no such preset, or a number is out of range.
     """
     memory = memory_of(scene)
     camera = first_camera(memory, size, fov)
-    begun = memory.as_given()
+    if known_views is None:
+        known_views = 0 if isinstance(scene, SpatialMemory) else scene.views_before(name)
+    begun, made = memory.as_given(), memory.views[memory.num_given_views : known_views]
     is_barely_free = borne = None
     if name in SWINGS:
         from splatmem.trajectory.clear_space import TIGHT, ClearSpace  # with scipy, which other paths do without
 
-        clear = ClearSpace(begun)
+        clear = ClearSpace(begun, made)
         distance, is_free = clear.subject, partial(clear.is_clear)
         is_barely_free = partial(clear.is_clear, nearest=TIGHT)
         if SWINGS[name] is not None:
             borne = swings_borne(begun, distance)
     else:
-        space = begun.free_space()
+        given = begun.free_space()
+        space = FreeSpace.of([(view.camera, view.depth) for view in (*begun.views, *made)]) if made else given
         distance = subject_distance(begun, begun.views[0].camera)
 
         def is_free(points: Tensor) -> Tensor:
-            return space.contains(points, begun.scale) & space.keeps_distance(points)
+            return space.contains(points, begun.scale) & given.keeps_distance(points)
 
     made = make_path(
         name,

@@ -8,6 +8,7 @@ from splatmem.extrapolate.scene import extrapolate_scene, fit_scene_layout
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
 from splatmem.inpaint.protocol import prepared
+from splatmem.memory.spatial_memory import VISIBLE_EXTENT
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
 
@@ -72,6 +73,25 @@ def test_what_was_known_stays(explored):
     values = memory.retention_psnr()
     assert min(values) > 28
     assert np.mean(values) > 35
+
+
+def test_nothing_is_made_where_the_film_goes(room_turn, room_frames):
+    """The second camera makes a wall just where the third one stands."""
+
+    def wall(partial: PartialFrames, **_: object) -> FilledFrames:
+        depth = torch.full_like(partial.depth, 1.0)
+        return FilledFrames(torch.full_like(partial.rgb, 0.5), torch.where(partial.known, partial.depth, depth))
+
+    depth = RoomDepth(room_turn[0])
+    memory = begin_memory(room_frames[0][0], room_turn[0], depth, SETTINGS, StageClock())
+    given = len(memory.gaussians)
+    aside = room_turn[0].turned(90.0)
+    film = Trajectory(Cameras.cat([room_turn[0], aside, aside.moved(ahead=1.0)]))
+    explore(memory, film, wall, depth, settings=SETTINGS)
+    bodies = memory.as_given().free_space().bodies_ahead(film.cameras)
+    made = memory.gaussians.select(slice(given, None))
+    assert len(made) > 100
+    assert not bodies.reached(made.means, VISIBLE_EXTENT * made.scales.amax(1)).any()
 
 
 def test_known_depth_meets_made_depth_without_a_step(explored):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from splatmem.io.video import VideoWriter, read_video, write_video
+from splatmem.io.video_frames import forgiving, survey_video
 
 
 def smooth_frames(count: int, height: int, width: int) -> np.ndarray:
@@ -112,3 +113,22 @@ def test_the_same_frames_give_the_same_bytes_every_time(tmp_path: Path, width: i
         write_video(tmp_path / "film.mp4", frames, 24)
         contents.add((tmp_path / "film.mp4").read_bytes())
     assert len(contents) == 1
+
+
+def test_a_title_that_is_no_text_is_no_reason_to_refuse_a_video(tmp_path: Path) -> None:
+    file = tmp_path / "a.mp4"
+    with av.open(str(file), "w", format="mp4") as container:
+        container.metadata["title"] = "abcdefgh"
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 80, np.uint8), format="rgb24")
+        container.mux([*stream.encode(frame), *stream.encode()])
+    written = file.read_bytes()
+    assert b"abcdefgh" in written
+    file.write_bytes(written.replace(b"abcdefgh", b"ab\xff\xfe\xc3cgh"))
+    assert survey_video(file).count == 1
+
+
+@pytest.mark.parametrize(("version", "told"), [("15.1.0", True), ("18.1.0", True), ("19.0.2", False), ("20.0.0rc1", False)])
+def test_pyav_is_told_what_its_version_knows(version: str, told: bool) -> None:
+    assert bool(forgiving(version)) == told

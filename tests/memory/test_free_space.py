@@ -108,26 +108,33 @@ class TestViolated:
         assert carved.violated(fine.unproject(torch.full((1, 480, 640), 1.5))[0, 240, [100, 500]]).all()
 
 
-class TestCrowds:
-    """Where a camera stood nothing comes to be, whatever it looked at."""
+class TestBodies:
+    """Where a camera stood, or will stand, nothing comes to be, whatever it looks at."""
 
     @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
     def test_what_reaches_to_where_a_camera_stood(self, unit: float) -> None:
         tried = unit * points((0, 0, -0.1), (0, 0.4, 0), (0, 0.4, 0), (-1.0, 0, 0))
         sizes = unit * torch.tensor([0.01, 0.3, 0.1, 0.5])
-        assert space(depth(unit * WALL)).crowds(tried, sizes).tolist() == [True, True, False, False]
+        assert space(depth(unit * WALL)).bodies.reached(tried, sizes).tolist() == [True, True, False, False]
 
     def test_every_camera_counts(self) -> None:
         one, other = (CAMERA, depth()), (from_the_side(), depth())
         beside = points((2.0, 0, 1.55))
-        assert not FreeSpace.of([one]).crowds(beside, torch.tensor([0.01])).any()
-        assert FreeSpace.of([one, other]).crowds(beside, torch.tensor([0.01])).all()
+        assert not FreeSpace.of([one]).bodies.reached(beside, torch.tensor([0.01])).any()
+        assert FreeSpace.of([one, other]).bodies.reached(beside, torch.tensor([0.01])).all()
 
     def test_sky_alone_tells_no_distance(self) -> None:
-        assert not space(depth(torch.inf)).crowds(points((0, 0, -1.0)), torch.tensor([0.01])).any()
+        assert not space(depth(torch.inf)).bodies.reached(points((0, 0, -1.0)), torch.tensor([0.01])).any()
 
-    def test_nothing_crowds_nobody(self) -> None:
-        assert space().crowds(torch.zeros(0, 3), torch.zeros(0)).shape == (0,)
+    def test_nothing_reaches_nobody(self) -> None:
+        assert space().bodies.reached(torch.zeros(0, 3), torch.zeros(0)).shape == (0,)
+
+    def test_cameras_ahead_are_as_large_as_the_nearest_that_looked(self) -> None:
+        seen = FreeSpace.of([(CAMERA, depth(WALL)), (CAMERA.moved(10.0, 0.0, 0.0), depth(2 * WALL))])
+        ahead = seen.bodies_ahead(Cameras.cat([CAMERA.moved(x, 0.0, 1.0) for x in (1.0, 9.0)]))
+        assert torch.equal(ahead.centers, points((1.0, 0, 1.0), (9.0, 0, 1.0)))
+        assert torch.equal(ahead.radii, seen.bodies.radii)
+        assert ahead.radii[1] == 2 * ahead.radii[0] > 0
 
 
 class TestContains:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from splatmem.gaussians.draw import Rendering
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 from splatmem.memory.session import load_session, save_session
+from splatmem.memory.spatial_memory import VISIBLE_EXTENT
 from splatmem.metrics import psnr
 from splatmem.pixels import to_uint8
 from splatmem.render.blending import BlendingWeights
@@ -94,6 +96,20 @@ def test_second_write_leaves_what_was_known(memory, room_turn, room_frames):
     assert psnr(after.rgb[0], before.rgb[0], before.known[0]) > 40
     assert memory.read(room_turn[3]).known.float().mean() > 0.97
     assert min(memory.retention_psnr()) > 35
+
+
+def test_nothing_is_written_where_a_camera_will_stand(memory, room_turn, room_frames):
+    rgb, depth, unknown = room_frames[0][3], room_frames[1][3], ~memory.read(room_turn[3]).known[0]
+    on_the_wall = room_turn[3].moved(ahead=0.98 * float(depth[36, 64]))
+    ahead = memory.free_space().bodies_ahead(on_the_wall)
+    reached = []
+    for kept_free in (None, ahead):
+        written = replace(memory)
+        written.write(rgb, depth, room_turn[3], unknown, ahead=kept_free)
+        new = written.gaussians.select(slice(*written.views[-1].gaussians))
+        reached.append(int(ahead.reached(new.means, VISIBLE_EXTENT * new.scales.amax(1)).sum()))
+    assert reached[0] > 0
+    assert reached[1] == 0
 
 
 def test_back_of_a_surface_reads_unknown(memory):

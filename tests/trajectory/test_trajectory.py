@@ -5,7 +5,7 @@ import pytest
 import torch
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.transforms_json import save_transforms_json
-from splatmem.memory import SpatialMemory
+from splatmem.memory import PlainPictures, SpatialMemory, StoredView
 from splatmem.trajectory.clear_space import ClearSpace
 from splatmem.trajectory.presets import SWINGS
 from splatmem.trajectory.trajectory import trajectory_from
@@ -63,6 +63,41 @@ def test_a_preset_is_the_same_path_when_more_is_known(memory, photo, room_turn, 
     assert torch.equal(
         trajectory_from(name, later, 12).cameras.world_to_cam, trajectory_from(name, memory, 12).cameras.world_to_cam
     )
+
+
+@pytest.fixture(scope="module")
+def narrow(memory, room_turn, room_frames) -> SpatialMemory:
+    """The photo's memory in which walls have been made to its right and left, at a quarter of the room's width."""
+    made = replace(memory)
+    for index in (6, 18):
+        unknown = ~made.read(room_turn[index]).known[0]
+        made.write(room_frames[0][index], 0.25 * room_frames[1][index], room_turn[index], unknown)
+    return made
+
+
+@pytest.mark.parametrize("name", ["orbit", "arc"])
+def test_a_preset_keeps_out_of_walls_that_have_been_made(memory, narrow, name) -> None:
+    wide, kept = (trajectory_from(name, narrow, 12, known_views=count).cameras.centers for count in (1, 3))
+    assert torch.equal(wide, trajectory_from(name, memory, 12).cameras.centers), "laid before they were made"
+    assert wide[:, 0].abs().max() > 0.75
+    assert kept[:, 0].abs().max() < 0.75
+    assert kept[:, 0].abs().max() > 0.1, "there is room still"
+
+
+def test_what_stands_in_the_middle_is_not_in_the_way_of_a_round(memory, photo) -> None:
+    """From aside, a camera on the other side is behind the subject; behind a wall it cannot stand."""
+    aside = photo.moved(right=2.5, ahead=2.5).turned(-90.0)
+
+    def is_clear(*distances: float) -> bool:
+        shown = [torch.full((photo.height, photo.width), distance) for distance in distances]
+        written = torch.ones(photo.height, photo.width, dtype=torch.bool)
+        black = torch.zeros(photo.height, photo.width, 3, dtype=torch.uint8)
+        made = [StoredView(aside, PlainPictures(black, depth, written), (0, 0)) for depth in shown]
+        return bool(ClearSpace(memory, made).is_clear(torch.tensor([[-1.5, 0.0, 2.5]])))
+
+    assert is_clear()
+    assert is_clear(2.5), "the subject, between the two"
+    assert not is_clear(0.5), "a wall before the subject"
 
 
 def test_a_portrait_of_a_landscape_shows_its_middle(memory, photo) -> None:
