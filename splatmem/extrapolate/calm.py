@@ -2,11 +2,13 @@
 
 What a photo shows may be nothing that can go on: one wall with its windows, an animal's fur, a flower before a blurred garden.
 Shown again it makes a hall of mirrors. Its light and its colours at each height go on all the same. Beside the view its mirror
-image begins, which is blurred the more the farther from the view, so that there is no edge, and nothing is seen twice.
+image begins, which is blurred the more the farther from the view, so that there is no edge, and nothing is seen twice. In the
+open its colours drift around it out of focus, each at its height and no two heights together.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,6 +24,9 @@ MARGIN = 0.05  # of the view's width, in which its mirror image is sharp: small 
 GROWTH = 0.6  # how much wider the blur gets on a way: less, and the mirror image is seen; more, and the view has a border
 TALLEST = 0.04  # of that width: how far colours are blurred upwards and downwards; a horizon stays where it is
 REACH = 0.12  # of that width, over which what goes over the view's edge fades away
+SOFT = 0.16  # of that width: blur of what is seen in the open far from the view, where the mirror image is a mere mean
+BANDS = 3  # of heights that drift each for itself: what lies above each other in the view does so nowhere else
+WAVES = (0.35, 0.6, 1.0)  # of a drift over the view's columns, per width of the view
 
 
 def calm_turn(shown: Unrolled, planes: Float[Tensor, " h"], grid: Grid, indoors: bool, total: int) -> Unrolled:
@@ -60,7 +65,8 @@ def calm_turn(shown: Unrolled, planes: Float[Tensor, " h"], grid: Grid, indoors:
     for surface in surfaces.unique().tolist():
         rows, own = surfaces == surface, source & (label == surface)
         place = _extended(shown.rgb, own if own.any() else source)
-        turn[rows] = _around(_ever_coarser(torch.cat([place, relief[..., None]], dim=-1)), edges, total)[rows]
+        levels = _ever_coarser(torch.cat([place, relief[..., None]], dim=-1))
+        turn[rows] = _around(levels, edges, None if indoors else _drifting(levels, total), total)[rows]
     turn[:, :width] = torch.where(shown.seen[..., None], turn[:, :width], edges.beside[0])  # above and below the view
     log_relief = turn[..., 3].masked_fill(sky[:, None], 0.0)
 
@@ -94,12 +100,15 @@ class _Edges:
     cut: Float[Tensor, "k h w 4"]
 
 
-def _around(place: Float[Tensor, "k h w 4"], edges: _Edges, total: int) -> Float[Tensor, "h t 4"]:
+def _around(
+    place: Float[Tensor, "k h w 4"], edges: _Edges, far_away: Float[Tensor, "h t 4"] | None, total: int
+) -> Float[Tensor, "h t 4"]:
     """A picture, colours and log relief, and beyond both of its ends its mirror images, ever more blurred.
 
     Args:
         place: what goes on, ever coarser.
         edges: what fades away beyond the ends.
+        far_away: what comes in the place of the mirror images where these are mere means, once around.
         total: columns of the whole turn.
     """
     width = place.shape[2]
@@ -111,6 +120,8 @@ def _around(place: Float[Tensor, "k h w 4"], edges: _Edges, total: int) -> Float
     def beyond(source: Int[Tensor, " t"], away: Int[Tensor, " t"]) -> Float[Tensor, "h t 4"]:
         after = (away - MARGIN * width).clamp_min(0)
         far, near = (_at_blur(levels, source, GROWTH * after) for levels in (place, edges.beside))
+        if far_away is not None:
+            far = torch.lerp(far, far_away, (after / width).clamp(max=1)[:, None])
         ground = torch.lerp(far, near, torch.exp(-after / (REACH * width))[:, None])
         cut = _at_blur(edges.cut, source, GROWTH * away) * torch.exp(-away / (REACH * width))[:, None]
         colours = ground[..., :3] * (1 - cut[..., 3:].clamp(0, 1)) + cut[..., :3]
@@ -119,6 +130,23 @@ def _around(place: Float[Tensor, "k h w 4"], edges: _Edges, total: int) -> Float
     around = torch.lerp(beyond(width - right, right), beyond(left - 1, left), share)
     around[:, :width] = place[0]
     return around
+
+
+def _drifting(place: Float[Tensor, "k h w 4"], total: int) -> Float[Tensor, "h t 4"]:
+    """Once around in the colours of a picture out of focus, at their heights, and at no place those of one of its columns."""
+    _, height, width, _ = place.shape
+    generator = torch.Generator().manual_seed(0)
+    once = torch.linspace(0, 2 * math.pi, total + 1)[:-1]
+    blur = torch.full((total,), SOFT * width)
+    band = torch.linspace(0, BANDS - 1, height)
+    drifting = torch.zeros(height, total, 4)
+    for number in range(BANDS):
+        phases = 2 * math.pi * torch.rand(len(WAVES), generator=generator)
+        waves = [(round(wave * total / width) * once + phase).sin() for wave, phase in zip(WAVES, phases, strict=True)]
+        columns = (width * (0.5 + 0.5 * torch.stack(waves).mean(0))).long().clamp(0, width - 1)
+        share = (1 - (band - number).abs()).clamp_min(0)
+        drifting += share[:, None, None] * _at_blur(place, columns, blur)
+    return drifting
 
 
 def _ever_coarser(picture: Float[Tensor, "h w c"]) -> Float[Tensor, "k h w c"]:

@@ -43,7 +43,8 @@ def turned(shown: Unrolled, indoors: bool = False) -> Unrolled:
 def test_windows_do_not_come_again(facade: torch.Tensor) -> None:
     turn = turned(view(facade))
     far = turn.rgb[10:20, WIDTH + WIDTH // 2 : -WIDTH // 2]
-    assert far.std(dim=1).max() < 0.02
+    # Out of focus they are faint: an eighth of what they are in the view.
+    assert far.std(dim=1).max() < 0.125 * turn.rgb[10:20, :WIDTH].std(dim=1).max()
     assert torch.allclose(far.mean((0, 1)), facade[10:20].mean((0, 1)), atol=0.05)
 
 
