@@ -20,7 +20,7 @@ from splatmem import assets
 
 Offload = Literal["none", "model", "sequential", "group"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
-Storage = Literal["dtype", "float8"]
+Storage = Literal["dtype", "float8", "int8"]
 MEMORY_BUDGET_FIELDS = ("inpainter.window_frames", "inpainter.max_pixels", "first_frame.pixels")
 
 
@@ -163,7 +163,9 @@ class HardwareConfig:
     float16; float32 on the CPU."""
     storage: Storage = "dtype"
     """How the weights of transformers and text encoders are kept between their uses: as ``dtype`` says, or each layer in eight
-    bits (``float8``), which are turned back when it is its turn: half the memory, somewhat slower, slightly less exact."""
+    bits, which are turned back when it is its turn: half the memory, somewhat slower, slightly less exact. ``float8`` needs
+    nothing further; ``int8``, whole numbers with a scale for each row, is nearer to the weights and needs torchao
+    (``pip install 'splatmem[int8]'``)."""
     offload: Offload = "none"
     """What waits in main memory: nothing; whole models until they are run (``model``); each layer (``sequential``); or layers
     fetched ahead of their use (``group``), which needs as little memory and less time."""

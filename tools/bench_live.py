@@ -18,6 +18,7 @@ import tyro
 from splatmem import assets
 from splatmem.jobs.option_types import Size
 from splatmem.metrics import psnr
+from splatmem.timing import StageClock
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Figures:
         retention_min: lowest PSNR, in dB, of what was known against what is shown of it at the end.
         loop: PSNR, in dB, of the views as they were shown when they were first passed against those at the end; the lowest.
         unknown: share of the turn that is unknown at the end.
+        stages: seconds of the processor by stage.
     """
 
     seconds: float
@@ -57,11 +59,14 @@ class Figures:
     retention_min: float
     loop: float
     unknown: float
+    stages: dict[str, float]
 
 
 def begin(options: Options) -> sm.Scene:
+    """The scene of the photo, its models loaded, with a clock for what is made from now on."""
     scene = sm.Scene.from_photo(options.photo, options.size, seed=options.seed)
     _ = scene.models.inpainter, scene.models.depth
+    scene.clock = StageClock(now=time.process_time)
     return scene
 
 
@@ -70,7 +75,8 @@ def figures(scene: sm.Scene, cameras: sm.Cameras, shown: list[torch.Tensor], sec
     loops = [psnr(last[i], before) for i, before in enumerate(shown)]
     retention = scene.memory.retention_psnr()
     unknown = 1 - known.float().mean().item()
-    return Figures(seconds, made, len(scene.memory.gaussians), min(retention, default=99.0), min(loops), unknown)
+    least, stages = min(retention, default=99.0), dict(scene.clock.seconds)
+    return Figures(seconds, made, len(scene.memory.gaussians), least, min(loops), unknown, stages)
 
 
 def live(scene: sm.Scene, cameras: sm.Cameras) -> Figures:
@@ -115,7 +121,8 @@ def main(options: Options) -> None:
     for name, value in results.items():
         print(
             f"{name}: {value.seconds:.1f} CPU s, {value.generated_frames} frames made, {value.gaussians} Gaussians, retention "
-            f"{value.retention_min:.1f} dB at least, loop {value.loop:.1f} dB at least, {100 * value.unknown:.2f} % unknown"
+            f"{value.retention_min:.1f} dB at least, loop {value.loop:.1f} dB at least, {100 * value.unknown:.2f} % unknown; "
+            + ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in value.stages.items())
         )
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,9 @@ from jaxtyping import Float
 from kornia.filters import gaussian_blur2d
 from PIL import Image, ImageDraw
 from scipy.stats import spearmanr
+from splatmem.depth.picture_tokens import PictureTokens
 from splatmem.evaluation.features import PatchFeatures, distribution_distance, feature_distance
-from splatmem.evaluation.tokens import TokenFeatures, token_distance
+from splatmem.evaluation.tokens import TOKENS, token_distance
 from splatmem.io.pictures import open_picture
 from splatmem.metrics import psnr, ssim
 from torch import Tensor
@@ -176,7 +177,7 @@ def compare(photos: Photos, grades: Path) -> None:
     """Prints how each distance agrees with the grades."""
     with grades.open() as file:
         graded = {int(line["pair"]): float(line["grade"]) for line in csv.DictReader(file)}
-    convolutional, tokens = PatchFeatures.pretrained(), TokenFeatures.embedded()
+    convolutional, tokens = PatchFeatures.pretrained(), PictureTokens.embedded(TOKENS)
     rows = []
     for _, one, other in pairs(photos):
         everywhere = torch.ones(one.shape[:3], dtype=torch.bool)

@@ -2,7 +2,8 @@
 
 The camera goes along an endless wall with pillars, whose picture and depth are known at every place: an inpainter and a depth
 model that take no time of their own, so that what is measured is the loop, the memory and the session. Windows that bring
-about half a picture are compared: of each path the last of them count, and the film's last frames.
+about half a picture are compared: of each path the last of them count, and the film's last frames. These are made in turn, a
+window of each path, so that whoever else works on the machine does so for all of them.
 
     python tools/measure_growth.py --frames 100 500 2000 --out out/growth.json
 """
@@ -10,18 +11,19 @@ about half a picture are compared: of each path the last of them count, and the 
 from __future__ import annotations
 
 import json
-import resource
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import numpy as np
 import torch
 import tyro
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from splatmem.depth import DepthPrediction
+from splatmem.depth.alignment import AlignedDepth, align
 from splatmem.explore.loop import ExploreSettings, ExploreState, make_window
 from splatmem.explore.planner import PicturePlanner, PlanSettings
 from splatmem.extrapolate.scene import fit_scene_layout
@@ -71,62 +73,95 @@ def inpaint(partial: PartialFrames, **_: object) -> FilledFrames:
     return FilledFrames(*wall(partial.cameras))
 
 
+def kept_as_told(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> AlignedDepth:
+    """The work of ``align``, and the depth as it was told, which is right here. Each alignment is off by about a thousandth:
+    after hundreds the wall would stand elsewhere, and the windows at the end of a path would show other shares of it."""
+    return replace(align(depth, known_depth, known), depth=torch.where(known, known_depth, depth))
+
+
 def cpu_clock() -> StageClock:
     """Of CPU seconds, since machines are shared."""
     return StageClock(now=time.process_time)
 
 
-def cpu_seconds(memory: SpatialMemory, camera: Cameras) -> float:
-    """Of one frame of a film."""
-    with (clock := cpu_clock()).stage("frame"):
-        memory.film(camera)
-    return clock.seconds["frame"]
+@dataclass
+class Walk:
+    """A path that is gone window by window.
 
+    Attributes:
+        records: of each window, what it cost and the share of its picture that it brought.
+        moment: of the last one, in frames.
+        finished: whether all of the path is known.
+    """
 
-def measured(frames: int, options: Options, folder: Path) -> dict[str, float]:
-    """Medians over the last windows of a path."""
-    width, height = options.size
-    first = identity_camera(60.0, width, height)
-    spacing = STEP * 2 * WALL * np.tan(np.radians(30.0))
-    poses = first.world_to_cam.repeat(frames, 1, 1)
-    poses[:, 0, 3] = -spacing * torch.arange(frames)
-    film = Trajectory(Cameras(poses, first.intrinsics.repeat(frames, 1, 1), width, height))
+    frames: int
+    options: Options
+    folder: Path
+    records: list[dict[str, float]] = field(default_factory=list)
+    moment: float = 0.0
+    finished: bool = False
 
-    memory, state, generator = SpatialMemory(), ExploreState(), torch.Generator().manual_seed(0)
-    memory.write(wall(first)[0][0], wall(first)[1][0], first, torch.ones(height, width, dtype=torch.bool))
-    traits, settings, store = Traits.of(inpaint), ExploreSettings(), SessionStore(folder)
-    # All frames are candidates from the start: then every path is gone in the same way, on from what is known.
-    planner = PicturePlanner(fit_scene_layout(memory, film.cameras), 1, PlanSettings(max_candidates=frames))
-    records: list[dict[str, float]] = []
-    started = time.perf_counter()
-    while len(state.windows) <= options.most_windows * frames:
-        clock = cpu_clock()
+    def __post_init__(self) -> None:
+        width, height = self.options.size
+        first = identity_camera(60.0, width, height)
+        spacing = STEP * 2 * WALL * np.tan(np.radians(30.0))
+        poses = first.world_to_cam.repeat(self.frames, 1, 1)
+        poses[:, 0, 3] = -spacing * torch.arange(self.frames)
+        self.film = Trajectory(Cameras(poses, first.intrinsics.repeat(self.frames, 1, 1), width, height))
+        self.memory, self.state, self.generator = SpatialMemory(), ExploreState(), torch.Generator().manual_seed(0)
+        self.memory.write(wall(first)[0][0], wall(first)[1][0], first, torch.ones(height, width, dtype=torch.bool))
+        self.store = SessionStore(self.folder)
+        # All frames are candidates from the start: then every path is gone in the same way, on from what is known.
+        settings = PlanSettings(max_candidates=self.frames)
+        self.planner = PicturePlanner(fit_scene_layout(self.memory, self.film.cameras), 1, settings)
+
+    def go_on(self) -> None:
+        """Makes the next window."""
+        clock, windows = cpu_clock(), self.state.windows
         with clock.stage("plan"):
-            plan = planner(memory, film, [m for window in state.windows for m in window])
-        if not len(plan.window):
-            break
-        unknown = float((~memory.film(plan.window.cameras)[1]).float().mean())
-        make_window(memory, plan.window.cameras, inpaint, traits, no_depth, generator, settings, clock, "", state)
-        state.windows.append(plan.window.moments)
+            plan = self.planner(self.memory, self.film, [m for window in windows for m in window])
+        self.finished = not len(plan.window)
+        if self.finished:
+            return
+        if len(windows) > self.options.most_windows * self.frames:
+            raise RuntimeError(f"a path of {self.frames} frames is not finished after {len(windows)} windows")
+        cameras, self.moment = plan.window.cameras, plan.window.moments[0]
+        unknown = float((~self.memory.film(cameras)[1]).float().mean())
+        settings, traits = ExploreSettings(), Traits.of(inpaint)
+        make_window(self.memory, cameras, inpaint, traits, no_depth, self.generator, settings, clock, "", self.state)
+        windows.append(plan.window.moments)
         with clock.stage("save"):
-            store.save(memory, lists={"windows": state.windows, "border_steps": state.border_steps})
-        size_of_last = max(folder.glob("part-*")).stat().st_size + (folder / "session.json").stat().st_size
-        seconds = {"window": sum(clock.seconds.values()), **clock.seconds}
-        records.append({"unknown": unknown, **seconds, "bytes": size_of_last})
-    else:
-        raise RuntimeError(f"a path of {frames} frames is not finished after {len(records)} windows")
-    last = [record for record in records if ALIKE[0] < record["unknown"] < ALIKE[1]][-options.last :]
-    medians = {key: median(record.get(key, 0.0) for record in last) for key in last[-1]}
-    shown = [cpu_seconds(memory, film.cameras[index]) for index in range(frames - options.last, frames)]
-    return {
-        "frames": frames,
-        "windows": len(records),
-        "gaussians": len(memory.gaussians),
-        **medians,
-        "frame": median(shown),
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        "total": time.perf_counter() - started,
-    }
+            self.store.save(self.memory, lists={"windows": windows, "border_steps": self.state.border_steps})
+        written = max(self.folder.glob("part-*")).stat().st_size + (self.folder / "session.json").stat().st_size
+        self.records.append({"unknown": unknown, "window": sum(clock.seconds.values()), **clock.seconds, "bytes": written})
+
+    def figures(self) -> dict[str, float]:
+        """Medians over the last windows that bring about half a picture."""
+        last = [record for record in self.records if ALIKE[0] < record["unknown"] < ALIKE[1]][-self.options.last :]
+        medians = {key: median(record.get(key, 0.0) for record in last) for key in last[-1]}
+        return {"frames": self.frames, "windows": len(self.records), "gaussians": len(self.memory.gaussians), **medians}
+
+    def frame_seconds(self, back: int) -> float:
+        """Processor seconds of one frame of the film, so many before the last."""
+        with (clock := cpu_clock()).stage("frame"):
+            self.memory.film(self.film.cameras[self.frames - 1 - back])
+        return clock.seconds["frame"]
+
+
+def measured(options: Options, folder: Path) -> list[dict[str, float]]:
+    """Figures of each path. The last windows and frames of all of them are made in turn, since machines are shared."""
+    walks = [Walk(frames, options, folder / str(frames)) for frames in options.frames]
+    shortest = min(options.frames)
+    for walk in walks:
+        while walk.moment < walk.frames - shortest and not walk.finished:
+            walk.go_on()
+    while not all(walk.finished for walk in walks):
+        for walk in walks:
+            if not walk.finished:
+                walk.go_on()
+    shown = [[walk.frame_seconds(back) for walk in walks] for back in range(options.last)]
+    frames = [median(seconds) for seconds in zip(*shown, strict=True)]
+    return [{**walk.figures(), "frame": seconds} for walk, seconds in zip(walks, frames, strict=True)]
 
 
 def no_depth(images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
@@ -134,11 +169,11 @@ def no_depth(images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = 
 
 
 def main(options: Options) -> None:
-    rows = []
-    for frames in options.frames:
-        with tempfile.TemporaryDirectory() as folder:
-            rows.append(measured(frames, options, Path(folder) / "memory"))
-        print("  ".join(f"{key} {value:.4g}" for key, value in rows[-1].items()), flush=True)
+    with tempfile.TemporaryDirectory() as folder, patch("splatmem.explore.loop.align", kept_as_told):
+        rows = measured(options, Path(folder))
+    ratios = {key: value / rows[0][key] for key, value in rows[-1].items() if rows[0][key]}
+    for name, row in [*((f"{row['frames']} frames", row) for row in rows), ("the last to the first", ratios)]:
+        print(f"{name}:", "  ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(rows, indent=1))

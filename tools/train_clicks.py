@@ -24,7 +24,8 @@ from splatmem.io.pictures import open_picture
 from click_views import ClickView, clicks_on, read_view
 
 WITHOUT_CLASSES = 0.25  # share of the views whose classes are not told, as in views that are no photo's own
-PAINTED = 0.5  # share of the views whose things and walls are painted with photos: rooms have fewer textures than the world
+PAINTED = 0.3  # share of the views whose things and walls are painted with photos: rooms have fewer textures than the world
+FLAT = 0.25  # share of the views whose things have no depth of their own, as that of distant and small ones often is
 SURFACES_PAINTED = 0.6  # share of their things, walls included, that are
 STRONGEST = 0.8  # share of a photo in a painted surface at most
 BATCH = 4
@@ -41,7 +42,8 @@ def samples(files: list[Path], photos: list[Path], rng: np.random.Generator) -> 
         view = read_view(file, estimator)
         classes = None if rng.random() < WITHOUT_CLASSES else view.classes
         rgb = painted(view, patterns, rng) if patterns and rng.random() < PAINTED else view.rgb
-        maps = click_maps(rgb, view.depth, view.camera, view.down, classes)
+        depth = flattened(view.depth) if rng.random() < FLAT else view.depth
+        maps = click_maps(rgb, depth, view.camera, view.down, classes)
         height, width = maps.size
         scale = width / view.camera.width
         for click in clicks_on(view, rng):
@@ -49,7 +51,7 @@ def samples(files: list[Path], photos: list[Path], rng: np.random.Generator) -> 
             thing = F.interpolate(thing, size=(height, width), mode="nearest-exact")[0, 0]
             row, column = min(int((click.row + 0.5) * scale), height - 1), min(int((click.column + 0.5) * scale), width - 1)
             if thing[row, column]:
-                features.append(click_features(maps, row, column).half())
+                features.append(click_features(maps, row, column).clamp(-1e4, 1e4).half())
                 things.append(thing)
     return torch.stack(features), torch.stack(things)
 
@@ -59,6 +61,12 @@ def small_picture(file: Path) -> Image.Image:
         small = picture.convert("RGB")
         small.thumbnail((512, 512))
     return small
+
+
+def flattened(depth: torch.Tensor) -> torch.Tensor:
+    """Depth without steps: its reciprocal far too smooth."""
+    inverse = F.interpolate(1 / depth.clamp_max(1e6)[None, None], size=(3, 4), mode="area")
+    return 1 / F.interpolate(inverse, size=depth.shape, mode="bicubic", align_corners=False)[0, 0].clamp_min(1e-6)
 
 
 def painted(view: ClickView, patterns: list[np.ndarray], rng: np.random.Generator) -> torch.Tensor:

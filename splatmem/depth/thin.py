@@ -17,6 +17,7 @@ from torch import Tensor
 from splatmem.geometry.connected import numbered_parts
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import push_pull
+from splatmem.threads import side_by_side
 
 OPEN = 0.2
 """Share of the picture's upper edge that is sky in the open: what stands before a window's sky is a part of the window."""
@@ -69,8 +70,9 @@ def with_thin_things(
     share = push_pull(sky[None, None].float(), beside[None, None].float())[0, 0]
     before_sky = torch.where(beside, sky, share > 0.5)
     unlike, plain = torch.zeros_like(log_depth), torch.zeros_like(sky)
-    for background in (before_sky, ~before_sky):
-        differs, rough = _unlike(rgb, background & beside, size)
+    backgrounds = (before_sky, ~before_sky)
+    found = side_by_side(lambda background: _unlike(rgb, background & beside, size), backgrounds)
+    for background, (differs, rough) in zip(backgrounds, found, strict=True):
         unlike = torch.where(background, differs, unlike)
         plain |= background & (rough < DIFFERENT)
     rims = unlike > RIM

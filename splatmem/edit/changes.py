@@ -40,7 +40,7 @@ def with_colours(
     sh = memory.gaussians.sh.clone()
     some = memory.gaussians.select(index)
     sh[index] = recoloured(some, exposure, saturation, tint).sh
-    changed = replace(memory, gaussians=replace(memory.gaussians, sh=sh), feature_gaussians=None, num_feature_views=0)
+    changed = replace(memory, gaussians=memory.gaussians.with_values(sh=sh), feature_gaussians=None, num_feature_views=0)
     return seen_again(changed, _changed(changed.views, some))
 
 

@@ -14,6 +14,7 @@ from splatmem.depth.behind import OCCLUDER
 from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
 from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_among
+from splatmem.edit.thing import classes_of
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.extrapolate.continuation import Guide, continue_colours, same_colours
 from splatmem.gaussians import Gaussians
@@ -30,6 +31,8 @@ SLIVER = 0.012  # of a view's width: half the width of what is left of a thing a
 BAND = 0.08  # how far beside a selection is looked for more of the thing, in units of its size
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
+WORTH = 0.003  # share of a view that must be unknown for it to be filled once another one was
+TOLD = 2  # how many times larger a hole counts in a view with classes of its own
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
 
@@ -218,7 +221,9 @@ def fill_holes(
     inpainter: VideoInpainter | None = None,
     prompt: str = "",
 ) -> int:
-    """Fills the holes of a removal in its memory, view by view, the largest first; returns how many views were written.
+    """Fills the holes of a removal in its memory, view by view; returns how many views were written.
+
+    The largest hole comes first, but a view of which it was told what its pixels show comes before others of its size.
 
     Depth goes on from the surroundings of the hole in every case.
 
@@ -234,14 +239,18 @@ def fill_holes(
         if view.classes is not None
     }
     written = 0
-    for index, hole in sorted(found, key=lambda pair: -int(pair[1].where.sum())):
+    for index, hole in sorted(found, key=lambda pair: -int(pair[1].where.sum()) * (TOLD if pair[0] in classes else 1)):
         with clock.stage("read"):
             now = memory.read(hole.camera)
         unknown = hole.where & ~now.known[0]
-        if int(unknown.sum()) < settings.min_write_pixels:
+        least = max(settings.min_write_pixels, WORTH * unknown.numel() if written else 0)
+        if int(unknown.sum()) < least:
             continue
         with clock.stage("depth"):
-            behind = behind_hole(hole, now, unknown, classes.get(index))
+            told = classes.get(index)
+            if told is None and not written:  # what another view left open is too little to be worth the time
+                told = classes_of(memory, hole.camera, now.depth[0])
+            behind = behind_hole(hole, now, unknown, told)
         with clock.stage("fill"):
             if inpainter is None:
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()

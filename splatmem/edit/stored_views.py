@@ -37,7 +37,7 @@ def shown_in(gaussians: Gaussians, camera: Cameras) -> Shown | None:
     """Where Gaussians would show in a view if nothing stood before them; None where they would not."""
     if not len(gaussians) or not camera.sees(gaussians.means.cpu()).any():
         return None
-    drawn = rasterize(gaussians, camera.to(gaussians.means.device))
+    drawn = rasterize(gaussians, camera.to(gaussians.device))
     where = drawn.alpha[0].cpu() > SHOWS
     return Shown(where, drawn.depth[0].cpu()) if where.any() else None
 
@@ -48,11 +48,11 @@ def shown_among(gaussians: Gaussians, chosen: Bool[Tensor, " n"], camera: Camera
 
     A wide Gaussian reaches far under what stands before it. There it does not show, and nothing is missed without it.
     """
-    alone = shown_in(gaussians.select(chosen.to(gaussians.means.device)), camera)
+    alone = shown_in(gaussians.select(chosen.to(gaussians.device)), camera)
     if alone is None:
         return None
     share = chosen.to(gaussians.means)[:, None]
-    drawn = rasterize(gaussians, camera.to(gaussians.means.device), extra=share)
+    drawn = rasterize(gaussians, camera.to(gaussians.device), extra=share)
     assert drawn.extra is not None
     where = (drawn.extra[0, ..., 0].cpu() > SHOWS) & alone.where
     return Shown(where, torch.where(where, alone.depth, 0.0)) if where.any() else None

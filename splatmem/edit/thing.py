@@ -1,7 +1,8 @@
 """The thing at a pixel of a view: a connected surface, told from its surroundings by depth, normals, colour and what it is.
 
-A small network tells from geodesic distances and differences to the clicked pixel which pixels show the same thing (see
-``splatmem.edit.click_features``); a graph cut on colours (GrabCut, Rother et al. 2004) then settles the outline.
+A small network tells from geodesic distances, differences to the clicked pixel and tokens of a vision transformer which pixels
+show the same thing (see ``splatmem.edit.click_features``); a graph cut on colours (GrabCut, Rother et al. 2004) then settles
+the outline. The network learnt in rooms: in pictures of the open, what has tokens alike belongs to the thing too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from splatmem.classes import PixelClass, PixelClasses
-from splatmem.edit.click_features import STANDS, click_features, click_maps
+from splatmem.edit.click_features import STANDS, click_features, click_maps, region_alike
 from splatmem.edit.click_network import load_click_network
 from splatmem.edit.foot import foot_of
 from splatmem.geometry.cameras import Cameras
@@ -24,12 +25,15 @@ from splatmem.pixels import to_uint8
 
 OUTLINE_WIDTH = 384  # pixels; the outline is settled in the view reduced to this width
 SURELY, LIKELY, HARDLY = 0.9, 0.4, 0.1  # probabilities at which the graph cut begins
+OUTDOORS = (PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION, PixelClass.BUILDING)
+OPEN = 0.2  # share of a picture of these from which on it is one of the open
 SURE = 1 / 64  # of the width: how far from its border a class is not believed, since outlines of classes are coarse
 AROUND = 20  # pixels around the thing in which the graph cut learns the colours of what is around it
 CUTS = 2  # rounds of the graph cut
 FRONT, BACK = 0.06, 0.05  # shares of its depth that a Gaussian may lie before or behind the surface that the view shows
 SAME_SURFACE = 0.05  # relative difference of depth up to which two views show one surface at a point
 THICKNESS = 0.5  # of a thing, relative to the smaller side of what shows of it
+OTHER_SIDE = 1.1  # the same for surfaces that face away from the view: what is seen from behind is no background
 
 
 def thing_mask(memory: SpatialMemory, camera: Cameras, pixel: tuple[float, float]) -> Bool[Tensor, " n"]:
@@ -96,18 +100,22 @@ def thing_in_view(
     rgb, depth = reading.rgb[0].cpu(), reading.depth[0].cpu()
     down = camera.world_to_cam[0, 1, :3] if down is None else down
     maps = click_maps(rgb, depth, camera, down.cpu(), classes)
-    logits = load_click_network()(click_features(maps, *_at(pixel, camera, maps.size))[None])[0]
+    place = _at(pixel, camera, maps.size)
+    logits = load_click_network()(click_features(maps, *place)[None])[0]
     small = camera.coarse(min(OUTLINE_WIDTH, camera.width))
     size = (small.height, small.width)
     rgb = F.interpolate(rgb.permute(2, 0, 1)[None], size=size, mode="area")[0].permute(1, 2, 0)
-    likely = F.interpolate(logits.sigmoid()[None, None], size=size, mode="bilinear")[0, 0]
+    likely, alike = (
+        F.interpolate(values[None, None], size=size, mode="bilinear")[0, 0]
+        for values in (logits.sigmoid(), region_alike(maps, *place).float())
+    )
     clicked = _at(pixel, camera, size)
     if classes is not None:
         classes = classes.at(small.width, small.height)
         likely = likely.masked_fill(_around(classes, clicked), 0.0)
+        if classes.where(*OUTDOORS).float().mean() > OPEN:
+            likely = torch.maximum(likely, alike)
     found = _cut(to_uint8(rgb), likely.numpy(), clicked)
-    if classes is not None:
-        found |= _house_or_bush(classes, clicked)
     depth = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
     found |= foot_of(found, rgb, depth, small, down.cpu(), clicked)
     return F.interpolate(found[None, None].float(), size=(camera.height, camera.width), mode="bilinear")[0, 0] > 0.5
@@ -117,15 +125,6 @@ def _around(classes: PixelClasses, clicked: tuple[int, int]) -> Bool[Tensor, "h 
     """What is surely no part of the clicked thing, by what it is; nothing where no thing was clicked."""
     stands = dilate(classes.where(*STANDS)[None], round(SURE * classes.labels.shape[1]))[0]
     return ~stands if stands[clicked] else torch.zeros_like(stands)
-
-
-def _house_or_bush(classes: PixelClasses, clicked: tuple[int, int]) -> Bool[Tensor, "h w"]:
-    """The connected part of these classes that was clicked, if one was: the network learnt in rooms, where neither stands."""
-    for kind in (PixelClass.BUILDING, PixelClass.VEGETATION):
-        where = classes.where(kind)
-        if where[clicked]:
-            return _with_pixel(where.numpy(), clicked)
-    return torch.zeros(classes.labels.shape, dtype=torch.bool)
 
 
 def _at(pixel: tuple[float, float], camera: Cameras, size: tuple[int, int]) -> tuple[int, int]:
@@ -186,5 +185,6 @@ def gaussians_in_outline(
     across = float(sides.min() * near.median() / camera.focal.mean())
     front = depth[row, column]
     behind = z[0] - front
-    own = (behind >= -FRONT * front) & (behind <= torch.maximum(BACK * front, torch.tensor(THICKNESS * across)))
-    return inside & own
+    faces_away = (memory.gaussians.normals.cpu() * (means - camera.centers[0])).sum(-1) > 0
+    deep = torch.where(faces_away, OTHER_SIDE, THICKNESS) * across
+    return inside & (behind >= -FRONT * front) & (behind <= torch.maximum(BACK * front, deep))

@@ -16,6 +16,7 @@ from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.photo_depth import classes_of, gravity_of, photo_depth
 from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
+from splatmem.explore.backs import backs_of_things
 from splatmem.explore.behind_things import hidden_background
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.explore.planner import GRID_WIDTH
@@ -27,7 +28,10 @@ from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.memory import SpatialMemory
 from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
+from splatmem.trajectory.round_subject import FULL_CIRCLE
+from splatmem.trajectory.trajectory import preset_trajectory
 
+CIRCLE_FRAMES = 8  # of a path that is made to see how far it goes
 HELD = 0.03  # share of a picture that must be known for its depth to be completed from there
 NO_PARALLAX = "the pictures do not show how their cameras' unit relates to depth: the depth model's own unit is taken for it"
 
@@ -156,16 +160,25 @@ def _first_written(
     classes: PixelClasses | None = None,
     behind: bool = False,
 ) -> SpatialMemory:
-    """A memory that holds one picture; ``behind``: and what goes on behind its silhouettes."""
+    """A memory that holds one picture; ``behind``: and what goes on behind its silhouettes, and, where a camera may go all
+    the way round, the backs of its things."""
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"), torch_alone(depth.numel()):
         memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes)
         if behind and classes is not None:
             hidden = hidden_background(rgb, depth, classes, camera)
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
+            if _bears_a_circle(memory):
+                memory.add_hidden(backs_of_things(rgb, depth, classes, camera))
     with clock.stage("refine"), torch_alone(depth.numel()):
         memory.refine(settings.photo_refine_steps)
     return memory
+
+
+def _bears_a_circle(memory: SpatialMemory) -> bool:
+    """Whether a camera may go all the way round the photo's subject, and see its other side."""
+    extent = preset_trajectory("orbit", memory, CIRCLE_FRAMES).extent
+    return extent is not None and extent.degrees >= FULL_CIRCLE
 
 
 def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:

@@ -19,12 +19,11 @@ from torch import Tensor
 from splatmem.classes import LEVEL_CLASSES, PixelClass, PixelClasses
 from splatmem.depth.behind import SKY_LABEL, continue_behind
 from splatmem.depth.classes import connected_surfaces
+from splatmem.explore.reduced import Reduced
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.nearest import nearest_pixels
 
-REDUCED = 2
-"""The background is made at the photo's size over this."""
 STEP = 0.06
 """Difference of log depth, beyond that of a slanted surface, that makes a silhouette."""
 REACH = 0.15
@@ -79,11 +78,8 @@ def hidden_background(
         classes: what its pixels show.
         camera: of the photo.
     """
-    small = camera.resized(max(8, camera.width // REDUCED), max(8, camera.height // REDUCED))
-    size = (small.height, small.width)
-    colours = F.interpolate(rgb.permute(2, 0, 1)[None], size=size, mode="area")[0].permute(1, 2, 0)
-    shown = _smaller(depth, size)
-    classes = classes.at(small.width, small.height)
+    reduced = Reduced.of(rgb, depth, classes, camera)
+    colours, shown, classes, small = reduced.rgb, reduced.depth, reduced.classes, reduced.camera
     thing, level = classes.where(PixelClass.THING), classes.where(*LEVEL_CLASSES)
     surfaces = _surfaces(thing, shown, ~level)
     hole = _near_silhouettes(shown, surfaces)
@@ -105,13 +101,6 @@ def hidden_background(
     # Beyond the picture's edge there is nothing that wide Gaussians of the background would hide behind.
     within = F.pad(torch.ones(small.height - 2, small.width - 2, dtype=torch.bool), (1, 1, 1, 1))
     return Hidden(small, made_rgb, made_depth, where & within)
-
-
-def _smaller(depth: Float[Tensor, "h w"], size: tuple[int, int]) -> Float[Tensor, "i j"]:
-    """Depth at a smaller size: the mean inverse depth, which is exact on planes, or one pixel's where surfaces meet."""
-    sampled = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
-    mean = F.interpolate(1 / depth[None, None], size=size, mode="area")[0, 0].reciprocal()
-    return torch.where((mean / sampled).log().abs() < STEP, mean, sampled)
 
 
 def _surfaces(thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], hiding: Bool[Tensor, "h w"]) -> Int16[Tensor, "h w"]:

@@ -49,7 +49,7 @@ class ExploreSettings:
     """Generated frames per film frame at most; what is unknown then stays unknown."""
     max_video_share: float = 2.0
     """The same for video models, whose windows are runs of frames that overlap."""
-    min_generated_limit: int = 12
+    min_generated_limit: int = 24
     """However short the film, this many frames may be generated (but not more than it has)."""
     photo_refine_steps: int = 8
     """Steps of conjugate gradients that fit the memory to the photo, or to each picture that was given."""

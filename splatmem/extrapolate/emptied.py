@@ -22,15 +22,11 @@ from splatmem.extrapolate.unrolled import Grid, Unrolled
 from splatmem.geometry.connected import numbered_parts
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.nearest import nearest_pixels
-from splatmem.geometry.push_pull import push_pull
 
 MIN_LEFT = 0.42  # share of a room's picture that must show its walls, floor and ceiling for them to go on as they are
 GROUND_LEFT = 0.05  # share of a picture in the open that must be left of ground and greenery for a place to be made of them
 OPEN_SHARE = 0.25  # of a picture that shows the open air: a room shows less through its windows
 ROOM = 10.0  # metres: of a room hardly a wall is farther away
-QUIET = 0.12  # of the picture's width: spread of the blur where nothing but the colours of walls, floor and ceiling is taken
-FINE, RESTLESS = 0.01, 0.03  # of that width: a narrower blur, and the mean difference from it above which patches do not fit
-PLAIN = 0.06  # mean difference of colours from such a blur up to which a room is plain
 UPRIGHT = 0.25  # mean difference of log depth between a wall's top and its foot in a column, at most
 WHITE, SMALL_SUN = 0.93, 0.15  # of the sun's darkest channel, and the largest share of the sky that is as white
 ROUND = 0.4  # share of the square around it that the sun covers at least, where a hill or a cloud hides some of it
@@ -123,7 +119,7 @@ def emptied(shown: Unrolled, open_air: bool, shell: Shell, grid: Grid, generator
 
     In the open nothing prominent goes on where a thing stood, if there is anything else.
     """
-    hole = dilate(shown.thing[None], max(1, round(HALO * shown.thing.shape[1])))[0] & shown.seen
+    hole = with_halo(shown.thing) & shown.seen
     known = shown.seen & ~hole
     if not hole.any() or not known.any():
         return shown
@@ -159,55 +155,9 @@ def emptied(shown: Unrolled, open_air: bool, shell: Shell, grid: Grid, generator
     return replace(empty, rgb=rgb, prominent=shown.prominent & ~hole, thing=hole)
 
 
-def is_restless(empty: Unrolled) -> bool:
-    """Whether what was made up where things stood is a patchwork: of a room of which little is seen, too few patches fit."""
-    made = empty.thing & empty.seen
-    if not made.any():
-        return False
-    spread = FINE * made.shape[1]
-    smooth = ndimage.gaussian_filter(empty.rgb.numpy(), (spread, spread, 0), mode="nearest")
-    return float((empty.rgb - torch.from_numpy(smooth)).abs().mean(-1)[made].mean()) > RESTLESS
-
-
-def quiet(shown: Unrolled, shell: Shell, grid: Grid, hidden: bool) -> Unrolled | None:
-    """Plain walls, floor and ceiling in a room's colours and light: those of ``shown``, blurred within each of these surfaces.
-
-    Args:
-        hidden: whether things hide too much of the room to tell how it goes on. Else None is returned where more than such
-            surfaces is seen.
-    """
-    known = shown.seen & ~shown.thing & ~shown.sky
-    planes = level_relief(shell, grid)
-    level = torch.where(grid.heights > 0, int(PixelClass.FLOOR), int(PixelClass.CEILING))
-    kinds = torch.where(planes == 0, int(PixelClass.WALL), level)
-    label = kinds[:, None].expand_as(known).to(shown.label.dtype)
-    rgb = torch.empty_like(shown.rgb)
-    for kind in kinds.unique().tolist():
-        rows = kinds == kind
-        own = known & (shown.label == kind)
-        source = next((mask for mask in (own, known) if mask.any()), shown.seen)
-        if hidden:  # half of the pixels show the surface itself, whatever else was taken for it
-            unlike = (shown.rgb - shown.rgb[source].median(0).values).norm(dim=-1)
-            source = source & (unlike <= unlike[source].median())
-        rgb[rows] = _blurred(shown.rgb, source, QUIET * known.shape[1])[rows]
-    nothing = torch.zeros_like(known)
-    if not hidden and (rgb - shown.rgb)[known].abs().mean() > PLAIN:
-        return None
-    return replace(
-        shown,
-        rgb=rgb,
-        log_relief=planes[:, None].expand_as(known).contiguous(),
-        sky=nothing,
-        label=label,
-        prominent=nothing,
-        thing=~known & shown.seen,
-    )
-
-
-def _blurred(rgb: Float[Tensor, "h w 3"], source: Bool[Tensor, "h w"], spread: float) -> Float[Tensor, "h w 3"]:
-    """Colours extended smoothly from where they are given, and blurred."""
-    filled = push_pull(rgb.permute(2, 0, 1)[None], source[None, None].float())[0].numpy()
-    return torch.from_numpy(ndimage.gaussian_filter(filled, (0, spread, spread), mode="nearest")).permute(1, 2, 0).contiguous()
+def with_halo(things: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Things with what goes with them around them."""
+    return dilate(things[None], max(1, round(HALO * things.shape[1])))[0]
 
 
 def _nearest(shown: Unrolled, known: Bool[Tensor, "h w"]) -> Unrolled:

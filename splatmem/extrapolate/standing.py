@@ -41,7 +41,7 @@ def standing_out(depth: Float[Tensor, "h w"], level: Bool[Tensor, "h w"]) -> Boo
         depth: z-depth, ``inf`` for sky.
         level: pixels of the ground.
     """
-    return (_before(depth) > EDGE) & ~level & torch.isfinite(depth)
+    return (before_both_sides(depth) > EDGE) & ~level & torch.isfinite(depth)
 
 
 def removable_standing(
@@ -57,7 +57,7 @@ def removable_standing(
         green: pixels of vegetation; a bush before a tower is a thing of its own.
     """
     height, width = depth.shape
-    before, out = _before(depth).numpy(), standing_out(depth, level)
+    before, out = before_both_sides(depth).numpy(), standing_out(depth, level)
     built, grown = (connected_surfaces(out & kind, depth, SMALLEST * height * width) for kind in (~green, green))
     parts = torch.where(grown > 0, grown + built.max(), built).numpy()
     things = []
@@ -96,7 +96,7 @@ def _filled_rows(own: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return from_left & np.logical_or.accumulate(own[:, ::-1], axis=1)[:, ::-1]
 
 
-def _before(depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+def before_both_sides(depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     """How much nearer each pixel is, in log depth, than what shows on both sides of it in its row.
 
     Beyond its edges the picture is taken for its mirror image.

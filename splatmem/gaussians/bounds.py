@@ -111,7 +111,7 @@ class GrowingSpheres:
             beside: how far around the pictures.
         """
         count = len(gaussians)
-        if count < LARGE or gaussians.means.is_cuda:
+        if count < LARGE or gaussians.device.type == "cuda":
             return None
         cameras, spheres = cameras.to("cpu"), self.of(gaussians)
         large = torch.nonzero(self._large.shown(cameras, beside).any(0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -101,11 +101,21 @@ class Gaussians:
         joined._descend(Lineage.joined([self.lineage, added.lineage]))
         return joined
 
+    def with_values(self, **parameters: Tensor) -> Gaussians:
+        """The Gaussians with other values of some parameters, by their names."""
+        own: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Gaussians(**(own | parameters))
+
     def recoloured(self, sh: Float[Tensor, "n k 3"], first: int, last: int) -> Gaussians:
         """The Gaussians with other coefficients, which differ from these in ``first`` to ``last - 1`` alone."""
-        changed = replace(self, sh=sh)
+        changed = self.with_values(sh=sh)
         changed._descend(self.lineage.changed(first, last))
         return changed
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return self.means.device
 
     def __len__(self) -> int:
         return self.means.shape[0]

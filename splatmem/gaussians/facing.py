@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -20,7 +18,7 @@ def thin_axis_last(gaussians: Gaussians) -> Gaussians:
     rotations = gaussians.rotations.gather(2, order[:, None].expand(-1, 3, -1))
     mirrored = torch.linalg.det(rotations) < 0
     rotations[:, :, 0] *= torch.where(mirrored, -1.0, 1.0)[:, None]
-    return replace(gaussians, quats=rotations_to_quats(rotations), log_scales=gaussians.log_scales.gather(1, order))
+    return gaussians.with_values(quats=rotations_to_quats(rotations), log_scales=gaussians.log_scales.gather(1, order))
 
 
 def facing(gaussians: Gaussians, toward: Float[Tensor, "n 3"]) -> Gaussians:
@@ -28,7 +26,7 @@ def facing(gaussians: Gaussians, toward: Float[Tensor, "n 3"]) -> Gaussians:
     behind = (gaussians.normals * toward).sum(-1) < 0
     rotations = gaussians.rotations
     rotations[:, :, 1:] *= torch.where(behind, -1.0, 1.0)[:, None, None]  # half a turn about x
-    return replace(gaussians, quats=torch.where(behind[:, None], rotations_to_quats(rotations), gaussians.quats))
+    return gaussians.with_values(quats=torch.where(behind[:, None], rotations_to_quats(rotations), gaussians.quats))
 
 
 def best_seen_by(gaussians: Gaussians, cameras: Cameras) -> Int[Tensor, " n"]:

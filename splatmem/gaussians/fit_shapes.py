@@ -86,8 +86,7 @@ def fit_shapes(
     def moved() -> Gaussians:
         half = values["turn"] / 2
         grown = torch.nn.functional.pad(values["size"], (0, 1))
-        return replace(
-            start,
+        return start.with_values(
             means=start.means + (axes @ values["shift"][:, :, None])[..., 0],
             quats=_turned(start.quats, half),
             log_scales=start.log_scales + grown,
@@ -119,8 +118,7 @@ def fit_shapes(
 def _leaves(gaussians: Gaussians) -> Gaussians:
     """Copies that gather gradients."""
     detached = gaussians.detach()
-    return replace(
-        detached,
+    return detached.with_values(
         **{name: getattr(detached, name).requires_grad_() for name in ("means", "quats", "log_scales", "sh")},
     )
 
@@ -131,8 +129,7 @@ def _gradient(leaf: Tensor) -> Tensor:
 
 def _with(gaussians: Gaussians, index: Tensor, some: Gaussians) -> Gaussians:
     """The Gaussians with others at some places."""
-    return replace(
-        gaussians,
+    return gaussians.with_values(
         **{
             name: getattr(gaussians, name).index_copy(0, index, getattr(some, name))
             for name in ("means", "quats", "log_scales", "sh")

@@ -84,9 +84,9 @@ def merge_alike(
     untouched = torch.from_numpy(cells.untouched)
     first = torch.cat([torch.nonzero(untouched)[:, 0], torch.unique(member)])
     order = first.argsort()
-    joined = Gaussians.cat([gaussians.select(untouched.to(gaussians.means.device)), made])
+    joined = Gaussians.cat([gaussians.select(untouched.to(gaussians.device)), made])
     is_made = torch.arange(len(first)) >= int(untouched.sum())
-    return Merged(joined.select(order.to(gaussians.means.device)), first[order], is_made[order])
+    return Merged(joined.select(order.to(gaussians.device)), first[order], is_made[order])
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class _Cells:
     @staticmethod
     def of(gaussians: Gaussians, camera: Cameras, kept: Bool[Tensor, "h w"] | None) -> _Cells | None:
         """None where the view shows next to none of the Gaussians that may be merged from the front."""
-        camera = camera.to(gaussians.means.device)
+        camera = camera.to(gaussians.device)
         pixels, depth = camera.project(gaussians.means)
         pixels, depth = pixels[0], depth[0]
         facing = (gaussians.normals * (camera.centers[0] - gaussians.means)).sum(-1) > 0
@@ -241,7 +241,7 @@ class _Clusters:
         extents = np.sqrt(12 * np.maximum(values[:, ::-1], 1e-18))
         rotations = np.stack([axes[:, :, 0], np.cross(normal, axes[:, :, 0]), normal], -1)
         scales = np.concatenate([spread * extents, THICKNESS * mean[:, 21:22]], 1)
-        device = like.means.device
+        device = like.device
 
         def tensor(value: np.ndarray) -> Float[Tensor, "..."]:
             return torch.from_numpy(value).to(device, torch.float32)

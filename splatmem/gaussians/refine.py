@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -206,8 +206,8 @@ def fit_features(
     """
     assert gaussians.features is not None
     if last == 0:
-        return replace(gaussians, features=gaussians.features.half())
-    camera = camera.to(gaussians.means.device)
+        return gaussians.with_values(features=gaussians.features.half())
+    camera = camera.to(gaussians.device)
     features = gaussians.features.float()
     for _ in range(rounds):
         channels = torch.cat([features, torch.ones_like(features[:, :1])], dim=-1).requires_grad_()
@@ -218,4 +218,4 @@ def fit_features(
         (back,) = torch.autograd.grad((drawn.extra[0] * weighted).sum(), channels)
         change = back[:, :-1] / back[:, -1:].clamp_min(1e-3)
         features[-last:] += change[-last:]
-    return replace(gaussians, features=features.half())
+    return gaussians.with_values(features=features.half())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -20,8 +19,7 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear sRGB (Rec. 709)
 def transformed(gaussians: Gaussians, similarity: Similarity) -> Gaussians:
     """The same Gaussians under a similarity; colours that depend on the view turn along."""
     rotation = similarity.rotation.to(gaussians.means)
-    return replace(
-        gaussians,
+    return gaussians.with_values(
         means=similarity(gaussians.means),
         quats=rotations_to_quats(rotation @ quats_to_rotations(gaussians.quats)),
         log_scales=gaussians.log_scales + math.log(similarity.scale),
@@ -65,7 +63,7 @@ def recoloured(
     sh = gaussians.sh.clone()
     sh[:, 0] = (after - 0.5) / SH_C0
     sh[:, 1:] *= (after / before.clamp_min(1e-3)).clamp(max=8.0)[:, None]
-    return replace(gaussians, sh=sh)
+    return gaussians.with_values(sh=sh)
 
 
 def to_linear(srgb: Tensor) -> Tensor:

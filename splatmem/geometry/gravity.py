@@ -22,6 +22,7 @@ PITCH_SPREAD, ROLL_SPREAD = 14.0, 4.0  # standard deviations of how people hold 
 EDGE_SPREAD = 2.0  # degrees by which the image of a vertical edge may be off
 UPRIGHT = 2.2  # edges count if their horizontal gradient is this many times the vertical one
 STRONGEST = 0.2  # share of the pixels that may count as edges, those of the strongest gradients
+SCANT = 0.02  # share of all edges, by their strength, from which on upright ones tell more than how cameras are held
 MAX_EDGES = 1500
 EDGE_PICTURE_WIDTH = 384  # edges are found in the picture reduced to this width
 EDGE_BLUR = 2.0  # pixels; less would leave the staircases of slanted edges, whose steps are all vertical
@@ -36,13 +37,14 @@ def estimate_down(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor,
     """
     height = max(8, round(EDGE_PICTURE_WIDTH * camera.height / camera.width))
     small = F.interpolate(rgb.permute(2, 0, 1)[None], size=(height, EDGE_PICTURE_WIDTH), mode="area")
-    normals, weights = _upright_edges(small[0].mean(0), camera.resized(EDGE_PICTURE_WIDTH, height))
+    normals, weights, share = _upright_edges(small[0].mean(0), camera.resized(EDGE_PICTURE_WIDTH, height))
     directions, prior = _candidates()
     if not len(normals):
         return directions[int(prior.argmax())]
     off = (normals @ directions.T) / math.sin(math.radians(EDGE_SPREAD))
-    votes = (weights[:, None] * torch.exp(-0.5 * off.square())).sum(0) / weights.sum()
-    return directions[int((votes.square() * prior).argmax())]
+    votes = share * (weights[:, None] * torch.exp(-0.5 * off.square())).sum(0) / weights.sum()
+    # A few upright edges by chance, such as those of a shore, must not tilt a picture that shows no others.
+    return directions[int(((votes + SCANT).square() * prior).argmax())]
 
 
 def down_in_world(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:
@@ -60,14 +62,19 @@ def _candidates() -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
     return torch.stack([r.sin(), r.cos() * p.cos(), r.cos() * p.sin()], dim=-1), prior
 
 
-def _upright_edges(grey: Float[Tensor, "h w"], camera: Cameras) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
-    """Normals of the planes through the camera and the steep edges, in the camera's axes, and the edges' weights."""
+def _upright_edges(
+    grey: Float[Tensor, "h w"], camera: Cameras
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"], Float[Tensor, ""]]:
+    """Normals of the planes through the camera and the steep edges, in the camera's axes, the edges' weights, and their share
+    of all edges by strength."""
     along, across = torch.gradient(gaussian_blur(grey, EDGE_BLUR))
     strength = torch.hypot(across, along)
     threshold = strength.flatten().quantile(1 - STRONGEST).clamp_min(1e-4)
-    steep = (across.abs() > UPRIGHT * along.abs()) & (strength > threshold)
+    edges = strength > threshold
+    steep = (across.abs() > UPRIGHT * along.abs()) & edges
     steep[:3] = steep[-3:] = False  # the picture's own border is vertical too
     steep[:, :3] = steep[:, -3:] = False
+    share = (strength * steep).sum() / (strength * edges).sum().clamp_min(1e-9)
     row, column = torch.nonzero(steep, as_tuple=True)
     if len(row) > MAX_EDGES:
         kept = evenly_spread(len(row), MAX_EDGES)
@@ -76,4 +83,4 @@ def _upright_edges(grey: Float[Tensor, "h w"], camera: Cameras) -> tuple[Float[T
     rays = camera.pixel_rays()[0, row, column]
     normals = F.normalize(torch.linalg.cross(rays, tangent, dim=-1), dim=-1)
     weights = strength[row, column]
-    return normals, weights.clamp(max=weights.quantile(0.9).item()) if len(weights) else weights
+    return normals, weights.clamp(max=weights.quantile(0.9).item()) if len(weights) else weights, share

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 
 def evenly_spread(count: int, limit: int) -> list[int]:
     """At most ``limit`` of the indices ``0 .. count - 1``, evenly spread, in order and without repeats.
@@ -16,4 +18,4 @@ def evenly_spread(count: int, limit: int) -> list[int]:
         raise ValueError(f"expected a count of at least 0 and a limit of at least 1, got {count} and {limit}")
     if count <= limit:
         return list(range(count))
-    return [0] if limit == 1 else [round(i * (count - 1) / (limit - 1)) for i in range(limit)]
+    return [0] if limit == 1 else np.rint(np.arange(limit) * (count - 1) / (limit - 1)).astype(np.int64).tolist()

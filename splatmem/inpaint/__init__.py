@@ -69,6 +69,7 @@ def _load(settings: InpainterConfig, device: str, hardware: HardwareConfig | Non
     if settings.model in CLASSICAL_NAMES:
         return ClassicalInpainter(settings.model)
     from splatmem import assets
+    from splatmem.models.hardware import require_storage
     from splatmem.models.load import load_model
     from splatmem.models.locate import looks_like_hub_id
 
@@ -87,6 +88,7 @@ def _load(settings: InpainterConfig, device: str, hardware: HardwareConfig | Non
             "model_index.json, or a hub id like owner/name"
         )
     placed = hardware or HardwareConfig()
+    require_storage(placed)  # before gigabytes are read
     return load_model(
         settings.model, "inpainter", lambda folder: _from_folder(folder, settings, placed, device),
         variant=settings.variant, without=tuple(settings.files_of_parts()),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -42,7 +40,7 @@ def drawable(gaussians: Gaussians) -> tuple[Gaussians, list[str]]:
     logits = torch.where(logits.isinf(), OPAQUE_LOGIT * logits.sign(), logits)
     longest = kept.quats.abs().amax(1, keepdim=True)
     quats = torch.where(longest > 1e15, kept.quats / longest, kept.quats)  # squares of such leave float32
-    return replace(kept, opacity_logits=logits, quats=quats), notes
+    return kept.with_values(opacity_logits=logits, quats=quats), notes
 
 
 def _beyond(gaussians: Gaussians) -> Bool[Tensor, " n"]:

@@ -7,7 +7,6 @@ channel by channel: first all of red), opacity before the sigmoid, logarithms of
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +173,7 @@ def read_ply_normals(path: str | Path) -> Float[Tensor, "n 3"] | None:
         return None
     normals = torch.from_numpy(np.stack([np.asarray(table[name], np.float32) for name in ("nx", "ny", "nz")], axis=-1))
     with np.errstate(over="ignore", invalid="ignore"):
-        kept = drawable(replace(_gaussians(table, Path(path)), features=normals))[0].features
+        kept = drawable(_gaussians(table, Path(path)).with_values(features=normals))[0].features
     lengths = None if kept is None else kept.norm(dim=-1, keepdim=True)
     if kept is None or lengths is None or not (lengths.isfinite() & (lengths > 1e-6)).all():
         return None

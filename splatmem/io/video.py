@@ -59,7 +59,7 @@ class VideoWriter:
         width, height = self.size
         # One thread: the same frames give the same bytes on any machine.
         keyframes = str(max(1, round(self.rate)))  # one a second: a film is wound back and forth there
-        options = {"crf": str(self.crf), "preset": "faster", "threads": "1", "g": keyframes}
+        options = {"crf": str(self.crf), "preset": "veryfast", "threads": "1", "g": keyframes}
         if -(-width // MACROBLOCK) % TREE_STEP:
             options["x264-params"] = "mbtree=0"
         stream = self._container.add_stream("libx264", rate=self.rate, options=options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from splatmem.io.source import Source, read_source
 from splatmem.jobs.motion import read_motion, write_motion
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
-from splatmem.jobs.outputs import SPLATS, write_moving, write_outputs
+from splatmem.jobs.outputs import PACKED_SPLATS, PLAIN_SPLATS, write_moving, write_outputs, write_scene
 from splatmem.jobs.preview import Preview
 from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
@@ -46,7 +47,8 @@ from splatmem.trajectory.names import PRESET_NAMES
 
 PATH_FIELDS = ("source", "out", "poses")
 PROMISED = (
-    "video.mp4", "contact_sheet.png", *SPLATS, "cameras.json", "report.html", REPORT, f"{MEMORY_FOLDER}/{INDEX}",
+    "video.mp4", "contact_sheet.png", *PLAIN_SPLATS, *PACKED_SPLATS, "cameras.json", "report.html", REPORT,
+    f"{MEMORY_FOLDER}/{INDEX}",
 )  # fmt: skip
 
 
@@ -146,7 +148,8 @@ def _make(
         run.scene.remark(*state.notes)
         write_motion(partial, state)
         save_run(session, run, fingerprint)
-        preview.show(run)
+        if not state.finished:  # else nothing was added, and the film comes next
+            preview.show(run)
 
     scene = run.scene
     if parts["inpainter"] is None:
@@ -158,9 +161,12 @@ def _make(
     inpainter_name = Traits.of(scene.models.inpainter).name
     scene.models.release()  # filming needs their memory
     moving = shown_moving(len(run.film), run.state.windows, read_motion(partial))
-    film = film_memory(scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce, moving)
-    announce("writing the scene and the report", 0.0)
-    report = write_outputs(partial, run, film, options, inpainter_name, device)
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        plain = writer.submit(write_scene, partial, PLAIN_SPLATS, scene.memory, run.film.cameras, options.fps)
+        film = film_memory(scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce, moving)
+        announce("writing the scene and the report", 0.0)
+        plain.result()
+        report = write_outputs(partial, run, film, options, inpainter_name, device, writer)
     session.finish()
     preview.remove()
     publish(options.out, PROMISED)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ from splatmem.report.sheet import SHEET_TILE_WIDTH, contact_sheet, moving_sheet
 SHEET_FRAMES = 12
 SHEET_COMPRESSION = 4  # of PNG's 9 levels: a third of the time of the usual 6, and 4 % more bytes
 MOVING = "moving.png"
-SPLATS = ("scene.ply", "scene.spz", "scene.html")  # for everything old, to hand on, and to look at
+PLAIN_SPLATS = ("scene.ply",)  # for everything old
+PACKED_SPLATS = ("scene.spz", "scene.html")  # to hand on, and to look at; nothing may be printed while these are written
 
 
 def write_outputs(
@@ -46,20 +48,25 @@ def write_outputs(
     options: FlyaroundOptions,
     inpainter_name: str,
     device: str,
+    writer: Executor,
 ) -> dict[str, Any]:
-    """Writes everything but the film and the session; returns the report."""
+    """Writes everything but the film, the session and ``PLAIN_SPLATS``; returns the report.
+
+    Args:
+        writer: writes the scene while its figures are measured: packing is a matter of one processor.
+    """
     clock, memory = run.scene.clock, run.scene.memory
-    with ThreadPoolExecutor(max_workers=1) as writer:  # packing is a matter of one processor, measuring of all others
-        written = writer.submit(_write_scene, folder, memory, run.film.cameras, options.fps)
-        with clock.stage("render"):
-            sheet = photo_sheet(run)
-        with clock.stage("encode"), atomic_path(folder / "contact_sheet.png") as temporary:
-            sheet.save(temporary, compress_level=SHEET_COMPRESSION)
-        with clock.stage("read"):
-            photo, retention = memory.photo_fidelity(), memory.retention()
-            bend, measures = memory_bend(memory), scene_measures(memory)
-        with clock.stage("encode"):
-            written.result()
+    packed = writer.submit(write_scene, folder, PACKED_SPLATS, memory, run.film.cameras, options.fps)
+    save_transforms_json(run.film.cameras, folder / "cameras.json", world=memory.world)
+    with clock.stage("render"):
+        sheet = photo_sheet(run)
+    with clock.stage("encode"), atomic_path(folder / "contact_sheet.png") as temporary:
+        sheet.save(temporary, compress_level=SHEET_COMPRESSION)
+    with clock.stage("read"):
+        photo, retention = memory.photo_fidelity(), memory.retention()
+        bend, measures = memory_bend(memory), scene_measures(memory)
+    with clock.stage("encode"):
+        packed.result()
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,
@@ -121,11 +128,10 @@ def write_moving(folder: Path, source: Source, moving: Bool[Tensor, "n h w"] | N
             moving_sheet(source.rgb[some], moving[some]).save(temporary)
 
 
-def _write_scene(folder: Path, memory: SpatialMemory, film: Cameras, fps: float) -> None:
-    """Writes the scene for other programs, and the film's cameras."""
-    for name in SPLATS:
+def write_scene(folder: Path, names: Sequence[str], memory: SpatialMemory, film: Cameras, fps: float) -> None:
+    """Writes files of the scene for other programs."""
+    for name in names:
         write_splats(memory, folder / name, film, fps=fps)
-    save_transforms_json(film, folder / "cameras.json", world=memory.world)
 
 
 def photo_sheet(run: Run) -> Image.Image:

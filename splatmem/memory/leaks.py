@@ -8,7 +8,7 @@ Gaussian covers is the sum of its blending weights.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -70,13 +70,13 @@ def trim_leaks(
         known: pixels of them that the scene so far shows.
         suspected: which of the added may show there at all; None: any of them.
     """
-    device = added.means.device
+    device = added.device
     indices = torch.arange(len(added), device=device)
     if suspected is not None:
         indices = indices[suspected.to(device)]
     log_scales, kept = added.log_scales.clone(), torch.ones(len(added), dtype=torch.bool, device=device)
     for attempt in range(SHRINKINGS + REMOVALS):
-        tried = replace(added, log_scales=log_scales).select(indices)
+        tried = added.with_values(log_scales=log_scales).select(indices)
         leaking = _leaking(old, tried, cameras, known)
         if not leaking.any():
             break
@@ -85,7 +85,7 @@ def trim_leaks(
         else:  # what they hid in the views may leak then
             kept[indices[leaking]] = False
             indices = indices[~leaking]
-    return added if attempt == 0 else replace(added, log_scales=log_scales).select(kept)
+    return added if attempt == 0 else added.with_values(log_scales=log_scales).select(kept)
 
 
 def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:

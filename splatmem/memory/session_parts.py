@@ -26,6 +26,7 @@ from torch import Tensor
 
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.lineage import Lineage
+from splatmem.gaussians.quantised import QuantisedGaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.io.atomic import atomic_path
 from splatmem.memory import SpatialMemory, StoredView
@@ -332,12 +333,14 @@ def read_parts(folder: Path, last: Link | None) -> LoadedParts:
     views: list[StoredView] = []
     scenes: dict[str, list[dict[str, Tensor]]] = {"gaussians": [], "features": []}
     counts = {"gaussians": 0, "features": 0}
+    packing = True
     fixed: dict[str, Tensor] = {}
     lists: dict[str, list[Any]] = {}
     for link in links_up_to(folder, last):
         file = part_file(folder, link.number)
         try:
             stored, told, grown = _checked(file, link)
+            packing &= all(f"gaussians.{name}" in told for name in PARAMETERS if f"gaussians.{name}" in stored)
             tensors = stored | {name: unpacked(stored[name], values) for name, values in told.items()}
             groups: dict[str, dict[str, Tensor]] = {}
             for name, value in tensors.items():
@@ -371,6 +374,8 @@ def read_parts(folder: Path, last: Link | None) -> LoadedParts:
         lengths = {name: len(values) for name, values in lists.items()}
         parts.append(Part(link, tuple(map(weakref.ref, own)), len(views), *spans, _digest(fixed), grown, lengths))
     gaussians = _joined(scenes["gaussians"]) or Gaussians.empty()
+    if packing:  # a compacted scene; what was added to it since may be of any values
+        gaussians = QuantisedGaussians.exactly(gaussians) or gaussians
     features = _joined(scenes["features"])
     hashed = [
         replace(part, gaussians=_hashed(gaussians, part.gaussians), features=_hashed(features, part.features)) for part in parts

@@ -88,7 +88,7 @@ class SpatialMemory:
     @property
     def device(self) -> torch.device:
         """The device of the Gaussians, on which reading, writing and refining compute."""
-        return self.gaussians.means.device
+        return self.gaussians.device
 
     def __repr__(self) -> str:
         views = f"{len(self.views)} views, {self.num_given_views} of them given" if self.views else "no views yet"
@@ -262,7 +262,11 @@ class SpatialMemory:
             camera: of the view, at any size.
             hidden: which pixels to add.
         """
-        added = lift(rgb, depth, camera, hidden, settings=LiftSettings(far_radius=FAR_SHELL * self.scale))
+        return self.add_hidden(lift(rgb, depth, camera, hidden, settings=LiftSettings(far_radius=FAR_SHELL * self.scale)))
+
+    def add_hidden(self, added: Gaussians) -> int:
+        """Adds Gaussians that the first view does not show, made and not seen, but for those that would show there; returns how
+        many."""
         if len(added):
             first = self.views[0].camera
             known = self.coverage(first)[0].to(self.device)
@@ -386,7 +390,7 @@ class SpatialMemory:
 
 def _fitted(scene: Gaussians, chosen: tuple[int, int], view: StoredView, steps: int) -> Gaussians:
     """``scene`` with the colours of a range fitted to the frame that it was written from."""
-    device = scene.means.device
+    device = scene.device
     return refine(scene, chosen, from_uint8(view.rgb).to(device), view.depth.to(device), view.camera.to(device), steps)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ DENOISERS = ("transformer", "transformer_2", "unet")  # names that pipelines giv
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 # T5 turns a layer's input into the number format of that layer's weights (``wo``) before they are turned back.
 KEPT_IN_TEXT_ENCODERS = ("norm", "embed", "shared", r"\.wo$")
+KEPT_FROM_INT8 = ("norm", "embed", "proj_out")  # parts of names: small matrices to which all others are sensitive
 
 
 def choose_device(device: str) -> str:
@@ -67,23 +69,53 @@ def store_small(pipeline: Any, hardware: HardwareConfig) -> None:
     """Has the layers of a pipeline's denoisers and text encoders keep their weights in eight bits between their uses, if
     ``hardware.storage`` asks for it; once only. Autoencoders, norms and embeddings of pictures stay as they are.
 
-    See ``diffusers.hooks.apply_layerwise_casting``.
+    Raises:
+        ValueError: see ``require_storage``.
     """
-    if hardware.storage != "float8":
+    if hardware.storage == "dtype":
         return
-    from diffusers.hooks import apply_layerwise_casting
-
+    require_storage(hardware)
+    store = _store_in_float8 if hardware.storage == "float8" else _store_in_int8
     for name in (*DENOISERS, *TEXT_ENCODERS):
         part = getattr(pipeline, name, None)
-        if part is None or getattr(part, "stored_in_float8", False) or is_quantised(part):
+        if part is None or getattr(part, "stored_small", False) or is_quantised(part):
             continue
-        own = getattr(part, "enable_layerwise_casting", None)
-        options = {"storage_dtype": torch.float8_e4m3fn, "compute_dtype": part.dtype}
-        if own is not None:
-            own(**options)
-        else:
-            apply_layerwise_casting(part, **options, skip_modules_pattern=KEPT_IN_TEXT_ENCODERS)
-        part.stored_in_float8 = True
+        store(part)
+        part.stored_small = True
+
+
+def require_storage(hardware: HardwareConfig) -> None:
+    """Makes sure that weights can be kept as ``hardware.storage`` says.
+
+    Raises:
+        ValueError: a package is missing; the message says how to get it.
+    """
+    if hardware.storage == "int8" and find_spec("torchao") is None:
+        raise ValueError(
+            "hardware.storage=int8 needs the package torchao: pip install 'splatmem[int8]', or give hardware.storage=float8"
+        )
+
+
+def _store_in_float8(part: Any) -> None:
+    """See ``diffusers.hooks.apply_layerwise_casting``."""
+    from diffusers.hooks import apply_layerwise_casting
+
+    own = getattr(part, "enable_layerwise_casting", None)
+    options = {"storage_dtype": torch.float8_e4m3fn, "compute_dtype": part.dtype}
+    if own is not None:
+        own(**options)
+    else:
+        apply_layerwise_casting(part, **options, skip_modules_pattern=KEPT_IN_TEXT_ENCODERS)
+
+
+def _store_in_int8(part: Any) -> None:
+    """See ``torchao.quantization.Int8WeightOnlyConfig``: each row of a matrix has a scale of its own."""
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_  # pyright: ignore[reportMissingImports]  # an extra
+
+    def is_matrix(module: torch.nn.Module, name: str) -> bool:
+        return isinstance(module, torch.nn.Linear) and not any(kept in name for kept in KEPT_FROM_INT8)
+
+    quantize_(part, Int8WeightOnlyConfig(), is_matrix)
 
 
 def is_quantised(part: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import colorsys
 import math
-from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -91,4 +90,4 @@ def ramp(values: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
 
 
 def _in(gaussians: Gaussians, colours: Float[Tensor, "n 3"]) -> Gaussians:
-    return replace(gaussians, sh=rgb_to_sh(colours))
+    return gaussians.with_values(sh=rgb_to_sh(colours))

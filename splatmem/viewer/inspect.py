@@ -7,7 +7,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,7 @@ def show_scene(gaussians: Gaussians, cameras: Sequence[Cameras], screenshot: Pat
     open3d = _open3d()
     near, middle, reach = _scene_proper(gaussians)
     # In units of the reach around the middle, so that scenes of any unit and origin are drawn alike.
-    shown = replace(near, means=(near.means - middle) / reach, log_scales=near.log_scales - math.log(reach))
+    shown = near.with_values(means=(near.means - middle) / reach, log_scales=near.log_scales - math.log(reach))
     eye = torch.tensor(EYE)
     facing = ((eye - shown.means) * shown.normals).sum(-1) > 0
     if cameras and screenshot is not None and facing.any():

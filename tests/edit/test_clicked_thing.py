@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 from splatmem.classes import PixelClass, PixelClasses
-from splatmem.edit.click_features import NUM_FEATURES, click_features, click_maps
+from splatmem.edit.click_features import NUM_FEATURES, click_features, click_maps, region_alike
 from splatmem.edit.thing import classes_of
 from splatmem.memory import PlainPictures
 from thing_before_wall import BLOCK_DEPTH, HEIGHT, MIDDLE, WALL, WIDTH, camera, memory, picture
@@ -27,6 +27,16 @@ def test_ways_within_a_thing_are_cheaper_than_ways_out_of_it() -> None:
 def test_without_anything_but_sky_features_are_finite() -> None:
     rgb, sky = torch.full((HEIGHT, WIDTH, 3), 0.7), torch.full((HEIGHT, WIDTH), torch.inf)
     assert torch.isfinite(click_features(click_maps(rgb, sky, camera(), DOWN, None), 9, 9)).all()
+
+
+def test_a_region_of_like_tokens_ends_where_another_texture_begins() -> None:
+    rgb, depth = torch.full((HEIGHT, WIDTH, 3), 0.6), torch.full((HEIGHT, WIDTH), WALL)
+    middle = WIDTH // 2
+    rgb[:, :middle] = torch.rand(HEIGHT, middle, 3, generator=torch.Generator().manual_seed(0)).round()
+    maps = click_maps(rgb, depth, camera(), DOWN, None)
+    region = region_alike(maps, HEIGHT // 2, middle // 2)
+    assert region[:, : middle - 8].float().mean() > 0.7
+    assert region[:, middle + 8 :].float().mean() < 0.1
 
 
 def test_what_the_photo_shows_is_told_from_beside_it_too() -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 from splatmem import assets
-from splatmem.evaluation.tokens import TokenFeatures, token_distance
+from splatmem.depth.picture_tokens import PictureTokens
+from splatmem.evaluation.tokens import TOKENS, token_distance
 from splatmem.io.pictures import open_picture
 
 
 @pytest.fixture(scope="module")
-def describe() -> TokenFeatures:
-    return TokenFeatures.embedded()
+def describe() -> PictureTokens:
+    return PictureTokens.embedded(TOKENS)
 
 
-def test_the_more_a_picture_is_altered_the_farther_it_is(describe: TokenFeatures) -> None:
+def test_the_more_a_picture_is_altered_the_farther_it_is(describe: PictureTokens) -> None:
     with open_picture(assets.path("photos/interior_table.jpg")) as picture:
         small = picture.convert("RGB").resize((168, 112))
     photo = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(1, 112, 168, 3).float() / 255

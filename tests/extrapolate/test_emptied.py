@@ -1,14 +1,6 @@
-from dataclasses import replace
-
-import numpy as np
-import pytest
 import torch
 from splatmem.classes import PixelClass, PixelClasses
-from splatmem.extrapolate.azimuth import AzimuthRange
-from splatmem.extrapolate.emptied import hidden_room, in_the_open, is_restless, level_relief, prominent, quiet, removable, sun
-from splatmem.extrapolate.shell import BINS, Shell
-from splatmem.extrapolate.unrolled import Grid, Unrolled
-from splatmem.geometry.cameras import Cameras
+from splatmem.extrapolate.emptied import hidden_room, in_the_open, prominent, removable, sun
 
 HEIGHT, WIDTH = 54, 96
 LEVEL_DEPTH = torch.full((HEIGHT, WIDTH), 3.0)  # nothing stands out
@@ -103,49 +95,3 @@ def test_a_room_is_not_the_open_air() -> None:
 
 def test_what_is_as_far_away_as_no_wall_is_the_open_air() -> None:
     assert in_the_open(room(), 20 * LEVEL_DEPTH, metric=True)
-
-
-@pytest.fixture
-def lit_wall() -> tuple[Unrolled, Shell, Grid]:
-    """A view on a round shell: a wall that is brighter to the right, over a floor, with a black thing before both."""
-    camera = Cameras.from_fov(torch.eye(4)[None], 60.0, WIDTH, HEIGHT)
-    view_range = AzimuthRange.of(camera, torch.tensor([0.0, 1.0, 0.0]))
-    shell = Shell(view_range, np.full(BINS + 1, 3.0), 0.5, -2.0)
-    grid = Grid.of(-0.9, 0.9, 3.0 / WIDTH, 3.0)
-    rows, columns = len(grid.heights), WIDTH
-    rgb = torch.linspace(0.5, 0.7, columns)[None, :, None].repeat(rows, 1, 3)
-    below = (grid.heights > 0.5)[:, None].expand(rows, columns)
-    rgb[below] = 0.3
-    thing = torch.zeros(rows, columns, dtype=torch.bool)
-    thing[rows // 3 :, 40:60] = True
-    rgb[thing] = 0.0
-    label = torch.where(below, float(PixelClass.FLOOR), float(PixelClass.WALL))
-    nothing = torch.zeros_like(thing)
-    return Unrolled(rgb, torch.zeros(rows, columns), nothing, label, thing, thing, ~nothing), shell, grid
-
-
-def test_a_plain_room_goes_on_in_its_colours_without_its_things(lit_wall: tuple[Unrolled, Shell, Grid]) -> None:
-    shown, shell, grid = lit_wall
-    plain = quiet(shown, shell, grid, hidden=False)
-    assert plain is not None
-    wall = grid.heights < 0.5
-    assert plain.rgb[wall].min() > 0.45  # nothing is left of the thing
-    assert (plain.rgb[~wall] - 0.3).abs().max() < 0.02
-    assert plain.rgb[0, -10:].mean() > plain.rgb[0, :10].mean() + 0.1  # light is kept
-    assert torch.equal(plain.log_relief[:, 0], level_relief(shell, grid))
-
-
-def test_only_a_room_that_is_hidden_loses_what_is_on_its_walls(lit_wall: tuple[Unrolled, Shell, Grid]) -> None:
-    shown, shell, grid = lit_wall
-    shown.rgb[:, ::6] = 0.0
-    assert quiet(shown, shell, grid, hidden=False) is None
-    assert quiet(shown, shell, grid, hidden=True) is not None
-
-
-def test_what_was_made_up_is_restless_where_its_patches_do_not_fit(lit_wall: tuple[Unrolled, Shell, Grid]) -> None:
-    shown, _, _ = lit_wall
-    smooth, noise = shown.rgb.clone(), torch.rand(shown.rgb.shape, generator=torch.Generator().manual_seed(0))
-    smooth[shown.thing] = 0.5
-    assert not is_restless(replace(shown, rgb=smooth))
-    assert is_restless(replace(shown, rgb=torch.where(shown.thing[..., None], noise, smooth)))
-    assert not is_restless(replace(shown, rgb=noise, thing=torch.zeros_like(shown.thing))), "nothing was made up"

@@ -68,6 +68,19 @@ def test_things_are_not_shown_again() -> None:
     assert ((around.rgb - red).abs().amax(1) < 0.3).float().mean() < 0.001
 
 
+def test_what_would_be_known_again_goes_on_out_of_focus() -> None:
+    signs = torch.rand(6, 8, 3, generator=torch.Generator().manual_seed(0))
+    rgb = signs.repeat_interleave(9, 0).repeat_interleave(12, 1).contiguous()
+    labels = torch.full((54, 96), int(PixelClass.WALL), dtype=torch.uint8)
+    memory, everywhere = SpatialMemory(), torch.ones(54, 96, dtype=torch.bool)
+    classes = PixelClasses(labels, torch.zeros(54, 96, dtype=torch.int16))
+    memory.write(rgb, torch.full((54, 96), 3.0), VIEWS[0], everywhere, None, classes)
+    behind = nothing_known(extrapolate_scene(memory, VIEWS, seed=0), VIEWS[[5, 6, 7]])
+    assert behind.covered.float().mean() > 0.9
+    assert rgb.std(dim=1).mean() > 0.2
+    assert behind.rgb.std(dim=2).mean() < 0.04
+
+
 def test_known_pixels_are_proposed_as_they_are(surroundings) -> None:
     cameras = VIEWS[[1, 2]]
     rgb, depth = torch.rand(2, 54, 96, 3), 1 + torch.rand(2, 54, 96)

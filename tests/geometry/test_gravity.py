@@ -47,3 +47,15 @@ def test_upright_edges_tell_pitch_and_roll(pitch: int, roll: int):
 def test_pictures_that_say_nothing_are_upright(picture):
     down = estimate_down(picture, Cameras.from_fov(torch.eye(4)[None], 60.0, 160, 90))
     assert torch.rad2deg(torch.acos(down[1].clamp(-1, 1))) < 4
+
+
+def test_a_few_upright_edges_by_chance_do_not_tilt_a_sea() -> None:
+    height, width = 216, 384
+    sea = torch.where(torch.arange(height)[:, None] < 120, 0.8, 0.3).repeat(1, width)
+    rows = torch.arange(30)
+    for column in (20, 60, 300, 350):  # reeds, all of which lean as if the camera looked up
+        lean = ((column - width / 2) * rows / 400).round().long()
+        sea[140 + rows, column + lean] = 0.5
+        sea[140 + rows, column + 1 + lean] = 0.5
+    down = estimate_down(sea[..., None].expand(-1, -1, 3), Cameras.from_fov(torch.eye(4)[None], 60.0, width, height))
+    assert torch.rad2deg(torch.acos(down[1].clamp(-1, 1))) < 4

@@ -94,7 +94,7 @@ def bare(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def filled(
-    model: Path, hardware: HardwareConfig | None = None, device: str = "cpu", **settings: object
+    model: Path, hardware: HardwareConfig | None = None, device: str = "cpu", **settings: Any
 ) -> tuple[Tensor, WanVACEInpainter]:
     config = InpainterConfig(model=str(model), steps=2, window_frames=5, **settings)
     inpainter = load_inpainter(config, device=device, hardware=hardware)
@@ -179,6 +179,42 @@ def test_text_encoders_wait_in_eight_bits_too(folder: Path) -> None:
     assert kinds["encoder.block.0.layer.1.DenseReluDense.wo.weight"] is torch.float32
     assert 0 < (encoder(words).last_hidden_state - before).abs().max() < 0.1 * before.abs().max()
     store_small(inpainter.pipeline, HardwareConfig(storage="float8"))  # a second time changes nothing
+
+
+@pytest.fixture
+def torchao() -> None:
+    pytest.importorskip("torchao", reason="needs torchao: the extra 'int8'")
+
+
+@pytest.mark.usefixtures("torchao")
+def test_weights_wait_as_whole_numbers(folder: Path, whole: Tensor) -> None:
+    rgb, inpainter = filled(folder, HardwareConfig(storage="int8"))
+    in_float8, _ = filled(folder, HardwareConfig(storage="float8"))
+    transformer, encoder = inpainter.pipeline.transformer, inpainter.pipeline.text_encoder
+    weights = dict(transformer.named_parameters())
+    assert type(weights["blocks.0.attn1.to_q.weight"]).__name__ == "Int8Tensor"
+    assert type(weights["blocks.0.norm2.weight"]) is torch.nn.Parameter
+    assert not any(type(p) is not torch.nn.Parameter for p in inpainter.pipeline.vae.parameters())
+    if encoder is not None:
+        assert any(type(p).__name__ == "Int8Tensor" for p in encoder.parameters())
+    assert 0 < (rgb - whole).abs().max() < 0.05
+    assert (rgb - whole).square().mean() < (in_float8 - whole).square().mean(), "nearer than float8"
+    store_small(inpainter.pipeline, HardwareConfig(storage="int8"))  # a second time changes nothing
+
+
+@pytest.mark.usefixtures("torchao")
+def test_whole_numbers_are_fetched_in_groups(folder: Path, whole: Tensor) -> None:
+    inpainter = load_inpainter(InpainterConfig(model=str(folder), steps=2, window_frames=5))
+    assert isinstance(inpainter, WanVACEInpainter)
+    place(inpainter.pipeline, HardwareConfig(storage="int8", offload="group"), "cpu:0")
+    rgb = inpainter(window(5, 32, 48), generator=torch.Generator().manual_seed(0), prompt="a room").rgb
+    assert 0 < (rgb - whole).abs().max() < 0.05
+
+
+def test_whole_numbers_need_their_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splatmem.models.hardware.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"needs the package torchao: pip install 'splatmem\[int8\]'"):
+        filled(folder, HardwareConfig(storage="int8"))
 
 
 def test_what_cannot_be_used_is_refused(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from splatmem.gaussians import Gaussians
 from splatmem.gaussians.fit_shapes import Reference, fit_shapes
 from splatmem.gaussians.lift import lift
 from splatmem.gaussians.merge import merge_alike
+from splatmem.gaussians.quantised import QuantisedGaussians
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.memory import SpatialMemory
 from splatmem.memory.compaction import PHOTO_LOSS, Compacted, compacted
-from splatmem.memory.rounding import rounded
+from splatmem.memory.session import SessionStore, load_session
 from splatmem.metrics import psnr
 
 from textured_room import room, turn
@@ -59,12 +62,39 @@ def test_views_keep_their_own_gaussians(seen: SpatialMemory, small: Compacted) -
     assert (small.first.diff() > 0).all()
 
 
-def test_what_is_rounded_stays_so(small: Compacted) -> None:
-    view = small.memory.views[0]
-    own = small.memory.gaussians.select(slice(*view.gaussians))
-    again = rounded(own, view.camera.centers[0])
-    for name in ("means", "log_scales", "opacity_logits", "sh"):
-        assert torch.equal(getattr(again, name), getattr(own, name)), name
+def test_a_small_memory_is_a_fraction_of_the_bytes(seen: SpatialMemory, small: Compacted) -> None:
+    assert isinstance(small.memory.gaussians, QuantisedGaussians)
+    assert small.memory.gaussians.nbytes == 18 * len(small.memory.gaussians)
+    assert small.memory.nbytes < 0.35 * seen.nbytes
+
+
+def test_a_saved_small_memory_is_the_same_and_stays_small(small: Compacted, tmp_path: Path) -> None:
+    SessionStore(tmp_path / "memory").save(small.memory, packing=True)
+    back, _ = load_session(tmp_path / "memory")
+    assert isinstance(back.gaussians, QuantisedGaussians)
+    assert back.nbytes == small.memory.nbytes
+    for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
+        assert torch.equal(getattr(back.gaussians, name), getattr(small.memory.gaussians, name)), name
+
+
+def test_a_small_memory_is_written_to_and_saved_as_any_other(small: Compacted, tmp_path: Path) -> None:
+    memory, store = replace(small.memory), SessionStore(tmp_path / "memory")
+    store.save(memory, packing=True)
+    camera = turn(8, 96, 64)[3]
+    frame = room().render(camera)
+    before = memory.film(memory.views[0].camera)[0]
+    memory.write(frame.rgb[0], frame.depth[0], camera, ~memory.read(camera).known[0], refine_steps=2)
+    assert type(memory.gaussians) is Gaussians
+    count = len(small.memory.gaussians)
+    assert len(memory.gaussians) > count
+    assert torch.equal(memory.gaussians.means[:count], small.memory.gaussians.means)
+    assert psnr(memory.film(memory.views[0].camera)[0], before) > 45
+    store.save(memory, packing=True)
+    assert len(list((tmp_path / "memory").glob("part-*"))) == 2, "only what is new was written"
+    back, _ = load_session(tmp_path / "memory")
+    assert type(back.gaussians) is Gaussians
+    for name in ("means", "quats", "log_scales", "opacity_logits", "sh"):
+        assert torch.equal(getattr(back.gaussians, name), getattr(memory.gaussians, name)), name
 
 
 def test_textures_keep_more_than_even_surfaces() -> None:

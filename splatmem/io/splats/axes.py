@@ -46,4 +46,4 @@ def neighbours_together(gaussians: Gaussians, block: int) -> Gaussians:
         along = placed[np.arange(count), sides.argmax(1)[group]]
         order = order[np.lexsort((along, group))]
         size //= 2
-    return gaussians.select(torch.from_numpy(order).to(gaussians.means.device))
+    return gaussians.select(torch.from_numpy(order).to(gaussians.device))

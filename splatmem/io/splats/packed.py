@@ -12,22 +12,26 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import torch
 
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.container import logit
 from splatmem.io.atomic import atomic_path
+from splatmem.io.drawable import MOST_OPAQUE
 from splatmem.io.ply import parse_ply, ply_bytes
 from splatmem.io.splats.axes import half_turn_about_x, neighbours_together, without_empty_bands
+from splatmem.render.spherical_harmonics import SH_C0
 
 SPZ_REACH = 2000.0  # positions are whole numbers of 24 bits with a sign, in units of 1/4096
 CONSTANT_COLOURS = (
     "compressed.ply",
     "splat",
 )  # .splat has no room for more, and gaussforge 0.6 mixes up the order in the other
+CUT_OFF = ("splat", "ksplat")  # whose colours and opacities gaussforge 0.6 cuts off, instead of rounding them ...
+BYTE = 255  # ... to whole numbers of these
 CHUNK = 256  # Gaussians of a .compressed.ply that share their bounds
 _redirecting = threading.Lock()
 
@@ -57,13 +61,15 @@ def packed_bytes(gaussians: Gaussians, path: Path, kind: str) -> tuple[bytes, li
     """
     gaussians, notes = without_empty_bands(gaussians.to("cpu").detach()), []
     if kind in CONSTANT_COLOURS and gaussians.sh.shape[1] > 1:
-        gaussians = replace(gaussians, sh=gaussians.sh[:, :1])
+        gaussians = gaussians.with_values(sh=gaussians.sh[:, :1])
         notes.append(f"colours that change with the view are left out of .{kind}")
     if kind == "spz":
         gaussians, notes = _within_reach(gaussians)
         gaussians = half_turn_about_x(gaussians)
     elif kind == "compressed.ply":
         gaussians = neighbours_together(gaussians, CHUNK)
+    elif kind in CUT_OFF:
+        gaussians = _half_a_step_up(gaussians)
     return _converted(ply_bytes(gaussians), "ply", kind, path), notes
 
 
@@ -106,6 +112,14 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
+def _half_a_step_up(gaussians: Gaussians) -> Gaussians:
+    """The Gaussians with colours and opacities so much larger that cutting them off rounds what they were."""
+    sh = gaussians.sh.clone()
+    sh[:, 0] += 0.5 / BYTE / SH_C0
+    opacities = (gaussians.opacities + 0.5 / BYTE).clamp_max(MOST_OPAQUE)
+    return gaussians.with_values(sh=sh, opacity_logits=logit(opacities))
+
+
 def _within_reach(gaussians: Gaussians) -> tuple[Gaussians, list[str]]:
     """The Gaussians with those beyond the reach of .spz brought nearer along the line from the origin, and made smaller alike:
     they look the same from there.
@@ -124,5 +138,5 @@ def _within_reach(gaussians: Gaussians) -> tuple[Gaussians, list[str]]:
             "beyond: choose .sog or .compressed.ply"
         )
     nearer = torch.where(beyond, SPZ_REACH / farthest, 1.0)[:, None]
-    moved = replace(gaussians, means=gaussians.means * nearer, log_scales=gaussians.log_scales + nearer.log())
+    moved = gaussians.with_values(means=gaussians.means * nearer, log_scales=gaussians.log_scales + nearer.log())
     return moved, [f"{count} Gaussians lie beyond what .spz can hold: they were brought nearer, along the line from the origin"]

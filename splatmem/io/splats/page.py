@@ -63,7 +63,7 @@ def write_page(
     notes = ["colours that change with the view are left out of a page"] if gaussians.sh[:, 1:].any() else []
     if cameras is None:
         cameras = Cameras.from_fov(torch.eye(4)[None], USUAL_FOV, *USUAL_SIZE)
-    gaussians, cameras = _in_the_pages_unit(replace(gaussians, sh=gaussians.sh[:, :1]), cameras)
+    gaussians, cameras = _in_the_pages_unit(gaussians.with_values(sh=gaussians.sh[:, :1]), cameras)
     if given is not None:
         gaussians = gaussians.select(torch.cat([given.nonzero()[:, 0], (~given).nonzero()[:, 0]]))
     splats, _ = packed_bytes(gaussians, path, "spz")
