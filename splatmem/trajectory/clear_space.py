@@ -54,6 +54,8 @@ class ClearSpace:
     Attributes:
         subject: distance from the photo's camera of what stands in the picture's middle.
         walls: upright planes of walls that go on: outward normals, and the planes' distances from the origin along them.
+        camera: the photo's at a small size.
+        stands_out: its pixels that show what stands before the background, ``[h, w]``.
     """
 
     def __init__(self, memory: SpatialMemory, made: Sequence[StoredView] = ()) -> None:
@@ -73,7 +75,9 @@ class ClearSpace:
         self.walls = _walls(depth, self.classes, camera, memory.down, memory.scale)
         self.subject = self._subject()
         self.surfaces = memory.free_space()
-        given = [(camera, _background(depth, self.classes)), *((v.camera, v.depth) for v in memory.views[1:])]
+        behind = _background(depth, self.classes)
+        self.stands_out = ~self.classes.where(PixelClass.FLOOR, PixelClass.GROUND) & (behind > STANDS_OUT * depth)
+        given = [(camera, behind), *((v.camera, v.depth) for v in memory.views[1:])]
         self.background = FreeSpace.of([*given, *map(self._around_the_middle, made)])
 
     def is_clear(self, points: Float[Tensor, "p 3"], nearest: float = NEAREST) -> Bool[Tensor, " p"]:

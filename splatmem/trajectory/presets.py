@@ -84,6 +84,7 @@ def make_path(
     is_barely_free: FreeSpace | None = None,
     borne: tuple[float, float] | None = None,
     down: Float[Tensor, "3"] | None = None,
+    whole: bool = True,
 ) -> PathResult:
     """The cameras of a preset, in free space.
 
@@ -101,6 +102,7 @@ def make_path(
         borne: radians to the right and to the left beyond which a swing that was not asked to be a circle does not go.
         down: direction of gravity in the world; None: the first camera was held upright. Level paths turn about it, and the
             camera keeps the tilt that it had at first.
+        whole: whether a path round the subject may go all the way round.
 
     Raises:
         ValueError: unknown name, or numbers out of range.
@@ -118,8 +120,9 @@ def make_path(
 
     if name in SWINGS:
         return _round_path(
-            name, steps / frames, subject_distance, upright, fov_x_degrees, (width, height), is_free, is_barely_free, borne
-        )
+            name, steps / frames, subject_distance, upright, fov_x_degrees, (width, height), is_free, is_barely_free, borne,
+            whole,
+        )  # fmt: skip
 
     def curve(phase: Tensor) -> Tensor:
         # In upright axes the first camera is tilted; the level curve carries that tilt along.
@@ -146,6 +149,7 @@ def _round_path(
     is_free: FreeSpace | None,
     is_barely_free: FreeSpace | None,
     borne: tuple[float, float] | None,
+    whole: bool,
 ) -> PathResult:
     # In upright axes the first camera is tilted; the level curve carries that tilt along.
     distance = subject_distance * upright[2, 2].item()
@@ -158,10 +162,10 @@ def _round_path(
         return poses(angle, share)[:, :3, 3]
 
     free = is_free or (lambda points: torch.ones(len(points), dtype=torch.bool))
-    plan = plan_round(position, free, swing=swing, borne=None if swing is None else borne)
-    if is_barely_free is not None and not plan.is_full and swing is None:
-        whole = plan_round(position, is_barely_free, swing=swing)
-        plan = whole if whole.is_full else plan
+    plan = plan_round(position, free, swing=swing, borne=None if swing is None else borne, whole=whole)
+    if is_barely_free is not None and not plan.is_full and swing is None and whole:
+        tight = plan_round(position, is_barely_free, swing=swing)
+        plan = tight if tight.is_full else plan
     angles = plan.angles(phase)
     cameras = Cameras.from_fov(poses(angles, plan.radius(angles)), fov_x_degrees, *size)
     extent = plan.extent()

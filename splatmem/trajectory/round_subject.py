@@ -27,6 +27,7 @@ WIDEST_SWING = 60.0
 """Degrees to either side up to which a path swings where it cannot go all the way round: from farther aside the subject's
 surfaces are seen edge-on, and what is made of them is no longer like it."""
 BLOCKED = "the way round is blocked"
+FROM_BEHIND = "from behind one would mostly look at what the photo does not show"
 UNCOVERED = "farther aside too much would show that the photo does not"
 SMALLEST_SWING = 4.0
 """Degrees to one side below which a path does not swing there at all."""
@@ -116,6 +117,7 @@ def plan_round(
     swing: float | None = None,
     borne: tuple[float, float] | None = None,
     min_radius: float = MIN_RADIUS,
+    whole: bool = True,
 ) -> Round:
     """The path that goes farthest round.
 
@@ -125,6 +127,7 @@ def plan_round(
         swing: radians to either side that are asked for; None: a full circle.
         borne: radians to the right and to the left beyond which a swing does not go even where it is free.
         min_radius: share of the asked radius that the path keeps everywhere.
+        whole: whether it may be a full circle.
     """
     asked = FULL_CIRCLE if swing is None else 2 * math.degrees(swing)
     clear = _clear_radii(position, is_free, min_radius)
@@ -133,7 +136,7 @@ def plan_round(
     free = is_free(position(torch.from_numpy(directions), torch.from_numpy(radii)).float()).numpy()
     front = DIRECTIONS // 2
     free[front] = True  # there the photo was taken
-    if swing is None and free.all():
+    if swing is None and whole and free.all():
         return Round(0.0, math.pi, radii, asked)
     largest = math.radians(WIDEST_SWING) if swing is None else swing
     limit = max(1, math.ceil(largest / (directions[1] - directions[0])))
@@ -143,7 +146,8 @@ def plan_round(
     blocked = [min(largest, count * 2 * math.pi / DIRECTIONS) for count in (right, left)]
     blocked = [end if math.degrees(end) >= SMALLEST_SWING else 0.0 for end in blocked]
     ends = blocked if borne is None else [min(pair) for pair in zip(blocked, borne, strict=True)]
-    return Round((ends[0] - ends[1]) / 2, sum(ends) / 2, radii, asked, BLOCKED if ends == blocked else UNCOVERED)
+    hindrance = FROM_BEHIND if swing is None and free.all() else BLOCKED if ends == blocked else UNCOVERED
+    return Round((ends[0] - ends[1]) / 2, sum(ends) / 2, radii, asked, hindrance)
 
 
 def _clear_radii(

@@ -20,7 +20,7 @@ from splatmem.memory import SpatialMemory
 from splatmem.memory.free_space import FreeSpace
 from splatmem.trajectory.names import PRESET_NAMES
 from splatmem.trajectory.presets import SWINGS, make_path
-from splatmem.trajectory.round_subject import Extent
+from splatmem.trajectory.round_subject import FULL_CIRCLE, Extent
 from splatmem.trajectory.uncovered import swings_borne
 
 
@@ -162,25 +162,26 @@ def preset_trajectory(
     camera = first_camera(memory, size, fov)
     if known_views is None:
         known_views = 0 if isinstance(scene, SpatialMemory) else scene.views_before(name)
-    begun, made = memory.as_given(), memory.views[memory.num_given_views : known_views]
-    is_barely_free = borne = None
+    begun, since = memory.as_given(), memory.views[memory.num_given_views : known_views]
+    is_barely_free = borne = clear = None
     if name in SWINGS:
         from splatmem.trajectory.clear_space import TIGHT, ClearSpace  # with scipy, which other paths do without
 
-        clear = ClearSpace(begun, made)
+        clear = ClearSpace(begun, since)
         distance, is_free = clear.subject, partial(clear.is_clear)
         is_barely_free = partial(clear.is_clear, nearest=TIGHT)
         if SWINGS[name] is not None:
             borne = swings_borne(begun, distance)
     else:
         given = begun.free_space()
-        space = FreeSpace.of([(view.camera, view.depth) for view in (*begun.views, *made)]) if made else given
+        space = FreeSpace.of([(view.camera, view.depth) for view in (*begun.views, *since)]) if since else given
         distance = subject_distance(begun, begun.views[0].camera)
 
         def is_free(points: Tensor) -> Tensor:
             return space.contains(points, begun.scale) & given.keeps_distance(points)
 
-    made = make_path(
+    path = partial(
+        make_path,
         name,
         frames,
         scale=begun.scale,
@@ -193,6 +194,12 @@ def preset_trajectory(
         borne=borne,
         down=begun.down,
     )
+    made = path()
+    if clear is not None and made.extent is not None and made.extent.degrees >= FULL_CIRCLE:
+        from splatmem.trajectory.from_behind import bears_circle
+
+        if not bears_circle(begun, clear, made.cameras):
+            made = path(whole=False)
     return Trajectory(made.cameras, name=name, notes=(made.note,) if made.note else (), extent=made.extent)
 
 
