@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -88,7 +89,7 @@ def survey_video(path: str | Path) -> VideoFrames:
     return VideoFrames(path, count, stored, turned, tuple(sorted(times)) if told else None, keys)
 
 
-def forgiving(version: str) -> dict[str, str]:
+def forgiving(version: str) -> dict[str, Any]:
     """What a version of PyAV must be told so that it opens videos whose title or comment is no text: nothing from 19 on, which
     does not know the word."""
     return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
