@@ -28,10 +28,9 @@ from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.memory import SpatialMemory
 from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
-from splatmem.trajectory.round_subject import FULL_CIRCLE
-from splatmem.trajectory.trajectory import preset_trajectory
+from splatmem.trajectory.clear_space import ClearSpace
+from splatmem.trajectory.from_behind import bears_circle
 
-CIRCLE_FRAMES = 8  # of a path that is made to see how far it goes
 HELD = 0.03  # share of a picture that must be known for its depth to be completed from there
 NO_PARALLAX = "the pictures do not show how their cameras' unit relates to depth: the depth model's own unit is taken for it"
 
@@ -168,17 +167,12 @@ def _first_written(
         if behind and classes is not None:
             hidden = hidden_background(rgb, depth, classes, camera)
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
-            if _bears_a_circle(memory):
+            given = memory.as_given()
+            if bears_circle(given, ClearSpace(given)):
                 memory.add_hidden(backs_of_things(rgb, depth, classes, camera))
     with clock.stage("refine"), torch_alone(depth.numel()):
         memory.refine(settings.photo_refine_steps)
     return memory
-
-
-def _bears_a_circle(memory: SpatialMemory) -> bool:
-    """Whether a camera may go all the way round the photo's subject, and see its other side."""
-    extent = preset_trajectory("orbit", memory, CIRCLE_FRAMES).extent
-    return extent is not None and extent.degrees >= FULL_CIRCLE
 
 
 def _shows(memory: SpatialMemory, first: int, camera: Cameras) -> bool:

@@ -23,6 +23,7 @@ from splatmem.geometry.push_pull import push_pull
 MARGIN = 0.05  # of the view's width, in which its mirror image is sharp: small moves show no more
 GROWTH = 0.6  # how much wider the blur gets on a way: less, and the mirror image is seen; more, and the view has a border
 TALLEST = 0.04  # of that width: how far colours are blurred upwards and downwards; a horizon stays where it is
+ENOUGH = 0.1  # share of what the view shows of its rows that colours must come from: fewer pixels are a stain, not the place
 REACH = 0.12  # of that width, over which what goes over the view's edge fades away
 SOFT = 0.16  # of that width: blur of what is seen in the open far from the view, where the mirror image is a mere mean
 BANDS = 3  # of heights that drift each for itself: what lies above each other in the view does so nowhere else
@@ -41,7 +42,7 @@ def calm_turn(shown: Unrolled, planes: Float[Tensor, " h"], grid: Grid, indoors:
     """
     height, width = shown.seen.shape
     left = shown.seen & ~shown.thing
-    source = next((mask for mask in (left & ~shown.prominent, left) if mask.any()), shown.seen)
+    source = _enough([left & ~shown.prominent, left], shown.seen)
     sky = _sky_rows(shown.sky, source)
     surfaces, label = torch.zeros(height, dtype=torch.int64), torch.zeros_like(shown.label)
     if indoors:
@@ -63,8 +64,8 @@ def calm_turn(shown: Unrolled, planes: Float[Tensor, " h"], grid: Grid, indoors:
     )
     turn = torch.zeros(height, total, 4)
     for surface in surfaces.unique().tolist():
-        rows, own = surfaces == surface, source & (label == surface)
-        place = _extended(shown.rgb, own if own.any() else source)
+        rows, own = surfaces == surface, left & (label == surface)
+        place = _extended(shown.rgb, _enough([own & ~shown.prominent, own, source], shown.seen & rows[:, None]))
         levels = _ever_coarser(torch.cat([place, relief[..., None]], dim=-1))
         turn[rows] = _around(levels, edges, None if indoors else _drifting(levels, total), total)[rows]
     turn[:, :width] = torch.where(shown.seen[..., None], turn[:, :width], edges.beside[0])  # above and below the view
@@ -78,6 +79,12 @@ def calm_turn(shown: Unrolled, planes: Float[Tensor, " h"], grid: Grid, indoors:
     seen[:, :width], gone[:, :width] = shown.seen, shown.thing
     kinds = once_around(surfaces.to(shown.label.dtype))
     return Unrolled(turn[..., :3].clamp(0, 1), log_relief, once_around(sky), kinds, nothing, gone, seen)
+
+
+def _enough(masks: list[Bool[Tensor, "h w"]], shown: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The first of the masks that holds enough of what is shown; else all of that."""
+    least = max(1.0, ENOUGH * float(shown.sum()))
+    return next((mask for mask in masks if mask.sum() >= least), shown)
 
 
 def _sky_rows(sky: Bool[Tensor, "h w"], source: Bool[Tensor, "h w"]) -> Bool[Tensor, " h"]:

@@ -20,7 +20,7 @@ from splatmem.memory import SpatialMemory
 from splatmem.memory.free_space import FreeSpace
 from splatmem.trajectory.names import PRESET_NAMES
 from splatmem.trajectory.presets import SWINGS, make_path
-from splatmem.trajectory.round_subject import FULL_CIRCLE, Extent
+from splatmem.trajectory.round_subject import Extent
 from splatmem.trajectory.uncovered import swings_borne
 
 
@@ -163,14 +163,19 @@ def preset_trajectory(
     if known_views is None:
         known_views = 0 if isinstance(scene, SpatialMemory) else scene.views_before(name)
     begun, since = memory.as_given(), memory.views[memory.num_given_views : known_views]
-    is_barely_free = borne = clear = None
+    is_barely_free = borne = None
+    whole = True
     if name in SWINGS:
         from splatmem.trajectory.clear_space import TIGHT, ClearSpace  # with scipy, which other paths do without
 
         clear = ClearSpace(begun, since)
         distance, is_free = clear.subject, partial(clear.is_clear)
         is_barely_free = partial(clear.is_clear, nearest=TIGHT)
-        if SWINGS[name] is not None:
+        if SWINGS[name] is None:
+            from splatmem.trajectory.from_behind import bears_circle
+
+            whole = bears_circle(begun, clear)
+        else:
             borne = swings_borne(begun, distance)
     else:
         given = begun.free_space()
@@ -180,8 +185,7 @@ def preset_trajectory(
         def is_free(points: Tensor) -> Tensor:
             return space.contains(points, begun.scale) & given.keeps_distance(points)
 
-    path = partial(
-        make_path,
+    made = make_path(
         name,
         frames,
         scale=begun.scale,
@@ -193,13 +197,8 @@ def preset_trajectory(
         is_barely_free=is_barely_free,
         borne=borne,
         down=begun.down,
+        whole=whole,
     )
-    made = path()
-    if clear is not None and made.extent is not None and made.extent.degrees >= FULL_CIRCLE:
-        from splatmem.trajectory.from_behind import bears_circle
-
-        if not bears_circle(begun, clear, made.cameras):
-            made = path(whole=False)
     return Trajectory(made.cameras, name=name, notes=(made.note,) if made.note else (), extent=made.extent)
 
 

@@ -97,3 +97,11 @@ def test_a_view_that_is_one_thing_goes_on_in_its_colours() -> None:
     everything = torch.ones(rgb.shape[:2], dtype=torch.bool)
     turn = turned(view(rgb, thing=everything))
     assert (turn.rgb - 0.6).abs().max() < 0.01
+
+
+def test_a_stain_that_is_all_that_is_not_known_again_is_not_the_place(facade: torch.Tensor) -> None:
+    shown = view(facade.clone())
+    shown.prominent[:] = True
+    shown.prominent[12:14, 4:8], shown.rgb[12:14, 4:8] = False, 0.0
+    turn = turned(shown)
+    assert torch.allclose(turn.rgb[10:20, 2 * WIDTH : -WIDTH].mean((0, 1)), facade[10:20].mean((0, 1)), atol=0.1)

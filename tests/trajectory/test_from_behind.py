@@ -25,11 +25,12 @@ def memory_of(rgb: torch.Tensor, depth: torch.Tensor, classes: PixelClasses) -> 
     return memory
 
 
-def test_a_post_in_the_open_bears_a_full_circle() -> None:
+def test_a_post_in_the_open_bears_a_full_circle_in_films_of_any_length_and_size() -> None:
     post = next(scene for scene in SCENES if "statue" in scene.name)
-    orbit = preset_trajectory("orbit", memory_of(*post.view(PHOTO)), 12)
-    assert orbit.extent is not None
-    assert orbit.extent.degrees == FULL_CIRCLE
+    memory = memory_of(*post.view(PHOTO))
+    for orbit in (preset_trajectory("orbit", memory, 2), preset_trajectory("orbit", memory, 48, (64, 64), 90.0)):
+        assert orbit.extent is not None
+        assert orbit.extent.degrees == FULL_CIRCLE
 
 
 def test_round_a_slope_that_fills_the_photo_the_path_swings_and_says_why() -> None:
