@@ -15,7 +15,8 @@ from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
 from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_among
 from splatmem.edit.thing import classes_of
-from splatmem.explore.loop import ExploreSettings, write_frame
+from splatmem.explore.frames import write_frame
+from splatmem.explore.loop import ExploreSettings
 from splatmem.extrapolate.continuation import Guide, continue_colours, same_colours
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
@@ -265,7 +266,9 @@ def fill_holes(
                 rgb = inpainter(partial, generator=generator, prompt=prompt).rgb[0]
         made = FilledFrames(rgb[None], behind.depth[None])
         usable = unknown | now.known[0]
-        write_frame(memory, made, 0, hole.camera, settings.min_write_pixels, estimate_depth, settings, clock, usable)
+        write_frame(
+            memory, made, 0, hole.camera, settings.min_write_pixels, estimate_depth, settings.refine_steps, clock, usable
+        )
         written += 1
     return written
 

@@ -15,11 +15,12 @@ from splatmem.evaluation.scenes import Scene
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings, explore, references
 from splatmem.explore.seeds import usable_seed
+from splatmem.explore.wide_views import ready_for_path
 from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, VideoInpainter
 from splatmem.inpaint.blending import blend_colours
-from splatmem.inpaint.protocol import Traits, prepared
+from splatmem.inpaint.protocol import Traits
 from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
@@ -207,7 +208,7 @@ def _next_frames(
 ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "t h w"]]:
     """One window as the loop would fill it, joined to the known as the loop would join it."""
     with clock.stage("fill"):
-        ready = prepared(inpainter, memory, cameras, seed)
+        ready = ready_for_path(inpainter, memory, cameras, seed, estimate_depth)
     with clock.stage("read"):
         reading = memory.read(cameras)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras)

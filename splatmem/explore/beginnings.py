@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,7 +18,8 @@ from splatmem.depth.protocol import estimator_name
 from splatmem.depth.sky import plausible_sky
 from splatmem.explore.backs import backs_of_things
 from splatmem.explore.behind_things import hidden_background
-from splatmem.explore.loop import ExploreSettings, write_frame
+from splatmem.explore.frames import write_frame
+from splatmem.explore.loop import ExploreSettings
 from splatmem.explore.planner import GRID_WIDTH
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
@@ -119,8 +120,7 @@ def begin_posed_memory(
     shown = [None] * len(rgb) if usable is None else [*usable]
     memory = _first_written(rgb[0], depth[0], cameras[0], downs[0], metric, settings, clock, device, shown[0], classes)
     memory.world = world
-    given = replace(settings, refine_steps=settings.photo_refine_steps)
-    min_pixels = settings.min_write_pixels
+    min_pixels, steps = settings.min_write_pixels, settings.photo_refine_steps
     waiting, differences = list(range(1, len(rgb))), []
     known, written = torch.zeros(len(rgb)), 0
     while waiting:
@@ -134,7 +134,7 @@ def begin_posed_memory(
         # Without parallax, what the memory shows tells the scale and, where the model leaves it open, the shift of depth.
         own = told[index] or known[index] < HELD
         filled = FilledFrames(rgb[index : index + 1], depth[index : index + 1] if own else None)
-        write_frame(memory, filled, 0, cameras[index], min_pixels, estimate_depth, given, clock, shown[index])
+        write_frame(memory, filled, 0, cameras[index], min_pixels, estimate_depth, steps, clock, shown[index])
         if progress is not None:
             progress(1 - len(waiting) / len(rgb))
     memory.num_given_views = len(memory.views)

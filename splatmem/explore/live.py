@@ -10,9 +10,10 @@ import torch
 
 from splatmem.depth import DepthEstimator
 from splatmem.explore.loop import ExploreSettings, ExploreState, make_window
+from splatmem.explore.wide_views import ready_to_look
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import VideoInpainter
-from splatmem.inpaint.protocol import Traits, prepared
+from splatmem.inpaint.protocol import Traits
 from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 
@@ -50,7 +51,7 @@ class LiveInpainter:
         )
         return max(same, default=0.0)
 
-    def for_camera(self, memory: SpatialMemory, camera: Cameras) -> VideoInpainter:
+    def for_camera(self, memory: SpatialMemory, camera: Cameras, estimate_depth: DepthEstimator) -> VideoInpainter:
         """The inpainter, made ready for this camera too."""
         reach = ROOM * memory.scale
         near = any((camera.centers - other.centers).norm() <= reach for other in self.cameras)
@@ -61,7 +62,7 @@ class LiveInpainter:
             turns = [camera.turned(angle) for angle in (90.0, 180.0, 270.0)]
             size = (camera.width, camera.height)
             all_around = Cameras.cat([c.resized(*size) for c in [*around, *turns]])
-            self.ready = prepared(self.inpainter, memory.as_given(), all_around, self.seed)
+            self.ready = ready_to_look(self.inpainter, memory.as_given(), all_around, self.seed, estimate_depth, self.ready)
         return self.ready
 
 
@@ -109,7 +110,7 @@ def look(
             break
         waiting.remove(chosen)
         with clock.stage("fill"):
-            ready = inpainter.for_camera(memory, camera)
+            ready = inpainter.for_camera(memory, camera, estimate_depth)
         make_window(memory, views[chosen], ready, traits, estimate_depth, generator, settings, clock, prompt, state)
         state.windows.append([float(chosen)])
         if after_window is not None:

@@ -10,28 +10,23 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
-from splatmem.depth import DepthEstimator, completed_depth
-from splatmem.depth.alignment import align
+from splatmem.depth import DepthEstimator
 from splatmem.explore.feature_gaussians import encode_views, read_latents, write_latents
+from splatmem.explore.frames import write_frame
 from splatmem.explore.motion import MovingPart, motion_of
 from splatmem.explore.planner import GRID_WIDTH, Planner, PlanSettings, default_planner
 from splatmem.explore.seeds import usable_seed
+from splatmem.explore.wide_views import ready_for_path
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
-from splatmem.inpaint.blending import blend_colours
-from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known, prepared
-from splatmem.memory import MemoryReading, SpatialMemory, StoredView
+from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known
+from splatmem.memory import SpatialMemory, StoredView
 from splatmem.memory.free_space import Bodies
-from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.pixels import from_uint8
 from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
-
-SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
 
 
 class Progress(Protocol):
@@ -137,7 +132,7 @@ def explore(
     limit = settings.generated_limit(len(film), traits.continuous)
     given = memory.as_given()
     with clock.stage("fill"), torch_alone(film.cameras.width * film.cameras.height):
-        inpainter = prepared(inpainter, given, film.cameras, seed)
+        inpainter = ready_for_path(inpainter, given, film.cameras, seed, estimate_depth)
     with clock.stage("read"):
         planner = planner or default_planner(traits, given, film, settings.plan)
         ahead = given.free_space().bodies_ahead(film.cameras)
@@ -216,7 +211,9 @@ def make_window(
     for order, min_pixels in passes:
         for index in order:
             still = None if motion is None else ~motion.where[index]
-            step = write_frame(memory, filled, index, cameras[index], min_pixels, estimate_depth, settings, clock, still, ahead)
+            step = write_frame(
+                memory, filled, index, cameras[index], min_pixels, estimate_depth, settings.refine_steps, clock, still, ahead
+            )
             if step is not None:
                 state.border_steps.append(step)
     if reader is not None and filled.latents is not None:
@@ -254,55 +251,3 @@ def _overlap(view: StoredView, cameras: Cameras) -> float:
     near = torch.isfinite(depth)
     points = coarse.unproject(torch.where(near, depth, 1.0)[None])[0][near]
     return cameras.sees(points).float().mean().item() if len(points) else 0.0
-
-
-def write_frame(
-    memory: SpatialMemory,
-    filled: FilledFrames,
-    index: int,
-    camera: Cameras,
-    min_pixels: int,
-    estimate_depth: DepthEstimator,
-    settings: ExploreSettings,
-    clock: StageClock,
-    usable: Bool[Tensor, "h w"] | None = None,
-    ahead: Bodies | None = None,
-) -> float | None:
-    """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
-
-    Earlier frames of the window are known by now. Where something may have moved, ``usable`` pixels alone are written. Nothing
-    is written that reaches the cameras ``ahead``.
-    """
-    with clock.stage("read"):
-        now = memory.read(camera)
-    known = now.known[0]
-    unknown = ~known if usable is None else ~known & usable
-    if int(unknown.sum()) < max(1, min_pixels):
-        return None
-    with clock.stage("depth"):
-        if filled.depth is not None:
-            made = filled.depth[index]
-        else:
-            made = completed_depth(estimate_depth, filled.rgb[index], now.depth[0], known, camera.fov_x_degrees)
-    with torch_alone(made.numel()):
-        with clock.stage("depth"):
-            aligned = align(made, now.depth[0], known)
-            depth = _before_backs(aligned.depth, now)
-        with clock.stage("write"):
-            rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
-            # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
-            solid = known & (now.alpha[0] >= SOLID_ALPHA)
-            depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
-            memory.write(rgb, depth, camera, ~solid, usable, refine_steps=settings.refine_steps, clock=clock, ahead=ahead)
-    return aligned.border_step
-
-
-def _farthest_beside(depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """The farthest depth of each pixel and its eight neighbours."""
-    return torch.nn.functional.max_pool2d(depth[None], 3, 1, 1)[0]
-
-
-def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tensor, "h w"]:
-    """Depth that does not lie behind the back of a surface: what is made there becomes the surface's other side."""
-    back = ~now.known[0] & (now.alpha[0] > KNOWN_ALPHA) & torch.isfinite(now.depth[0])
-    return torch.where(back, torch.minimum(depth, SKIN * now.depth[0]), depth)

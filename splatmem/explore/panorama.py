@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from splatmem.depth import DepthEstimator
-from splatmem.explore.loop import ExploreSettings, write_frame
+from splatmem.explore.frames import write_frame
+from splatmem.explore.loop import ExploreSettings
 from splatmem.extrapolate.cylinder import Cylinder
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
@@ -111,7 +112,9 @@ def with_panorama(
     filled = FilledFrames(cylinder.seen_by(views, picture))
     around, settings, clock = replace(memory, views=list(memory.views)), ExploreSettings(), StageClock()
     for index in _outward(len(views)):
-        write_frame(around, filled, index, views[index], settings.min_write_pixels, estimate_depth, settings, clock)
+        write_frame(
+            around, filled, index, views[index], settings.min_write_pixels, estimate_depth, settings.refine_steps, clock
+        )
     return around
 
 

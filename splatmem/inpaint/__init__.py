@@ -13,7 +13,7 @@ from splatmem.models.parts import pipeline_index
 
 __all__ = ["FilledFrames", "PartialFrames", "ReferenceViews", "VideoInpainter", "load_inpainter"]
 
-EMBEDDED_FOLDER = "models/inpaint-small"
+EMBEDDED_FOLDER, PLACES_FOLDER = "models/inpaint-small", "models/inpaint-places"
 
 
 def load_inpainter(
@@ -75,12 +75,16 @@ def _load(settings: InpainterConfig, device: str, hardware: HardwareConfig | Non
 
     if settings.model == "embedded":
         from splatmem.inpaint.embedded.inpainter import EmbeddedInpainter
+        from splatmem.inpaint.migan.pictures import picture_filler
 
+        fill_wide = load_model(str(assets.path(PLACES_FOLDER)), "embedded inpainter", picture_filler)
         # Its network alone is looked at: what the whole pipeline needs only diffusers knows, which is not imported for it.
         return load_model(
             str(assets.path(EMBEDDED_FOLDER) / "unet"),
             "embedded inpainter",
-            lambda unet: EmbeddedInpainter.from_pretrained(unet.parent, device=device, steps=settings.steps),
+            lambda unet: EmbeddedInpainter.from_pretrained(
+                unet.parent, device=device, steps=settings.steps, fill_wide=fill_wide
+            ),
         )
     if not Path(settings.model).expanduser().is_dir() and not looks_like_hub_id(settings.model):
         raise ValueError(

@@ -154,9 +154,9 @@ class GrowingScene(SceneState):
         Args:
             camera: one camera; what it sees need not be unknown.
         """
-        _ = self.models.depth
+        depth = self.models.depth
         with self.clock.stage("fill"):
-            self._looking().for_camera(self.memory, camera)
+            self._looking().for_camera(self.memory, camera, depth)
         with self.clock.stage("refine"):  # the first gradient that PyTorch is asked for makes it import a great deal
             one = torch.ones(1, requires_grad=True)
             torch.autograd.grad(2 * one, one, torch.ones(1))

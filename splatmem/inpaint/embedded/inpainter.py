@@ -14,6 +14,7 @@ from splatmem.extrapolate.surroundings import Proposal, Surroundings
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint.embedded.network import WindowUNet
 from splatmem.inpaint.embedded.sampling import EulerSteps, Network, fill_window
+from splatmem.inpaint.migan.pictures import PictureFiller
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 from splatmem.memory import SpatialMemory
 from splatmem.threads import torch_alone
@@ -41,6 +42,7 @@ class EmbeddedInpainter:
         steps: int = DEFAULT_STEPS,
         name: str = "embedded",
         surroundings: Surroundings | None = None,
+        fill_wide: PictureFiller | None = None,
     ) -> None:
         """Args:
         network: the diffusion model.
@@ -48,19 +50,26 @@ class EmbeddedInpainter:
         steps: of its sampler.
         name: for reports.
         surroundings: what may lie around; ``prepare`` makes an inpainter that has them.
+        fill_wide: makes wide pictures around a scene's first view; see ``splatmem.explore.wide_views``.
         """
+        self.fill_wide = fill_wide
         self.network, self.device, self.steps, self.name, self.surroundings = network, device, steps, name, surroundings
 
     @staticmethod
-    def from_pretrained(folder: Path, *, device: str = "cpu", steps: int | None = None) -> EmbeddedInpainter:
+    def from_pretrained(
+        folder: Path, *, device: str = "cpu", steps: int | None = None, fill_wide: PictureFiller | None = None
+    ) -> EmbeddedInpainter:
         """The inpainter of a folder of the form that ``RGBDInpaintPipeline`` has on disk."""
         network = WindowUNet.from_folder(folder / "unet").to(device)
-        return EmbeddedInpainter(network, device=device, steps=steps or DEFAULT_STEPS)
+        return EmbeddedInpainter(network, device=device, steps=steps or DEFAULT_STEPS, fill_wide=fill_wide)
 
     def prepare(self, memory: SpatialMemory, trajectory: Cameras, seed: int) -> EmbeddedInpainter:
         """One that starts from what may lie around this scene."""
         surroundings = extrapolate_scene(memory, trajectory, seed)
-        return EmbeddedInpainter(self.network, device=self.device, steps=self.steps, name=self.name, surroundings=surroundings)
+        return EmbeddedInpainter(
+            self.network, device=self.device, steps=self.steps, name=self.name, surroundings=surroundings,
+            fill_wide=self.fill_wide,
+        )  # fmt: skip
 
     def __call__(
         self,

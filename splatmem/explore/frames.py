@@ -1,0 +1,72 @@
+"""One frame that was filled becomes part of the memory: its depth is aligned with what is known, and the rest is written."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.depth import DepthEstimator, completed_depth
+from splatmem.depth.alignment import align
+from splatmem.geometry.cameras import Cameras
+from splatmem.inpaint import FilledFrames
+from splatmem.inpaint.blending import blend_colours
+from splatmem.memory import MemoryReading, SpatialMemory
+from splatmem.memory.free_space import Bodies
+from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
+from splatmem.threads import torch_alone
+from splatmem.timing import StageClock
+
+SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
+
+
+def write_frame(
+    memory: SpatialMemory,
+    filled: FilledFrames,
+    index: int,
+    camera: Cameras,
+    min_pixels: int,
+    estimate_depth: DepthEstimator,
+    refine_steps: int,
+    clock: StageClock,
+    usable: Bool[Tensor, "h w"] | None = None,
+    ahead: Bodies | None = None,
+) -> float | None:
+    """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
+
+    It is fitted by ``refine_steps`` steps of conjugate gradients. Earlier frames of the window are known by now. Where
+    something may have moved, ``usable`` pixels alone are written. Nothing is written that reaches the cameras ``ahead``.
+    """
+    with clock.stage("read"):
+        now = memory.read(camera)
+    known = now.known[0]
+    unknown = ~known if usable is None else ~known & usable
+    if int(unknown.sum()) < max(1, min_pixels):
+        return None
+    with clock.stage("depth"):
+        if filled.depth is not None:
+            made = filled.depth[index]
+        else:
+            made = completed_depth(estimate_depth, filled.rgb[index], now.depth[0], known, camera.fov_x_degrees)
+    with torch_alone(made.numel()):
+        with clock.stage("depth"):
+            aligned = align(made, now.depth[0], known)
+            depth = _before_backs(aligned.depth, now)
+        with clock.stage("write"):
+            rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
+            # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
+            solid = known & (now.alpha[0] >= SOLID_ALPHA)
+            depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
+            memory.write(rgb, depth, camera, ~solid, usable, refine_steps=refine_steps, clock=clock, ahead=ahead)
+    return aligned.border_step
+
+
+def _farthest_beside(depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """The farthest depth of each pixel and its eight neighbours."""
+    return torch.nn.functional.max_pool2d(depth[None], 3, 1, 1)[0]
+
+
+def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tensor, "h w"]:
+    """Depth that does not lie behind the back of a surface: what is made there becomes the surface's other side."""
+    back = ~now.known[0] & (now.alpha[0] > KNOWN_ALPHA) & torch.isfinite(now.depth[0])
+    return torch.where(back, torch.minimum(depth, SKIN * now.depth[0]), depth)

@@ -1,0 +1,1 @@
+"""A small learnt network that fills pictures."""

@@ -1,0 +1,51 @@
+"""Pictures of any size, filled by a network of fixed strides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splatmem.inpaint.migan.network import MIGAN, STRIDE
+
+LONGEST = 768
+"""Pixels of a picture's longer side as the network is shown it. It was trained on 512: the larger a picture is, the sharper is
+what it makes, and the less it agrees as a whole."""
+HALF = 0.5
+
+PictureFiller: TypeAlias = Callable[[Float[Tensor, "h w 3"], Bool[Tensor, "h w"]], Float[Tensor, "h w 3"]]
+"""Makes a whole picture (0..1) of one of which some pixels are known."""
+
+
+def picture_filler(folder: Path) -> PictureFiller:
+    """The filler with the network of a folder; see ``MIGAN.from_folder``."""
+    network = MIGAN.from_folder(folder)
+    return lambda rgb, known: fill_picture(network, rgb, known)
+
+
+@torch.inference_mode()
+def fill_picture(network: MIGAN, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
+    """The picture with what is not known filled; the rest is as it was.
+
+    Args:
+        network: is shown the picture at ``LONGEST`` pixels or less, in the middle of a multiple of its stride.
+        rgb: 0..1, meaningless where not known.
+    """
+    height, width = known.shape
+    share = min(1.0, LONGEST / max(height, width))
+    size = max(1, round(height * share)), max(1, round(width * share))
+    weights = known[None, None].float()
+    covered = F.interpolate(weights, size=size, mode="area")
+    colours = F.interpolate(rgb.permute(2, 0, 1)[None] * weights, size=size, mode="area") / covered.clamp_min(1e-4)
+    margins = [-side % STRIDE for side in size]
+    top, left = margins[0] // 2, margins[1] // 2
+    around = (left, margins[1] - left, top, margins[0] - top)
+    shown = (F.pad(part, around).contiguous(memory_format=torch.channels_last) for part in (colours, (covered > HALF).float()))
+    whole = network(*shown)[..., top : top + size[0], left : left + size[1]]
+    whole = F.interpolate(whole, size=(height, width), mode="bicubic", align_corners=False).clamp(0, 1)
+    return torch.where(known[..., None], rgb, whole[0].permute(1, 2, 0)).clone()

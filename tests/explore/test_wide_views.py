@@ -1,0 +1,148 @@
+"""Wide views around a scene's first one: which there are, which are made, and that windows are filled from them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from splatmem.depth import DepthPrediction
+from splatmem.explore.loop import ExploreSettings, explore
+from splatmem.explore.wide_views import CLOSING, WIDE, WideViews, WideViewsFirst, ready_for_path, ready_to_look, wide_views
+from splatmem.geometry.cameras import Cameras
+from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
+from splatmem.memory import SpatialMemory
+from splatmem.metrics import psnr
+from splatmem.trajectory.trajectory import Trajectory
+
+from textured_room import room, turn
+
+DOWN = torch.tensor([0.0, 1.0, 0.0])
+
+
+@pytest.fixture
+def view() -> Cameras:
+    return turn(1, 96, 54)[[0]].turned(20.0)
+
+
+@pytest.fixture
+def given(view: Cameras) -> SpatialMemory:
+    shown = room().render(view)
+    memory = SpatialMemory(down=DOWN)
+    memory.write(shown.rgb[0], shown.depth[0], view, torch.ones_like(shown.depth[0], dtype=torch.bool))
+    memory.refine(6)
+    return memory
+
+
+class KnowsTheRoom:
+    """Fills wide views of the room with the room as it is, and tells their depth; of each what it was asked is kept."""
+
+    def __init__(self, memory: SpatialMemory) -> None:
+        self.shown = room().render(Cameras.cat([wide.camera for wide in wide_views(memory)]))
+        self.filled: list[int] = []
+
+    def fill(self, rgb: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        off = [(rgb - other)[known].abs().mean() for other in self.shown.rgb]
+        self.filled.append(int(torch.stack(off).argmin()))
+        return torch.where(known[..., None], rgb, self.shown.rgb[self.filled[-1]])
+
+    def __call__(self, images: torch.Tensor, *, fov_x_degrees: float | None = None) -> DepthPrediction:
+        best = [int((self.shown.rgb - image).abs().mean((1, 2, 3)).argmin()) for image in images]
+        return DepthPrediction(self.shown.depth[best], metric=True)
+
+
+class Grey:
+    """Fills with grey, and counts what it was given to fill."""
+
+    name, window_frames = "grey", 1
+
+    def __init__(self, knows: KnowsTheRoom) -> None:
+        self.fill_wide, self.unknown = knows.fill, 0
+
+    def __call__(self, partial: PartialFrames, **_: object) -> FilledFrames:
+        self.unknown += int((~partial.known).sum())
+        return FilledFrames(
+            torch.where(partial.known[..., None], partial.rgb, 0.5), torch.where(partial.known, partial.depth, 3.0)
+        )
+
+
+@pytest.mark.parametrize("fov", [30.0, 60.0, 90.0])
+def test_views_go_all_the_way_round_each_beside_what_is_known(fov: float) -> None:
+    camera = Cameras.from_fov(torch.eye(4)[None], fov, 96, 54)
+    memory = SpatialMemory(down=DOWN)
+    memory.write(torch.rand(54, 96, 3), torch.full((54, 96), 2.0), camera, torch.ones(54, 96, dtype=torch.bool))
+    views = wide_views(memory)
+    corners = torch.tensor([[[0.0, 0.0], [95.0, 53.0]]])
+    rays = camera.world_rays()[0]
+    for x, y in corners[0].long().tolist():
+        pixels, _ = views[0].camera.project(rays[y, x])
+        torch.testing.assert_close(pixels[0] - torch.tensor([48.0, 16.0]), torch.tensor([x + 0.5, y + 0.5]), atol=0.01, rtol=0)
+    azimuth = torch.arange(360) * math.pi / 180
+    directions = torch.stack([azimuth.sin(), torch.zeros(360), azimuth.cos()], dim=-1)
+    known = torch.zeros(360, dtype=torch.bool)
+    for number, wide in enumerate(views):
+        assert all(before < number for before in wide.before)
+        sees = wide.camera.sees(directions)[0]
+        if number:
+            held = (sees & known).float().sum() / sees.float().sum()
+            assert 0.25 < held < 1, "a part is known"
+        known |= sees
+    assert known.all()
+    assert len(views) <= 2 + math.ceil((360 - 40) / (WIDE / 2))
+    assert CLOSING < WIDE
+
+
+def test_only_what_cameras_lack_is_made(view: Cameras, given: SpatialMemory) -> None:
+    def made(cameras: Cameras) -> set[int]:
+        knows = KnowsTheRoom(given)
+        around = WideViews(given, knows.fill, knows)
+        around.make_for(cameras)
+        assert len(knows.filled) == len(around.made)
+        return around.made
+
+    assert made(view) == set()
+    assert made(view.turned(15.0)) == {0}
+    assert made(view.turned(60.0)) == {0, 1}, "the one before it as well"
+    assert made(Cameras.cat([view.turned(angle) for angle in range(0, 360, 30)])) == set(range(len(wide_views(given))))
+
+
+def test_windows_are_filled_from_them(view: Cameras, given: SpatialMemory) -> None:
+    knows, before = KnowsTheRoom(given), len(given.gaussians)
+    film = Trajectory(Cameras.cat([view.turned(angle) for angle in (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)]))
+    grey = Grey(knows)
+    ready = ready_for_path(grey, given, film.cameras, 0, knows)
+    assert isinstance(ready, WideViewsFirst)
+    state = explore(given, film, grey, knows, settings=ExploreSettings(refine_steps=2))
+    assert state.generated_frames >= 3
+    assert len(knows.filled) == len(wide_views(given)), "each once"
+    assert grey.unknown < 0.05 * len(film) * 96 * 54
+    behind = view.turned(180.0)
+    reading, truth = given.read(behind), room().render(behind)
+    assert psnr(reading.rgb, truth.rgb, reading.known) > 20
+    assert len(given.gaussians) > before
+
+
+def test_those_who_look_around_have_what_they_see_made_and_keep_it(view: Cameras, given: SpatialMemory) -> None:
+    knows = KnowsTheRoom(given)
+    grey = Grey(knows)
+    first = ready_to_look(grey, given, view, 0, knows, None)
+    generator = torch.Generator()
+
+    def look(inpainter, camera: Cameras) -> None:
+        reading = given.read(camera)
+        inpainter(PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, camera, None), generator=generator)
+
+    look(first, view.turned(15.0))
+    assert len(knows.filled) == 1
+    second = ready_to_look(grey, given, view, 0, knows, first)
+    look(second, view.turned(15.0))
+    assert len(knows.filled) == 1, "it was there"
+    look(second, view.turned(60.0))
+    assert len(knows.filled) == 2
+
+
+def test_the_embedded_inpainter_wants_them_and_others_do_not(view: Cameras, given: SpatialMemory) -> None:
+    knows = KnowsTheRoom(given)
+    assert isinstance(ready_for_path(load_inpainter("embedded"), given, view, 0, knows), WideViewsFirst)
+    other = load_inpainter("push-pull")
+    assert ready_for_path(other, given, view, 0, knows) is other

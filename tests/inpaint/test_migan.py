@@ -1,0 +1,74 @@
+"""The network that fills pictures: what it keeps, and what it makes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from splatmem import assets
+from splatmem.inpaint import PLACES_FOLDER
+from splatmem.inpaint.migan.network import MIGAN, STRIDE, _doubled
+from splatmem.inpaint.migan.pictures import LONGEST, PictureFiller, fill_picture, picture_filler
+
+
+@pytest.fixture(scope="module")
+def fill() -> PictureFiller:
+    return picture_filler(assets.path(PLACES_FOLDER))
+
+
+def lawn(height: int, width: int) -> torch.Tensor:
+    """Blue above, green below, with some grain."""
+    rgb = torch.tensor([0.35, 0.55, 0.9]).expand(height, width, 3).clone()
+    rgb[height // 2 :] = torch.tensor([0.2, 0.5, 0.15])
+    return (rgb + 0.03 * torch.randn(height, width, 3, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 160), (200, 120), (33, 47)])
+def test_what_is_known_comes_back_as_it_was(fill: PictureFiller, height: int, width: int) -> None:
+    rgb, known = lawn(height, width), torch.zeros(height, width, dtype=torch.bool)
+    known[:, : width // 2] = True
+    filled = fill(rgb, known)
+    assert torch.equal(filled[known], rgb[known])
+    assert filled.shape == rgb.shape
+    assert filled.min() >= 0
+    assert filled.max() <= 1
+    assert torch.equal(fill(torch.where(known[..., None], rgb, 0.7), known), filled), "the unknown does not matter"
+
+
+def test_a_lawn_below_a_sky_goes_on(fill: PictureFiller) -> None:
+    rgb, known = lawn(144, 256), torch.zeros(144, 256, dtype=torch.bool)
+    known[:, :128] = True
+    made = fill(rgb, known)[:, 150:220]
+    above, below = made[:50].mean((0, 1)), made[94:].mean((0, 1))
+    assert above[2] > below[2] + 0.2, "blue above"
+    assert below[1] > below[2] + 0.1, "green below"
+
+
+def test_pictures_where_all_or_next_to_nothing_is_known(fill: PictureFiller) -> None:
+    rgb = lawn(64, 64)
+    assert torch.equal(fill(rgb, torch.ones(64, 64, dtype=torch.bool)), rgb)
+    one = torch.zeros(64, 64, dtype=torch.bool)
+    one[3, 4] = True
+    assert torch.isfinite(fill(rgb, one)).all()
+
+
+def test_the_network_is_shown_multiples_of_its_stride_and_not_too_many_pixels() -> None:
+    class Recorder(MIGAN):
+        def forward(self, rgb: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+            self.shape, self.share = tuple(rgb.shape[-2:]), float(known.mean())
+            return rgb
+
+    network = Recorder([4])
+    known = torch.ones(500, 1000, dtype=torch.bool)
+    fill_picture(network, torch.rand(500, 1000, 3), known)
+    assert network.shape == (384, LONGEST)
+    assert network.shape[0] % STRIDE == network.shape[1] % STRIDE == 0
+    fill_picture(network, torch.rand(100, 140, 3), known[:100, :140])
+    assert network.shape == (128, 256)
+    assert network.share == pytest.approx(100 * 140 / (128 * 256)), "margins are not known"
+
+
+def test_doubling_is_the_binomial_filter_between_zeros() -> None:
+    x, line = torch.randn(1, 3, 5, 7), torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+    filters = (line[:, None] * line).expand(3, 1, 4, 4)
+    torch.testing.assert_close(_doubled(x), F.conv_transpose2d(x, filters, stride=2, padding=1, groups=3))
