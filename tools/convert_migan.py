@@ -28,6 +28,7 @@ from convert_transformer import read_onnx
 SIDES = (512, 256, 128, 64, 32, 16, 8, 4)
 PARTS = {"encoder": "encoder", "synthesis": "generator"}
 CONVOLUTIONS = {"conv1": "first", "conv2": "second"}
+GAIN = np.float32(np.sqrt(2))
 NOISE = "onnx::Add_"  # the constants that are added: two for each resolution of the generator, but for the coarsest
 
 
@@ -40,7 +41,10 @@ class Options:
 
 
 def weights_of(arrays: Mapping[str, ndarray]) -> dict[str, ndarray]:
-    """The network's weights by their names in ``splatmem.inpaint.migan.network``."""
+    """The network's weights by their names in ``splatmem.inpaint.migan.network``.
+
+    Activations there have no factor: it lies in what they are applied to. The limit of 256 that they had is never reached.
+    """
     fine = f"model.encoder.b{SIDES[0]}.fromrgb."
     weights = {"from_rgb.weight": arrays[fine + "weight"], "from_rgb.bias": arrays[fine + "bias"]}
     for number, side in enumerate(SIDES):
@@ -58,7 +62,7 @@ def weights_of(arrays: Mapping[str, ndarray]) -> dict[str, ndarray]:
         if values.shape != (SIDES[number],) * 2:
             raise ValueError(f"noise of {SIDES[number]}x{SIDES[number]} was expected next, got {values.shape}")
         weights[f"generator.{number}.{name}.noise"] = values
-    return weights
+    return {name: values if "to_rgb" in name else GAIN * values for name, values in weights.items()}
 
 
 def main(options: Options) -> None:

@@ -30,6 +30,8 @@ WIDER, TALLER = 1.0, 0.6
 """By how much of its width and height the first view is made wider, both sides together."""
 WIDE = 98.0
 """Degrees that each of the others shows, as the first does of a photo of 60 degrees."""
+TURNED_LONGEST = 512
+"""Pixels of the longer side of turned views; the first one, which lies beside the photo, has as many as the network takes."""
 HELD = 0.42
 """Share of a turned view's width that is known before it is filled: with less, the network loses the place."""
 CLOSING = 68.0
@@ -188,9 +190,9 @@ def wide_views(memory: SpatialMemory) -> list[WideView]:
     """The first view of a memory, wider, and others turned from it to the right and to the left until the turn closes."""
     assert memory.down is not None
     view = memory.views[0].camera
-    first = _of_network_size(_with_margins(view))
+    first = _at_most(_with_margins(view), LONGEST)
     half = first.fov_x_degrees / 2
-    turned = _with_fov(first, WIDE)
+    turned = _with_fov(_at_most(first, TURNED_LONGEST), WIDE)
     slope = math.tan(math.radians(WIDE / 2))
     beyond = math.degrees(math.atan((1 - 2 * HELD) * slope))
     views, edges, last = [WideView(first, ())], [half, half], [0, 0]
@@ -211,9 +213,9 @@ def _with_margins(camera: Cameras) -> Cameras:
     return replace(camera, intrinsics=intrinsics, width=camera.width + 2 * margins[0], height=camera.height + 2 * margins[1])
 
 
-def _of_network_size(camera: Cameras) -> Cameras:
-    """At the size in which the network makes its picture: more pixels would hold no more."""
-    share = LONGEST / max(camera.width, camera.height)
+def _at_most(camera: Cameras, longest: int) -> Cameras:
+    """The camera with pictures whose longer side has so many pixels at most."""
+    share = longest / max(camera.width, camera.height)
     return camera if share >= 1 else camera.resized(round(share * camera.width), round(share * camera.height))
 
 
