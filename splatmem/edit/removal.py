@@ -13,7 +13,7 @@ from splatmem.depth import DepthEstimator
 from splatmem.depth.behind import OCCLUDER
 from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
-from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_among
+from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among
 from splatmem.edit.thing import classes_of
 from splatmem.explore.loop import ExploreSettings, write_frame
 from splatmem.extrapolate.continuation import Guide, continue_colours, same_colours
@@ -240,12 +240,14 @@ def fill_holes(
     }
     written = 0
     for index, hole in sorted(found, key=lambda pair: -int(pair[1].where.sum()) * (TOLD if pair[0] in classes else 1)):
+        least = max(settings.min_write_pixels, WORTH * hole.where.numel() if written else 0)
         with clock.stage("read"):
+            rectangle = rectangle_around(hole.where, MARGIN)
+            known = memory.coverage(part_of(hole.camera, rectangle))[0][0]
+            if int((hole.where[rectangle] & ~known).sum()) < least:
+                continue
             now = memory.read(hole.camera)
         unknown = hole.where & ~now.known[0]
-        least = max(settings.min_write_pixels, WORTH * unknown.numel() if written else 0)
-        if int(unknown.sum()) < least:
-            continue
         with clock.stage("depth"):
             told = classes.get(index)
             if told is None and not written:  # what another view left open is too little to be worth the time
@@ -265,7 +267,11 @@ def fill_holes(
                 rgb = inpainter(partial, generator=generator, prompt=prompt).rgb[0]
         made = FilledFrames(rgb[None], behind.depth[None])
         usable = unknown | now.known[0]
-        write_frame(memory, made, 0, hole.camera, settings.min_write_pixels, estimate_depth, settings, clock, usable)
+        # What is thin elsewhere stays as it is.
+        place = dilate(hole.where[None], rim_width(hole.camera))[0]
+        write_frame(
+            memory, made, 0, hole.camera, settings.min_write_pixels, estimate_depth, settings, clock, usable, within=place
+        )
         written += 1
     return written
 
