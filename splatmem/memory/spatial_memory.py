@@ -335,9 +335,7 @@ class SpatialMemory:
                 if protected is None or not len(added):
                     continue
                 suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0]
-                added = trim_leaks(
-                    protected.gaussians, added, protected.camera, protected.pixels, suspected, protected.places
-                )
+                added = trim_leaks(protected.gaussians, added, protected.camera, protected.pixels, suspected, protected.places)
         return added
 
     @torch.no_grad()
