@@ -23,6 +23,7 @@ from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
 from splatmem.memory import SpatialMemory
 from splatmem.memory.spatial_memory import VISIBLE_EXTENT
+from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 
 RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
@@ -252,15 +253,16 @@ def fill_holes(
             told = classes.get(index)
             if told is None and not written:  # what another view left open is too little to be worth the time
                 told = classes_of(memory, hole.camera, now.depth[0])
-            behind = behind_hole(hole, now, unknown, told)
+            with torch_alone(unknown.numel()):
+                behind = behind_hole(hole, now, unknown, told)
         with clock.stage("fill"):
             if inpainter is None:
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
                 # What stands before the hole does not go on in it.
                 source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
-                rgb = continue_colours(
-                    now.rgb[0], source, unknown, Guide(behind.label, log_depth), generator, nearness=NEARNESS
-                )
+                guide = Guide(behind.label, log_depth)
+                with torch_alone(unknown.numel()):
+                    rgb = continue_colours(now.rgb[0], source, unknown, guide, generator, nearness=NEARNESS)
             else:
                 known = now.known | ~hole.where
                 partial = PartialFrames(now.rgb, behind.depth[None], known, now.trust, hole.camera)
