@@ -13,7 +13,7 @@ from splatmem.depth import DepthEstimator
 from splatmem.depth.behind import OCCLUDER
 from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
-from splatmem.edit.stored_views import Shown, renumbered, seen_again, shown_among
+from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among
 from splatmem.edit.thing import classes_of
 from splatmem.explore.frames import write_frame
 from splatmem.explore.loop import ExploreSettings
@@ -24,6 +24,7 @@ from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
 from splatmem.memory import SpatialMemory
 from splatmem.memory.spatial_memory import VISIBLE_EXTENT
+from splatmem.threads import torch_alone
 from splatmem.timing import StageClock
 
 RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
@@ -241,33 +242,47 @@ def fill_holes(
     }
     written = 0
     for index, hole in sorted(found, key=lambda pair: -int(pair[1].where.sum()) * (TOLD if pair[0] in classes else 1)):
+        least = max(settings.min_write_pixels, WORTH * hole.where.numel() if written else 0)
         with clock.stage("read"):
+            rectangle = rectangle_around(hole.where, MARGIN)
+            known = memory.coverage(part_of(hole.camera, rectangle))[0][0]
+            if int((hole.where[rectangle] & ~known).sum()) < least:
+                continue
             now = memory.read(hole.camera)
         unknown = hole.where & ~now.known[0]
-        least = max(settings.min_write_pixels, WORTH * unknown.numel() if written else 0)
-        if int(unknown.sum()) < least:
-            continue
         with clock.stage("depth"):
             told = classes.get(index)
             if told is None and not written:  # what another view left open is too little to be worth the time
                 told = classes_of(memory, hole.camera, now.depth[0])
-            behind = behind_hole(hole, now, unknown, told)
+            with torch_alone(unknown.numel()):
+                behind = behind_hole(hole, now, unknown, told)
         with clock.stage("fill"):
             if inpainter is None:
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
                 # What stands before the hole does not go on in it.
                 source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
-                rgb = continue_colours(
-                    now.rgb[0], source, unknown, Guide(behind.label, log_depth), generator, nearness=NEARNESS
-                )
+                guide = Guide(behind.label, log_depth)
+                with torch_alone(unknown.numel()):
+                    rgb = continue_colours(now.rgb[0], source, unknown, guide, generator, nearness=NEARNESS)
             else:
                 known = now.known | ~hole.where
                 partial = PartialFrames(now.rgb, behind.depth[None], known, now.trust, hole.camera)
                 rgb = inpainter(partial, generator=generator, prompt=prompt).rgb[0]
         made = FilledFrames(rgb[None], behind.depth[None])
         usable = unknown | now.known[0]
+        # What is thin elsewhere stays as it is.
+        place = dilate(hole.where[None], rim_width(hole.camera))[0]
         write_frame(
-            memory, made, 0, hole.camera, settings.min_write_pixels, estimate_depth, settings.refine_steps, clock, usable
+            memory,
+            made,
+            0,
+            hole.camera,
+            settings.min_write_pixels,
+            estimate_depth,
+            settings.refine_steps,
+            clock,
+            usable,
+            within=place,
         )
         written += 1
     return written

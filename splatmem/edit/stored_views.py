@@ -17,6 +17,7 @@ from splatmem.memory import PlainPictures, SpatialMemory, StoredView
 from splatmem.pixels import from_uint8, to_uint8
 
 SHOWS = 0.02  # opacity from which on something shows at a pixel
+MARGIN = 16  # pixels drawn around what is looked at: what is known, and colours in gaps, are told by neighbours
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,26 @@ def shown_among(gaussians: Gaussians, chosen: Bool[Tensor, " n"], camera: Camera
     if alone is None:
         return None
     share = chosen.to(gaussians.means)[:, None]
-    drawn = rasterize(gaussians, camera.to(gaussians.device), extra=share)
+    rectangle = rectangle_around(alone.where, 0)
+    drawn = rasterize(gaussians, part_of(camera, rectangle).to(gaussians.device), extra=share)
     assert drawn.extra is not None
-    where = (drawn.extra[0, ..., 0].cpu() > SHOWS) & alone.where
+    where = torch.zeros_like(alone.where)
+    where[rectangle] = (drawn.extra[0, ..., 0].cpu() > SHOWS) & alone.where[rectangle]
     return Shown(where, torch.where(where, alone.depth, 0.0)) if where.any() else None
+
+
+def rectangle_around(where: Bool[Tensor, "h w"], margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the rectangle around some pixels, at least one, and a margin within the picture."""
+    rows, columns = (torch.nonzero(where.any(axis))[:, 0] for axis in (1, 0))
+    first, last = (max(0, int(i[0]) - margin) for i in (rows, columns)), (int(i[-1]) + margin + 1 for i in (rows, columns))
+    row, column = (slice(*ends) for ends in zip(first, last, strict=True))
+    return slice(row.start, min(row.stop, where.shape[0])), slice(column.start, min(column.stop, where.shape[1]))
+
+
+def part_of(camera: Cameras, rectangle: tuple[slice, slice]) -> Cameras:
+    """The camera of some rows and columns of a picture."""
+    rows, columns = rectangle
+    return camera.part(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
 
 
 def renumbered(views: Sequence[StoredView], kept: Bool[Tensor, " n"]) -> list[StoredView]:
@@ -77,12 +94,15 @@ def seen_again(memory: SpatialMemory, changed: Sequence[Bool[Tensor, "h w"] | No
         if where is None or not where.any():
             views.append(view)
             continue
-        now = memory.read(view.camera)
         where = dilate(where[None], 1)[0]
-        known = where & now.known[0]
-        rgb = torch.where(where[..., None], now.rgb[0], from_uint8(view.rgb))
-        depth = torch.where(known, now.depth[0], view.depth)
-        lost = where & ~now.known[0]
+        rectangle = rectangle_around(where, MARGIN)
+        now = memory.read(part_of(view.camera, rectangle))
+        rgb, depth, lost = from_uint8(view.rgb).clone(), view.depth.clone(), torch.zeros_like(where)
+        inner = where[rectangle]
+        known = inner & now.known[0]
+        rgb[rectangle] = torch.where(inner[..., None], now.rgb[0], rgb[rectangle])
+        depth[rectangle] = torch.where(known, now.depth[0], depth[rectangle])
+        lost[rectangle] = inner & ~now.known[0]
         written = view.written & ~lost if index == 0 else view.written | lost
         classes = None if view.classes is None else view.classes.without(where)
         pictures = PlainPictures(torch.from_numpy(to_uint8(rgb)), depth, written, classes)

@@ -31,11 +31,13 @@ def write_frame(
     clock: StageClock,
     usable: Bool[Tensor, "h w"] | None = None,
     ahead: Bodies | None = None,
+    within: Bool[Tensor, "h w"] | None = None,
 ) -> float | None:
     """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
 
     It is fitted by ``refine_steps`` steps of conjugate gradients. Earlier frames of the window are known by now. Where
-    something may have moved, ``usable`` pixels alone are written. Nothing is written that reaches the cameras ``ahead``.
+    something may have moved, ``usable`` pixels alone are written; nothing is added but ``within`` some pixels, if these are
+    given. Nothing is written that reaches the cameras ``ahead``.
     """
     with clock.stage("read"):
         now = memory.read(camera)
@@ -57,7 +59,8 @@ def write_frame(
             # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
             depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
-            memory.write(rgb, depth, camera, ~solid, usable, refine_steps=refine_steps, clock=clock, ahead=ahead)
+            wanted = ~solid if within is None else ~solid & within
+            memory.write(rgb, depth, camera, wanted, usable, refine_steps=refine_steps, clock=clock, ahead=ahead)
     return aligned.border_step
 
 

@@ -124,5 +124,5 @@ def look(
 
 def _unknown(memory: SpatialMemory, cameras: Cameras) -> list[float]:
     """Shares of views that the memory does not know."""
-    _, known = memory.film(cameras.coarse(min(READ_WIDTH, cameras.width)))
+    known, _ = memory.coverage(cameras.coarse(min(READ_WIDTH, cameras.width)))
     return (~known).flatten(1).float().mean(1).tolist()

@@ -126,8 +126,12 @@ class Gaussians:
         return Gaussians(**mapped)
 
     def select(self, index: Bool[Tensor, " n"] | Int[Tensor, " m"] | slice) -> Gaussians:
-        """The Gaussians that a mask, indices or a slice choose."""
-        return self._map(lambda t: t[index])
+        """The Gaussians that a mask, indices from 0 on, or a slice choose."""
+        if isinstance(index, slice):
+            return self._map(lambda t: t[index])
+        # Several times as fast as indexing.
+        numbers = (index.nonzero()[:, 0] if index.dtype == torch.bool else index).to(self.device)
+        return self._map(lambda t: t.index_select(0, numbers))
 
     def to(self, device: torch.device | str) -> Gaussians:
         """The same Gaussians on another device."""

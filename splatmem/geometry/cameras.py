@@ -200,6 +200,12 @@ class Cameras:
         intrinsics[:, 1, 2] += 0.5 * (height - scale * self.height)
         return Cameras(self.world_to_cam, intrinsics, width, height)
 
+    def part(self, left: int, top: int, width: int, height: int) -> Cameras:
+        """A rectangle of the same views, at their density of pixels, from its upper left pixel on."""
+        intrinsics = self.intrinsics.clone()
+        intrinsics[:, :2, 2] -= intrinsics.new_tensor([left, top])
+        return Cameras(self.world_to_cam, intrinsics, width, height)
+
     def coarse(self, width: int) -> Cameras:
         """The same views ``width`` pixels wide, at about their aspect ratio."""
         return self.resized(width, max(1, round(width * self.height / self.width)))

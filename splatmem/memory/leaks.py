@@ -11,88 +11,160 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.bounds import DRAWN_EXTENT, LOW_PASS
 from splatmem.gaussians.contributions import contributions
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 
 LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
 LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
-TILE = 32  # pixels along a side of the parts of a picture that are looked at
-BESIDE = 2 * TILE  # pixels around a picture in which ``near_in_picture`` looks for Gaussians
 SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
 REMOVALS = 4  # times that those that still leak are left out
+CELL = 16  # pixels along a side of the parts of a picture that are looked at
+
+
+@dataclass(frozen=True)
+class Footprints:
+    """Rectangles of a picture's cells that hold all that each of ``n`` Gaussians may cover.
+
+    A cell's corners have numbers, row by row.
+
+    Attributes:
+        corners: numbers of the upper left, upper right, lower left and lower right corner of each rectangle, ``[4, n]``.
+        rows, columns: of the picture's cells.
+    """
+
+    corners: Int[Tensor, "4 n"]
+    rows: int
+    columns: int
+
+    @staticmethod
+    def of(gaussians: Gaussians, camera: Cameras) -> Footprints:
+        rows, columns = math.ceil(camera.height / CELL), math.ceil(camera.width / CELL)
+        pixels, depth = (values[0] for values in camera.project(gaussians.means))
+        reach = DRAWN_EXTENT * camera.focal.amax() * gaussians.scales.amax(-1) / depth.clamp_min(1e-12) + LOW_PASS
+        reach = torch.where(depth > 0, reach / CELL, -1.0)
+        x, y = (pixels / CELL).unbind(-1)
+        left, right = (x - reach).floor().clamp(0, columns).long(), (x + reach).ceil().clamp(0, columns).long()
+        top, bottom = (y - reach).floor().clamp(0, rows).long(), (y + reach).ceil().clamp(0, rows).long()
+        right, bottom = right.maximum(left), bottom.maximum(top)  # empty where nothing of it is in the picture
+        above, below = (columns + 1) * top, (columns + 1) * bottom
+        return Footprints(torch.stack([above + left, above + right, below + left, below + right]), rows, columns)
+
+    def select(self, chosen: Bool[Tensor, " n"]) -> Footprints:
+        return Footprints(self.corners[:, chosen], self.rows, self.columns)
+
+    def cells(self) -> Bool[Tensor, "rows columns"]:
+        """The cells in some of the rectangles."""
+        counts = torch.zeros((self.rows + 1) * (self.columns + 1), dtype=torch.long, device=self.corners.device)
+        for corner, sign in zip(self.corners, (1, -1, -1, 1), strict=True):
+            counts += sign * torch.bincount(corner, minlength=len(counts))
+        return (counts.view(self.rows + 1, -1).cumsum(0).cumsum(1) > 0)[:-1, :-1]
+
+    def touching(self, cells: Bool[Tensor, "rows columns"]) -> Bool[Tensor, " n"]:
+        """Rectangles in which some of these cells lie."""
+        sums = F.pad(cells.long().cumsum(0).cumsum(1), (1, 0, 1, 0)).flatten()
+        first, *others, last = (sums.index_select(0, corner) for corner in self.corners)
+        return first + last > others[0] + others[1]
 
 
 @dataclass(frozen=True)
 class PartOfPicture:
-    """What of a view is looked at: some of its tiles, ``pixels`` ``[1, h, w]``, and the Gaussians in and around them."""
+    """What of a view is looked at.
 
+    Attributes:
+        camera: of the rectangle around it.
+        pixels: those of the rectangle that are looked at, ``[1, h, w]``.
+        cells: those of the rectangle in which they lie, and those beside them: what is known is told by neighbours too.
+    """
+
+    camera: Cameras
     pixels: Bool[Tensor, "1 h w"]
-    gaussians: Gaussians
+    cells: Bool[Tensor, "rows columns"]
+
+    def around(self, gaussians: Gaussians) -> tuple[Gaussians, Footprints]:
+        """Those Gaussians that may show in what is looked at or in cells beside it, and where in the rectangle."""
+        places = Footprints.of(gaussians, self.camera)
+        chosen = places.touching(self.cells)
+        return gaussians.select(chosen), places.select(chosen)
 
 
-def near_in_picture(old: Gaussians, added: Gaussians, camera: Cameras) -> PartOfPicture:
-    """The tiles of a view in which added Gaussians may show, and which of the old ones lie in them or in tiles beside them."""
-    rows, columns = math.ceil(camera.height / TILE) + 2, math.ceil(camera.width / TILE) + 2  # one around the picture
-
-    def tile(gaussians: Gaussians) -> tuple[Int[Tensor, " n"], Bool[Tensor, " n"]]:
-        pixels, depth = (values[0] for values in camera.project(gaussians.means))
-        column, row = ((pixels / TILE).floor().clamp(-1e6, 1e6) + 1).long().unbind(-1)
-        inside = (depth > 0) & (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-        return torch.where(inside, row * columns + column, 0), inside
-
-    index, inside = tile(added)
-    tiles = torch.zeros(rows * columns, dtype=torch.bool, device=index.device)
-    tiles[index[inside]] = True
-    looked_at = dilate(tiles.view(1, rows, columns), 1)
-    index, inside = tile(old)
-    around = inside & dilate(looked_at, 1).flatten()[index]
-    pixels = looked_at[:, 1:-1, 1:-1].repeat_interleave(TILE, 1).repeat_interleave(TILE, 2)
-    return PartOfPicture(pixels[:, : camera.height, : camera.width], old.select(around))
+def part_around(added: Gaussians, camera: Cameras) -> PartOfPicture | None:
+    """The cells of a view in which added Gaussians may show; None where they show in none."""
+    looked_at = Footprints.of(added, camera).cells()
+    if not looked_at.any():
+        return None
+    cells = dilate(looked_at[None], 1)[0]
+    row, column = torch.nonzero(cells, as_tuple=True)
+    rows, columns = slice(int(row.min()), int(row.max()) + 1), slice(int(column.min()), int(column.max()) + 1)
+    left, top = CELL * columns.start, CELL * rows.start
+    width, height = min(camera.width, CELL * columns.stop) - left, min(camera.height, CELL * rows.stop) - top
+    pixels = looked_at[rows, columns].repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)[:height, :width]
+    return PartOfPicture(camera.part(left, top, width, height), pixels[None], cells[rows, columns])
 
 
 def trim_leaks(
     old: Gaussians,
     added: Gaussians,
-    cameras: Cameras,
-    known: Bool[Tensor, "v h w"],
+    camera: Cameras,
+    known: Bool[Tensor, "1 h w"],
     suspected: Bool[Tensor, " n"] | None = None,
+    old_places: Footprints | None = None,
 ) -> Gaussians:
-    """``added`` with those Gaussians that show in the views made smaller, or left out where that does not help.
+    """``added`` with those Gaussians that show in a view made smaller, or left out where that does not help.
 
     Args:
         old: the scene so far.
-        cameras: the views to protect.
-        known: pixels of them that the scene so far shows.
+        camera: of the view to protect.
+        known: pixels of it that the scene so far shows.
         suspected: which of the added may show there at all; None: any of them.
+        old_places: where in the picture the old ones may show, if that is at hand.
     """
     device = added.device
     indices = torch.arange(len(added), device=device)
     if suspected is not None:
         indices = indices[suspected.to(device)]
     log_scales, kept = added.log_scales.clone(), torch.ones(len(added), dtype=torch.bool, device=device)
+    places = Footprints.of(added.select(indices), camera)
+    if old_places is None:
+        old_places = Footprints.of(old, camera)
+    touched = with_known = _cells_with(known)
     for attempt in range(SHRINKINGS + REMOVALS):
-        tried = added.with_values(log_scales=log_scales).select(indices)
-        leaking = _leaking(old, tried, cameras, known)
+        # Only those are looked at again that lie where something was changed: the others show what they showed.
+        again = places.touching(touched)
+        if not again.any():
+            break
+        around = places.select(again).cells()
+        others = places.touching(around)
+        tried = added.with_values(log_scales=log_scales).select(indices[others])
+        leaking = torch.zeros_like(again)
+        leaking[others] = _leaking(old.select(old_places.touching(around)), tried, camera, known) & again[others]
         if not leaking.any():
             break
+        touched = places.select(leaking).cells() & with_known
         if attempt < SHRINKINGS:  # the thin axis stays: it says how finely the surface was sampled
             log_scales[indices[leaking], :2] -= math.log(2)
-        else:  # what they hid in the views may leak then
+        else:  # what they hid in the view may leak then
             kept[indices[leaking]] = False
-            indices = indices[~leaking]
+            indices, places = indices[~leaking], places.select(~leaking)
     return added if attempt == 0 else added.with_values(log_scales=log_scales).select(kept)
 
 
-def _leaking(old: Gaussians, added: Gaussians, cameras: Cameras, known: Bool[Tensor, "v h w"]) -> Bool[Tensor, " n"]:
-    """Which of the added Gaussians cover too much of the known pixels of some view."""
+def _cells_with(pixels: Bool[Tensor, "1 h w"]) -> Bool[Tensor, "rows columns"]:
+    """The cells of a picture that hold some of these pixels."""
+    return F.max_pool2d(pixels.float(), CELL, ceil_mode=True)[0] > 0
+
+
+def _leaking(old: Gaussians, added: Gaussians, camera: Cameras, known: Bool[Tensor, "1 h w"]) -> Bool[Tensor, " n"]:
+    """Which of the added Gaussians cover too much of the known pixels of a view."""
     scene = Gaussians.cat([old, added])
-    covered = contributions(scene, cameras, known.float(), chosen=(len(old), len(scene)))
-    return ((covered > LEAK) & (covered > LEAK_SHARE * _alone(added, cameras))).any(0)
+    covered = contributions(scene, camera, known.float(), chosen=(len(old), len(scene)))
+    return ((covered > LEAK) & (covered > LEAK_SHARE * _alone(added, camera)))[0]
 
 
 def _alone(gaussians: Gaussians, cameras: Cameras) -> Float[Tensor, "v n"]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.bounds import LOW_PASS, GrowingSpheres
+from splatmem.gaussians.bounds import GrowingSpheres
 from splatmem.gaussians.draw import in_batches
 from splatmem.gaussians.growing import Appender
 from splatmem.gaussians.lift import LiftSettings, lift
@@ -22,13 +22,13 @@ from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
 from splatmem.memory.free_space import Bodies, FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
-from splatmem.memory.leaks import BESIDE, near_in_picture, trim_leaks
+from splatmem.memory.leaks import Footprints, part_around, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
 from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_uint8
-from splatmem.threads import torch_alone
+from splatmem.threads import side_by_side, torch_alone
 from splatmem.timing import StageClock
 
 FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the memory's scale
@@ -36,6 +36,7 @@ FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
+VIEWS_AT_ONCE = 8  # of these that are drawn side by side
 VISIBLE_EXTENT = 3.0  # standard deviations of a Gaussian within which it shows
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
 
@@ -46,6 +47,17 @@ class WriteReport:
 
     added: int
     left_out: int
+
+
+@dataclass(frozen=True)
+class _Protected:
+    """What of a view is to be kept from new Gaussians: ``pixels`` ``[1, h, w]`` of the camera of a part of it, and the scene's
+    Gaussians and their places there."""
+
+    camera: Cameras
+    pixels: Bool[Tensor, "1 h w"]
+    gaussians: Gaussians
+    places: Footprints
 
 
 @dataclass(repr=False)
@@ -125,9 +137,9 @@ class SpatialMemory:
         names = [f.name for f in fields(MemoryReading) if f.name != "features" or features]
         return MemoryReading(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
 
-    def _near(self, cameras: Cameras, beside: float = LOW_PASS) -> Gaussians:
-        """What of the scene must be drawn for some cameras' pictures, and for ``beside`` pixels around them."""
-        index = self._spheres.near(self.gaussians, cameras, beside)
+    def _near(self, cameras: Cameras) -> Gaussians:
+        """What of the scene must be drawn for some cameras' pictures."""
+        index = self._spheres.near(self.gaussians, cameras)
         return self.gaussians if index is None else self.gaussians.select(index)
 
     def _read(self, scene: Gaussians, cameras: Cameras) -> MemoryReading:
@@ -312,19 +324,31 @@ class SpatialMemory:
         near[0] = True
         shown[near] = space.at(near).may_show(some, sizes).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
-        for index in [0, *order[shown[order] > 0].tolist()]:
-            suspected = space.at(torch.tensor([index])).may_show(middles, extents)[0].to(self.device)
-            if not suspected.any():
-                continue
-            camera = self.views[index].camera.to(self.device)
-            around = near_in_picture(self._near(camera, BESIDE), added.select(suspected), camera)
-            known, alpha = draw_coverage(around.gaussians, camera)
-            # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
-            kept = around.pixels & known & ((alpha >= SOLID_ALPHA) | (index == 0))
-            trimmed = trim_leaks(around.gaussians, added, camera, kept, suspected)
-            if trimmed is not added:
-                added, (middles, extents) = trimmed, _extents(trimmed)
+        views = [0, *order[shown[order] > 0].tolist()]
+        for first in range(0, len(views), VIEWS_AT_ONCE):
+
+            def looked_at(index: int, added: Gaussians = added) -> _Protected | None:
+                return self._protected(index, added, space)
+
+            some = views[first : first + VIEWS_AT_ONCE]
+            for index, protected in zip(some, side_by_side(looked_at, some), strict=True):
+                if protected is None or not len(added):
+                    continue
+                suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0]
+                added = trim_leaks(protected.gaussians, added, protected.camera, protected.pixels, suspected, protected.places)
         return added
+
+    @torch.no_grad()
+    def _protected(self, index: int, added: Gaussians, space: FreeSpace) -> _Protected | None:
+        """What of a stored view is to be kept from added Gaussians; None where none of them may show in it."""
+        suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0]
+        part = part_around(added.select(suspected), self.views[index].camera.to(self.device))
+        if part is None:
+            return None
+        old, places = part.around(self._near(part.camera))
+        known, alpha = draw_coverage(old, part.camera)
+        # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
+        return _Protected(part.camera, part.pixels & known & ((alpha >= SOLID_ALPHA) | (index == 0)), old, places)
 
     def refine(self, steps: int) -> None:
         """Fits the colours of the last write's Gaussians to its frame; all others, places and sizes are frozen."""

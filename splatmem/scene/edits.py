@@ -19,6 +19,7 @@ from splatmem.inpaint import VideoInpainter
 from splatmem.memory.compaction import compacted
 from splatmem.scene.announce import Announce, silent
 from splatmem.scene.state import SceneState
+from splatmem.threads import torch_alone
 
 SMALL_MODELS = ("embedded", "push-pull", "telea", "navier-stokes", "smear", "patchmatch")  # surroundings go on better without
 
@@ -78,8 +79,9 @@ class SceneEdits(SceneState):
         self, chosen: Tensor, fill: bool, inpainter: VideoInpainter | None, prompt: str | None, with_rim: bool = True
     ) -> Removal:
         """Takes Gaussians out of the memory, and fills what was behind."""
-        views = len(self.memory.views)
-        with self.clock.stage("write"):
+        views, size = len(self.memory.views), self.memory.views[0].camera
+        pixels = size.width * size.height
+        with self.clock.stage("write"), torch_alone(pixels):
             removal = take_away(self.memory, chosen, with_rim, with_shadow=fill)
         if fill:
             if inpainter is None and self.models.config.inpainter.model not in SMALL_MODELS:
@@ -88,7 +90,7 @@ class SceneEdits(SceneState):
                 removal, lambda images, **more: self.models.depth(images, **more), self.settings, self.clock,
                 torch.Generator().manual_seed(self.seed), inpainter, self.prompt if prompt is None else prompt,
             )  # fmt: skip
-        with self.clock.stage("read"):
+        with self.clock.stage("read"), torch_alone(pixels):
             put(self.memory, settled(removal, views))
         self.makers = self.makers.select(removal.kept)
         return removal

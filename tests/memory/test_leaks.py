@@ -5,7 +5,7 @@ from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import identity_camera
 from splatmem.memory import SpatialMemory, leaks
-from splatmem.memory.leaks import near_in_picture, trim_leaks
+from splatmem.memory.leaks import part_around, trim_leaks
 
 CAMERA = identity_camera(60.0, 64, 36)
 
@@ -74,12 +74,40 @@ def test_the_part_of_a_picture_holds_what_is_around_the_added():
     camera = identity_camera(60.0, 256, 144)
     rgb, depth = torch.full((144, 256, 3), 0.4), torch.full((144, 256), 2.0)
     old = lift(rgb, depth, camera, torch.ones(144, 256, dtype=torch.bool))
-    part = near_in_picture(old, spot(0.9, 1.5, 0.01), camera)  # at the right edge
-    assert part.pixels[0, 72, 255]
-    assert not part.pixels[0, :, :128].any()
-    assert 0 < len(part.gaussians) < 0.4 * len(old)
-    whole, cut = (rasterize(gaussians, camera).rgb[part.pixels] for gaussians in (old, part.gaussians))
-    assert (whole - cut).abs().max() < 1e-3
+    part = part_around(spot(0.8, 1.5, 0.01), camera)  # near the right edge
+    assert part is not None
+    around, _ = part.around(old)
+    assert 0 < len(around) < 0.3 * len(old)
+    assert part.camera.width < 0.3 * camera.width
+    left = round(float(camera.intrinsics[0, 0, 2] - part.camera.intrinsics[0, 0, 2]))
+    top = round(float(camera.intrinsics[0, 1, 2] - part.camera.intrinsics[0, 1, 2]))
+    seen = camera.project(torch.tensor([[0.8, 0.0, 1.5]]))[0][0, 0] - torch.tensor([left, top])
+    assert part.pixels[0, int(seen[1]), int(seen[0])]
+    whole = rasterize(old, camera).rgb[:, top : top + part.camera.height, left : left + part.camera.width]
+    cut = rasterize(around, part.camera).rgb
+    assert (whole - cut)[part.pixels].abs().max() < 1e-3
+    assert part_around(spot(9.0, 1.5, 0.01), camera) is None
+
+
+def test_only_what_lies_where_something_changed_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = identity_camera(60.0, 256, 144)
+    rgb, depth = torch.full((144, 256, 3), 0.4), torch.full((144, 256), 2.0)
+    old = lift(rgb, depth, camera, torch.ones(144, 256, dtype=torch.bool))
+    behind = [spot(0.01 * x, 2.5, 0.002) for x in range(-80, 0)]
+    asked = []
+    leaking = leaks._leaking
+
+    def counted(scene, added, *rest):
+        asked.append((len(scene), len(added)))
+        return leaking(scene, added, *rest)
+
+    monkeypatch.setattr(leaks, "_leaking", counted)
+    known = torch.ones(1, 144, 256, dtype=torch.bool)
+    kept = trim_leaks(old, Gaussians.cat([*behind, spot(0.6, 1.5, 0.01)]), camera, known)
+    assert len(kept) == len(behind)
+    assert asked[0][1] == 81
+    assert len(asked) > 1
+    assert all(again[0] < 0.3 * len(old) and again[1] == 1 for again in asked[1:])
 
 
 def test_a_view_that_looks_at_a_corner_of_a_write_is_protected_among_many_that_it_is_hidden_from():
