@@ -257,6 +257,8 @@ def picture_windows(context: Context, config: Config, preset: str, sizes: list[t
     context.record({"preset": preset, "setting": setting, "made, s": now(context.device) - start})
     for width, height in sizes:
         partial, references = window(1, width, height), _references(1, width, height)
+        if config.inpainter.control == "depth":
+            partial = replace(partial, expected_depth=partial.depth)
         # The first picture warms the autoencoder and the text encoders up: they are a large part of a window of one frame.
         inpainter(partial, generator=torch.Generator().manual_seed(0), prompt=PROMPT, reference=references)
         context.record(timed_window(context, inpainter, preset, setting, partial, references, config.inpainter.steps or STEPS))

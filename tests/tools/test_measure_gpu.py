@@ -222,6 +222,7 @@ def test_a_film_without_a_job(tmp_path: Path) -> None:
         pytest.param(lambda dtype: architectures.umt5(False, "meta", dtype), 5.681, id="umt5"),
         pytest.param(lambda dtype: architectures.sdxl_inpaint(False, "meta", dtype).unet, 2.568, id="sdxl"),
         pytest.param(lambda dtype: architectures.flux_fill(False, "meta", dtype).transformer, 11.902, id="flux-fill"),
+        pytest.param(lambda dtype: architectures.flux_depth(False, "meta", dtype).transformer, 11.901, id="flux-depth"),
         pytest.param(lambda dtype: architectures.z_image(False, "meta", dtype).transformer, 6.155, id="z-image"),
         pytest.param(lambda dtype: architectures.z_image(False, "meta", dtype).text_encoder, 4.022, id="qwen3-4b"),
         pytest.param(lambda dtype: architectures.qwen_image(False, "meta", dtype).transformer, 20.430, id="qwen-image"),
