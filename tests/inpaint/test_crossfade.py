@@ -13,7 +13,7 @@ from splatmem.config import InpainterConfig
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.inpaint import PartialFrames, load_inpainter
 from splatmem.inpaint.diffusers import wan_vace, windows
-from splatmem.inpaint.diffusers.crossfade import decoded, encoded, joined, shares_of_part_before
+from splatmem.inpaint.diffusers.crossfade import decoded, encoded, frames_of_lead, joined, shares_of_part_before
 from splatmem.inpaint.diffusers.time_groups import PartOfWindow
 from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 from torch import Tensor
@@ -86,6 +86,11 @@ def test_the_seam_between_parts_falls(guidance: float, tiny_wan: Path, monkeypat
     assert torch.equal(faded[:, :, : WIDTH // 2], cut[:, :, : WIDTH // 2]), "what is known is as it was"
     for frame in (0, 4, 32):
         torch.testing.assert_close(faded[frame], cut[frame], rtol=0, atol=0.01)
+
+
+def test_the_lead_is_short_beside_a_part() -> None:
+    assert [frames_of_lead(longest, 4) for longest in (5, 13, 17, 33, 81)] == [0, 0, 4, 8, 8]
+    assert [frames_of_lead(longest, 8) for longest in (17, 33, 121)] == [0, 8, 16]
 
 
 def test_shares_fall_over_what_two_parts_share() -> None:

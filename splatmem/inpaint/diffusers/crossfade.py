@@ -19,7 +19,13 @@ from torch import Tensor
 from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint.diffusers.time_groups import PartOfWindow
 
-LEAD = 2  # latents in time
+LONGEST_LEAD = 2  # latents in time
+
+
+def frames_of_lead(longest: int, group: int) -> int:
+    """Frames before a part that are shown to the autoencoder too: whole latents, and a quarter of the ``longest`` part at
+    most, as parts are what fits into memory."""
+    return group * min(LONGEST_LEAD, longest // 4 // group)
 
 
 def shares_of_part_before(shared: int, latents: int, group: int) -> Float[Tensor, "g"]:

@@ -17,7 +17,7 @@ from splatmem.inpaint.captioner import Captioner
 from splatmem.inpaint.colour_drift import without_drift
 from splatmem.inpaint.depth_control import depth_pictures
 from splatmem.inpaint.diffusers.budget import Budget, within_memory
-from splatmem.inpaint.diffusers.crossfade import LEAD, joined
+from splatmem.inpaint.diffusers.crossfade import frames_of_lead, joined
 from splatmem.inpaint.diffusers.sizes import WorkingSize
 from splatmem.inpaint.diffusers.time_groups import PartOfWindow, checked_window, overlapping_parts, padded_length
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, PartialFrames, ReferenceViews, keep_known
@@ -131,7 +131,7 @@ class WindowInpainter(ABC):
             known[:done], trust[:done] = True, 1.0
             frames = PartOfWindow(
                 rgb[here], known[here], trust[here], hole[here], cameras[here], latents, remembered[here],
-                lead=rgb[max(0, first - LEAD * self.group) : first], shared=done - first,
+                lead=rgb[max(0, first - frames_of_lead(budget.frames, self.group)) : first], shared=done - first,
             )  # fmt: skip
             part, sampled = self._fill_part(frames, reference, words, generator)
             if self.settings.match_colours:
