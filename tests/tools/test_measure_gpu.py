@@ -227,6 +227,9 @@ def test_a_film_without_a_job(tmp_path: Path) -> None:
         pytest.param(lambda dtype: architectures.z_image(False, "meta", dtype).text_encoder, 4.022, id="qwen3-4b"),
         pytest.param(lambda dtype: architectures.qwen_image(False, "meta", dtype).transformer, 20.430, id="qwen-image"),
         pytest.param(lambda dtype: architectures.qwen_image(False, "meta", dtype).text_encoder, 8.292, id="qwen2.5-vl-7b"),
+        pytest.param(
+            lambda dtype: architectures.qwen_image_edit(False, "meta", dtype).transformer, 20.430, id="qwen-image-edit"
+        ),
         pytest.param(lambda dtype: architectures.flux2_klein(False, "meta", dtype).transformer, 3.876, id="flux2-klein"),
         pytest.param(lambda dtype: architectures.sd35(False, "meta", dtype).transformer, 2.243, id="sd3.5-medium"),
         pytest.param(lambda dtype: architectures.depth_anything("large", "meta")[0], 0.335, id="depth-large"),
