@@ -171,6 +171,12 @@ class HardwareConfig:
     fetched ahead of their use (``group``), which needs as little memory and less time."""
     tiling: bool = False
     """Pictures go through the autoencoder in overlapping tiles, one frame at a time: less memory, somewhat slower."""
+    attention: str | None = None
+    """Kernels for the attention of transformers, by diffusers' name: ``native`` (PyTorch's choice, as where nothing is given),
+    ``_native_cudnn``, ``_native_flash``, or of packages that have to be there, ``flash`` (flash-attn) and ``sage``
+    (sageattention, less exact)."""
+    compile: bool = False
+    """Compile the blocks that repeat in the denoiser, which takes a minute or more at the first window of each size."""
 
 
 @dataclass(frozen=True)

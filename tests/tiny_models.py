@@ -70,7 +70,6 @@ from transformers import (
     PromptDepthAnythingConfig,
     PromptDepthAnythingForDepthEstimation,
     PromptDepthAnythingImageProcessorPil,
-    Qwen2VLImageProcessorPil,
     T5Config,
     T5EncoderModel,
     T5TokenizerFast,
@@ -268,21 +267,9 @@ def newer(name: str) -> Callable[[Path], Path]:
     return save
 
 
-VISION_MARKS = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>"]
-
-
 def qwen_edit(folder: Path) -> Path:
-    """Qwen-Image-Edit as the hub has it: it edits, and shows the picture to its text encoder."""
-    newer("qwen_image")(folder)
-    tokenizer = architectures.qwen_tokenizer()
-    tokenizer.add_special_tokens({"additional_special_tokens": VISION_MARKS})
-    config = json.loads((folder / "text_encoder" / "config.json").read_text())
-    marks = dict(zip(("vision_start", "image", "vision_end"), tokenizer.convert_tokens_to_ids(VISION_MARKS), strict=True))
-    config |= {f"{name}_token_id": token for name, token in marks.items()}
-    (folder / "text_encoder" / "config.json").write_text(json.dumps(config))
-    tokenizer.save_pretrained(folder / "tokenizer")
-    tokenizer.save_pretrained(folder / "processor")
-    Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=56 * 56).save_pretrained(folder / "processor")
+    """Qwen-Image-Edit as the hub has it: saved as the pipeline that edits whole pictures, with transformers' own processor."""
+    newer("qwen_image_edit")(folder)
     index = json.loads((folder / "model_index.json").read_text())
     index |= {"_class_name": "QwenImageEditPipeline", "processor": ["transformers", "Qwen2VLProcessor"]}
     (folder / "model_index.json").write_text(json.dumps(index))

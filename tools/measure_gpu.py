@@ -2,6 +2,7 @@
 
     python tools/measure_gpu.py --out out/gpu                       # all stages, in the order of their worth
     python tools/measure_gpu.py --out out/gpu --stages parity film  # some
+    python tools/measure_gpu.py --out out/gpu --resume              # those that are not done
     python tools/measure_gpu.py --out out/gpu --device cpu --tiny   # tries the stages themselves, in seconds
 
 Figures gather in ``results.json``, which is complete after every row, and ``results.md``. A stage that fails leaves its error
@@ -40,12 +41,15 @@ STAGES = {
     "embedded": "gpu_bench.embedded:run",
     "film": "gpu_bench.film:run",
     "parity": "gpu_bench.parity:run",
+    "wan-1.3b-few-steps": "splatmem.bench.windows:wan_small_few_steps",
+    "wan-1.3b-faster": "splatmem.bench.windows:wan_small_faster",
     "wan-1.3b": "splatmem.bench.windows:wan_small",
     "depth": "splatmem.bench.windows:depth",
     "sdxl": "splatmem.bench.windows:sdxl",
     "flux": "splatmem.bench.windows:flux",
     "wan-14b": "splatmem.bench.windows:wan_large",
     "embedded-cpu": "gpu_bench.embedded:run_on_cpu",
+    "wan-2.2": "splatmem.bench.windows:wan22",
     "wan-14b-720p": "splatmem.bench.windows:wan_large_720p",
 }
 BROKEN_DEVICE = 3  # exit status of a worker whose CUDA context cannot be used any more
@@ -68,6 +72,8 @@ class Options:
     """Each stage is ended after that many."""
     budget: float = 600.0
     """Seconds for all of them together; what cannot begin any more is skipped."""
+    resume: bool = False
+    """Leave out what is done already."""
     work: Path | None = None
     """Folder for what stages leave for each other, such as the demo's memory; by default one in ``out``."""
     name: str = "results"
@@ -86,7 +92,7 @@ def main(options: Options) -> int:
         return work(options)
     options.ends = time.monotonic() + options.budget
     results = Results.load(options.out / f"{options.name}.json")
-    remaining = list(options.stages)
+    remaining = [name for name in options.stages if not (options.resume and results.status(name) == DONE)]
     for name in remaining:
         results.content["stages"].pop(name, None)
     results.save()

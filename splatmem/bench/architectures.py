@@ -82,12 +82,12 @@ TINY_UNET: dict[str, Any] = SDXL_UNET | {
     "transformer_layers_per_block": 1, "cross_attention_dim": 2 * TINY_TEXT, "addition_time_embed_dim": 4,
     "projection_class_embeddings_input_dim": 32,
 }  # fmt: skip
-FLUX_FILL: dict[str, Any] = {
-    "patch_size": 1, "in_channels": 384, "out_channels": 64, "num_layers": 19, "num_single_layers": 38,
+FLUX: dict[str, Any] = {
+    "patch_size": 1, "out_channels": 64, "num_layers": 19, "num_single_layers": 38,
     "attention_head_dim": 128,
     "num_attention_heads": 24, "joint_attention_dim": 4096, "pooled_projection_dim": 768, "guidance_embeds": True,
 }  # fmt: skip
-TINY_FLUX: dict[str, Any] = FLUX_FILL | {
+TINY_FLUX: dict[str, Any] = FLUX | {
     "num_layers": 1, "num_single_layers": 1, "attention_head_dim": 8, "num_attention_heads": 2,
     "joint_attention_dim": TINY_TEXT,
     "pooled_projection_dim": TINY_TEXT, "axes_dims_rope": (2, 2, 4),
@@ -118,6 +118,7 @@ TINY_QWEN25_VL: dict[str, Any] = {
         "depth": 1, "hidden_size": 8, "num_heads": 2, "intermediate_size": 8, "out_hidden_size": 16,
     },
 }  # fmt: skip
+VISION_MARKS = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>"]
 Z_IMAGE: dict[str, Any] = {
     "dim": 3840, "n_layers": 30, "n_refiner_layers": 2, "n_heads": 30, "n_kv_heads": 30, "cap_feat_dim": 2560,
     "axes_dims": [32, 48, 48], "axes_lens": [1536, 512, 512],
@@ -297,18 +298,32 @@ def sdxl_inpaint(tiny: bool, device: str, dtype: torch.dtype) -> Any:
 
 
 def flux_fill(tiny: bool, device: str, dtype: torch.dtype) -> Any:
-    from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxFillPipeline, FluxTransformer2DModel
+    from diffusers import FluxFillPipeline
+
+    return FluxFillPipeline(**_flux_parts(384, tiny, device, dtype))
+
+
+def flux_depth(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+    from diffusers import FluxControlInpaintPipeline
+
+    return FluxControlInpaintPipeline(**_flux_parts(128, tiny, device, dtype))
+
+
+def _flux_parts(channels: int, tiny: bool, device: str, dtype: torch.dtype) -> dict[str, Any]:
+    """The parts of FLUX.1 with a transformer of so many channels of input."""
+    from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 
     vae = (TINY_VAE if tiny else PICTURE_VAE) | FLUX_VAE
-    return FluxFillPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
-        vae=made(lambda: AutoencoderKL(**vae), device, dtype),
-        text_encoder=clip(TINY_CLIP if tiny else CLIP_L, False, device, dtype),
-        tokenizer=clip_tokenizer(tiny),
-        text_encoder_2=t5(tiny, device, dtype),
-        tokenizer_2=t5_tokenizer(),
-        transformer=made(lambda: FluxTransformer2DModel(**(TINY_FLUX if tiny else FLUX_FILL)), device, dtype),
-    )
+    transformer = (TINY_FLUX if tiny else FLUX) | {"in_channels": channels}
+    return {
+        "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
+        "vae": made(lambda: AutoencoderKL(**vae), device, dtype),
+        "text_encoder": clip(TINY_CLIP if tiny else CLIP_L, False, device, dtype),
+        "tokenizer": clip_tokenizer(tiny),
+        "text_encoder_2": t5(tiny, device, dtype),
+        "tokenizer_2": t5_tokenizer(),
+        "transformer": made(lambda: FluxTransformer2DModel(**transformer), device, dtype),
+    }
 
 
 def qwen_tokenizer() -> Any:
@@ -338,23 +353,44 @@ def z_image(tiny: bool, device: str, dtype: torch.dtype) -> Any:
 
 
 def qwen_image(tiny: bool, device: str, dtype: torch.dtype) -> Any:
-    from diffusers import (
-        AutoencoderKLQwenImage,
-        FlowMatchEulerDiscreteScheduler,
-        QwenImageInpaintPipeline,
-        QwenImageTransformer2DModel,
+    from diffusers import QwenImageInpaintPipeline
+
+    return QwenImageInpaintPipeline(**_qwen_parts(qwen_tokenizer(), {}, tiny, device, dtype))
+
+
+def qwen_image_edit(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+    """It shows the picture that it edits to its text encoder."""
+    from diffusers import QwenImageEditInpaintPipeline
+    from transformers import Qwen2VLImageProcessorPil
+
+    from splatmem.inpaint.diffusers.qwen_edit import PictureAndWords
+
+    tokenizer = qwen_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": VISION_MARKS})
+    tokens = tokenizer.convert_tokens_to_ids(VISION_MARKS)
+    marks = {f"{mark}_token_id": token for mark, token in zip(("vision_start", "image", "vision_end"), tokens, strict=True)}
+    pixels = {"min_pixels": 28 * 28, "max_pixels": 56 * 56} if tiny else {}
+    build: Any = QwenImageEditInpaintPipeline
+    return build(
+        **_qwen_parts(tokenizer, marks, tiny, device, dtype),
+        processor=PictureAndWords(Qwen2VLImageProcessorPil(**pixels), tokenizer),
     )
+
+
+def _qwen_parts(tokenizer: Any, marks: dict[str, int], tiny: bool, device: str, dtype: torch.dtype) -> dict[str, Any]:
+    """The parts of Qwen-Image; ``marks``: tokens that mark a picture among words."""
+    from diffusers import AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImageTransformer2DModel
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     small = {"base_dim": 3, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
-    words = Qwen2_5_VLConfig(**(TINY_QWEN25_VL if tiny else QWEN25_VL_7B))
-    return QwenImageInpaintPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, max_shift=0.9, shift_terminal=0.02),
-        vae=made(lambda: AutoencoderKLQwenImage(**(small if tiny else {})), device, dtype),
-        text_encoder=made(lambda: Qwen2_5_VLForConditionalGeneration(words), device, dtype),
-        tokenizer=qwen_tokenizer(),
-        transformer=made(lambda: QwenImageTransformer2DModel(**(TINY_QWEN_IMAGE if tiny else QWEN_IMAGE)), device, dtype),
-    )
+    words = Qwen2_5_VLConfig(**(TINY_QWEN25_VL if tiny else QWEN25_VL_7B) | marks)
+    return {
+        "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, max_shift=0.9, shift_terminal=0.02),
+        "vae": made(lambda: AutoencoderKLQwenImage(**(small if tiny else {})), device, dtype),
+        "text_encoder": made(lambda: Qwen2_5_VLForConditionalGeneration(words), device, dtype),
+        "tokenizer": tokenizer,
+        "transformer": made(lambda: QwenImageTransformer2DModel(**(TINY_QWEN_IMAGE if tiny else QWEN_IMAGE)), device, dtype),
+    }
 
 
 def flux2_klein(tiny: bool, device: str, dtype: torch.dtype) -> Any:
@@ -431,9 +467,11 @@ WAN_MODELS: dict[str, tuple[str, int]] = {
 PICTURE_MODELS: dict[str, Callable[[bool, str, torch.dtype], Any]] = {
     "diffusers/stable-diffusion-xl-1.0-inpainting-0.1": sdxl_inpaint,
     "black-forest-labs/FLUX.1-Fill-dev": flux_fill,
+    "black-forest-labs/FLUX.1-Depth-dev": flux_depth,
     "black-forest-labs/FLUX.2-klein-4B": flux2_klein,
     "Tongyi-MAI/Z-Image-Turbo": z_image,
     "Qwen/Qwen-Image": qwen_image,
+    "Qwen/Qwen-Image-Edit": qwen_image_edit,
     "stabilityai/stable-diffusion-3.5-medium": sd35,
 }
 """Picture models by their id: what makes a pipeline of theirs, tiny or not, on a device, in a number format."""

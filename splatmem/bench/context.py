@@ -15,6 +15,8 @@ import torch
 from splatmem.bench import Row
 
 GIB = 2**30
+CARDS_GB = (8, 12, 16, 24, 32, 48, 80)  # sizes of common cards
+BESIDE_TENSORS = 1.0  # GiB of a card that its driver, libraries and fragmentation take
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ def forget(device: str) -> None:
 def peak_gib(device: str) -> float | None:
     """GiB that tensors held at most since ``forget``; None where PyTorch does not count."""
     return torch.cuda.max_memory_allocated() / GIB if device == "cuda" else None
+
+
+def smallest_card(peak: float | None) -> int | None:
+    """The smallest common card, in GB, that should hold tensors of that many GiB; None if that is not known, or none does."""
+    return None if peak is None else next((card for card in CARDS_GB if peak + BESIDE_TENSORS <= card), None)
 
 
 def machine(device: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from splatmem.bench import Row, architectures
-from splatmem.bench.context import GIB, Context, forget
+from splatmem.bench.context import GIB, Context, forget, smallest_card
 from splatmem.bench.windows import TINY_SIZE, picture_windows, wan_windows
 from splatmem.config import Config
 from splatmem.explore.loop import ExploreSettings
@@ -18,8 +18,6 @@ from splatmem.models.hardware import weights_dtype
 from splatmem.models.main_memory import is_out_of_memory, reason
 from splatmem.models.measured import WindowSpeed, device_name, keep, speed_settings
 
-CARDS_GB = (8, 12, 16, 24, 32, 48, 80)  # sizes of common cards
-BESIDE_TENSORS = 1.0  # GiB of a card that its driver, libraries and fragmentation take
 TINY_WINDOW = 9
 
 
@@ -49,9 +47,7 @@ class Verdict:
     @property
     def fits_gb(self) -> int | None:
         """The smallest common card that should hold it, by the peak that was measured; None if that is not known."""
-        if self.peak_gib is None:
-            return None
-        return next((card for card in CARDS_GB if self.peak_gib + BESIDE_TENSORS <= card), None)
+        return smallest_card(self.peak_gib)
 
 
 def settings_of(config: Config) -> dict[str, Config]:

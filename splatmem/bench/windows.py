@@ -15,17 +15,24 @@ from typing import Any
 import torch
 
 from splatmem.bench import Row, architectures
-from splatmem.bench.context import Context, forget, now, peak_gib, seconds_of
-from splatmem.config import Config, load_preset
+from splatmem.bench.context import Context, forget, now, peak_gib, seconds_of, smallest_card
+from splatmem.config import Config, HardwareConfig, load_preset
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.inpaint.protocol import PartialFrames, ReferenceViews
 from splatmem.models.hardware import weights_dtype
+from splatmem.models.speed import speed_up
 
 STEPS = 3  # of which the first warms up
 FEW_STEPS = 2  # of a model whose steps take many seconds
 PROMPT = "a bright room with a wooden table"
 WAN_SIZE = (832, 480)
 TINY_SIZE = (64, 48)
+FASTER = {
+    "as the preset": HardwareConfig(),
+    **{f"attention={name}": HardwareConfig(attention=name) for name in ("_native_cudnn", "_native_flash", "flash", "sage")},
+    "compile": HardwareConfig(attention="native", compile=True),
+}
+TINY_FASTER = {f"attention={name}": HardwareConfig(attention=name) for name in ("_native_math", "sage")}
 SPARE_SECONDS = 5.0  # a window is not begun with less left
 
 
@@ -130,7 +137,7 @@ def timed_window(
         "first step, s": first, "encode, s": clock.encode, "decode, s": clock.decode,
         "steps run": 1 + len(later), "steps of the preset": steps,
         "window, s (computed)": total - first - sum(later) + steps * step, "peak, GiB": peak_gib(context.device),
-        "finite": bool(torch.isfinite(filled.rgb).all()),
+        "card, GB": smallest_card(peak_gib(context.device)), "finite": bool(torch.isfinite(filled.rgb).all()),
     }  # fmt: skip
 
 
@@ -152,6 +159,27 @@ def wan_windows(
         steps_run: steps of the sampler in each, of which the first warms up.
         in_blocks: whether the transformers' weights are quantised, as those of a GGUF file.
     """
+    longest = max(frames for frames, _, _ in shapes)
+    inpainter = _wan_inpainter(context, config, preset, longest, setting, steps_run, in_blocks)
+    for shape in shapes:
+        _wan_window(context, config, inpainter, preset, setting, shape, steps_run)
+
+
+def _wan_window(
+    context: Context, config: Config, inpainter: Any, preset: str, setting: str, shape: tuple[int, int, int], steps_run: int
+) -> None:
+    frames, width, height = shape
+    if context.seconds_left < SPARE_SECONDS:
+        raise TimeoutError(f"no time left for {frames} frames of {width}x{height}")
+    references = _references(config.inpainter.references, width, height)
+    steps = config.inpainter.steps or steps_run
+    context.record(timed_window(context, inpainter, preset, setting, window(frames, width, height), references, steps))
+
+
+def _wan_inpainter(
+    context: Context, config: Config, preset: str, longest: int, setting: str, steps_run: int, in_blocks: bool
+) -> Any:
+    """An inpainter that has read its prompt; records what that took. See ``wan_windows``; ``longest``: frames of a window."""
     from diffusers import UniPCMultistepScheduler
 
     from splatmem.inpaint.diffusers.vace_pipeline import MemoryVACEPipeline
@@ -184,7 +212,6 @@ def wan_windows(
         boundary_ratio=0.875 if transformers == 2 else None,
     )  # fmt: skip
     del text_encoder, denoisers
-    longest = max(frames for frames, _, _ in shapes)
     settings = replace(config.inpainter, steps=steps_run, window_frames=longest, loras=())
     inpainter = WanVACEInpainter(pipeline, settings, hardware, context.device, preset)
     built = now(context.device) - start
@@ -195,16 +222,12 @@ def wan_windows(
     text_peak, start = peak_gib(context.device), now(context.device)
     if not offloaded:
         pipeline.register_modules(**made(False))
+        speed_up(pipeline, hardware)
     context.record({
         "preset": preset, "setting": setting, "made, s": built + now(context.device) - start, "prompt encoded, s": text,
         "peak of that, GiB": text_peak,
     })  # fmt: skip
-    for frames, width, height in shapes:
-        if context.seconds_left < SPARE_SECONDS:
-            raise TimeoutError(f"no time left for {frames} frames of {width}x{height}")
-        references = _references(config.inpainter.references, width, height)
-        steps = config.inpainter.steps or steps_run
-        context.record(timed_window(context, inpainter, preset, setting, window(frames, width, height), references, steps))
+    return inpainter
 
 
 def _parked(model: Any, offloaded: bool) -> Any:
@@ -234,6 +257,8 @@ def picture_windows(context: Context, config: Config, preset: str, sizes: list[t
     context.record({"preset": preset, "setting": setting, "made, s": now(context.device) - start})
     for width, height in sizes:
         partial, references = window(1, width, height), _references(1, width, height)
+        if config.inpainter.control == "depth":
+            partial = replace(partial, expected_depth=partial.depth)
         # The first picture warms the autoencoder and the text encoders up: they are a large part of a window of one frame.
         inpainter(partial, generator=torch.Generator().manual_seed(0), prompt=PROMPT, reference=references)
         context.record(timed_window(context, inpainter, preset, setting, partial, references, config.inpainter.steps or STEPS))
@@ -273,6 +298,33 @@ def wan_small_quantised(context: Context) -> None:
     """With a transformer as of a GGUF file."""
     config, shapes = load_preset("wan-vace-1.3b").with_low_vram(), _shapes(context, (17, *WAN_SIZE), (33, *WAN_SIZE))
     wan_windows(context, config, "wan-vace-1.3b", shapes, "--low-vram, transformer in Q8_0", in_blocks=True)
+
+
+def wan_small_few_steps(context: Context) -> None:
+    """Without guidance, in few steps, as with a LoRA that was distilled for that, which becomes part of the model's weights."""
+    config, shapes = load_preset("wan-vace-1.3b-fast"), _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE))
+    wan_windows(context, config, "wan-vace-1.3b-fast", shapes, "as the preset")
+
+
+def wan_small_faster(context: Context) -> None:
+    """Other kernels for attention, then compiled blocks; what cannot be had here is said in the row."""
+    config = load_preset("wan-vace-1.3b")
+    shapes = _shapes(context, (17, *WAN_SIZE), (81, *WAN_SIZE))
+    longest = max(frames for frames, _, _ in shapes)
+    inpainter = _wan_inpainter(context, config, "wan-vace-1.3b", longest, "as the preset", STEPS, in_blocks=False)
+    for setting, hardware in (TINY_FASTER if context.tiny else FASTER).items():
+        try:
+            inpainter.pipeline.transformer.sped_up = False
+            speed_up(inpainter.pipeline, hardware)
+            for shape in shapes:
+                _wan_window(context, config, inpainter, "wan-vace-1.3b", setting, shape, STEPS)
+        except (RuntimeError, ValueError) as error:  # packages that are missing, kernels for other cards
+            context.record({"preset": "wan-vace-1.3b", "setting": setting, "answer": str(error)})
+
+
+def wan22(context: Context) -> None:
+    """Wan 2.2 VACE, whose two transformers take turns on the device."""
+    wan_windows(context, load_preset("wan22-vace"), "wan22-vace", _shapes(context, (17, *WAN_SIZE)), "as the preset", FEW_STEPS)
 
 
 def wan_large(context: Context) -> None:

@@ -12,10 +12,10 @@ import torch
 
 from splatmem.config import HardwareConfig
 from splatmem.models.main_memory import fitting_size, free_main_memory, is_out_of_memory, reason
+from splatmem.models.speed import DENOISERS, speed_up
 from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-DENOISERS = ("transformer", "transformer_2", "unet")  # names that pipelines give to what runs in every step
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 # T5 turns a layer's input into the number format of that layer's weights (``wo``) before they are turned back.
 KEPT_IN_TEXT_ENCODERS = ("norm", "embed", "shared", r"\.wo$")
@@ -124,7 +124,7 @@ def is_quantised(part: Any) -> bool:
 
 
 def place(pipeline: Any, hardware: HardwareConfig, device: str) -> None:
-    """Brings a diffusers pipeline to the device, or prepares it to be brought there piece by piece.
+    """Brings a diffusers pipeline to the device, or prepares it to be brought there piece by piece; see ``speed_up``, too.
 
     On the CPU there is nothing to offload from; tiling bounds the memory there too.
     """
@@ -138,6 +138,7 @@ def place(pipeline: Any, hardware: HardwareConfig, device: str) -> None:
         pipeline.enable_sequential_cpu_offload(device=device)
     else:
         _offload_in_groups(pipeline, device)
+    speed_up(pipeline, hardware)
 
 
 def _can_be_grouped(pipeline: Any) -> bool:

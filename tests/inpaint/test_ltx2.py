@@ -13,6 +13,7 @@ import torch
 from diffusers import LTX2ConditionPipeline
 from splatmem.config import InpainterConfig
 from splatmem.inpaint import load_inpainter
+from splatmem.inpaint.diffusers.ltx2 import WITHOUT_GUIDANCE as GUIDED
 from splatmem.inpaint.diffusers.ltx2 import LTX2Inpainter
 from splatmem.inpaint.diffusers.ltx2_pipeline import MemoryLTX2Pipeline
 
@@ -60,7 +61,7 @@ def check_contract(call: SimpleNamespace) -> None:
     """What the pipeline's documentation and code ask for."""
     assert (call.height % CELL, call.width % CELL) == (0, 0)
     assert call.num_frames % GROUP == 1
-    assert call.output_type == "pt"
+    assert call.output_type == "latent"
     assert isinstance(call.generator, torch.Generator)
     assert not hasattr(call, "conditions"), "what is known is held latent by latent"
     grid = ((call.num_frames - 1) // GROUP + 1, call.height // CELL, call.width // CELL)
@@ -125,8 +126,22 @@ def test_long_windows_go_in_overlapping_parts(folder: Path, recorded) -> None:
     assert [call.num_frames for call in recorded] == [25, 25]
     for call in recorded:
         check_contract(call)
-    assert bool((recorded[1].held.strength[0, 0, :3] == 1).all()), "what the first part has made is held"
+    strength = recorded[1].held.strength[0, 0]
+    for latent, share in enumerate((1, 2 / 3, 1 / 3, 0)):
+        torch.testing.assert_close(strength[latent, :, -1], torch.full((2,), float(share)))  # fades out
+    assert bool((strength[:3, :, 0] == 1).all()), "what is known stays"
     assert filled.rgb.shape == partial.rgb.shape
+
+
+def test_its_frames_are_those_that_the_pipeline_would_decode(folder: Path, recorded) -> None:
+    inpainter = load_inpainter(InpainterConfig(model=str(folder), steps=2, guidance=1.0, match_colours=False))
+    assert isinstance(inpainter, LTX2Inpainter)
+    partial = window(9, 64, 96)
+    made = inpainter(partial, generator=torch.Generator().manual_seed(1), prompt="a room").rgb
+    given = {name: value for name, value in vars(recorded[0]).items() if name in ("height", "width", "num_frames", *GUIDED)}
+    given |= {"prompt": "a room", "num_inference_steps": 2, "output_type": "pt", "generator": torch.Generator().manual_seed(1)}
+    frames = inpainter.pipeline(**given).frames[0].permute(0, 2, 3, 1)
+    torch.testing.assert_close(made[~partial.known], frames[~partial.known])
 
 
 def test_guidance_and_the_same_seed(folder: Path, recorded) -> None:

@@ -93,7 +93,8 @@ def test_long_windows_go_in_overlapping_parts_that_hold_on_to_each_other(tiny_wa
     assert bool((second.mask[0, : WanVACEInpainter.overlap] == 0).all())
     made = filled.rgb[13 - WanVACEInpainter.overlap : 13].permute(0, 3, 1, 2)
     unknown = ~partial.known[13 - WanVACEInpainter.overlap : 13, None].expand(-1, 3, -1, -1)
-    assert torch.equal(second.video[0, : WanVACEInpainter.overlap][unknown], made[unknown])
+    assert torch.equal(second.video[0, :1][unknown[:1]], made[:1][unknown[:1]])
+    assert not torch.equal(second.video[0, 1:9][unknown[1:]], made[1:][unknown[1:]]), "the second part is faded in"
     given = partial.rgb[13 - WanVACEInpainter.overlap : 13].permute(0, 3, 1, 2)
     assert torch.equal(second.video[0, : WanVACEInpainter.overlap][~unknown], given[~unknown]), "and what was known, as it is"
     assert not torch.equal(first.video, second.video)
@@ -101,11 +102,23 @@ def test_long_windows_go_in_overlapping_parts_that_hold_on_to_each_other(tiny_wa
 
 def test_parts_cover_a_window_once_and_overlap():
     for frames in range(1, 200):
-        parts = overlapping_parts(frames, 49, WanVACEInpainter.overlap)
+        parts = overlapping_parts(frames, 49, WanVACEInpainter.overlap, 4)
         assert parts[0][0] == 0
         assert parts[-1][1] == frames
         assert all(last - first <= 49 for first, last in parts)
         assert all(b[0] == a[1] - WanVACEInpainter.overlap for a, b in pairwise(parts))
+
+
+@pytest.mark.parametrize(
+    ("longest", "group", "first_and_second"),
+    [(5, 4, [(0, 5), (4, 9)]), (9, 4, [(0, 9), (4, 13)]), (1, 4, [(0, 1), (1, 2)]), (17, 8, [(0, 17), (8, 25)]),
+     (21, 8, [(0, 25), (8, 33)]), (5, 8, [(0, 9), (8, 17)])],
+)  # fmt: skip
+def test_short_parts_go_on_by_a_whole_latent(longest: int, group: int, first_and_second: list[tuple[int, int]]):
+    parts = overlapping_parts(121, longest, 2 * group + 1, group)
+    assert parts[:2] == first_and_second
+    assert parts[-1][1] == 121
+    assert len(parts) == -(-(121 - first_and_second[0][1]) // first_and_second[1][0]) + 1
 
 
 @pytest.mark.parametrize(("frames", "padded"), [(1, 1), (2, 5), (5, 5), (6, 9), (80, 81), (81, 81)])
@@ -143,7 +156,7 @@ def test_poor_regions_keep_their_colours_under_the_mask(tiny_wan, recorded):
 def test_without_revision_the_mask_alone_keeps_the_known(tiny_wan, recorded):
     inpainter = load_inpainter(InpainterConfig(model=str(tiny_wan), steps=1, revise=0.0))
     inpainter(window(5, 32, 64, trust=0.2), generator=torch.Generator())
-    assert recorded[0].callback_on_step_end.before is None, "nothing is held"
+    assert recorded[0].callback_on_step_end is None, "nothing is held"
     assert bool((recorded[0].mask[0, :, 0, :, :16] == 0).all())
 
 
@@ -155,8 +168,9 @@ def test_trusted_latents_come_out_as_they_are_encoded(tiny_wan, monkeypatch):
     make = WanVACEInpainter._held_latents
 
     def keep(self, *args):
-        held.append(make(self, *args))
-        return held[-1]
+        made = make(self, *args)
+        held.append(made[0])
+        return made
 
     monkeypatch.setattr(WanVACEInpainter, "_held_latents", keep)
     decoded = record_decoded(inpainter, monkeypatch)

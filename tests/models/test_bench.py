@@ -52,7 +52,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
     return int(stop.value.code or 0), " ".join((printed.out + printed.err).split())
 
 
-@pytest.mark.parametrize("preset", ["wan-vace-1.3b-8gb", "sdxl-inpaint"])
+@pytest.mark.parametrize("preset", ["wan-vace-1.3b-8gb", "sdxl-inpaint", "flux-depth"])
 def test_it_can_be_tried_without_a_gpu(preset: str, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, printed = said(capsys, preset, "--tiny", "--device", "cpu", "--frames", "48")
     assert status == 0, printed

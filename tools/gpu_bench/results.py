@@ -12,6 +12,7 @@ from typing import Any
 from splatmem.bench import Row
 
 DONE = "done"
+WINDOW_COLUMNS = ("preset", "setting", "frames", "size", "step, s", "window, s (computed)", "peak, GiB", "card, GB")
 
 
 @dataclass
@@ -52,10 +53,17 @@ class Results:
     def status(self, stage: str) -> str:
         return self.content["stages"].get(stage, {}).get("status", "not run")
 
+    def windows(self) -> list[Row]:
+        """What each preset takes in each setting, of all stages together."""
+        rows = [row for stage in self.content["stages"].values() for row in stage["rows"] if "window, s (computed)" in row]
+        return [{column: row.get(column) for column in WINDOW_COLUMNS} for row in rows]
+
     def table(self) -> str:
         """All stages as Markdown: a line on each, and a table of its rows."""
         lines = ["# Measured on a GPU", ""]
         lines += [f"- {key}: {value}" for key, value in self.content["machine"].items()]
+        if windows := self.windows():
+            lines += ["", "## Windows of all presets", "", *_rows_as_table(windows)]
         for name, stage in self.content["stages"].items():
             lines += ["", f"## {name}: {stage['status']}, {stage.get('seconds', 0)} s"]
             lines += [f"\nLoad of the machine before: {stage['load']:.1f} processes."] if "load" in stage else []

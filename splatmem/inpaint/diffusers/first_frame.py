@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def make_first_frame(
         settings.model, "text-to-image model", lambda folder: _from_folder(folder, settings, weights_dtype(hardware, device)),
         variant=settings.variant,
     )  # fmt: skip
-    place(pipeline, hardware, device)
+    # One picture is not worth the time of compiling, and has a model of its own, to which other kernels may not apply.
+    place(pipeline, replace(hardware, attention=None, compile=False), device)
     pipeline.set_progress_bar_config(disable=True)
 
     def size(budget: Budget) -> WorkingSize:

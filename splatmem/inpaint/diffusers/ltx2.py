@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.config import HardwareConfig, InpainterConfig
-from splatmem.geometry.push_pull import push_pull
+from splatmem.inpaint.diffusers.crossfade import decoded, encoded, shares_of_part_before
 from splatmem.inpaint.diffusers.loading import loading_options
 from splatmem.inpaint.diffusers.ltx2_pipeline import HeldVideo, MemoryLTX2Pipeline
-from splatmem.inpaint.diffusers.revise import allowed_in_cells, allowed_noise
+from splatmem.inpaint.diffusers.revise import FREE, allowed_in_cells, allowed_noise
 from splatmem.inpaint.diffusers.time_groups import PartOfWindow, padded_length
 from splatmem.inpaint.diffusers.windows import WindowInpainter
 from splatmem.inpaint.protocol import ReferenceViews
@@ -73,29 +73,44 @@ class LTX2Inpainter(WindowInpainter):
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"]]:
         frames = len(part.rgb)
         part = part.lengthened(padded_length(frames, self.group))
-        self.pipeline.held = self._held(part)
-        result = self.pipeline(
+        self.pipeline.held, lead = self._held(part)
+        sampled = self.pipeline(
             height=part.rgb.shape[1],
             width=part.rgb.shape[2],
             num_frames=len(part.rgb),
             generator=generator,
-            output_type="pt",
+            output_type="latent",  # so its sound is not decoded either
             **words,
             **self._sampling_options(),
-        )
-        return result.frames[0][:frames].permute(0, 2, 3, 1).float().cpu(), torch.zeros(1, 1, 1, 1)
+        ).frames
+        return decoded(self._decoded, sampled, lead, self.group)[:frames], torch.zeros(1, 1, 1, 1)
 
     def _sampling_options(self) -> dict[str, Any]:
         guidance = self.settings.guidance
         return super()._sampling_options() | (WITHOUT_GUIDANCE if guidance is not None and guidance <= 1 else {})
 
+    def _held(self, part: PartOfWindow) -> tuple[HeldVideo, Float[Tensor, "1 f l H W"]]:
+        """What is known, in latents, and the latents of the part's lead."""
+        allowed = allowed_in_cells(allowed_noise(part.remembered, part.trust, self.settings.revise), self.cell, self.group)
+        # The sampler mixes what it comes to with what is held in just this share, step by step.
+        shares = shares_of_part_before(part.shared, len(allowed), self.group)[:, None, None]
+        strength = torch.where(allowed >= FREE, shares, 1 - allowed.clamp(0, 1))
+        latents, lead = encoded(self._encoded, part, self.group)
+        vae = self.pipeline.vae
+        held = self.pipeline._normalize_latents(latents, vae.latents_mean, vae.latents_std, vae.config.scaling_factor)
+        return HeldVideo(held.cpu(), strength[None, None]), lead
+
     @torch.no_grad()
-    def _held(self, part: PartOfWindow) -> HeldVideo:
-        pipeline, vae = self.pipeline, self.pipeline.vae
-        allowed = allowed_in_cells(allowed_noise(part.known, part.trust, self.settings.revise), self.cell, self.group)
-        # Smooth in the holes: a latent mixes the colours of its neighbourhood.
-        rgb = push_pull(part.rgb.permute(0, 3, 1, 2), part.known[:, None].float())
-        video = (2 * rgb - 1).permute(1, 0, 2, 3)[None].to(pipeline._execution_device, vae.dtype)
-        encoded = vae.encode(video).latent_dist.mode().float()
-        latents = pipeline._normalize_latents(encoded, vae.latents_mean, vae.latents_std, vae.config.scaling_factor)
-        return HeldVideo(latents.cpu(), (1 - allowed.clamp(0, 1))[None, None])
+    def _encoded(self, frames: Float[Tensor, "t 3 H W"]) -> Float[Tensor, "1 f g h w"]:
+        """The latents of a video, scaled as the autoencoder has them."""
+        vae = self.pipeline.vae
+        video = (2 * frames - 1).permute(1, 0, 2, 3)[None].to(self.pipeline._execution_device, vae.dtype)
+        return vae.encode(video).latent_dist.mode().float()
+
+    @torch.no_grad()
+    def _decoded(self, latents: Float[Tensor, "1 f g h w"]) -> Float[Tensor, "t H W 3"]:
+        """The frames of latents that are scaled as the autoencoder has them, and that have no noise left."""
+        vae = self.pipeline.vae
+        time = torch.zeros(1, device=latents.device, dtype=vae.dtype) if vae.config.timestep_conditioning else None
+        video = vae.decode(latents.to(vae.dtype), time, return_dict=False)[0]
+        return (video[0].permute(1, 2, 3, 0).float().cpu() / 2 + 0.5).clamp(0, 1)

@@ -43,13 +43,15 @@ def allowed_in_cells(allowed: Float[Tensor, "t h w"], cell: int, frames_in_group
 class HeldLatents:
     """The callback that a diffusers pipeline runs after each step (``callback_on_step_end``)."""
 
-    def __init__(self, latents: Tensor, noise: Tensor, allowed: Tensor) -> None:
+    def __init__(self, latents: Tensor, noise: Tensor, allowed: Tensor, shares: Tensor | None = None) -> None:
         """Args:
         latents: of the known pixels, scaled as in the pipeline's sampler.
-        noise: standard normal, of the same shape.
+        noise: standard normal, of the same shape; what the sampler itself starts from.
         allowed: see ``allowed_in_cells``, broadcastable to the latents.
+        shares: how much of ``latents`` is mixed into cells that are not held, see ``shares_of_part_before``; broadcastable
+            to the latents. As both have the same noise, their mixture has as much as the sampler expects.
         """
-        self.latents, self.noise, self.allowed = latents, noise, allowed
+        self.latents, self.noise, self.allowed, self.shares = latents, noise, allowed, shares
 
     def __call__(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         scheduler = pipeline.scheduler
@@ -59,8 +61,10 @@ class HeldLatents:
         if len(following):
             level = float(following[0]) / scheduler.config.num_train_timesteps
             known = _noised(scheduler, known, noise, following)
-        held = level >= allowed
-        return {"latents": torch.where(held, known, tensors["latents"])}
+        free = tensors["latents"]
+        if self.shares is not None:
+            free = torch.lerp(free, known, self.shares.to(free))
+        return {"latents": torch.where(level >= allowed, known, free)}
 
 
 class LastLatents:

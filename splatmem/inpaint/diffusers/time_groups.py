@@ -17,7 +17,8 @@ from splatmem.inpaint.protocol import POOR_TRUST, LatentFrames
 @dataclass(frozen=True)
 class PartOfWindow:
     """Frames that one run of the pipeline fills, at its size; with ``latents`` if known cells are read from the memory.
-    ``hole`` is what a pipeline may be shown where it is to make something."""
+    ``hole`` is what a pipeline may be shown where it is to make something. The first ``shared`` frames are known whole: by the
+    memory where ``remembered``, else by the part before, which has made them; ``lead`` are whole frames before these."""
 
     rgb: Float[Tensor, "t h w 3"]
     known: Bool[Tensor, "t h w"]
@@ -25,14 +26,17 @@ class PartOfWindow:
     hole: Float[Tensor, "t h w 3"]
     cameras: Cameras
     latents: LatentFrames | None
+    remembered: Bool[Tensor, "t h w"]
+    lead: Float[Tensor, "l h w 3"]
+    shared: int
 
     def lengthened(self, frames: int) -> PartOfWindow:
         """The part with its last frame repeated up to ``frames`` frames; the latents have that length already."""
         more = frames - len(self.rgb)
-        values = (self.rgb, self.known, self.trust, self.hole)
-        rgb, known, trust, hole = (torch.cat([x, x[-1:].expand(more, *x.shape[1:])]) for x in values)
+        values = (self.rgb, self.known, self.trust, self.hole, self.remembered)
+        rgb, known, trust, hole, remembered = (torch.cat([x, x[-1:].expand(more, *x.shape[1:])]) for x in values)
         cameras = self.cameras[[*range(len(self.rgb)), *[len(self.rgb) - 1] * more]]
-        return PartOfWindow(rgb, known, trust, hole, cameras, self.latents)
+        return PartOfWindow(rgb, known, trust, hole, cameras, self.latents, remembered, self.lead, self.shared)
 
     def wanted(self, revising: bool, group: int, cell: int) -> Bool[Tensor, "t h w"]:
         """Pixels that the pipeline fills: unknown ones, poorly known ones if ``revising``, and those in cells without
@@ -60,11 +64,13 @@ def padded_length(frames: int, group: int) -> int:
     return -(-(frames - 1) // group) * group + 1
 
 
-def overlapping_parts(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]:
-    """First and one past the last frame of parts of at most ``longest`` that share ``overlap`` with the one before."""
+def overlapping_parts(frames: int, longest: int, overlap: int, group: int) -> list[tuple[int, int]]:
+    """First and one past the last frame of parts that share ``overlap`` with the one before, or fewer if they would not go on
+    by a whole latent else; of at most ``longest``, or as many more as the last latent of these has."""
+    longest = padded_length(longest, group)
     if frames <= longest:
         return [(0, frames)]
-    overlap = min(overlap, longest - 1)
+    overlap = max(min(1, longest - 1), min(overlap, longest - group))
     firsts = range(0, frames - overlap, longest - overlap)
     return [(first, min(first + longest, frames)) for first in firsts]
 

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.push_pull import push_pull
+from splatmem.inpaint.diffusers.crossfade import decoded, encoded, shares_of_part_before
 from splatmem.inpaint.diffusers.loading import loading_options
 from splatmem.inpaint.diffusers.lora import add_loras
-from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, LastLatents, allowed_in_cells, allowed_noise, prepare_scheduler
+from splatmem.inpaint.diffusers.revise import FREE, HeldLatents, allowed_in_cells, allowed_noise, prepare_scheduler
 from splatmem.inpaint.diffusers.sizes import whole_cells
 from splatmem.inpaint.diffusers.time_groups import PartOfWindow, grow_over_groups, padded_length
 from splatmem.inpaint.diffusers.windows import GREY, WindowInpainter, as_picture
@@ -101,8 +101,8 @@ class WanVACEInpainter(WindowInpainter):
         seen = part.known & ~grow_over_groups(~part.known, group)
         video = torch.where(seen[..., None], part.rgb, part.hole)
         self.pipeline.conditioning = None if part.latents is None else self.conditioning(part.latents, wanted, seen)
-        last = LastLatents(self._held_latents(part, len(pictures), generator) if revising else None)
-        result = self.pipeline(
+        held, lead = self._held_latents(part, len(pictures), generator) if revising or part.shared else (None, None)
+        sampled: Tensor = self.pipeline(
             video=video.permute(0, 3, 1, 2)[None],
             mask=wanted[None, :, None].float().expand(-1, -1, 3, -1, -1),
             reference_images=pictures or None,
@@ -110,28 +110,36 @@ class WanVACEInpainter(WindowInpainter):
             width=video.shape[2],
             num_frames=len(video),
             generator=generator,
-            output_type="pt",
+            latents=None if held is None else held.noise,
+            output_type="latent",
             **words,
-            callback_on_step_end=last,
+            callback_on_step_end=held,
             **self._sampling_options(),
-        )
-        latents = last.latents[0, :, len(pictures) :].permute(1, 2, 3, 0).float().cpu()
-        return result.frames[0][:frames].permute(0, 2, 3, 1).float().cpu(), latents
+        ).frames[:, :, len(pictures) :]
+        made = decoded(self._decoded, sampled, lead, group)
+        return made[:frames], sampled[0].permute(1, 2, 3, 0).float().cpu()
 
     @torch.no_grad()
-    def _held_latents(self, part: PartOfWindow, references: int, generator: torch.Generator) -> HeldLatents:
-        """The latents of what is known and how much noise each may have; those of reference pictures are not held."""
+    def _held_latents(
+        self, part: PartOfWindow, references: int, generator: torch.Generator
+    ) -> tuple[HeldLatents, Float[Tensor, "1 f l H W"] | None]:
+        """The latents of what is known and how much noise each may have, and those of the part's lead. Reference pictures' are
+        not held; what the part before has made is faded out."""
         prepare_scheduler(self.pipeline.scheduler, self._steps)
-        allowed = allowed_in_cells(allowed_noise(part.known, part.trust, self.settings.revise), self.cell, self.group)
+        allowed = allowed_in_cells(allowed_noise(part.remembered, part.trust, self.settings.revise), self.cell, self.group)
+        if self.settings.revise == 0:  # the mask alone keeps what is known
+            allowed = torch.full_like(allowed, FREE)
+        shares = shares_of_part_before(part.shared, len(allowed), self.group)
+        lead = None
         if part.latents is not None:
             latents = part.latents.features.permute(3, 0, 1, 2)[None]
             allowed = torch.where(part.latents.known, allowed, FREE)
         else:
-            # Smooth in the holes, not grey: a latent mixes the colours of its neighbourhood.
-            latents = self._encoded(push_pull(part.rgb.permute(0, 3, 1, 2), part.known[:, None].float()))
+            latents, lead = encoded(self._encoded, part, self.group)
         allowed = torch.cat([allowed.new_full((references, *allowed.shape[1:]), FREE), allowed])[None, None]
         latents = torch.cat([latents.new_zeros(*latents.shape[:2], references, *latents.shape[3:]), latents], dim=2)
-        return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed)
+        shares = torch.cat([shares.new_zeros(references), shares]).view(1, 1, -1, 1, 1)
+        return HeldLatents(latents, torch.randn(latents.shape, generator=generator), allowed, shares), lead
 
     def conditioning(
         self, latents: LatentFrames, wanted: Bool[Tensor, "t h w"], seen: Bool[Tensor, "t h w"]
@@ -174,8 +182,22 @@ class WanVACEInpainter(WindowInpainter):
         device = self.pipeline._execution_device if self._placed else torch.device(self.device)
         video = (2 * frames - 1).permute(1, 0, 2, 3)[None].to(device, vae.dtype)
         latents = vae.encode(video).latent_dist.mode().float().cpu()
-        mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
+        mean, std = self._scaling("cpu")
         return (latents - mean) / std
+
+    @torch.no_grad()
+    def _decoded(self, latents: Float[Tensor, "1 f g h w"]) -> Float[Tensor, "t H W 3"]:
+        """The frames of latents that are scaled as in the sampler."""
+        vae = self.pipeline.vae
+        mean, std = self._scaling(latents.device)
+        video = vae.decode((latents.float() * std + mean).to(vae.dtype), return_dict=False)[0]
+        return (video[0].permute(1, 2, 3, 0).float().cpu() / 2 + 0.5).clamp(0, 1)
+
+    def _scaling(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the autoencoder's latents, which the sampler has without them."""
+        config = self.pipeline.vae.config
+        mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1, 1) for v in (config.latents_mean, config.latents_std))
+        return mean, std
 
     def _grey_latents(self, shape: tuple[int, int, int]) -> Float[Tensor, "1 f g h w"]:
         """The latents of a grey video of ``shape`` (time, rows, columns); the longest is kept, since it begins with the

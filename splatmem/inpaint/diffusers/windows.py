@@ -17,6 +17,7 @@ from splatmem.inpaint.captioner import Captioner
 from splatmem.inpaint.colour_drift import without_drift
 from splatmem.inpaint.depth_control import depth_pictures
 from splatmem.inpaint.diffusers.budget import Budget, within_memory
+from splatmem.inpaint.diffusers.crossfade import frames_of_lead, joined
 from splatmem.inpaint.diffusers.sizes import WorkingSize
 from splatmem.inpaint.diffusers.time_groups import PartOfWindow, checked_window, overlapping_parts, padded_length
 from splatmem.inpaint.protocol import POOR_TRUST, FilledFrames, PartialFrames, ReferenceViews, keep_known
@@ -104,7 +105,7 @@ class WindowInpainter(ABC):
         generator: torch.Generator,
         budget: Budget,
     ) -> tuple[Float[Tensor, "t h w 3"], Float[Tensor, "g H W f"] | None]:
-        """Fills the window in parts, of which each is given the last frames of the one before as known.
+        """Fills the window in parts, of which each is given the last frames of the one before, and fades them out.
 
         Returns:
             The frames, and the latents that they were decoded from if the window was given as latents.
@@ -117,22 +118,25 @@ class WindowInpainter(ABC):
             hole = size.shrink_rgb(depth_pictures(partial.expected_depth))
         cameras = size.cell_cameras(partial.cameras, 1)
         made, sampled = torch.zeros(0, *rgb.shape[1:]), torch.zeros(0)
-        parts = overlapping_parts(len(partial), budget.frames, self.overlap)
+        parts = overlapping_parts(len(partial), budget.frames, self.overlap, self.group)
+        remembered = known.clone()
         # What one part has filled is not in the memory yet, so the next part is given pixels. The same holds for a window whose
         # size differs from that of its latents, after memory ran out.
         grid = self._latent_grid(len(partial), size)
         latents = partial.latents if len(parts) == 1 else None
         latents = None if latents is None or tuple(latents.known.shape) != grid else latents
         for first, last in parts:
-            again = slice(first, len(made))
-            rgb[again] = torch.where(known[again, ..., None], rgb[again], made[first:])  # known pixels are not changed
-            known[again], trust[again] = True, 1.0
-            here = slice(first, last)
-            frames = PartOfWindow(rgb[here], known[here], trust[here], hole[here], cameras[here], latents)
+            done, here = len(made), slice(first, last)
+            rgb[:done] = torch.where(remembered[:done, ..., None], rgb[:done], made)  # known pixels are not changed
+            known[:done], trust[:done] = True, 1.0
+            frames = PartOfWindow(
+                rgb[here], known[here], trust[here], hole[here], cameras[here], latents, remembered[here],
+                lead=rgb[max(0, first - frames_of_lead(budget.frames, self.group)) : first], shared=done - first,
+            )  # fmt: skip
             part, sampled = self._fill_part(frames, reference, words, generator)
             if self.settings.match_colours:
                 part = without_drift(part, frames.rgb, frames.known & (frames.trust >= POOR_TRUST))
-            made = torch.cat([made, part[len(made) - first :]])
+            made = torch.cat([made[:first], joined(made[first:], part[: done - first]), part[done - first :]])
         return size.enlarge_rgb(made), None if latents is None else sampled
 
     def _sampling_options(self) -> dict[str, Any]:
