@@ -108,7 +108,8 @@ def entry(exhibit: Exhibit, report: dict[str, Any]) -> str:
     )
     credit = f"Photo: {exhibit.author}, {exhibit.licence}, from Debian's package {exhibit.source}; cropped"
     return (
-        f"## {exhibit.title}\n\n![Five frames of the film](images/gallery/{exhibit.name}.jpg)\n\n    {command} \\\n        {options}\n\n"
+        f"## {exhibit.title}\n\n![Five frames of the film](images/gallery/{exhibit.name}.jpg)\n\n"
+        f"    {command} \\\n        {options}\n\n"
         f"{figures}. {credit}. The strip has the photo's licence.\n"
     )
 
