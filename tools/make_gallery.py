@@ -101,14 +101,15 @@ def save_jpeg(picture: Image.Image, file: Path, max_bytes: int) -> None:
 def entry(exhibit: Exhibit, report: dict[str, Any]) -> str:
     """The gallery's text about one film."""
     width, height = report["size"]
-    words = ["splatmem", "flyaround", Path(exhibit.file).name, "--out", exhibit.name, "--path", exhibit.path]
-    words += ["--frames", str(report["frames"]), "--size", f"{width}x{height}"]
+    command = shlex.join(["splatmem", "flyaround", Path(exhibit.file).name, "--out", exhibit.name])
+    options = shlex.join(["--path", exhibit.path, "--frames", str(report["frames"]), "--size", f"{width}x{height}"])
     figures = (
         f"{report['seconds']['total']:.0f} s, {report['gaussians']:,} Gaussians; photo kept at {report['photo_psnr']:.1f} dB"
     )
     credit = f"Photo: {exhibit.author}, {exhibit.licence}, from Debian's package {exhibit.source}; cropped"
     return (
-        f"## {exhibit.title}\n\n![Five frames of the film](images/gallery/{exhibit.name}.jpg)\n\n    {shlex.join(words)}\n\n"
+        f"## {exhibit.title}\n\n![Five frames of the film](images/gallery/{exhibit.name}.jpg)\n\n"
+        f"    {command} \\\n        {options}\n\n"
         f"{figures}. {credit}. The strip has the photo's licence.\n"
     )
 

@@ -7,10 +7,13 @@ own Gaussians show it: what was not found may lie where another picture knew the
 that stands still is lost if it was taken for moving; it is missing if no other picture shows the scene there either.
 
     python tools/measure_moving.py --size 256x144 --out out/moving
+
+``--others N`` adds N scenes of random things and steps, on which nothing was tuned.
 """
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +32,7 @@ from splatmem.report.sheet import moving_sheet
 from splatmem.timing import StageClock
 from torch import Tensor
 
-from solid_scenes import SCENES, SolidScene
+from solid_scenes import ROOM, SCENES, SolidScene, standing
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Options:
     """Of each scene."""
     step: float = 0.35
     """How far the thing goes from one picture to the next, in metres."""
+    others: int = 0
+    """How many scenes of random things beside, each with a step of its own."""
     aside: float = 0.6
     """How far the camera goes in all, in metres."""
     depths: tuple[Literal["true", "embedded"], ...] = ("true", "embedded")
@@ -63,6 +68,26 @@ def rendered(
         found.append((rgb, depth, classes.things == 1))
     rgb, depth, thing = zip(*found, strict=True)
     return torch.stack(rgb), torch.stack(depth), torch.stack(thing)
+
+
+def random_scene(seed: int) -> tuple[SolidScene, float]:
+    """One to three things in a room or in the open, and the step of the first of them in metres, to either side."""
+    draw, inside = random.Random(seed), seed % 2 == 0
+    solids = []
+    for index in range(draw.choice((1, 2, 3))):
+        kind, z = draw.choice(("box", "cylinder", "sphere")), draw.uniform(2.6, 4.2)
+        x = draw.uniform(-0.8, 0.8) if index else draw.uniform(-0.3, 0.3)
+        sizes = {
+            "box": (draw.uniform(0.15, 0.5), draw.uniform(0.3, 0.9), draw.uniform(0.15, 0.4)),
+            "cylinder": (draw.uniform(0.12, 0.4), draw.uniform(0.4, 1.0)),
+            "sphere": (draw.uniform(0.25, 0.6),),
+        }
+        red, green, blue = (draw.uniform(0.1, 0.8) for _ in range(3))
+        solids.append(standing(kind, x, z, sizes[kind], (red, green, blue)))
+    step = draw.choice((0.2, 0.3, 0.5)) * draw.choice((-1, 1))
+    place = "a room" if inside else "the open"
+    name = f"{seed}: {solids[0].kind}, {len(solids)} things in {place}, {100 * step:.0f} cm"
+    return SolidScene(name, tuple(solids), ROOM if inside else ()), step
 
 
 class TrueDepth:
@@ -102,8 +127,8 @@ def main(options: Options) -> None:
     embedded = load_depth_estimator("embedded") if "embedded" in options.depths else None
     figures: list[dict[str, Any]] = []
     print("| scene | depth | found, % | written, % | still lost, % | still missing, % |\n|---|---|---|---|---|---|")
-    for scene in SCENES:
-        rgb, true_depth, thing = rendered(scene, cameras, options.step)
+    for scene, step in [*((scene, options.step) for scene in SCENES), *map(random_scene, range(options.others))]:
+        rgb, true_depth, thing = rendered(scene, cameras, step)
         for name in options.depths:
             estimate: DepthEstimator = TrueDepth(rgb, true_depth) if embedded is None or name == "true" else embedded
             begun = begin_posed_memory(rgb, cameras, estimate, ExploreSettings(), StageClock())
@@ -113,7 +138,7 @@ def main(options: Options) -> None:
             if options.out is not None:
                 options.out.mkdir(parents=True, exist_ok=True)
                 sheet: Image.Image = moving_sheet(rgb, begun.moving)
-                sheet.save(options.out / f"{scene.name.replace(' ', '_')}_{name}.png")
+                sheet.save(options.out / f"{scene.name.replace(' ', '_').replace(':', '')}_{name}.png")
                 figures.append({"scene": scene.name, "depth": name, **dict(zip(SHARES, found, strict=True))})
                 write_json({"size": list(options.size), "scenes": figures}, options.out / "moving.json")
 

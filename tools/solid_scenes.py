@@ -16,6 +16,7 @@ from splatmem.geometry.cameras import Cameras
 from torch import Tensor
 
 FAR = 1e6
+ROOM = (((0.0, 0.0, 1.0), 5.0), ((1.0, 0.0, 0.0), 3.2), ((-1.0, 0.0, 0.0), 3.2))  # normals and distances of its walls
 EYE = 1.3
 """Height of the camera above the floor."""
 
@@ -95,33 +96,31 @@ def _hit(solid: Solid, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
     return np.where((enter < leave) & (enter > 1e-6), enter, FAR)
 
 
-def _standing(kind: str, x: float, z: float, size: tuple[float, ...], colour: tuple[float, float, float]) -> Solid:
+def standing(kind: str, x: float, z: float, size: tuple[float, ...], colour: tuple[float, float, float]) -> Solid:
+    """A thing that stands on the floor; sizes as of ``Solid``."""
     height = size[1] if kind != "sphere" else size[0]
     return Solid(kind, (x, EYE - height, z), size, colour)
 
 
 def _scenes() -> tuple[SolidScene, ...]:
     red, green, blue, dark = (0.75, 0.2, 0.15), (0.2, 0.5, 0.25), (0.2, 0.3, 0.7), (0.22, 0.16, 0.12)
-    room = (((0.0, 0.0, 1.0), 5.0), ((1.0, 0.0, 0.0), 3.2), ((-1.0, 0.0, 0.0), 3.2))
     return (
-        SolidScene("box in a room", (_standing("box", 0.1, 3.0, (0.45, 0.6, 0.4), red),), room),
-        SolidScene("column in a room", (_standing("cylinder", -0.2, 3.0, (0.25, 0.9), green),), room),
+        SolidScene("box in a room", (standing("box", 0.1, 3.0, (0.45, 0.6, 0.4), red),), ROOM),
+        SolidScene("column in a room", (standing("cylinder", -0.2, 3.0, (0.25, 0.9), green),), ROOM),
         SolidScene(
             "three things in a room",
             (
-                _standing("box", -0.7, 3.2, (0.35, 0.5, 0.3), blue),
-                _standing("cylinder", 0.15, 2.8, (0.16, 0.8), dark),
-                _standing("sphere", 0.9, 3.3, (0.4,), red),
+                standing("box", -0.7, 3.2, (0.35, 0.5, 0.3), blue),
+                standing("cylinder", 0.15, 2.8, (0.16, 0.8), dark),
+                standing("sphere", 0.9, 3.3, (0.4,), red),
             ),
-            room,
+            ROOM,
         ),
-        SolidScene("statue in the open", (_standing("cylinder", 0.0, 4.0, (0.4, 0.9), dark),)),
-        SolidScene("ball in the open", (_standing("sphere", 0.0, 3.5, (0.7,), green),)),
+        SolidScene("statue in the open", (standing("cylinder", 0.0, 4.0, (0.4, 0.9), dark),)),
+        SolidScene("ball in the open", (standing("sphere", 0.0, 3.5, (0.7,), green),)),
         SolidScene(
             "trunks in the open",
-            tuple(
-                _standing("cylinder", x, z, (0.13, 2.0), dark) for x, z in ((-1.2, 4.0), (0.1, 3.2), (1.1, 5.0), (-0.4, 7.0))
-            ),
+            tuple(standing("cylinder", x, z, (0.13, 2.0), dark) for x, z in ((-1.2, 4.0), (0.1, 3.2), (1.1, 5.0), (-0.4, 7.0))),
         ),
     )
 
