@@ -1,7 +1,8 @@
 """A scene that begins with wide pictures around its first view.
 
 A picture inpainter is at its best where a picture goes on beside what it shows. So the first view is made wider; then views
-that are turned to either side are filled, each beside what is known by then, until the turn closes. Only those are made that
+that are turned to either side are filled, each beside what is known by then, until the turn closes: in the open. In rooms the
+network loses the place away from the photo; there another inpainter makes the rest. Only those views are made that
 the cameras will look at. Each is lifted by its depth into a memory of its own, as frames are in the loop. Windows take from
 there what they do not know, and the rest is made as always.
 """
@@ -9,33 +10,39 @@ there what they do not know, and the rest is made as always.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.depth import DepthEstimator
+from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.explore.frames import write_frame
+from splatmem.extrapolate.surroundings import shows_open_air
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.similarity import axis_rotation
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
-from splatmem.inpaint.migan.pictures import LONGEST, PictureFiller
+from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, shown_size
 from splatmem.inpaint.protocol import prepared
 from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 
 WIDER, TALLER = 1.0, 0.6
 """By how much of its width and height the first view is made wider, both sides together."""
-WIDE = 98.0
-"""Degrees that each of the others shows, as the first does of a photo of 60 degrees."""
-TURNED_LONGEST = 512
-"""Pixels of the longer side of turned views; the first one, which lies beside the photo, has as many as the network takes."""
-HELD = 0.42
+WIDE = 106.0
+"""Degrees that each of the others shows: with these, a photo of 60 degrees has five views; with 98 it has six."""
+TURNED_PIXELS = 131_072
+"""Pixels that the network is shown of turned views; of the first one, which lies beside the photo, it is shown more."""
+HELD = 0.4
 """Share of a turned view's width that is known before it is filled: with less, the network loses the place."""
 CLOSING = 68.0
 """Degrees of the turn left to be made that one view closes, with something known at both of its sides."""
+SLIVERS = 0.06
+"""Share of a window that the wide views leave open, up to which it is closed smoothly from around."""
 FEW = 0.005
 """Share of a frame that a view must show of what the frame lacks and no view before it shows, to be made for it."""
 LOOKED_AT, LOOKED_AT_WIDTH = 48, 48
@@ -81,9 +88,11 @@ def ready_for_path(
         seed: of what the inpainter prepares.
         estimate_depth: tells the depth of wide views.
     """
-    ready = prepared(inpainter, memory, cameras, seed)
-    fill = _wide_filler(ready)
-    return ready if fill is None else WideViewsFirst(ready, WideViews(memory, fill, estimate_depth), cameras)
+    fill = _wide_filler(inpainter)
+    if fill is None:
+        return prepared(inpainter, memory, cameras, seed)
+    around = WideViews(memory, fill, estimate_depth)
+    return WideViewsFirst(lambda: prepared(inpainter, memory, cameras, seed), around, cameras)
 
 
 def ready_to_look(
@@ -100,12 +109,11 @@ def ready_to_look(
         cameras: that what the inpainter prepares leaves room for.
         before: what this gave for the scene before, whose wide views stay, if it did.
     """
-    ready = prepared(inpainter, memory, cameras, seed)
-    fill = _wide_filler(ready)
+    fill = _wide_filler(inpainter)
     if fill is None:
-        return ready
+        return prepared(inpainter, memory, cameras, seed)
     around = before.around if isinstance(before, WideViewsFirst) else WideViews(memory, fill, estimate_depth)
-    return WideViewsFirst(ready, around, None)
+    return WideViewsFirst(lambda: prepared(inpainter, memory, cameras, seed), around, None)
 
 
 def _wide_filler(inpainter: VideoInpainter) -> PictureFiller | None:
@@ -124,6 +132,8 @@ class WideViews:
         self.memory = replace(memory, views=list(memory.views))
         self.fill, self.estimate_depth = fill, estimate_depth
         self.views, self.made = wide_views(memory), set[int]()
+        if not shows_open_air(memory):
+            self.views = self.views[:1]
 
     def make_for(self, cameras: Cameras) -> None:
         """Makes the views that show what some camera lacks, and those that come before them, if they are not made yet."""
@@ -131,8 +141,9 @@ class WideViews:
             camera = self.views[index].camera
             now = self.memory.read(camera)
             picture = self.fill(now.rgb[0], now.known[0])
+            estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
             write_frame(
-                self.memory, FilledFrames(picture[None]), 0, camera, MIN_PIXELS, self.estimate_depth, REFINE_STEPS, StageClock()
+                self.memory, FilledFrames(picture[None]), 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock()
             )
             self.made.add(index)
 
@@ -157,13 +168,14 @@ class WideViews:
 class WideViewsFirst:
     """Fills windows of one scene from wide views around its first one, and what these do not show by another inpainter."""
 
-    def __init__(self, inpainter: VideoInpainter, around: WideViews, cameras: Cameras | None) -> None:
+    def __init__(self, prepare: Callable[[], VideoInpainter], around: WideViews, cameras: Cameras | None) -> None:
         """Args:
-        inpainter: makes the rest.
+        prepare: gives what makes the rest; asked when it is needed for the first time.
         around: the wide views.
         cameras: that will look at the scene: what they see is made with the first window. None: what each window sees.
         """
-        self.inpainter, self.around, self.cameras = inpainter, around, cameras
+        self.prepare_rest, self.around, self.cameras = prepare, around, cameras
+        self._rest: VideoInpainter | None = None
 
     def __call__(
         self,
@@ -183,16 +195,42 @@ class WideViewsFirst:
             depth=torch.where(partial.known, partial.depth, seen.depth),
             trust=torch.where(partial.known, partial.trust, seen.trust),
         )  # fmt: skip
-        return self.inpainter(helped, generator=generator, prompt=prompt, reference=reference)
+        if (~helped.known).float().mean() <= SLIVERS:
+            return _closed(helped)
+        if self._rest is None:
+            self._rest = self.prepare_rest()
+        return self._rest(helped, generator=generator, prompt=prompt, reference=reference)
+
+
+def _closed(partial: PartialFrames) -> FilledFrames:
+    """Frames whose gaps take smoothly what is around them."""
+    far = torch.isinf(partial.depth)
+    inverse = torch.where(far, 0.0, 1 / partial.depth.clamp_min(1e-12))[:, None]
+    maps = torch.cat([partial.rgb.permute(0, 3, 1, 2), inverse], dim=1)
+    filled = fill_gaps(maps, partial.known)
+    made = 1 / filled[:, 3]
+    return FilledFrames(filled[:, :3].permute(0, 2, 3, 1).contiguous(), torch.where(partial.known, partial.depth, made))
+
+
+def at_half_size(estimate_depth: DepthEstimator) -> DepthEstimator:
+    """An estimator that is shown pictures at half their size, in half the time."""
+
+    def estimate(images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
+        size = images.shape[1:3]
+        half = F.interpolate(images.permute(0, 3, 1, 2), size=[(side + 1) // 2 for side in size], mode="area")
+        told = estimate_depth(half.permute(0, 2, 3, 1), fov_x_degrees=fov_x_degrees)
+        return replace(told, depth=F.interpolate(told.depth[:, None], size=size, mode="nearest-exact")[:, 0])
+
+    return estimate
 
 
 def wide_views(memory: SpatialMemory) -> list[WideView]:
     """The first view of a memory, wider, and others turned from it to the right and to the left until the turn closes."""
     assert memory.down is not None
     view = memory.views[0].camera
-    first = _at_most(_with_margins(view), LONGEST)
+    first = _shown(_with_margins(view), MOST_PIXELS)
     half = first.fov_x_degrees / 2
-    turned = _with_fov(_at_most(first, TURNED_LONGEST), WIDE)
+    turned = _with_fov(_shown(first, TURNED_PIXELS), WIDE)
     slope = math.tan(math.radians(WIDE / 2))
     beyond = math.degrees(math.atan((1 - 2 * HELD) * slope))
     views, edges, last = [WideView(first, ())], [half, half], [0, 0]
@@ -213,10 +251,10 @@ def _with_margins(camera: Cameras) -> Cameras:
     return replace(camera, intrinsics=intrinsics, width=camera.width + 2 * margins[0], height=camera.height + 2 * margins[1])
 
 
-def _at_most(camera: Cameras, longest: int) -> Cameras:
-    """The camera with pictures whose longer side has so many pixels at most."""
-    share = longest / max(camera.width, camera.height)
-    return camera if share >= 1 else camera.resized(round(share * camera.width), round(share * camera.height))
+def _shown(camera: Cameras, most_pixels: int) -> Cameras:
+    """The camera at the size at which the network is shown its picture: more pixels would hold no more."""
+    height, width = shown_size(camera.height, camera.width, most_pixels)
+    return camera.resized(width, height)
 
 
 def _with_fov(camera: Cameras, fov_x_degrees: float) -> Cameras:

@@ -153,6 +153,13 @@ def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras
     return Surroundings(layout, SpatialMemory(gaussians.to(memory.device), memory.views, memory.scale, down=memory.down))
 
 
+def shows_open_air(memory: SpatialMemory) -> bool:
+    """Whether the first view of a memory shows a place in the open."""
+    assert memory.down is not None
+    view = memory.views[0]
+    return in_the_open(_classes(view, memory.down), view.depth, memory.metric)
+
+
 def _classes(view: StoredView, down: Float[Tensor, "3"]) -> PixelClasses:
     return classify(from_uint8(view.rgb), view.depth, view.camera, down) if view.classes is None else view.classes
 

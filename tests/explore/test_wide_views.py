@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from splatmem.depth import DepthPrediction
 from splatmem.explore.loop import ExploreSettings, explore
 from splatmem.explore.wide_views import CLOSING, WIDE, WideViews, WideViewsFirst, ready_for_path, ready_to_look, wide_views
@@ -47,8 +48,11 @@ class KnowsTheRoom:
         return torch.where(known[..., None], rgb, self.shown.rgb[self.filled[-1]])
 
     def __call__(self, images: torch.Tensor, *, fov_x_degrees: float | None = None) -> DepthPrediction:
-        best = [int((self.shown.rgb - image).abs().mean((1, 2, 3)).argmin()) for image in images]
-        return DepthPrediction(self.shown.depth[best], metric=True)
+        size = images.shape[1:3]
+        rgb = F.interpolate(self.shown.rgb.permute(0, 3, 1, 2), size=size, mode="area").permute(0, 2, 3, 1)
+        depth = F.interpolate(self.shown.depth[:, None], size=size, mode="nearest-exact")[:, 0]
+        best = [int((rgb - image).abs().mean((1, 2, 3)).argmin()) for image in images]
+        return DepthPrediction(depth[best], metric=True)
 
 
 class Grey:

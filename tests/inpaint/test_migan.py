@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from splatmem import assets
 from splatmem.inpaint import PLACES_FOLDER
 from splatmem.inpaint.migan.network import MIGAN, STRIDE, _doubled
-from splatmem.inpaint.migan.pictures import LONGEST, PictureFiller, fill_picture, picture_filler
+from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, fill_picture, picture_filler, shown_size
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_network_is_shown_multiples_of_its_stride_and_not_too_many_pixels() 
     network = Recorder([4])
     known = torch.ones(500, 1000, dtype=torch.bool)
     fill_picture(network, torch.rand(500, 1000, 3), known)
-    assert network.shape == (384, LONGEST)
+    assert network.shape[0] * network.shape[1] <= MOST_PIXELS
     assert network.shape[0] % STRIDE == network.shape[1] % STRIDE == 0
     fill_picture(network, torch.rand(100, 140, 3), known[:100, :140])
     assert network.shape == (128, 256)
@@ -72,3 +72,16 @@ def test_doubling_is_the_binomial_filter_between_zeros() -> None:
     x, line = torch.randn(1, 3, 5, 7), torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
     filters = (line[:, None] * line).expand(3, 1, 4, 4)
     torch.testing.assert_close(_doubled(x), F.conv_transpose2d(x, filters, stride=2, padding=1, groups=3))
+
+
+@pytest.mark.parametrize(("height", "width"), [(461, 1024), (1024, 461), (3000, 3000), (1, 5000), (40, 30)])
+def test_pictures_are_shown_as_large_as_their_margins_allow(height: int, width: int) -> None:
+    size = shown_size(height, width, 131_072)
+    padded = [-(-side // STRIDE) * STRIDE for side in size]
+    assert padded[0] * padded[1] <= 131_072
+    assert size[0] <= height
+    assert size[1] <= width
+    share = max(size[0] / height, size[1] / width)
+    assert size == (max(1, round(share * height)), max(1, round(share * width))) or min(size) < 20, "the shape stays"
+    larger = [-(-round(1.3 * share * side) // STRIDE) * STRIDE for side in (height, width)]
+    assert share == 1 or min(size) < 20 or larger[0] * larger[1] > 131_072

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from splatmem.inpaint.migan.network import MIGAN, STRIDE
 
-LONGEST = 768
-"""Pixels of a picture's longer side as the network is shown it. It was trained on 512: the larger a picture is, the sharper is
-what it makes, and the less it agrees as a whole."""
+MOST_PIXELS = 200_000
+"""Pixels that the network is shown at most. It was trained on 512 x 512: the larger a picture is, the sharper is what it makes,
+and the less it agrees as a whole. This is about a second's work on two cores."""
 HALF = 0.5
 
 PictureFiller: TypeAlias = Callable[[Float[Tensor, "h w 3"], Bool[Tensor, "h w"]], Float[Tensor, "h w 3"]]
@@ -33,12 +33,11 @@ def fill_picture(network: MIGAN, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor
     """The picture with what is not known filled; the rest is as it was.
 
     Args:
-        network: is shown the picture at ``LONGEST`` pixels or less, in the middle of a multiple of its stride.
+        network: is shown the picture at ``shown_size``, in the middle of a multiple of its stride.
         rgb: 0..1, meaningless where not known.
     """
     height, width = known.shape
-    share = min(1.0, LONGEST / max(height, width))
-    size = max(1, round(height * share)), max(1, round(width * share))
+    size = shown_size(height, width)
     weights = known[None, None].float()
     covered = F.interpolate(weights, size=size, mode="area")
     colours = F.interpolate(rgb.permute(2, 0, 1)[None] * weights, size=size, mode="area") / covered.clamp_min(1e-4)
@@ -49,3 +48,12 @@ def fill_picture(network: MIGAN, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor
     whole = network(*shown)[..., top : top + size[0], left : left + size[1]]
     whole = F.interpolate(whole, size=(height, width), mode="bicubic", align_corners=False).clamp(0, 1)
     return torch.where(known[..., None], rgb, whole[0].permute(1, 2, 0)).clone()
+
+
+def shown_size(height: int, width: int, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
+    """The largest size, (height, width), at which a picture and the margins to the next multiples of the stride have so many
+    pixels at most; never larger than it is."""
+    cells = most_pixels // STRIDE**2
+    pairs = [(rows, columns) for rows in range(1, cells + 1) for columns in range(1, cells // rows + 1)]
+    share = min(1.0, max(min(STRIDE * rows / height, STRIDE * columns / width) for rows, columns in pairs))
+    return max(1, int(share * height + 1e-6)), max(1, int(share * width + 1e-6))
