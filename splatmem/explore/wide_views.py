@@ -14,9 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator, DepthPrediction
@@ -29,6 +31,7 @@ from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoI
 from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, shown_size
 from splatmem.inpaint.protocol import prepared
 from splatmem.memory import SpatialMemory
+from splatmem.pixels import from_uint8
 from splatmem.timing import StageClock
 
 WIDER, TALLER = 1.0, 0.6
@@ -43,6 +46,12 @@ CLOSING = 68.0
 """Degrees of the turn left to be made that one view closes, with something known at both of its sides."""
 SLIVERS = 0.06
 """Share of a window that the wide views leave open, up to which it is closed smoothly from around."""
+LIGHTS = 1.2
+"""How many times as bright or dark as the photo, in the mean, what is made may be."""
+MOST_GAIN = 2.0
+"""By how much it is made brighter or darker for that, at most."""
+GAIN_REACH = 0.1
+"""Of a view's width: how far from what is known that sets in."""
 FEW = 0.005
 """Share of a frame that a view must show of what the frame lacks and no view before it shows, to be made for it."""
 LOOKED_AT, LOOKED_AT_WIDTH = 48, 48
@@ -132,6 +141,7 @@ class WideViews:
         self.memory = replace(memory, views=list(memory.views))
         self.fill, self.estimate_depth = fill, estimate_depth
         self.views, self.made = wide_views(memory), set[int]()
+        self.brightness = float(from_uint8(memory.views[0].rgb).mean())
         if not shows_open_air(memory):
             self.views = self.views[:1]
 
@@ -141,6 +151,7 @@ class WideViews:
             camera = self.views[index].camera
             now = self.memory.read(camera)
             picture = self.fill(now.rgb[0], now.known[0])
+            picture = _lit_alike(picture, now.known[0], self.brightness)
             estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
             write_frame(
                 self.memory, FilledFrames(picture[None]), 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock()
@@ -200,6 +211,20 @@ class WideViewsFirst:
         if self._rest is None:
             self._rest = self.prepare_rest()
         return self._rest(helped, generator=generator, prompt=prompt, reference=reference)
+
+
+def _lit_alike(picture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], brightness: float) -> Float[Tensor, "h w 3"]:
+    """A picture whose made pixels are not much darker or brighter, in the mean, than the scene's photo; the change grows with
+    the distance from what is known. The network's pictures grow darker from view to view.
+
+    Args:
+        brightness: of the photo, the mean of its colours.
+    """
+    made = float(picture[~known].mean()) if not known.all() else brightness
+    wanted = min(max(made, brightness / LIGHTS), brightness * LIGHTS)
+    gain = min(max(wanted / max(made, 1e-6), 1 / MOST_GAIN), MOST_GAIN)
+    away = torch.from_numpy(np.asarray(distance_transform_edt(~known.numpy()))).float() / known.shape[1]
+    return (picture * (gain ** (1 - torch.exp(-away / GAIN_REACH)))[..., None]).clamp(0, 1)
 
 
 def _closed(partial: PartialFrames) -> FilledFrames:

@@ -9,7 +9,16 @@ import torch
 import torch.nn.functional as F
 from splatmem.depth import DepthPrediction
 from splatmem.explore.loop import ExploreSettings, explore
-from splatmem.explore.wide_views import CLOSING, WIDE, WideViews, WideViewsFirst, ready_for_path, ready_to_look, wide_views
+from splatmem.explore.wide_views import (
+    CLOSING,
+    LIGHTS,
+    WIDE,
+    WideViews,
+    WideViewsFirst,
+    ready_for_path,
+    ready_to_look,
+    wide_views,
+)
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
 from splatmem.memory import SpatialMemory
@@ -19,6 +28,12 @@ from splatmem.trajectory.trajectory import Trajectory
 from textured_room import room, turn
 
 DOWN = torch.tensor([0.0, 1.0, 0.0])
+
+
+@pytest.fixture(autouse=True)
+def _in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The textured room has no sky, but is taken for a place in the open."""
+    monkeypatch.setattr("splatmem.explore.wide_views.shows_open_air", lambda memory: True)
 
 
 @pytest.fixture
@@ -110,6 +125,16 @@ def test_only_what_cameras_lack_is_made(view: Cameras, given: SpatialMemory) -> 
     assert made(Cameras.cat([view.turned(angle) for angle in range(0, 360, 30)])) == set(range(len(wide_views(given))))
 
 
+def test_rooms_get_the_first_alone(view: Cameras, given: SpatialMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splatmem.explore.wide_views.shows_open_air", lambda memory: False)
+    knows = KnowsTheRoom(given)
+    around = WideViews(given, knows.fill, knows)
+    around.make_for(view.turned(90.0))
+    assert around.made == set()
+    around.make_for(view.turned(30.0))
+    assert around.made == {0}
+
+
 def test_windows_are_filled_from_them(view: Cameras, given: SpatialMemory) -> None:
     knows, before = KnowsTheRoom(given), len(given.gaussians)
     film = Trajectory(Cameras.cat([view.turned(angle) for angle in (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)]))
@@ -150,3 +175,20 @@ def test_the_embedded_inpainter_wants_them_and_others_do_not(view: Cameras, give
     assert isinstance(ready_for_path(load_inpainter("embedded"), given, view, 0, knows), WideViewsFirst)
     other = load_inpainter("push-pull")
     assert ready_for_path(other, given, view, 0, knows) is other
+
+
+def test_what_is_made_grows_neither_dark_nor_bright(view: Cameras, given: SpatialMemory) -> None:
+    class Dark(KnowsTheRoom):
+        def fill(self, rgb: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+            return torch.where(known[..., None], rgb, 0.6 * super().fill(rgb, known))
+
+    knows = Dark(given)
+    around = WideViews(given, knows.fill, knows)
+    around.make_for(view.turned(40.0))
+    aside = view.turned(25.0)
+    seen, truth = around.memory.read(aside), room().render(aside)
+    far = seen.known & (torch.arange(96) > 60)
+    ratio = float(seen.rgb[far].mean() / truth.rgb[far].mean())
+    assert 0.65 < ratio < LIGHTS, "brighter than it was made"
+    reading = around.memory.read(view)
+    assert psnr(reading.rgb, given.read(view).rgb) > 40
