@@ -48,9 +48,9 @@ SLIVERS = 0.06
 """Share of a window that the wide views leave open, up to which it is closed smoothly from around."""
 LIGHTS = 1.2
 """How many times as bright or dark as the photo, in the mean, what is made may be."""
-MOST_GAIN = 2.0
-"""By how much it is made brighter or darker for that, at most."""
-GAIN_REACH = 0.1
+MOST_POWER = 1.6
+"""By which power, or root, it is made darker or brighter for that, at most."""
+POWER_REACH = 0.1
 """Of a view's width: how far from what is known that sets in."""
 FEW = 0.005
 """Share of a frame that a view must show of what the frame lacks and no view before it shows, to be made for it."""
@@ -141,7 +141,7 @@ class WideViews:
         self.memory = replace(memory, views=list(memory.views))
         self.fill, self.estimate_depth = fill, estimate_depth
         self.views, self.made = wide_views(memory), set[int]()
-        self.brightness = float(from_uint8(memory.views[0].rgb).mean())
+        self.brightness = float(from_uint8(memory.views[0].rgb).mean().clamp(0.01, 0.99))
         if not shows_open_air(memory):
             self.views = self.views[:1]
 
@@ -218,13 +218,14 @@ def _lit_alike(picture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], brig
     the distance from what is known. The network's pictures grow darker from view to view.
 
     Args:
-        brightness: of the photo, the mean of its colours.
+        brightness: of the photo, the mean of its colours, in 0..1.
     """
-    made = float(picture[~known].mean()) if not known.all() else brightness
-    wanted = min(max(made, brightness / LIGHTS), brightness * LIGHTS)
-    gain = min(max(wanted / max(made, 1e-6), 1 / MOST_GAIN), MOST_GAIN)
+    made = float(picture[~known].mean().clamp(0.01, 0.99)) if not known.all() else brightness
+    wanted = min(max(made, brightness / LIGHTS), brightness * LIGHTS, 0.99)
+    # A power keeps black and white where they are; a factor would burn out the sky between dark trees.
+    power = min(max(math.log(wanted) / math.log(made), 1 / MOST_POWER), MOST_POWER)
     away = torch.from_numpy(np.asarray(distance_transform_edt(~known.numpy()))).float() / known.shape[1]
-    return (picture * (gain ** (1 - torch.exp(-away / GAIN_REACH)))[..., None]).clamp(0, 1)
+    return picture ** (power ** (1 - torch.exp(-away / POWER_REACH)))[..., None]
 
 
 def _closed(partial: PartialFrames) -> FilledFrames:
