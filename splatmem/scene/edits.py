@@ -12,16 +12,17 @@ from splatmem.edit.changes import merged, require_some, with_added, with_colours
 from splatmem.edit.history import COMPACTING, Timeline, after_compaction, put
 from splatmem.edit.removal import Removal, fill_holes, settled, take_away
 from splatmem.edit.selection import Parts, Selection, described_part
+from splatmem.explore.wide_views import WideningInpainter
 from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.similarity import Similarity
 from splatmem.inpaint import VideoInpainter
+from splatmem.inpaint.classical import CLASSICAL_NAMES
+from splatmem.inpaint.migan.inpainter import FrameByFrame
 from splatmem.memory.compaction import compacted
 from splatmem.scene.announce import Announce, silent
 from splatmem.scene.state import SceneState
 from splatmem.threads import torch_alone
-
-SMALL_MODELS = ("embedded", "push-pull", "telea", "navier-stokes", "smear", "patchmatch")  # surroundings go on better without
 
 
 class SceneEdits(SceneState):
@@ -84,8 +85,7 @@ class SceneEdits(SceneState):
         with self.clock.stage("write"), torch_alone(pixels):
             removal = take_away(self.memory, chosen, with_rim, with_shadow=fill)
         if fill:
-            if inpainter is None and self.models.config.inpainter.model not in SMALL_MODELS:
-                inpainter = self.models.inpainter
+            inpainter = inpainter or self._of_holes()
             fill_holes(
                 removal, lambda images, **more: self.models.depth(images, **more), self.settings, self.clock,
                 torch.Generator().manual_seed(self.seed), inpainter, self.prompt if prompt is None else prompt,
@@ -94,6 +94,16 @@ class SceneEdits(SceneState):
             put(self.memory, settled(removal, views))
         self.makers = self.makers.select(removal.kept)
         return removal
+
+    def _of_holes(self) -> VideoInpainter | None:
+        """What fills the holes of what is taken away; None: their surroundings go on in them."""
+        model = self.models.config.inpainter.model
+        if model in CLASSICAL_NAMES:
+            return None
+        inpainter = self.models.inpainter
+        if isinstance(inpainter, WideningInpainter) and inpainter.fill_wide is not None:
+            return FrameByFrame(inpainter.fill_wide)
+        return None if model == "embedded" else inpainter
 
     def transform(
         self,

@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from splatmem import assets
-from splatmem.inpaint import PLACES_FOLDER
+from splatmem.geometry.cameras import Cameras
+from splatmem.inpaint import PLACES_FOLDER, PartialFrames
+from splatmem.inpaint.migan.inpainter import FrameByFrame
 from splatmem.inpaint.migan.network import MIGAN, STRIDE, _doubled
 from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, fill_picture, picture_filler, shown_size
 
@@ -85,3 +87,14 @@ def test_pictures_are_shown_as_large_as_their_margins_allow(height: int, width: 
     assert size == (max(1, round(share * height)), max(1, round(share * width))) or min(size) < 20, "the shape stays"
     larger = [-(-round(1.3 * share * side) // STRIDE) * STRIDE for side in (height, width)]
     assert share == 1 or min(size) < 20 or larger[0] * larger[1] > 131_072
+
+
+def test_as_an_inpainter_of_the_loop_it_fills_each_frame(fill: PictureFiller) -> None:
+    rgb, known = torch.stack([lawn(40, 64), lawn(40, 64).flip(1)]), torch.zeros(2, 40, 64, dtype=torch.bool)
+    known[0, :, :30] = known[1, :, 20:] = True
+    cameras = Cameras.from_fov(torch.eye(4).expand(2, 4, 4), 60.0, 64, 40)
+    partial = PartialFrames(rgb, torch.ones(2, 40, 64), known, known.float(), cameras)
+    filled = FrameByFrame(fill)(partial, generator=torch.Generator())
+    assert filled.depth is None
+    for frame, picture, mask in zip(filled.rgb, rgb, known, strict=True):
+        assert torch.equal(frame, fill(picture, mask))
