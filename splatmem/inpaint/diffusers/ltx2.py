@@ -83,7 +83,9 @@ class LTX2Inpainter(WindowInpainter):
             **words,
             **self._sampling_options(),
         ).frames
-        return decoded(self._decoded, sampled, lead, self.group)[:frames], torch.zeros(1, 1, 1, 1)
+        made = decoded(self._decoded, sampled, lead, self.group)
+        self.pipeline.maybe_free_model_hooks()  # the pipeline does so by itself, but has not seen the autoencoder at work
+        return made[:frames], torch.zeros(1, 1, 1, 1)
 
     def _sampling_options(self) -> dict[str, Any]:
         guidance = self.settings.guidance

@@ -117,6 +117,7 @@ class WanVACEInpainter(WindowInpainter):
             **self._sampling_options(),
         ).frames[:, :, len(pictures) :]
         made = decoded(self._decoded, sampled, lead, group)
+        self.pipeline.maybe_free_model_hooks()  # the pipeline does so by itself, but has not seen the autoencoder at work
         return made[:frames], sampled[0].permute(1, 2, 3, 0).float().cpu()
 
     @torch.no_grad()
