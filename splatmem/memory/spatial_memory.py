@@ -331,7 +331,9 @@ class SpatialMemory:
                 return self._protected(index, added, space)
 
             some = views[first : first + VIEWS_AT_ONCE]
-            for index, protected in zip(some, side_by_side(looked_at, some), strict=True):
+            # A GPU does one thing after another whichever thread asks for it.
+            looks = side_by_side(looked_at, some) if self.device.type == "cpu" else map(looked_at, some)
+            for index, protected in zip(some, looks, strict=True):
                 if protected is None or not len(added):
                     continue
                 suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0]
