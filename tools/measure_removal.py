@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from splatmem import assets
 from splatmem.depth import DepthEstimator, completed_depth, load_depth_estimator
 from splatmem.depth.alignment import align
 from splatmem.depth.photo_depth import classes_of, gravity_of
@@ -23,13 +24,16 @@ from splatmem.edit.thing import gaussians_in_outline
 from splatmem.evaluation.features import PatchFeatures, feature_distance
 from splatmem.explore.loop import ExploreSettings
 from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.inpaint import PLACES_FOLDER, VideoInpainter
 from splatmem.inpaint.classical import ClassicalInpainter
+from splatmem.inpaint.migan.inpainter import FrameByFrame
+from splatmem.inpaint.migan.pictures import picture_filler
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import psnr
 from splatmem.pixels import to_uint8
 from splatmem.timing import StageClock
 
-METHODS = ("surroundings", "telea", "push-pull", "patchmatch")
+METHODS = ("places", "surroundings", "telea", "push-pull", "patchmatch")
 
 
 def read(file: Path) -> dict[str, torch.Tensor]:
@@ -69,6 +73,9 @@ def main() -> None:
     features, estimator = PatchFeatures.pretrained(), load_depth_estimator("embedded")
     figures: dict[str, list[list[float]]] = {name: [] for name in METHODS}
     depths: dict[str, list[float]] = {"surroundings": [], "depth model": []}
+    places = FrameByFrame(picture_filler(assets.path(PLACES_FOLDER)))
+    others = {name: ClassicalInpainter(name) for name in METHODS[2:]}
+    fillers: dict[str, VideoInpainter | None] = {"places": places, "surroundings": None, **others}
     rows = []
     for file in arguments.pairs:
         pair = read(file)
@@ -79,7 +86,7 @@ def main() -> None:
             start = time.process_time()
             removal = take_away(memory, chosen)
             hole = ~removal.memory.read(camera).known[0]
-            inpainter = None if method == "surroundings" else ClassicalInpainter(method)
+            inpainter = fillers[method]
             generator = torch.Generator().manual_seed(0)
             fill_holes(removal, estimator, ExploreSettings(), StageClock(), generator, inpainter)
             after = settled(removal, 1).read(camera)
