@@ -1,10 +1,11 @@
 """A scene that begins with wide pictures around its first view.
 
 A picture inpainter is at its best where a picture goes on beside what it shows. So the first view is made wider; then views
-that are turned to either side are filled, each beside what is known by then, until the turn closes: in the open. In rooms the
-network loses the place away from the photo; there another inpainter makes the rest. Only those views are made that
-the cameras will look at. Each is lifted by its depth into a memory of its own, as frames are in the loop. Windows take from
-there what they do not know, and the rest is made as always.
+that are turned to either side are filled, each beside what is known by then, until the turn closes. In rooms the network
+loses the place away from the photo, unless it is shown where floor and ceiling go on: there each of these views begins with the
+edges of a plain room. Only those views are made that the cameras will look at. Each is lifted by its depth into a memory of
+its own, as frames are in the loop. Windows take from there what they do not know. The rest is the plain room in rooms, and
+is made by another inpainter in the open.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from torch import Tensor
 
 from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.explore.frames import write_frame
+from splatmem.extrapolate.plain_room import PlainRoom
 from splatmem.extrapolate.surroundings import shows_open_air
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.push_pull import fill_gaps
+from splatmem.geometry.filters import dilate
+from splatmem.geometry.push_pull import fill_gaps, push_pull
 from splatmem.geometry.similarity import axis_rotation
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, shown_size
@@ -58,6 +61,13 @@ LOOKED_AT, LOOKED_AT_WIDTH = 48, 48
 """Frames of the path, and pixels of their width, in which is looked for what they lack."""
 MIN_PIXELS = 16
 """A view with fewer unknown pixels is not written."""
+OF_ROOMS = 3
+"""How many of the views are made in rooms: what lies beyond the first one and its two neighbours is the plain room."""
+BESIDE = 0.035
+"""Share of a view's width beside what is known in which the network alone makes the room."""
+TONE_REACH, TONE = 0.15, 0.25
+"""Of a window's width: how far the plain room takes the colours of what is known beside it, where they differ by so much at
+most: what differs more is a thing."""
 REFINE_STEPS = 2
 """Steps of conjugate gradients that fit each view: windows are fitted again when they are written."""
 
@@ -100,7 +110,7 @@ def ready_for_path(
     fill = _wide_filler(inpainter)
     if fill is None:
         return prepared(inpainter, memory, cameras, seed)
-    around = WideViews(memory, fill, estimate_depth)
+    around = WideViews(memory, fill, estimate_depth, _room(memory, cameras))
     return WideViewsFirst(lambda: prepared(inpainter, memory, cameras, seed), around, cameras)
 
 
@@ -121,7 +131,11 @@ def ready_to_look(
     fill = _wide_filler(inpainter)
     if fill is None:
         return prepared(inpainter, memory, cameras, seed)
-    around = before.around if isinstance(before, WideViewsFirst) else WideViews(memory, fill, estimate_depth)
+    if isinstance(before, WideViewsFirst):
+        around = before.around
+        around.room = _room(memory, cameras)
+    else:
+        around = WideViews(memory, fill, estimate_depth, _room(memory, cameras))
     return WideViewsFirst(lambda: prepared(inpainter, memory, cameras, seed), around, None)
 
 
@@ -129,34 +143,52 @@ def _wide_filler(inpainter: VideoInpainter) -> PictureFiller | None:
     return inpainter.fill_wide if isinstance(inpainter, WideningInpainter) else None
 
 
+def _room(memory: SpatialMemory, cameras: Cameras) -> PlainRoom | None:
+    return None if shows_open_air(memory) else PlainRoom.around(memory, cameras)
+
+
 class WideViews:
     """A memory of what one shows and of those wide views around its first one that were looked at."""
 
-    def __init__(self, memory: SpatialMemory, fill: PictureFiller, estimate_depth: DepthEstimator) -> None:
+    def __init__(
+        self, memory: SpatialMemory, fill: PictureFiller, estimate_depth: DepthEstimator, room: PlainRoom | None
+    ) -> None:
         """Args:
         memory: is not changed.
         fill: makes whole pictures.
         estimate_depth: tells their depth.
+        room: what goes on where the memory shows a room; None in the open.
         """
         self.memory = replace(memory, views=list(memory.views))
-        self.fill, self.estimate_depth = fill, estimate_depth
-        self.views, self.made = wide_views(memory), set[int]()
+        self.fill, self.estimate_depth, self.room = fill, estimate_depth, room
+        views = wide_views(memory)
+        self.views, self.made = views if room is None else views[:OF_ROOMS], set[int]()
         self.brightness = float(from_uint8(memory.views[0].rgb).mean().clamp(0.01, 0.99))
-        if not shows_open_air(memory):
-            self.views = self.views[:1]
 
     def make_for(self, cameras: Cameras) -> None:
         """Makes the views that show what some camera lacks, and those that come before them, if they are not made yet."""
         for index in sorted(self._looked_at(cameras)):
             camera = self.views[index].camera
-            now = self.memory.read(camera)
-            picture = self.fill(now.rgb[0], now.known[0])
-            picture = _lit_alike(picture, now.known[0], self.brightness)
+            room = self.room if index else None
+            filled = self._beside_known(camera) if room is None else self._in_room(camera, room)
             estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
-            write_frame(
-                self.memory, FilledFrames(picture[None]), 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock()
-            )
+            write_frame(self.memory, filled, 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock())
             self.made.add(index)
+
+    def _beside_known(self, camera: Cameras) -> FilledFrames:
+        """A view as the network makes it beside what is known."""
+        now = self.memory.read(camera)
+        picture = self.fill(now.rgb[0], now.known[0])
+        return FilledFrames(_lit_alike(picture, now.known[0], self.brightness)[None])
+
+    def _in_room(self, camera: Cameras, room: PlainRoom) -> FilledFrames:
+        """The same where the network is shown the room's edges, at the depth of the room's sides."""
+        now, plain = self.memory.read(camera), room.render(camera)
+        known = now.known[0]
+        apart = ~dilate(now.known, max(1, round(BESIDE * camera.width)))[0]
+        told = known | (plain.edges[0] & apart)
+        picture = self.fill(torch.where(known[..., None], now.rgb[0], plain.rgb[0]), told)
+        return FilledFrames(picture[None], plain.depth)
 
     def _looked_at(self, cameras: Cameras) -> set[int]:
         """Numbers of views to be made."""
@@ -208,6 +240,8 @@ class WideViewsFirst:
         )  # fmt: skip
         if (~helped.known).float().mean() <= SLIVERS:
             return _closed(helped)
+        if self.around.room is not None:
+            return _with_room(helped, self.around.room)
         if self._rest is None:
             self._rest = self.prepare_rest()
         return self._rest(helped, generator=generator, prompt=prompt, reference=reference)
@@ -224,7 +258,7 @@ def _lit_alike(picture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], brig
     wanted = min(max(made, brightness / LIGHTS), brightness * LIGHTS, 0.99)
     # A power keeps black and white where they are; a factor would burn out the sky between dark trees.
     power = min(max(math.log(wanted) / math.log(made), 1 / MOST_POWER), MOST_POWER)
-    away = torch.from_numpy(np.asarray(distance_transform_edt(~known.numpy()))).float() / known.shape[1]
+    away = _distance_from(known) / known.shape[1]
     return picture ** (power ** (1 - torch.exp(-away / POWER_REACH)))[..., None]
 
 
@@ -236,6 +270,23 @@ def _closed(partial: PartialFrames) -> FilledFrames:
     filled = fill_gaps(maps, partial.known)
     made = 1 / filled[:, 3]
     return FilledFrames(filled[:, :3].permute(0, 2, 3, 1).contiguous(), torch.where(partial.known, partial.depth, made))
+
+
+def _with_room(partial: PartialFrames, room: PlainRoom) -> FilledFrames:
+    """Frames that show the plain room where nothing is known, near what is known in its colours."""
+    plain = room.render(partial.cameras)
+    difference = partial.rgb - plain.rgb
+    alike = partial.known & (difference.abs().amax(-1) < TONE)
+    spread = push_pull(difference.permute(0, 3, 1, 2), alike[:, None].float()).permute(0, 2, 3, 1)
+    away = torch.stack([_distance_from(known) for known in partial.known]) / partial.cameras.width
+    toned = plain.rgb + spread * torch.exp(-away / TONE_REACH)[..., None]
+    rgb = torch.where(partial.known[..., None], partial.rgb, toned.clamp(0, 1))
+    return FilledFrames(rgb, torch.where(partial.known, partial.depth, plain.depth))
+
+
+def _distance_from(known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Distance of each pixel from the nearest known one, in pixels."""
+    return torch.from_numpy(np.asarray(distance_transform_edt(~known.numpy()))).float()
 
 
 def at_half_size(estimate_depth: DepthEstimator) -> DepthEstimator:

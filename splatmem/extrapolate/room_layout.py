@@ -27,6 +27,7 @@ MIN_EVIDENCE = 12  # points on a side from which it counts as seen
 # From 24 rooms of tools/build_validation.py, where the distance behind a camera and that ahead correlate with -0.5: metres
 # behind a camera that has AHEAD metres ahead, and the exponent for other distances up to FARTHEST; beyond it both grow alike.
 BEHIND, AHEAD, SLOPE, FARTHEST = 2.2, 2.0, -0.35, 4.0
+HEIGHT = 2.5  # metres from floor to ceiling, at least, where no ceiling is seen: what was taken for a floor may be a table
 SIDE_COLOUR_WEIGHT = 0.02  # of the guessed colour against a seen one
 
 
@@ -185,6 +186,8 @@ def _bounds(
         distance[3] = torch.maximum(distance[3], 0.45 * typical)  # floor: eye height over a common room's half width
     if not seen[2]:
         distance[2] = torch.maximum(distance[2], 0.75 * distance[3])  # ceiling: 2.6 m over an eye height of 1.5 m
+        if metric:
+            distance[2] = torch.maximum(distance[2], HEIGHT - distance[3])
     # A guessed wall keeps more distance from the cameras than a seen one, which is moved only where a camera would touch it.
     margin = scale * torch.where(seen, 0.12, torch.tensor([0.5, 0.5, 0.12, 0.12, 0.5, 0.5]))
     low = torch.minimum(centre - distance[0::2], inside.amin(0) - margin[0::2])

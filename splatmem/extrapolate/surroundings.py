@@ -139,7 +139,7 @@ def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras
     nearest = near.quantile(0.01).item() if len(near) else memory.scale
     clearance = min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * nearest)
     positions = cameras.centers[:: max(1, len(cameras) // 48)]
-    classes = _classes(view, memory.down)
+    classes = classes_of(view, memory.down)
     azimuth = view_range.left + torch.linspace(0, 2 * math.pi, BINS + 1)
     needed = clear_distance(azimuth, view_range, positions, clearance)
     open_air = in_the_open(classes, view.depth, memory.metric)
@@ -157,10 +157,11 @@ def shows_open_air(memory: SpatialMemory) -> bool:
     """Whether the first view of a memory shows a place in the open."""
     assert memory.down is not None
     view = memory.views[0]
-    return in_the_open(_classes(view, memory.down), view.depth, memory.metric)
+    return in_the_open(classes_of(view, memory.down), view.depth, memory.metric)
 
 
-def _classes(view: StoredView, down: Float[Tensor, "3"]) -> PixelClasses:
+def classes_of(view: StoredView, down: Float[Tensor, "3"]) -> PixelClasses:
+    """What the pixels of a view show."""
     return classify(from_uint8(view.rgb), view.depth, view.camera, down) if view.classes is None else view.classes
 
 

@@ -19,6 +19,7 @@ from splatmem.explore.wide_views import (
     ready_to_look,
     wide_views,
 )
+from splatmem.extrapolate.plain_room import PlainRoom
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
 from splatmem.memory import SpatialMemory
@@ -114,7 +115,7 @@ def test_views_go_all_the_way_round_each_beside_what_is_known(fov: float) -> Non
 def test_only_what_cameras_lack_is_made(view: Cameras, given: SpatialMemory) -> None:
     def made(cameras: Cameras) -> set[int]:
         knows = KnowsTheRoom(given)
-        around = WideViews(given, knows.fill, knows)
+        around = WideViews(given, knows.fill, knows, None)
         around.make_for(cameras)
         assert len(knows.filled) == len(around.made)
         return around.made
@@ -125,14 +126,52 @@ def test_only_what_cameras_lack_is_made(view: Cameras, given: SpatialMemory) -> 
     assert made(Cameras.cat([view.turned(angle) for angle in range(0, 360, 30)])) == set(range(len(wide_views(given))))
 
 
-def test_rooms_get_the_first_alone(view: Cameras, given: SpatialMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splatmem.explore.wide_views.shows_open_air", lambda memory: False)
+def test_rooms_get_the_first_and_its_neighbours(view: Cameras, given: SpatialMemory) -> None:
     knows = KnowsTheRoom(given)
-    around = WideViews(given, knows.fill, knows)
-    around.make_for(view.turned(90.0))
-    assert around.made == set()
-    around.make_for(view.turned(30.0))
-    assert around.made == {0}
+    turn_around = Cameras.cat([view.turned(angle) for angle in range(0, 360, 30)])
+    around = WideViews(given, knows.fill, knows, PlainRoom.around(given, turn_around))
+    around.make_for(turn_around)
+    assert around.made == {0, 1, 2}
+
+
+def test_the_network_is_shown_where_the_room_goes_on(view: Cameras, given: SpatialMemory) -> None:
+    plain = PlainRoom.around(given, view)
+    shown: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def fill(rgb: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        shown.append((rgb, known))
+        return torch.where(known[..., None], rgb, 0.5)
+
+    around = WideViews(given, fill, KnowsTheRoom(given), plain)
+    around.make_for(view.turned(70.0))
+    assert around.made == {0, 1}
+    (_, first), (rgb, second) = shown
+    edges = plain.render(around.views[1].camera)
+    assert first.float().mean() < 0.5, "the first is made beside the photo alone"
+    away = second & edges.edges[0] & (torch.arange(second.shape[1]) > 0.6 * second.shape[1])
+    assert away.any()
+    torch.testing.assert_close(rgb[away], edges.rgb[0][away])
+    assert not second.all(), "the walls are the network's"
+    camera = view.turned(70.0)
+    reading = around.memory.read(camera)
+    off = (reading.depth / plain.render(camera).depth).log().abs()
+    assert off[reading.known & (torch.arange(96) > 48)].median() < 0.05, "it lies on the room's sides"
+
+
+def test_what_they_do_not_show_of_a_room_is_plain(view: Cameras, given: SpatialMemory) -> None:
+    knows, behind = KnowsTheRoom(given), view.turned(180.0)
+    plain = PlainRoom.around(given, behind)
+    around = WideViews(given, knows.fill, knows, plain)
+    grey = Grey(knows)
+    reading = given.read(behind)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, behind, None)
+    filled = WideViewsFirst(lambda: grey, around, None)(partial, generator=torch.Generator())
+    assert grey.unknown == 0
+    seen, expected = around.memory.read(behind).known, plain.render(behind)
+    far = ~seen & (torch.arange(96) > 40) & (torch.arange(96) < 56)
+    assert far.any()
+    torch.testing.assert_close(filled.depth[far], expected.depth[far])
+    assert (filled.rgb[far] - expected.rgb[far]).abs().max() < 0.1
 
 
 def test_windows_are_filled_from_them(view: Cameras, given: SpatialMemory) -> None:
@@ -183,7 +222,7 @@ def test_what_is_made_grows_neither_dark_nor_bright(view: Cameras, given: Spatia
             return torch.where(known[..., None], rgb, 0.6 * super().fill(rgb, known))
 
     knows = Dark(given)
-    around = WideViews(given, knows.fill, knows)
+    around = WideViews(given, knows.fill, knows, None)
     around.make_for(view.turned(40.0))
     aside = view.turned(25.0)
     seen, truth = around.memory.read(aside), room().render(aside)
