@@ -18,7 +18,8 @@ from scene_folders import in_unit, there_and_back, write_colmap_binary, write_sc
 PHOTO = assets.path("photos/interior_table.jpg")
 SIZE = (96, 54)
 FAST = sm.ExploreSettings(photo_refine_steps=10, refine_steps=2)
-UNITS = (1 / 512, 512.0)  # powers of two: what is multiplied by them is rounded as before
+SLOW = pytest.mark.slow
+UNITS = (pytest.param(1 / 512, marks=SLOW), 512.0)  # powers of two: what is multiplied by them is rounded as before
 
 
 class DepthInUnit:
@@ -119,7 +120,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> sm.Scene:
     return of_pictures(tmp_path_factory.mktemp("usual"), 1.0)
 
 
-@pytest.mark.parametrize(("unit", "colmap"), [(0.002, True), (0.05, False), (500.0, False)])
+@pytest.mark.parametrize(("unit", "colmap"), [(0.002, True), pytest.param(0.05, False, marks=SLOW), (500.0, False)])
 def test_posed_pictures_meet_as_well(pictured: sm.Scene, tmp_path: Path, unit: float, colmap: bool) -> None:
     scene = of_pictures(tmp_path, unit, colmap=colmap)
     assert scene.memory.num_given_views == pictured.memory.num_given_views

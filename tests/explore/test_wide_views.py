@@ -170,6 +170,7 @@ def test_what_they_do_not_show_of_a_room_is_plain(view: Cameras, given: SpatialM
     seen, expected = around.memory.read(behind).known, plain.render(behind)
     far = ~seen & (torch.arange(96) > 40) & (torch.arange(96) < 56)
     assert far.any()
+    assert filled.depth is not None
     torch.testing.assert_close(filled.depth[far], expected.depth[far])
     assert (filled.rgb[far] - expected.rgb[far]).abs().max() < 0.1
 

@@ -57,8 +57,14 @@ def made(out: Path, keep: bool, video: Video, resume: bool = False) -> Path:
     return out
 
 
-def test_motion_is_in_the_film_and_not_in_the_scene(tmp_path: Path) -> None:
-    still, kept = made(tmp_path / "still", False, Video()), made(tmp_path / "kept", True, Video())
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that keeps what moves."""
+    return made(tmp_path_factory.mktemp("kept") / "kept", True, Video())
+
+
+def test_motion_is_in_the_film_and_not_in_the_scene(kept: Path, tmp_path: Path) -> None:
+    still = made(tmp_path / "still", False, Video())
     assert (still / "scene.ply").read_bytes() == (kept / "scene.ply").read_bytes()
     assert not (still / "motion").exists()
     assert list((kept / "motion").glob("window*_moment*.ply"))
@@ -68,10 +74,9 @@ def test_motion_is_in_the_film_and_not_in_the_scene(tmp_path: Path) -> None:
     assert changed[0] < 0.002, "the photo's own view has none"
 
 
-def test_an_interrupted_run_keeps_the_same_motion(tmp_path: Path) -> None:
-    whole = made(tmp_path / "whole", True, Video())
+def test_an_interrupted_run_keeps_the_same_motion(kept: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         made(tmp_path / "cut", True, Video(stop_after=1))
     cut = made(tmp_path / "cut", True, Video(), resume=True)
-    assert (cut / "video.mp4").read_bytes() == (whole / "video.mp4").read_bytes()
-    assert sorted(p.name for p in (cut / "motion").iterdir()) == sorted(p.name for p in (whole / "motion").iterdir())
+    assert (cut / "video.mp4").read_bytes() == (kept / "video.mp4").read_bytes()
+    assert sorted(p.name for p in (cut / "motion").iterdir()) == sorted(p.name for p in (kept / "motion").iterdir())

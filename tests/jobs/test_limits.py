@@ -15,6 +15,7 @@ if not sys.platform.startswith("linux"):
 import resource
 
 KIBIBYTE = 2**10
+SLOW = pytest.mark.slow
 
 
 def limited(splatmem: ForkedCommands, limit: int, value: int, *arguments: object) -> Ended:
@@ -40,7 +41,7 @@ def test_few_open_files(splatmem: ForkedCommands, small_run: Path, tmp_path: Pat
         assert ended.status == 0, (number, ended.err)
 
 
-@pytest.mark.parametrize("kibibytes", [1, 20, 200, 600, 1200])
+@pytest.mark.parametrize("kibibytes", [1, pytest.param(20, marks=SLOW), 200, pytest.param(600, marks=SLOW), 1200])
 def test_files_that_may_not_grow(splatmem: ForkedCommands, small_run: Path, tmp_path: Path, kibibytes: int) -> None:
     """``ulimit -f``: each stage's file is the first that grows too large, at one limit or another."""
     out = tmp_path / "out"

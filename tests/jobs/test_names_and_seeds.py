@@ -23,7 +23,13 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, id=kind, marks=[pytest.mark.slow] if kind in ("long", "colon") else [])
+        for kind, name in NAMES.items()
+    ],
+)
 def test_a_name_through_all_commands(splatmem: ForkedCommands, small_run: Path, tmp_path: Path, name: str) -> None:
     """Each file is written under the name itself, beside which nothing is left."""
 
