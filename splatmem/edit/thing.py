@@ -15,7 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from splatmem.classes import PixelClass, PixelClasses
-from splatmem.edit.click_features import STANDS, ClickMaps, click_features, click_maps, region_alike
+from splatmem.edit.click_features import STANDS, click_features, click_maps, region_alike
 from splatmem.edit.click_network import load_click_network
 from splatmem.edit.foot import foot_of
 from splatmem.geometry.cameras import Cameras
@@ -25,8 +25,6 @@ from splatmem.pixels import to_uint8
 
 OUTLINE_WIDTH = 384  # pixels; the outline is settled in the view reduced to this width
 SURELY, LIKELY, HARDLY = 0.9, 0.4, 0.1  # probabilities at which the graph cut begins
-INNER = 0.3  # how far within what was found another pixel of it lies, relative to the innermost
-AGREE = 0.7  # share of it that must be found from there too
 OUTDOORS = (PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION, PixelClass.BUILDING)
 OPEN = 0.2  # share of a picture of these from which on it is one of the open
 SURE = 1 / 64  # of the width: how far from its border a class is not believed, since outlines of classes are coarse
@@ -103,13 +101,13 @@ def thing_in_view(
     down = camera.world_to_cam[0, 1, :3] if down is None else down
     maps = click_maps(rgb, depth, camera, down.cpu(), classes)
     place = _at(pixel, camera, maps.size)
-    probabilities = _asked_again(maps, place)
+    logits = load_click_network()(click_features(maps, *place)[None])[0]
     small = camera.coarse(min(OUTLINE_WIDTH, camera.width))
     size = (small.height, small.width)
     rgb = F.interpolate(rgb.permute(2, 0, 1)[None], size=size, mode="area")[0].permute(1, 2, 0)
     likely, alike = (
         F.interpolate(values[None, None], size=size, mode="bilinear")[0, 0]
-        for values in (probabilities, region_alike(maps, *place).float())
+        for values in (logits.sigmoid(), region_alike(maps, *place).float())
     )
     clicked = _at(pixel, camera, size)
     if classes is not None:
@@ -121,30 +119,6 @@ def thing_in_view(
     depth = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
     found |= foot_of(found, rgb, depth, small, down.cpu(), clicked)
     return F.interpolate(found[None, None].float(), size=(camera.height, camera.width), mode="bilinear")[0, 0] > 0.5
-
-
-def _asked_again(maps: ClickMaps, clicked: tuple[int, int]) -> Float[Tensor, "h w"]:
-    """How probably each pixel shows the thing at one, in the reduced view.
-
-    Asked for another pixel of what was found, far from the first one, the network sees more of a thing of several colours. It
-    is believed if it finds most of what it found before.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    network = load_click_network()
-    first = network(click_features(maps, *clicked)[None])[0].sigmoid()
-    found = (first > LIKELY).numpy()
-    inside = distance_transform_edt(found)
-    away = np.hypot(*(np.arange(side)[shape] - at for side, shape, at in zip(
-        maps.size, ((slice(None), None), (None, slice(None))), clicked, strict=True)))  # fmt: skip
-    inner = inside >= INNER * inside.max()
-    if not found.any():
-        return first
-    other = np.unravel_index(np.argmax(np.where(inner & found, away, -1.0)), found.shape)
-    second = network(click_features(maps, int(other[0]), int(other[1]))[None])[0].sigmoid()
-    again = (second > LIKELY).numpy()
-    agree = again[clicked] and (again & found).sum() > AGREE * found.sum()
-    return torch.maximum(first, second) if agree else first
 
 
 def _around(classes: PixelClasses, clicked: tuple[int, int]) -> Bool[Tensor, "h w"]:
