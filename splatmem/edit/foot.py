@@ -33,7 +33,9 @@ def foot_of(
     """Rows below a thing's outline, as long as both of its sides go on there as edges; nothing below a floor or a table.
 
     Where a thing stands, its smooth depth runs over into what it stands on: a row that lies flat is still of the thing if it
-    has the colours of the rows above, and its sides are edges of colour. A picture on a wall has nothing below it, since the wall has no sides there.
+    has the colours of the rows above, and its sides are edges of colour.
+
+    A picture on a wall has nothing below it, since the wall has no sides there.
 
     Args:
         found: pixels of the thing.

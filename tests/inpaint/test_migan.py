@@ -110,6 +110,8 @@ def test_only_what_lies_around_a_hole_is_shown() -> None:
     rgb, known = torch.rand(288, 512, 3, generator=torch.Generator().manual_seed(0)), torch.ones(288, 512, dtype=torch.bool)
     known[200:288, 480:512] = False
     filled = fill_near(white, rgb, known, 0.4)
-    assert torch.equal(filled[known], rgb[known]) and (filled[~known] == 1).all()
+    assert torch.equal(filled[known], rgb[known])
+    assert (filled[~known] == 1).all()
     assert shown == [(128, 128)]
-    assert torch.equal(fill_near(white, rgb, torch.ones_like(known), 0.4), rgb) and len(shown) == 1
+    assert torch.equal(fill_near(white, rgb, torch.ones_like(known), 0.4), rgb)
+    assert len(shown) == 1
