@@ -25,8 +25,8 @@ from splatmem.scene.state import SceneState
 from splatmem.threads import torch_alone
 
 AROUND_HOLES = 0.4
-"""How much around a hole is shown to the network that fills it, in units of the hole's size; all of the view would take twice
-as long."""
+"""How much around a hole is shown to the network that fills it, in units of the hole's size; all of the view would take half
+as long again, or more."""
 
 
 class SceneEdits(SceneState):
