@@ -31,6 +31,7 @@ from splatmem.inpaint.migan.pictures import picture_filler
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import psnr
 from splatmem.pixels import to_uint8
+from splatmem.scene.edits import AROUND_HOLES
 from splatmem.timing import StageClock
 
 METHODS = ("places", "surroundings", "telea", "push-pull", "patchmatch")
@@ -73,7 +74,7 @@ def main() -> None:
     features, estimator = PatchFeatures.pretrained(), load_depth_estimator("embedded")
     figures: dict[str, list[list[float]]] = {name: [] for name in METHODS}
     depths: dict[str, list[float]] = {"surroundings": [], "depth model": []}
-    places = FrameByFrame(picture_filler(assets.path(PLACES_FOLDER)))
+    places = FrameByFrame(picture_filler(assets.path(PLACES_FOLDER)), around=AROUND_HOLES)
     others = {name: ClassicalInpainter(name) for name in METHODS[2:]}
     fillers: dict[str, VideoInpainter | None] = {"places": places, "surroundings": None, **others}
     rows = []

@@ -24,6 +24,10 @@ from splatmem.scene.announce import Announce, silent
 from splatmem.scene.state import SceneState
 from splatmem.threads import torch_alone
 
+AROUND_HOLES = 0.4
+"""How much around a hole is shown to the network that fills it, in units of the hole's size; all of the view would take half
+as long again, or more."""
+
 
 class SceneEdits(SceneState):
     """The edits of a scene, each a step of its history."""
@@ -102,7 +106,7 @@ class SceneEdits(SceneState):
             return None
         inpainter = self.models.inpainter
         if isinstance(inpainter, WideningInpainter) and inpainter.fill_wide is not None:
-            return FrameByFrame(inpainter.fill_wide)
+            return FrameByFrame(inpainter.fill_wide, around=AROUND_HOLES)
         return None if model == "embedded" else inpainter
 
     def transform(

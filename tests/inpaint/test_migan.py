@@ -10,7 +10,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PLACES_FOLDER, PartialFrames
 from splatmem.inpaint.migan.inpainter import FrameByFrame
 from splatmem.inpaint.migan.network import MIGAN, STRIDE, _doubled
-from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, fill_picture, picture_filler, shown_size
+from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, fill_near, fill_picture, picture_filler, shown_size
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +98,20 @@ def test_as_an_inpainter_of_the_loop_it_fills_each_frame(fill: PictureFiller) ->
     assert filled.depth is None
     for frame, picture, mask in zip(filled.rgb, rgb, known, strict=True):
         assert torch.equal(frame, fill(picture, mask))
+
+
+def test_only_what_lies_around_a_hole_is_shown() -> None:
+    shown: list[tuple[int, ...]] = []
+
+    def white(rgb: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        shown.append(tuple(known.shape))
+        return torch.where(known[..., None], rgb, 1.0)
+
+    rgb, known = torch.rand(288, 512, 3, generator=torch.Generator().manual_seed(0)), torch.ones(288, 512, dtype=torch.bool)
+    known[200:288, 480:512] = False
+    filled = fill_near(white, rgb, known, 0.4)
+    assert torch.equal(filled[known], rgb[known])
+    assert (filled[~known] == 1).all()
+    assert shown == [(128, 128)]
+    assert torch.equal(fill_near(white, rgb, torch.ones_like(known), 0.4), rgb)
+    assert len(shown) == 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
-from splatmem.inpaint.migan.pictures import PictureFiller
+from splatmem.inpaint.migan.pictures import PictureFiller, fill_near
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, keep_known
 
 
@@ -15,12 +17,13 @@ class FrameByFrame:
     continuous = False
     reads_prompt = False
 
-    def __init__(self, fill: PictureFiller, name: str = "places") -> None:
+    def __init__(self, fill: PictureFiller, name: str = "places", around: float | None = None) -> None:
         """Args:
         fill: makes whole pictures.
         name: for reports.
+        around: of each frame, only that much around what is missing is shown; see ``fill_near``. None: all of it.
         """
-        self.fill, self.name = fill, name
+        self.fill, self.name, self.around = fill, name, around
 
     def __call__(
         self,
@@ -30,5 +33,8 @@ class FrameByFrame:
         prompt: str = "",
         reference: ReferenceViews | None = None,
     ) -> FilledFrames:
-        frames = [self.fill(rgb, known) for rgb, known in zip(partial.rgb, partial.known, strict=True)]
+        frames = [self._filled(rgb, known) for rgb, known in zip(partial.rgb, partial.known, strict=True)]
         return FilledFrames(keep_known(partial, torch.stack(frames)))
+
+    def _filled(self, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
+        return self.fill(rgb, known) if self.around is None else fill_near(self.fill, rgb, known, self.around)

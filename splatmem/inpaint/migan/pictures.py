@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +18,8 @@ MOST_PIXELS = 200_000
 """Pixels that the network is shown at most. It was trained on 512 x 512: the larger a picture is, the sharper is what it makes,
 and the less it agrees as a whole. This is about a second's work on two cores."""
 HALF = 0.5
+LEAST_AROUND = 32
+"""Pixels on each side of a hole that are shown at least."""
 
 PictureFiller: TypeAlias = Callable[[Float[Tensor, "h w 3"], Bool[Tensor, "h w"]], Float[Tensor, "h w 3"]]
 """Makes a whole picture (0..1) of one of which some pixels are known."""
@@ -48,6 +51,36 @@ def fill_picture(network: MIGAN, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor
     whole = network(*shown)[..., top : top + size[0], left : left + size[1]]
     whole = F.interpolate(whole, size=(height, width), mode="bicubic", align_corners=False).clamp(0, 1)
     return torch.where(known[..., None], rgb, whole[0].permute(1, 2, 0)).clone()
+
+
+def fill_near(
+    fill: PictureFiller, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], around: float
+) -> Float[Tensor, "h w 3"]:
+    """A picture with what is not known filled by one who is shown no more of it than lies around that: the time is the hole's.
+
+    Args:
+        around: how much of the picture is shown on each side of the hole, in units of the square root of the area of the
+            rectangle around it.
+    """
+    if known.all():
+        return rgb.clone()
+    spans = []
+    for axis, length in ((1, known.shape[0]), (0, known.shape[1])):
+        missing = torch.nonzero((~known).any(axis))[:, 0]
+        spans.append((int(missing[0]), int(missing[-1]) + 1, length))
+    margin = max(LEAST_AROUND, round(around * math.sqrt(math.prod(last - first for first, last, _ in spans))))
+    part = tuple(slice(*_widened(first - margin, last + margin, length)) for first, last, length in spans)
+    whole = rgb.clone()
+    whole[part] = fill(rgb[part], known[part])
+    return whole
+
+
+def _widened(first: int, last: int, length: int) -> tuple[int, int]:
+    """A span of a picture's side, within the picture, made as long as what the network is shown in any case."""
+    first, last = max(0, first), min(length, last)
+    size = min(length, STRIDE * math.ceil((last - first) / STRIDE))
+    first = min(max(0, first - (size - (last - first)) // 2), length - size)
+    return first, first + size
 
 
 def shown_size(height: int, width: int, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
