@@ -3,7 +3,7 @@
     python tools/measure_repetition.py PHOTOS...
     python tools/measure_repetition.py PHOTOS... --size 512x288 --json figures.json --pictures FOLDER
 
-What may lie around each photo is looked at all around, as the embedded inpainter starts from it. Each patch of it is compared
+What the embedded inpainter makes around each photo is looked at. Each patch of it is compared
 with the patches of the photo by the tokens of the depth model's transformer (DINOv2, Oquab et al. 2023). The figure is the
 share of the made patches that copy something prominent: the nearest patch of the photo, by the cosine of their tokens, is as
 like as two pictures of one thing are, and it lies on a thing, on what stands out before the sky, or, whatever class it is taken
@@ -32,11 +32,11 @@ from splatmem.depth.embedded.vision_transformer import PATCH
 from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings
+from splatmem.explore.wide_views import ready_for_path
 from splatmem.extrapolate.emptied import in_the_open
-from splatmem.extrapolate.recurrence import UNLIKE, unlikeness
-from splatmem.extrapolate.scene import extrapolate_scene
 from splatmem.extrapolate.standing import removable_standing
 from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.inpaint import PartialFrames, VideoInpainter, load_inpainter
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo
 from splatmem.pixels import to_png
 from splatmem.timing import StageClock
@@ -46,6 +46,12 @@ from render_rooms import parse_size
 
 TOKENS = 700  # of a picture
 MOSTLY = 0.6  # share of a patch that things cover, or that is unknown, from which it is one of theirs, or made
+COLUMNS = 64  # of the pictures whose patches are compared: what is smaller than a sixty-fourth of a view is texture
+RADIUS = 2  # of the patches: a twelfth of the view is what is seen at a glance
+APART = 0.15  # of the view: nearer, a patch is found in its own continuation
+HEIGHTS = 2  # rows up and down in which a patch may be found again: what lies higher or lower is something else
+COVERED = 0.5  # share of a cell, and of a pair of patches, that must be known
+UNLIKE = 0.1  # difference of colours (root mean square) from which two patches are not taken for each other
 COPY = 0.5  # cosine of tokens from which a patch shows the same: walls without anything reach .35, mirrored animals .6 to .8
 
 
@@ -59,7 +65,7 @@ class Options:
     views: int = 8
     """How many look around."""
     seed: int = 0
-    """Another seed goes another way around."""
+    """Of the inpainter."""
     json: Path | None = None
     """Also write the figures to this file."""
     pictures: Path | None = None
@@ -97,8 +103,51 @@ def repeated_share(
     return ((likeness > COPY) & (thing.flatten()[nearest] >= MOSTLY)).float().mean().item()
 
 
+def unlikeness(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """How much the patch around each pixel differs in colour from the one that is most like it, at about its height and
+    elsewhere along it; ``inf`` where there is none to compare it with.
+
+    Args:
+        rgb: 0..1.
+        known: pixels that count.
+    """
+    rows = max(1, round(COLUMNS * rgb.shape[0] / rgb.shape[1]))
+    colours, there = _reduced(rgb, known, (rows, COLUMNS))
+    count = (2 * RADIUS + 1) ** 2
+
+    def patches(maps: Float[Tensor, "1 c r k"]) -> Float[Tensor, "n r k"]:
+        padded = F.pad(maps, (RADIUS,) * 4, mode="replicate")
+        return F.unfold(padded, 2 * RADIUS + 1).view(-1, rows, COLUMNS)
+
+    shown = patches(there.float()).repeat(3, 1, 1)
+    colours = patches(colours) * shown
+    column = torch.arange(COLUMNS)
+    near = (column[:, None] - column).abs() <= APART * COLUMNS
+    least = torch.full((rows, COLUMNS), torch.inf)
+    for step in range(-min(HEIGHTS, rows - 1), min(HEIGHTS, rows - 1) + 1):
+        own, other = slice(max(0, -step), min(rows, rows - step)), slice(max(0, step), min(rows, rows + step))
+
+        def product(a: Tensor, b: Tensor, own: slice = own, other: slice = other) -> Float[Tensor, "r k k"]:
+            return torch.einsum("nrk,nrl->rkl", a[:, own], b[:, other])
+
+        both = product(shown, shown)
+        squares = product(colours.square(), shown) + product(shown, colours.square()) - 2 * product(colours, colours)
+        barred = near | (both < COVERED * 3 * count) | ~there[0, 0, other, None, :]
+        least[own] = torch.minimum(least[own], (squares / both.clamp_min(1)).masked_fill(barred, torch.inf).amin(-1))
+    return F.interpolate(least.clamp_min(0).sqrt()[None, None], size=rgb.shape[:2], mode="nearest-exact")[0, 0]
+
+
+def _reduced(
+    rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], size: tuple[int, int]
+) -> tuple[Float[Tensor, "1 3 r k"], Bool[Tensor, "1 1 r k"]]:
+    """Mean colours of what is known in cells of a picture, and the cells that are known."""
+    weight = F.interpolate(known[None, None].float(), size=size, mode="area")
+    sums = F.interpolate((rgb * known[..., None]).permute(2, 0, 1)[None], size=size, mode="area")
+    return sums / weight.clamp_min(1e-6), weight > COVERED
+
+
 @torch.no_grad()
-def measure(path: Path, options: Options, estimate: HuggingFaceDepth) -> float:
+def measure(path: Path, options: Options, estimate: HuggingFaceDepth, inpainter: VideoInpainter) -> float:
     width, height = parse_size(options.size)
     picture = load_photo(path, width=width, height=height)
     camera = identity_camera(picture.fov_x_degrees or DEFAULT_FOV_X_DEGREES, width, height)
@@ -106,14 +155,16 @@ def measure(path: Path, options: Options, estimate: HuggingFaceDepth) -> float:
     angles = [360 * number / options.views for number in range(options.views)]
     turn = Cameras.cat([camera.turned(right_degrees=angle) for angle in angles])
     reading = memory.read(turn)
-    proposal = extrapolate_scene(memory, turn, options.seed).propose(turn, reading.rgb, reading.depth, reading.known)
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, turn)
+    generator = torch.Generator().manual_seed(options.seed)
+    made = ready_for_path(inpainter, memory.as_given(), turn, options.seed, estimate)(partial, generator=generator).rgb
     if options.pictures is not None:
         options.pictures.mkdir(parents=True, exist_ok=True)
-        rows = proposal.rgb.chunk(2)
+        rows = made.chunk(2)
         (options.pictures / f"{path.stem}.png").write_bytes(to_png(torch.cat([torch.cat(list(row), dim=1) for row in rows])))
     classes = memory.views[0].classes
     assert classes is not None
-    own, around = (tokens_of(estimate.model, rgb) for rgb in (picture.rgb[None], proposal.rgb))
+    own, around = (tokens_of(estimate.model, rgb) for rgb in (picture.rgb[None], made))
     things = classes.where(PixelClass.THING, PixelClass.BUILDING)
     depth = memory.views[0].depth
     if in_the_open(classes, depth, memory.metric):  # also what no class names, such as a tower's walls
@@ -128,9 +179,9 @@ def measure(path: Path, options: Options, estimate: HuggingFaceDepth) -> float:
 def main(options: Options) -> None:
     estimate = load_depth_estimator()
     assert isinstance(estimate, HuggingFaceDepth)
-    shares = {}
+    shares, inpainter = {}, load_inpainter("embedded")
     for path in options.photos:
-        shares[path.name] = measure(path, options, estimate)
+        shares[path.name] = measure(path, options, estimate, inpainter)
         print(path.name, f"{100 * shares[path.name]:.1f} %", flush=True)
     table = Table("photo", "made patches that copy something prominent, %")
     for name, share in {**shares, "mean": float(np.nanmean(list(shares.values())))}.items():

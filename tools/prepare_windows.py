@@ -145,7 +145,7 @@ def make_window(clip: Clip, options: Options, rng: np.random.Generator) -> dict[
     partial_rgb, partial_depth, known = splat(points.reshape(-1, 3), colours.reshape(-1, 3), cameras)
     photo = SpatialMemory(metric=True, down=down)
     photo.write(colours[0], torch.where(near[0], clip.depth[sources[0]], torch.inf), seen[0], torch.ones_like(near[0]))
-    surroundings = extrapolate_view(photo, layout, wanted, seed=int(rng.integers(2**31)))
+    surroundings = extrapolate_view(photo, layout, wanted)
     proposal = surroundings.propose(cameras, partial_rgb, partial_depth, known)
     unknown_share = 1 - known.float().mean()
     if unknown_share < 0.08:

@@ -1,12 +1,6 @@
-"""The empty place: what a view shows without the things that stand in it.
-
-Where a thing stood, the shell shows: its wall, and its floor or ceiling beyond it, or else, in the open, what lies beside the
-thing. Colours are continued patch by patch from what is left.
-"""
+"""The empty place: which pixels of a view show things that do not go on around it, and which a stranger would know again."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,15 +9,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from splatmem.classes import PixelClass, PixelClasses
-from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.extrapolate.shell import Shell
 from splatmem.extrapolate.standing import narrow_parts, removable_standing, standing_out, without_strips
-from splatmem.extrapolate.unrolled import Grid, Unrolled
+from splatmem.extrapolate.unrolled import Grid
 from splatmem.geometry.connected import numbered_parts
 from splatmem.geometry.filters import dilate
-from splatmem.geometry.nearest import nearest_pixels
 
-MIN_LEFT = 0.42  # share of a room's picture that must show its walls, floor and ceiling for them to go on as they are
 GROUND_LEFT = 0.05  # share of a picture in the open that must be left of ground and greenery for a place to be made of them
 OPEN_SHARE = 0.25  # of a picture that shows the open air: a room shows less through its windows
 ROOM = 10.0  # metres: of a room hardly a wall is farther away
@@ -32,7 +23,6 @@ WHITE, SMALL_SUN = 0.93, 0.15  # of the sun's darkest channel, and the largest s
 ROUND = 0.4  # share of the square around it that the sun covers at least, where a hill or a cloud hides some of it
 GLOW = 1.0  # width of the glow around it that goes with it, in units of its size
 HALO = 0.015  # of the picture's width around a thing that goes with it: its blurred edge and the foot of its shadow
-HEIGHT = 1.5  # the picture's height, in natural logarithms of depth, when patches are compared
 
 
 def removable(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool) -> Bool[Tensor, "h w"]:
@@ -51,12 +41,6 @@ def removable(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool
     gone = out | (prominent(classes, depth, open_air) & ~growing)
     enough = ((ground | growing) & ~gone).float().mean().item() > GROUND_LEFT
     return without_strips(gone if enough else out)
-
-
-def hidden_room(classes: PixelClasses) -> bool:
-    """Whether too little of a room's walls, floor and ceiling is seen for them to go on as they are."""
-    left = classes.where(PixelClass.WALL, PixelClass.FLOOR, PixelClass.CEILING) & (classes.things == 0)
-    return left.float().mean().item() < MIN_LEFT
 
 
 def prominent(classes: PixelClasses, depth: Float[Tensor, "h w"], open_air: bool) -> Bool[Tensor, "h w"]:
@@ -114,54 +98,9 @@ def in_the_open(classes: PixelClasses, depth: Float[Tensor, "h w"], metric: bool
     return outdoors.float().mean().item() > OPEN_SHARE or (metric and far.float().mean().item() > OPEN_SHARE)
 
 
-def emptied(shown: Unrolled, open_air: bool, shell: Shell, grid: Grid, generator: torch.Generator) -> Unrolled:
-    """A view on the shell without its things; what is unseen stays as it is.
-
-    In the open nothing prominent goes on where a thing stood, if there is anything else.
-    """
-    hole = with_halo(shown.thing) & shown.seen
-    known = shown.seen & ~hole
-    if not hole.any() or not known.any():
-        return shown
-    if open_air and (known & ~shown.prominent).any():
-        known = known & ~shown.prominent
-    # Places go on beside a thing rather than above or below it.
-    # The horizon is a guess: where most of a row is sky, it lies lower.
-    below = ((grid.heights > 0) & ((shown.seen & shown.sky).sum(1) <= 0.5 * shown.seen.sum(1)))[:, None].expand_as(hole)
-    beside, above, grounded = _nearest(shown, known), known & ~below, known & ~shown.sky & below
-    if open_air and above.any():  # above the horizon nothing of the ground goes on
-        beside = _nearest(shown, above).where(~below, beside)
-    if grounded.any():  # below the horizon there is no sky
-        beside = _nearest(shown, grounded).where(below, beside)
-    relief = torch.minimum(beside.log_relief, level_relief(shell, grid)[:, None])
-    label = beside.label
-    empty = replace(
-        beside,
-        log_relief=torch.where(hole, relief, shown.log_relief),
-        sky=torch.where(hole, beside.sky, shown.sky),
-        seen=shown.seen,
-        rgb=shown.rgb,
-    )
-    # What lies at another height is something else: skirting, panelling, windows, the horizon.
-    height = HEIGHT * torch.linspace(0, 1, len(grid.heights))[:, None].expand_as(label)
-    surface = (label + 100 * empty.sky).long()
-    rgb = shown.rgb
-    # A wall is not made of the table that stands before it; a table may need some of the wall.
-    for of_things in (False, True):
-        part = hole & ((label == int(PixelClass.THING)) == of_things)
-        source = known if of_things else known & (shown.label != int(PixelClass.THING))
-        rgb = continue_colours(rgb, source, part, Guide(surface, height.contiguous()), generator, fine_search=False)
-        known = known | part
-    return replace(empty, rgb=rgb, prominent=shown.prominent & ~hole, thing=hole)
-
-
 def with_halo(things: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """Things with what goes with them around them."""
     return dilate(things[None], max(1, round(HALO * things.shape[1])))[0]
-
-
-def _nearest(shown: Unrolled, known: Bool[Tensor, "h w"]) -> Unrolled:
-    return shown.take(*nearest_pixels(known, (8, 1)))
 
 
 def level_relief(shell: Shell, grid: Grid) -> Float[Tensor, " h"]:

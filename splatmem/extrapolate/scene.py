@@ -13,15 +13,14 @@ from splatmem.memory import SpatialMemory
 LAYOUT_WIDTH = 64  # pixels; the room is fitted to the stored views at this width
 
 
-def extrapolate_scene(memory: SpatialMemory, cameras: Cameras, seed: int) -> Surroundings:
+def extrapolate_scene(memory: SpatialMemory, cameras: Cameras) -> Surroundings:
     """What may be seen in any direction, given what the memory shows.
 
     Args:
         memory: what is known.
         cameras: that will look at it; they are kept clear of what is placed around.
-        seed: decides which parts of the first view are seen again where.
     """
-    return extrapolate_view(memory, fit_scene_layout(memory, cameras), cameras, seed)
+    return extrapolate_view(memory, fit_scene_layout(memory, cameras), cameras)
 
 
 def fit_scene_layout(memory: SpatialMemory, cameras: Cameras) -> RoomLayout:

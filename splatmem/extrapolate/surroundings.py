@@ -1,4 +1,4 @@
-"""A guess of what lies all around a view: the empty place that it shows, going on around a shell."""
+"""A guess of what lies all around a view: the empty place that it shows, going on calmly around a shell."""
 
 from __future__ import annotations
 
@@ -14,24 +14,11 @@ from splatmem.depth.classes import classify
 from splatmem.depth.thin import thin_in_the_sky
 from splatmem.extrapolate.azimuth import AzimuthRange
 from splatmem.extrapolate.calm import calm_turn
-from splatmem.extrapolate.emptied import (
-    emptied,
-    hidden_room,
-    in_the_open,
-    level_relief,
-    prominent,
-    removable,
-    sun,
-    with_halo,
-)
-from splatmem.extrapolate.mosaic import joined, with_halves
+from splatmem.extrapolate.emptied import in_the_open, level_relief, prominent, removable, sun, with_halo
 from splatmem.extrapolate.raised import raised
-from splatmem.extrapolate.recurrence import rare, recurs, unlikeness
 from splatmem.extrapolate.room_layout import BACKGROUND, LayoutReading, RoomLayout
 from splatmem.extrapolate.shell import BINS, Shell, clear_distance, fit_shell
-from splatmem.extrapolate.standing import narrow_parts
-from splatmem.extrapolate.unrolled import Grid, Unrolled, extended, unroll
-from splatmem.extrapolate.walk import walk_around
+from splatmem.extrapolate.unrolled import Grid, Unrolled, unroll
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
 from splatmem.memory import SpatialMemory
@@ -42,7 +29,6 @@ from splatmem.pixels import from_uint8
 MAX_CLEARANCE = 0.3  # of the memory's scale: copies keep this distance from the cameras of the path ...
 CLEARANCE_SHARE = 0.5  # ... or, if less, this share of the view's own distance from the nearest surfaces
 INCLINATION_MARGIN = 0.2  # radians, for what stands before the shell and is seen from aside
-MADE_UP = 0.3  # how far a pixel that was made up counts as prominent, and is shown less often
 CLOSE_UP = 1.6  # metres: what fills a view from nearer, in the median, is no room, whatever its background is taken for
 SHADE = 0.15  # of the light: how much darker a plain wall is at a right angle to the one that the view looks at
 MAX_INCLINATION = 1.4  # radians above or below the horizon
@@ -120,7 +106,7 @@ def propose(
     )
 
 
-def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras, seed: int) -> Surroundings:
+def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras) -> Surroundings:
     """Extends the first view of a memory to all directions.
 
     The view is unrolled onto a shell around its camera, and emptied of things. The empty place goes on above, below and around;
@@ -130,7 +116,6 @@ def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras
         memory: what is known, with at least one view.
         layout: the room that closes the scene.
         cameras: that will look at the surroundings.
-        seed: decides which stretch of the view is shown again where.
     """
     view = memory.views[0]
     assert memory.down is not None
@@ -143,12 +128,11 @@ def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras
     azimuth = view_range.left + torch.linspace(0, 2 * math.pi, BINS + 1)
     needed = clear_distance(azimuth, view_range, positions, clearance)
     open_air = in_the_open(classes, view.depth, memory.metric)
-    parts = _parts(view, classes, open_air)
     close_up = memory.metric and memory.scale < CLOSE_UP
-    indoors = not open_air and (parts.recurs or not close_up)
+    indoors = not open_air and not close_up
     shell = fit_shell(view_range, layout, indoors, memory.scale, needed / BACKGROUND)
     grid = _grid(view.camera, shell, _inclinations(cameras, layout, view_range))
-    turn, width = _around(view, classes, parts, open_air, indoors, shell, grid, seed)
+    turn, width = _around(view, classes, open_air, indoors, shell, grid)
     gaussians = raised(turn, width, shell, grid, view.camera, positions, clearance, FAR_SHELL * memory.scale)
     return Surroundings(layout, SpatialMemory(gaussians.to(memory.device), memory.views, memory.scale, down=memory.down))
 
@@ -176,66 +160,21 @@ def _grid(view: Cameras, shell: Shell, inclinations: tuple[float, float]) -> Gri
     return Grid.of(math.tan(top) * ahead, math.tan(bottom) * ahead, shell.view_length / view.width, unit)
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What a view is made of.
-
-    Attributes:
-        gone: pixels of what is not shown again.
-        known_again: pixels of what a stranger would know again.
-        recurs: whether the rest can be shown again as it is.
-    """
-
-    gone: Bool[Tensor, "h w"]
-    known_again: Bool[Tensor, "h w"]
-    recurs: bool
-
-
-def _parts(view: StoredView, classes: PixelClasses, open_air: bool) -> _Parts:
+def _around(
+    view: StoredView, classes: PixelClasses, open_air: bool, indoors: bool, shell: Shell, grid: Grid
+) -> tuple[Unrolled, int]:
+    """Pictures of the whole turn on the shell, and how many columns of them the view shows."""
     rgb = from_uint8(view.rgb)
     gone = removable(classes, view.depth, open_air) | ~view.written
     if open_air:
         gone |= thin_in_the_sky(view.depth, rgb) | sun(rgb, view.depth)
-    known_again, left = prominent(classes, view.depth, open_air), ~with_halo(gone)
-    unlike = unlikeness(rgb, left)
-    again = recurs(rgb, left, known_again, unlike, not open_air)
-    if again:  # clouds are not taken out of a sky
-        gone |= rare(unlike, left) & torch.isfinite(view.depth)
-    return _Parts(gone, known_again, again)
-
-
-def _around(
-    view: StoredView,
-    classes: PixelClasses,
-    parts: _Parts,
-    open_air: bool,
-    indoors: bool,
-    shell: Shell,
-    grid: Grid,
-    seed: int,
-) -> tuple[Unrolled, int]:
-    """Pictures of the whole turn on the shell, and how many columns of them the view shows."""
-    shown = unroll(view.camera, from_uint8(view.rgb), view.depth, classes.labels, parts.known_again, parts.gone, shell, grid)
-    planes, width = level_relief(shell, grid), shown.seen.shape[1]
+    known_again = prominent(classes, view.depth, open_air)
+    shown = unroll(view.camera, rgb, view.depth, classes.labels, known_again, gone, shell, grid)
+    width = shown.seen.shape[1]
+    shown = replace(shown, thing=with_halo(shown.thing) & shown.seen)
     total = max(2 * width, round(shell.length / grid.step))
-    if not parts.recurs:
-        turn = calm_turn(replace(shown, thing=with_halo(shown.thing) & shown.seen), planes, grid, indoors, total)
-        return _shaded(turn, shell, width) if indoors else turn, width
-    empty = emptied(shown, open_air, shell, grid, torch.Generator().manual_seed(0))
-    if not open_air and hidden_room(classes):  # what is nearer than its walls is mostly the rest of a thing
-        flat = planes[:, None].expand_as(empty.log_relief)
-        empty = replace(empty, log_relief=torch.where(empty.thing, flat, empty.log_relief))
-    empty = extended(empty, planes, grid)
-    rows = shown.seen.any(1)
-    sky = empty.sky[None].float()
-    features = torch.cat([empty.rgb.permute(2, 0, 1), 0.5 * empty.log_relief.clamp(-2, 2)[None], sky])[:, rows]
-    # What was made up where a thing stood is worse than what was seen.
-    shunned = torch.maximum(empty.prominent.float(), MADE_UP * empty.thing.float())[rows]
-    stretches = walk_around(features, shunned, shell.length / shell.view_length - 1, seed)
-    turn = joined(empty, stretches, total)
-    if open_air:
-        turn = with_halves(turn, shown, shown.thing & ~narrow_parts(shown.thing))
-    return turn, width
+    turn = calm_turn(shown, level_relief(shell, grid), grid, indoors, total)
+    return _shaded(turn, shell, width) if indoors else turn, width
 
 
 def _shaded(turn: Unrolled, shell: Shell, width: int) -> Unrolled:

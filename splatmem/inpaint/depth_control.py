@@ -39,7 +39,7 @@ class DepthSteered:
     def prepare(self, memory: Any, trajectory: Cameras, seed: int) -> DepthSteered:
         """One that knows what may lie around this scene."""
         assert isinstance(memory, SpatialMemory)
-        return DepthSteered(self.inpainter, extrapolate_scene(memory, trajectory, seed))
+        return DepthSteered(self.inpainter, extrapolate_scene(memory, trajectory))
 
     def __call__(
         self,

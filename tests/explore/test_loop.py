@@ -29,7 +29,7 @@ class RecordingInpainter:
         self.surroundings = None
 
     def prepare(self, memory, trajectory, seed):
-        self.surroundings = extrapolate_scene(memory, trajectory, seed)
+        self.surroundings = extrapolate_scene(memory, trajectory)
         return self
 
     def __call__(self, partial, *, generator, prompt="", reference=None) -> FilledFrames:

@@ -1,6 +1,6 @@
 import torch
 from splatmem.classes import PixelClass, PixelClasses
-from splatmem.extrapolate.emptied import hidden_room, in_the_open, prominent, removable, sun
+from splatmem.extrapolate.emptied import in_the_open, prominent, removable, sun
 
 HEIGHT, WIDTH = 54, 96
 LEVEL_DEPTH = torch.full((HEIGHT, WIDTH), 3.0)  # nothing stands out
@@ -27,11 +27,6 @@ def test_a_room_is_made_without_its_things() -> None:
     vase, table = (slice(10, 25), slice(60, 66)), (slice(30, 50), slice(20, 80))
     classes = room(table=table, vase=vase)
     assert torch.equal(removable(classes, LEVEL_DEPTH, open_air=False), classes.things > 0)
-
-
-def test_a_room_of_which_things_hide_most_is_told_from_one_that_shows() -> None:
-    assert not hidden_room(room(vase=(slice(10, 25), slice(60, 66))))
-    assert hidden_room(room(sofa=(slice(14, HEIGHT), slice(0, 90))))
 
 
 def test_in_the_open_all_things_go_where_ground_is_left() -> None:

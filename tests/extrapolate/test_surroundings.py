@@ -24,7 +24,7 @@ def memory() -> SpatialMemory:
 
 @pytest.fixture(scope="module")
 def surroundings(memory: SpatialMemory) -> Surroundings:
-    return extrapolate_scene(memory, VIEWS, seed=0)
+    return extrapolate_scene(memory, VIEWS)
 
 
 def nothing_known(surroundings: Surroundings, cameras):
@@ -64,7 +64,7 @@ def test_things_are_not_shown_again() -> None:
     memory = SpatialMemory()
     everywhere = torch.ones(54, 96, dtype=torch.bool)
     memory.write(rgb, depth, VIEWS[0], everywhere, None, PixelClasses(labels, thing.to(torch.int16)))
-    around = extrapolate_scene(memory, VIEWS, seed=0).copies.gaussians
+    around = extrapolate_scene(memory, VIEWS).copies.gaussians
     assert ((around.rgb - red).abs().amax(1) < 0.3).float().mean() < 0.001
 
 
@@ -75,7 +75,7 @@ def test_what_would_be_known_again_goes_on_out_of_focus() -> None:
     memory, everywhere = SpatialMemory(), torch.ones(54, 96, dtype=torch.bool)
     classes = PixelClasses(labels, torch.zeros(54, 96, dtype=torch.int16))
     memory.write(rgb, torch.full((54, 96), 3.0), VIEWS[0], everywhere, None, classes)
-    behind = nothing_known(extrapolate_scene(memory, VIEWS, seed=0), VIEWS[[5, 6, 7]])
+    behind = nothing_known(extrapolate_scene(memory, VIEWS), VIEWS[[5, 6, 7]])
     assert behind.covered.float().mean() > 0.9
     assert rgb.std(dim=1).mean() > 0.2
     assert behind.rgb.std(dim=2).mean() < 0.04
@@ -92,13 +92,13 @@ def test_known_pixels_are_proposed_as_they_are(surroundings) -> None:
 
 
 def test_cameras_are_kept_clear(memory) -> None:
-    around = extrapolate_scene(memory, VIEWS, seed=0).copies.gaussians
+    around = extrapolate_scene(memory, VIEWS).copies.gaussians
     level = around.means[:, 1].abs() < 0.2
     copy = around.means[level][0]
     pose = torch.eye(4)
     pose[:3, 3] = copy
     visitor = Cameras.from_fov(pose[None], 60.0, 96, 54)
-    kept = extrapolate_scene(memory, Cameras.cat([VIEWS, visitor]), seed=0).copies.gaussians
+    kept = extrapolate_scene(memory, Cameras.cat([VIEWS, visitor])).copies.gaussians
     nearest = memory.views[0].depth.quantile(0.01)
     assert (kept.means - copy).norm(dim=1).min() > 0.9 * min(MAX_CLEARANCE * memory.scale, CLEARANCE_SHARE * float(nearest))
 
@@ -128,7 +128,7 @@ def test_a_camera_that_steps_back_finds_a_floor_where_the_first_stood() -> None:
     back = pose.clone()
     back[0, 2, 3] = -2.0
     behind = Cameras.from_fov(back, 90.0, 64, 64)
-    proposal = nothing_known(extrapolate_scene(memory, Cameras.cat([view, behind]), seed=0), behind)
+    proposal = nothing_known(extrapolate_scene(memory, Cameras.cat([view, behind])), behind)
     column, row = behind.project(torch.tensor([[0.0, 1.4, 0.4]]))[0][0, 0].long().tolist()
     assert 32 < row < 62
     assert proposal.covered[0, row - 1 : row + 2, column - 3 : column + 4].float().mean() > 0.9

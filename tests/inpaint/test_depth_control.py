@@ -77,7 +77,7 @@ def test_known_depth_stays_and_the_unknown_is_completed(scene, tiny_wan: Path, m
     expected = given[0].expected_depth
     assert expected is not None
     assert torch.equal(expected[partial.known], partial.depth[partial.known])
-    around = extrapolate_scene(*scene, 0)
+    around = extrapolate_scene(*scene)
     proposal = around.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
     empty = torch.maximum(proposal.depth, around.layout.render(partial.cameras).depth)[~partial.known]
     assert torch.equal(expected[~partial.known], empty), "nothing stands before the room that may lie around the scene"

@@ -65,7 +65,7 @@ class EmbeddedInpainter:
 
     def prepare(self, memory: SpatialMemory, trajectory: Cameras, seed: int) -> EmbeddedInpainter:
         """One that starts from what may lie around this scene."""
-        surroundings = extrapolate_scene(memory, trajectory, seed)
+        surroundings = extrapolate_scene(memory, trajectory)
         return EmbeddedInpainter(
             self.network, device=self.device, steps=self.steps, name=self.name, surroundings=surroundings,
             fill_wide=self.fill_wide,
