@@ -4,7 +4,7 @@ Weights are as random as those of a model before its training: what a model take
 they are, pictures do.
 """
 
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # Layers of diffusers take numbers and texts that their annotations do not name.
 
 from __future__ import annotations

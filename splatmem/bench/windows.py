@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -155,7 +155,7 @@ def wan_windows(
     context: Context,
     config: Config,
     preset: str,
-    shapes: list[tuple[int, int, int]],
+    shapes: Sequence[tuple[int, int, int]],
     setting: str,
     steps_run: int = STEPS,
     in_blocks: bool = False,
@@ -177,7 +177,9 @@ def wan_windows(
     inpainter = _wan_inpainter(context, config, preset, longest, setting, steps_run, in_blocks)
     for shape in shapes:
         _video_window(context, config.inpainter, inpainter, preset, setting, shape, KNOWN)
-    for shape in shapes if expander is not None and expands is not None else ():
+    if expands is None:
+        return
+    for shape in shapes:
         _video_window(context, expands, expander, preset, f"{setting}, expander", shape, LITTLE_KNOWN)
 
 
@@ -256,7 +258,9 @@ def _wan_inpainter(
     return inpainter
 
 
-def pipeline_windows(context: Context, config: Config, preset: str, shapes: list[tuple[int, int, int]], setting: str) -> None:
+def pipeline_windows(
+    context: Context, config: Config, preset: str, shapes: Sequence[tuple[int, int, int]], setting: str
+) -> None:
     """Windows of several shapes through an inpainter whose pipeline is placed as a whole.
 
     Args:
@@ -317,7 +321,7 @@ def _shapes(context: Context, *shapes: tuple[int, int, int]) -> list[tuple[int, 
 
 
 def _pictures(context: Context) -> list[tuple[int, int, int]]:
-    return [(1, *size) for size in ([TINY_SIZE] if context.tiny else [(512, 288), (1280, 720)])]
+    return [(1, width, height) for width, height in ([TINY_SIZE] if context.tiny else [(512, 288), (1280, 720)])]
 
 
 def wan_small(context: Context) -> None:
