@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from splatmem.bench import Row, architectures, windows
+from splatmem.bench import Row, architectures, ltx_family, windows
 from splatmem.bench.context import Context
 from splatmem.bench.making import Maker
 from splatmem.inpaint.diffusers.budget import Budget
@@ -232,6 +232,11 @@ def test_a_film_without_a_job(tmp_path: Path) -> None:
         pytest.param(lambda make: architectures.flux2_klein(False, make).transformer, 3.876, id="flux2-klein"),
         pytest.param(lambda make: architectures.sd35(False, make).transformer, 2.243, id="sd3.5-medium"),
         pytest.param(lambda make: architectures.depth_anything("large", make)[0], 0.335, id="depth-large"),
+        pytest.param(lambda make: architectures.sdxl_controlnet(False, make), 1.251, id="sdxl-controlnet"),
+        pytest.param(lambda make: ltx_family.ltx2(False, make).transformer, 18.876, id="ltx-2"),
+        pytest.param(lambda make: ltx_family.ltx2(False, make).text_encoder.model.language_model, 11.766, id="gemma3-12b"),
+        pytest.param(lambda make: ltx_family.sana_wm(False, make).transformer, 2.662, id="sana-wm"),
+        pytest.param(lambda make: ltx_family.sana_wm(False, make).text_encoder, 2.614, id="gemma2-2b"),
     ],
 )
 def test_the_real_models_have_their_published_size(build: Callable, billions: float) -> None:
