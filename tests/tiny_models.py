@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
-    AutoencoderKLLTX2Audio,
-    AutoencoderKLLTX2Video,
     AutoencoderKLWan,
     ControlNetModel,
     DDIMScheduler,
@@ -24,9 +22,6 @@ from diffusers import (
     FluxPipeline,
     FluxTransformer2DModel,
     LTX2Pipeline,
-    LTX2VideoTransformer3DModel,
-    SanaWMPipeline,
-    SanaWMTransformer3DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionInpaintPipeline,
@@ -39,8 +34,8 @@ from diffusers import (
     WanVACETransformer3DModel,
     ZImageControlNetModel,
 )
-from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
-from splatmem.bench import architectures
+from splatmem.bench import architectures, ltx_family
+from splatmem.bench.making import Maker
 from transformers import (
     BeitConfig,
     BertTokenizer,
@@ -60,10 +55,6 @@ from transformers import (
     DPTConfig,
     DPTForDepthEstimation,
     DPTImageProcessorPil,
-    Gemma2Config,
-    Gemma2Model,
-    Gemma3Config,
-    Gemma3ForConditionalGeneration,
     GLPNConfig,
     GLPNForDepthEstimation,
     GLPNImageProcessorPil,
@@ -81,10 +72,6 @@ from transformers import (
 )
 
 TEXT_WIDTH = 8
-TINY_GEMMA = {
-    "vocab_size": 300, "hidden_size": TEXT_WIDTH, "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-}  # fmt: skip
 SQUARE = {"height": 28, "width": 28}
 SMALL_SQUARE = {"height": 32, "width": 32}
 
@@ -261,7 +248,7 @@ def newer(name: str) -> Callable[[Path], Path]:
 
     def save(folder: Path) -> Path:
         torch.manual_seed(0)
-        getattr(architectures, name)(True, "cpu", torch.float32).save_pretrained(folder)
+        getattr(architectures, name)(True, Maker("cpu")).save_pretrained(folder)
         return folder
 
     return save
@@ -276,63 +263,16 @@ def qwen_edit(folder: Path) -> Path:
     return folder
 
 
-def ltx_autoencoder() -> AutoencoderKLLTX2Video:
-    """Of LTX-2 and SANA-WM, with the real one's factors: 8 frames and 32 pixels a side for a latent."""
-    return AutoencoderKLLTX2Video(
-        latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 16, 32),
-        layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1), spatial_compression_ratio=32,
-        temporal_compression_ratio=8,
-    )  # fmt: skip
-
-
 def ltx2(folder: Path) -> Path:
     """LTX-2 as the hub has it: saved as what makes videos from words."""
     torch.manual_seed(0)
-    heads = {"num_attention_heads": 2, "attention_head_dim": 8, "cross_attention_dim": 16}
-    text = Gemma3Config(
-        text_config=TINY_GEMMA | {"head_dim": 4},
-        vision_config={
-            "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28,
-            "patch_size": 14,
-        },
-        mm_tokens_per_image=4,
-    )  # fmt: skip
-    layers = TINY_GEMMA["num_hidden_layers"] + 1
-    connector = {"num_attention_heads": 2, "attention_head_dim": 4, "num_layers": 1, "num_learnable_registers": None}
-    LTX2Pipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05),
-        vae=ltx_autoencoder(),
-        audio_vae=AutoencoderKLLTX2Audio(base_channels=8, ch_mult=(1, 1, 1), num_res_blocks=1, latent_channels=2, mel_bins=16),
-        text_encoder=Gemma3ForConditionalGeneration(text).eval(),
-        tokenizer=architectures.qwen_tokenizer(),
-        connectors=LTX2TextConnectors(
-            caption_channels=8, text_proj_in_factor=layers,
-            **{f"{kind}_connector_{name}": value for kind in ("video", "audio") for name, value in connector.items()},
-        ),
-        transformer=LTX2VideoTransformer3DModel(
-            in_channels=8, out_channels=8, audio_in_channels=8, audio_out_channels=8, num_layers=2, caption_channels=8,
-            **heads, **{f"audio_{name}": value for name, value in heads.items()},
-        ),
-        vocoder=LTX2Vocoder(
-            in_channels=32, hidden_channels=8, upsample_kernel_sizes=[4, 4], upsample_factors=[2, 2], resnet_kernel_sizes=[3],
-            resnet_dilations=[[1, 3, 5]],
-        ),
-    ).save_pretrained(folder)  # fmt: skip
+    LTX2Pipeline(**ltx_family.ltx2_parts(True, Maker("cpu"))).save_pretrained(folder)
     return folder
 
 
 def sana_wm(folder: Path) -> Path:
     torch.manual_seed(0)
-    SanaWMPipeline(
-        tokenizer=architectures.qwen_tokenizer(),
-        text_encoder=Gemma2Model(Gemma2Config(**TINY_GEMMA, head_dim=4)).eval(),
-        vae=ltx_autoencoder(),
-        transformer=SanaWMTransformer3DModel(
-            in_channels=8, num_layers=2, hidden_size=16, num_attention_heads=2, linear_head_dim=8, softmax_every_n=2,
-            caption_channels=8, chunk_plucker_post_attn_blocks=2,
-        ),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-    ).save_pretrained(folder)  # fmt: skip
+    ltx_family.sana_wm(True, Maker("cpu")).save_pretrained(folder)
     return folder
 
 

@@ -8,6 +8,7 @@ A list in YAML names the photos::
       licence: CC-BY-4.0
       source: mate-backgrounds      # Debian's package; lomiri-wallpapers-16.04 if not given
       path: dolly                   # spiral if not given
+      viewer: true                  # a page to look around in beside its strip, a third of a megabyte; false if not given
 
     python tools/make_gallery.py docs/gallery.yaml --photos FOLDER
     python tools/make_gallery.py --readme
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,8 @@ from PIL import Image
 from splatmem import assets
 from splatmem.io.pictures import open_picture
 from splatmem.io.video import read_video
+from splatmem.jobs.edit import change
+from splatmem.jobs.edit_options import CompactOptions
 from splatmem.jobs.option_types import parse_size
 
 PROJECT = Path(__file__).parents[1]
@@ -42,14 +46,15 @@ MAX_BYTES = 80_000  # of a strip
 BEGINNING = """# Gallery
 
 Each strip is one film from one photo, with the models that come with the package and no choice among seeds: five frames, evenly
-spread. The first is the photo. The command leaves a `scene.html` in its folder, which shows the scene in any browser. Seconds
-are those of the film on {machine}, without the few that the models take to load.
+spread. The first is the photo. The command leaves a `scene.html` in its folder, which shows the scene in any browser; the first
+of them stands here. Seconds are those of the film on {machine}, without the few that the models take to load.
 """
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A photo of the gallery: its name below the folder of photos, who made it, Debian's package of it, and the film's path."""
+    """A photo of the gallery: its name below the folder of photos, who made it, Debian's package of it, the film's path, and
+    whether there is a page to look around in its scene."""
 
     file: str
     title: str
@@ -57,6 +62,7 @@ class Exhibit:
     licence: str
     source: str = "lomiri-wallpapers-16.04"
     path: str = "spiral"
+    viewer: bool = False
 
     @property
     def name(self) -> str:
@@ -107,10 +113,12 @@ def entry(exhibit: Exhibit, report: dict[str, Any]) -> str:
         f"{report['seconds']['total']:.0f} s, {report['gaussians']:,} Gaussians; photo kept at {report['photo_psnr']:.1f} dB"
     )
     credit = f"Photo: {exhibit.author}, {exhibit.licence}, from Debian's package {exhibit.source}; cropped"
+    page, made = f"images/gallery/{exhibit.name}.html", "strip and the page have" if exhibit.viewer else "strip has"
+    viewer = f"[Look around in this scene]({page}), made smaller by `splatmem compact`.\n\n" if exhibit.viewer else ""
     return (
         f"## {exhibit.title}\n\n![Five frames of the film](images/gallery/{exhibit.name}.jpg)\n\n"
-        f"    {command} \\\n        {options}\n\n"
-        f"{figures}. {credit}. The strip has the photo's licence.\n"
+        f"    {command} \\\n        {options}\n\n{viewer}"
+        f"{figures}. {credit}. The {made} the photo's licence.\n"
     )
 
 
@@ -127,6 +135,9 @@ def make_gallery(listed: Path, photos: Path, size: tuple[int, int], frames: int,
         with tempfile.TemporaryDirectory() as temporary:
             report = make_film(photo, Path(temporary) / "film", path=exhibit.path, size=size, frames=frames)
             save_jpeg(film_strip(Path(temporary) / "film" / "video.mp4"), folder / f"{exhibit.name}.jpg", MAX_BYTES)
+            if exhibit.viewer:
+                change(CompactOptions(scene=Path(temporary) / "film", out=Path(temporary) / "small"))
+                shutil.copy(Path(temporary) / "small" / "scene.html", folder / f"{exhibit.name}.html")
         texts.append(entry(exhibit, report))
         print(f"{exhibit.title}: {report['seconds']['total']:.0f} s", flush=True)
         page = [

@@ -41,6 +41,7 @@ STAGES = {
     "embedded": "gpu_bench.embedded:run",
     "film": "gpu_bench.film:run",
     "parity": "gpu_bench.parity:run",
+    "sdxl-depth": "splatmem.bench.windows:sdxl_depth",
     "wan-1.3b-few-steps": "splatmem.bench.windows:wan_small_few_steps",
     "wan-1.3b-faster": "splatmem.bench.windows:wan_small_faster",
     "wan-1.3b": "splatmem.bench.windows:wan_small",
@@ -49,6 +50,8 @@ STAGES = {
     "flux": "splatmem.bench.windows:flux",
     "wan-14b": "splatmem.bench.windows:wan_large",
     "embedded-cpu": "gpu_bench.embedded:run_on_cpu",
+    "wan-1.3b-expander": "splatmem.bench.windows:wan_small_expander",
+    "ltx-2": "splatmem.bench.windows:ltx2",
     "wan-2.2": "splatmem.bench.windows:wan22",
     "wan-14b-720p": "splatmem.bench.windows:wan_large_720p",
 }

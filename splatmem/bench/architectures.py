@@ -1,23 +1,15 @@
-"""The presets' models at their published configurations, with random weights that are made on the device; and tiny ones.
-
-Weights are as random as those of a model before its training: what a model takes of time and memory does not depend on what
-they are, pictures do.
-"""
+"""Wan, the picture models and the depth models of the presets at their published configurations, and tiny ones."""
 
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # Configurations are dictionaries of numbers, texts and lists, which the libraries' classes take by name.
 
 from __future__ import annotations
 
-import string
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
 
-TINY_TEXT = 8
-WORDS = string.ascii_lowercase
+from splatmem.bench.making import TINY_TEXT, Maker, clip_tokenizer, qwen_tokenizer, t5_tokenizer
 
 WAN_COMMON: dict[str, Any] = {
     "patch_size": (1, 2, 2), "in_channels": 16, "out_channels": 16, "vace_in_channels": 96, "freq_dim": 256, "eps": 1e-6,
@@ -157,7 +149,6 @@ SD3_VAE: dict[str, Any] = {
     "latent_channels": 16, "scaling_factor": 1.5305, "shift_factor": 0.0609, "use_quant_conv": False,
     "use_post_quant_conv": False,
 }  # fmt: skip
-CHAT_TEMPLATE = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
 FLUX_VAE: dict[str, Any] = {
     "latent_channels": 16,
     "scaling_factor": 0.3611,
@@ -181,135 +172,89 @@ DEPTH: dict[str, Any] = {
 }  # fmt: skip
 
 
-def made(build: Callable[[], Any], device: str, dtype: torch.dtype = torch.float32) -> Any:
-    """A model whose weights are made on the device in their final number format: in main memory that takes minutes."""
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device(device):
-            model = build()
-    finally:
-        torch.set_default_dtype(default)
-    # As diffusers leaves them when it loads saved weights; transformers does so for float16 alone.
-    single = (getattr(model, "_keep_in_fp32_modules", None) or ()) if type(model).__module__.startswith("diffusers") else ()
-    for name, parameter in model.named_parameters():
-        if set(name.split(".")) & set(single):
-            parameter.data = parameter.data.float()
-    return model.eval().requires_grad_(False)
-
-
-def wan_transformer(kind: str, device: str, dtype: torch.dtype) -> Any:
+def wan_transformer(kind: str, make: Maker) -> Any:
     from diffusers import WanVACETransformer3DModel
 
     config = WAN_TRANSFORMERS[kind]
-    model = made(lambda: WanVACETransformer3DModel(**config), device, dtype)
-    with torch.device(device):  # its table of angles is kept in single precision
-        model.rope = type(model.rope)(config["attention_head_dim"], config["patch_size"], config["rope_max_seq_len"])
+    model = make(lambda: WanVACETransformer3DModel(**config))
+    # Its table of angles is kept in single precision.
+    rope = type(model.rope)
+    model.rope = make(
+        lambda: rope(config["attention_head_dim"], config["patch_size"], config["rope_max_seq_len"]), torch.float32
+    )
     return model
 
 
-def quantised(model: Any, dtype: torch.dtype) -> Any:
-    """The model with its matrices in blocks of eight bits, Q8_0 of GGUF, as diffusers has them from such a file: random, and
-    turned into ``dtype`` whenever they are used.
-
-    Raises:
-        ImportError: the package gguf is not installed.
-    """
-    from diffusers.quantizers.gguf.utils import GGUFLinear, GGUFParameter
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    kind = GGMLQuantizationType.Q8_0
-    block, size = GGML_QUANT_SIZES[kind]
-    scale = torch.tensor([1e-4], dtype=torch.float16).view(torch.uint8)
-    for parent in list(model.modules()):
-        for name, layer in list(parent.named_children()):
-            if type(layer) is not torch.nn.Linear or layer.in_features % block:
-                continue
-            shape = (layer.out_features, layer.in_features // block, size)
-            content = torch.randint(0, 256, shape, dtype=torch.uint8, device=layer.weight.device)
-            content[..., :2] = scale.to(content.device)  # a block begins with its scale
-            smaller = GGUFLinear(layer.in_features, layer.out_features, layer.bias is not None, dtype, torch.device("meta"))
-            smaller.weight = GGUFParameter(content.flatten(1), quant_type=kind)
-            smaller.bias = layer.bias
-            setattr(parent, name, smaller)
-    return model
-
-
-def wan_autoencoder(tiny: bool, device: str) -> Any:
+def wan_autoencoder(tiny: bool, make: Maker) -> Any:
+    """In single precision, as the preset runs it."""
     from diffusers import AutoencoderKLWan
 
     small = {"base_dim": 3, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
-    return made(lambda: AutoencoderKLWan(**(small if tiny else {})), device)
+    return make(lambda: AutoencoderKLWan(**(small if tiny else {})), torch.float32)
 
 
-def umt5(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def umt5(tiny: bool, make: Maker) -> Any:
     from transformers import UMT5Config, UMT5EncoderModel
 
     config = UMT5Config(**(TINY_T5 if tiny else T5_XXL | {"vocab_size": 256384}))
-    return made(lambda: UMT5EncoderModel(config), device, dtype)
+    return make(lambda: UMT5EncoderModel(config))
 
 
-def t5(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def t5(tiny: bool, make: Maker) -> Any:
     from transformers import T5Config, T5EncoderModel
 
     config = T5Config(**(TINY_T5 if tiny else T5_XXL | {"vocab_size": 32128}))
-    return made(lambda: T5EncoderModel(config), device, dtype)
+    return make(lambda: T5EncoderModel(config))
 
 
-def t5_tokenizer() -> Any:
-    """One token for each letter; prompts are padded to the model's full length anyway."""
-    from transformers import T5TokenizerFast
-
-    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0)]
-    return T5TokenizerFast(vocab=special + [(letter, -2.0) for letter in WORDS], extra_ids=0)
-
-
-def clip_tokenizer(tiny: bool) -> Any:
-    from transformers import CLIPTokenizer
-
-    words = [*WORDS, *(f"{letter}</w>" for letter in WORDS), "<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {word: index for index, word in enumerate(words)}
-    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=16 if tiny else 77)
-
-
-def clip(config: dict[str, Any], projection: bool, device: str, dtype: torch.dtype) -> Any:
+def clip(config: dict[str, Any], projection: bool, make: Maker) -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     kind = CLIPTextModelWithProjection if projection else CLIPTextModel
     settings = CLIPTextConfig(**config, bos_token_id=52, eos_token_id=53)
-    return made(lambda: kind(settings), device, dtype)
+    return make(lambda: kind(settings))
 
 
-def sdxl_inpaint(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def sdxl_inpaint(tiny: bool, make: Maker) -> Any:
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLInpaintPipeline, UNet2DConditionModel
 
     vae = (TINY_VAE if tiny else PICTURE_VAE) | {"scaling_factor": 0.13025, "force_upcast": True}
     return StableDiffusionXLInpaintPipeline(
-        vae=made(lambda: AutoencoderKL(**vae), device, dtype),
-        text_encoder=clip(TINY_CLIP if tiny else CLIP_L, False, device, dtype),
-        text_encoder_2=clip(TINY_CLIP if tiny else CLIP_BIG_G, True, device, dtype),
+        vae=make(lambda: AutoencoderKL(**vae)),
+        text_encoder=clip(TINY_CLIP if tiny else CLIP_L, False, make),
+        text_encoder_2=clip(TINY_CLIP if tiny else CLIP_BIG_G, True, make),
         tokenizer=clip_tokenizer(tiny),
         tokenizer_2=clip_tokenizer(tiny),
-        unet=made(lambda: UNet2DConditionModel(**(TINY_UNET if tiny else SDXL_UNET)), device, dtype),
+        unet=make(lambda: UNet2DConditionModel(**(TINY_UNET if tiny else SDXL_UNET))),
         scheduler=EulerDiscreteScheduler(
             beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, timestep_spacing="leading", steps_offset=1
         ),
     )
 
 
-def flux_fill(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def sdxl_controlnet(tiny: bool, make: Maker) -> Any:
+    """A ControlNet of SDXL's family: it is shown the latents alone, without mask and masked picture."""
+    from diffusers import ControlNetModel
+
+    unet = TINY_UNET if tiny else SDXL_UNET
+    config = {name: value for name, value in unet.items() if name not in ("sample_size", "out_channels", "up_block_types")}
+    config |= {"in_channels": 4, "conditioning_embedding_out_channels": [4] * 4 if tiny else [16, 32, 96, 256]}
+    return make(lambda: ControlNetModel(**config))
+
+
+def flux_fill(tiny: bool, make: Maker) -> Any:
     from diffusers import FluxFillPipeline
 
-    return FluxFillPipeline(**_flux_parts(384, tiny, device, dtype))
+    return FluxFillPipeline(**_flux_parts(384, tiny, make))
 
 
-def flux_depth(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def flux_depth(tiny: bool, make: Maker) -> Any:
     from diffusers import FluxControlInpaintPipeline
 
-    return FluxControlInpaintPipeline(**_flux_parts(128, tiny, device, dtype))
+    return FluxControlInpaintPipeline(**_flux_parts(128, tiny, make))
 
 
-def _flux_parts(channels: int, tiny: bool, device: str, dtype: torch.dtype) -> dict[str, Any]:
+def _flux_parts(channels: int, tiny: bool, make: Maker) -> dict[str, Any]:
     """The parts of FLUX.1 with a transformer of so many channels of input."""
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 
@@ -317,27 +262,16 @@ def _flux_parts(channels: int, tiny: bool, device: str, dtype: torch.dtype) -> d
     transformer = (TINY_FLUX if tiny else FLUX) | {"in_channels": channels}
     return {
         "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
-        "vae": made(lambda: AutoencoderKL(**vae), device, dtype),
-        "text_encoder": clip(TINY_CLIP if tiny else CLIP_L, False, device, dtype),
+        "vae": make(lambda: AutoencoderKL(**vae)),
+        "text_encoder": clip(TINY_CLIP if tiny else CLIP_L, False, make),
         "tokenizer": clip_tokenizer(tiny),
-        "text_encoder_2": t5(tiny, device, dtype),
+        "text_encoder_2": t5(tiny, make),
         "tokenizer_2": t5_tokenizer(),
-        "transformer": made(lambda: FluxTransformer2DModel(**transformer), device, dtype),
+        "transformer": make(lambda: FluxTransformer2DModel(**transformer)),
     }
 
 
-def qwen_tokenizer() -> Any:
-    """One token for each byte."""
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import Qwen2Tokenizer
-
-    words = [*sorted(ByteLevel.alphabet()), "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    tokenizer = Qwen2Tokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[])
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
-
-
-def z_image(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def z_image(tiny: bool, make: Maker) -> Any:
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImageInpaintPipeline, ZImageTransformer2DModel
     from transformers import Qwen3Config, Qwen3Model
 
@@ -345,20 +279,20 @@ def z_image(tiny: bool, device: str, dtype: torch.dtype) -> Any:
     words = Qwen3Config(**(TINY_QWEN3 if tiny else QWEN3_4B))
     return ZImageInpaintPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=made(lambda: AutoencoderKL(**vae), device, dtype),
-        text_encoder=made(lambda: Qwen3Model(words), device, dtype),
+        vae=make(lambda: AutoencoderKL(**vae)),
+        text_encoder=make(lambda: Qwen3Model(words)),
         tokenizer=qwen_tokenizer(),
-        transformer=made(lambda: ZImageTransformer2DModel(**(TINY_Z_IMAGE if tiny else Z_IMAGE)), device, dtype),
+        transformer=make(lambda: ZImageTransformer2DModel(**(TINY_Z_IMAGE if tiny else Z_IMAGE))),
     )
 
 
-def qwen_image(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def qwen_image(tiny: bool, make: Maker) -> Any:
     from diffusers import QwenImageInpaintPipeline
 
-    return QwenImageInpaintPipeline(**_qwen_parts(qwen_tokenizer(), {}, tiny, device, dtype))
+    return QwenImageInpaintPipeline(**_qwen_parts(qwen_tokenizer(), {}, tiny, make))
 
 
-def qwen_image_edit(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def qwen_image_edit(tiny: bool, make: Maker) -> Any:
     """It shows the picture that it edits to its text encoder."""
     from diffusers import QwenImageEditInpaintPipeline
     from transformers import Qwen2VLImageProcessorPil
@@ -372,12 +306,12 @@ def qwen_image_edit(tiny: bool, device: str, dtype: torch.dtype) -> Any:
     pixels = {"min_pixels": 28 * 28, "max_pixels": 56 * 56} if tiny else {}
     build: Any = QwenImageEditInpaintPipeline
     return build(
-        **_qwen_parts(tokenizer, marks, tiny, device, dtype),
+        **_qwen_parts(tokenizer, marks, tiny, make),
         processor=PictureAndWords(Qwen2VLImageProcessorPil(**pixels), tokenizer),
     )
 
 
-def _qwen_parts(tokenizer: Any, marks: dict[str, int], tiny: bool, device: str, dtype: torch.dtype) -> dict[str, Any]:
+def _qwen_parts(tokenizer: Any, marks: dict[str, int], tiny: bool, make: Maker) -> dict[str, Any]:
     """The parts of Qwen-Image; ``marks``: tokens that mark a picture among words."""
     from diffusers import AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImageTransformer2DModel
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
@@ -386,14 +320,14 @@ def _qwen_parts(tokenizer: Any, marks: dict[str, int], tiny: bool, device: str, 
     words = Qwen2_5_VLConfig(**(TINY_QWEN25_VL if tiny else QWEN25_VL_7B) | marks)
     return {
         "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, max_shift=0.9, shift_terminal=0.02),
-        "vae": made(lambda: AutoencoderKLQwenImage(**(small if tiny else {})), device, dtype),
-        "text_encoder": made(lambda: Qwen2_5_VLForConditionalGeneration(words), device, dtype),
+        "vae": make(lambda: AutoencoderKLQwenImage(**(small if tiny else {}))),
+        "text_encoder": make(lambda: Qwen2_5_VLForConditionalGeneration(words)),
         "tokenizer": tokenizer,
-        "transformer": made(lambda: QwenImageTransformer2DModel(**(TINY_QWEN_IMAGE if tiny else QWEN_IMAGE)), device, dtype),
+        "transformer": make(lambda: QwenImageTransformer2DModel(**(TINY_QWEN_IMAGE if tiny else QWEN_IMAGE))),
     }
 
 
-def flux2_klein(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def flux2_klein(tiny: bool, make: Maker) -> Any:
     from diffusers import (
         AutoencoderKLFlux2,
         FlowMatchEulerDiscreteScheduler,
@@ -406,15 +340,15 @@ def flux2_klein(tiny: bool, device: str, dtype: torch.dtype) -> Any:
     words = Qwen3Config(**(TINY_QWEN3 if tiny else QWEN3_4B))
     return Flux2KleinInpaintPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
-        vae=made(lambda: AutoencoderKLFlux2(**(small if tiny else {})), device, dtype),
-        text_encoder=made(lambda: Qwen3ForCausalLM(words), device, dtype),
+        vae=make(lambda: AutoencoderKLFlux2(**(small if tiny else {}))),
+        text_encoder=make(lambda: Qwen3ForCausalLM(words)),
         tokenizer=qwen_tokenizer(),
-        transformer=made(lambda: Flux2Transformer2DModel(**(TINY_FLUX2 if tiny else FLUX2_KLEIN_4B)), device, dtype),
+        transformer=make(lambda: Flux2Transformer2DModel(**(TINY_FLUX2 if tiny else FLUX2_KLEIN_4B))),
         is_distilled=True,
     )
 
 
-def sd35(tiny: bool, device: str, dtype: torch.dtype) -> Any:
+def sd35(tiny: bool, make: Maker) -> Any:
     from diffusers import (
         AutoencoderKL,
         FlowMatchEulerDiscreteScheduler,
@@ -426,19 +360,19 @@ def sd35(tiny: bool, device: str, dtype: torch.dtype) -> Any:
     vae = (TINY_VAE if tiny else PICTURE_VAE) | SD3_VAE
     long_words = T5Config(**(TINY_T5 | {"d_model": 32} if tiny else T5_XXL | {"vocab_size": 32128}))
     return StableDiffusion3InpaintPipeline(
-        transformer=made(lambda: SD3Transformer2DModel(**(TINY_SD35 if tiny else SD35_MEDIUM)), device, dtype),
+        transformer=make(lambda: SD3Transformer2DModel(**(TINY_SD35 if tiny else SD35_MEDIUM))),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=made(lambda: AutoencoderKL(**vae), device, dtype),
-        text_encoder=clip(TINY_CLIP if tiny else CLIP_L, True, device, dtype),
+        vae=make(lambda: AutoencoderKL(**vae)),
+        text_encoder=clip(TINY_CLIP if tiny else CLIP_L, True, make),
         tokenizer=clip_tokenizer(tiny),
-        text_encoder_2=clip(TINY_CLIP if tiny else CLIP_BIG_G, True, device, dtype),
+        text_encoder_2=clip(TINY_CLIP if tiny else CLIP_BIG_G, True, make),
         tokenizer_2=clip_tokenizer(tiny),
-        text_encoder_3=made(lambda: T5EncoderModel(long_words), device, dtype),
+        text_encoder_3=make(lambda: T5EncoderModel(long_words)),
         tokenizer_3=t5_tokenizer(),
     )
 
 
-def depth_anything(kind: str, device: str) -> tuple[Any, Any]:
+def depth_anything(kind: str, make: Maker) -> tuple[Any, Any]:
     """Depth Anything V2, metric, and its processor."""
     from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config, DPTImageProcessorPil
 
@@ -455,40 +389,4 @@ def depth_anything(kind: str, device: str) -> tuple[Any, Any]:
         size={"height": parts["side"], "width": parts["side"]}, keep_aspect_ratio=True, ensure_multiple_of=14,
         image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225],
     )  # fmt: skip
-    return made(lambda: DepthAnythingForDepthEstimation(config), device), processor
-
-
-WAN_MODELS: dict[str, tuple[str, int]] = {
-    "Wan-AI/Wan2.1-VACE-1.3B-diffusers": ("1.3b", 1),
-    "Wan-AI/Wan2.1-VACE-14B-diffusers": ("14b", 1),
-    "linoyts/Wan2.2-VACE-Fun-14B-diffusers": ("14b", 2),
-}
-"""Video models by their id: which of ``WAN_TRANSFORMERS`` they have, and how many of it."""
-PICTURE_MODELS: dict[str, Callable[[bool, str, torch.dtype], Any]] = {
-    "diffusers/stable-diffusion-xl-1.0-inpainting-0.1": sdxl_inpaint,
-    "black-forest-labs/FLUX.1-Fill-dev": flux_fill,
-    "black-forest-labs/FLUX.1-Depth-dev": flux_depth,
-    "black-forest-labs/FLUX.2-klein-4B": flux2_klein,
-    "Tongyi-MAI/Z-Image-Turbo": z_image,
-    "Qwen/Qwen-Image": qwen_image,
-    "Qwen/Qwen-Image-Edit": qwen_image_edit,
-    "stabilityai/stable-diffusion-3.5-medium": sd35,
-}
-"""Picture models by their id: what makes a pipeline of theirs, tiny or not, on a device, in a number format."""
-
-
-@cache
-def weights(model: str, dtype: torch.dtype) -> dict[str, int]:
-    """Bytes of each part of one of the models above, without making any weights.
-
-    Raises:
-        KeyError: its configuration is not known here.
-    """
-    if model in WAN_MODELS:
-        kind, transformers = WAN_MODELS[model]
-        parts = {"text_encoder": umt5(False, "meta", dtype), "vae": wan_autoencoder(False, "meta")}
-        parts |= {name: wan_transformer(kind, "meta", dtype) for name in ("transformer", "transformer_2")[:transformers]}
-    else:
-        pipeline = PICTURE_MODELS[model](False, "meta", dtype)
-        parts = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
-    return {name: sum(p.numel() * p.element_size() for p in part.parameters()) for name, part in parts.items()}
+    return make(lambda: DepthAnythingForDepthEstimation(config)), processor

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from splatmem.bench import Row, architectures
+from splatmem.bench import Row
+from splatmem.bench.catalogue import PICTURE_MODELS, WAN_MODELS, unknown_models, weights
 from splatmem.bench.context import GIB, Context, forget, smallest_card
-from splatmem.bench.windows import TINY_SIZE, picture_windows, wan_windows
+from splatmem.bench.windows import TINY_SIZE, inpainter_class, pipeline_windows, wan_windows
 from splatmem.config import Config
 from splatmem.explore.loop import ExploreSettings
 from splatmem.models.hardware import weights_dtype
@@ -103,18 +104,13 @@ def bench(
 
 
 def refuse_unknown(preset: str, config: Config) -> None:
-    """Raises ``ValueError`` for a preset whose inpainter cannot be made of random weights here."""
-    known = [*architectures.WAN_MODELS, *architectures.PICTURE_MODELS]
-    if config.inpainter.model not in known:
-        what = "comes with the package" if "/" not in config.inpainter.model else "is not known here by its configuration"
+    """Raises ``ValueError`` for a preset whose inpainter, or what stands beside it, cannot be made of random weights here."""
+    for setting, model, known in unknown_models(config.inpainter):
+        what = "comes with the package" if "/" not in model else "is not known here by its configuration"
+        part = "inpainter" if setting == "model" else setting
         raise ValueError(
-            f"there is nothing to measure of {preset}: its inpainter {config.inpainter.model} {what}; known are "
-            f"{', '.join(known)}"
+            f"there is nothing to measure of {preset}: its {part} {model} {what}; known are {', '.join(known) or 'none'}"
         )
-    beside = [key for key in ("controlnet", "expander") if getattr(config.inpainter, key) is not None]
-    if beside:
-        without = " ".join(f"--set inpainter.{key}=null" for key in beside)
-        raise ValueError(f"models bench measures the inpainter alone, without a {' or an '.join(beside)}: add {without}")
     if config.inpainter.transformer is not None:
         raise ValueError(
             "models bench makes a model's weights as they were published, and cannot make those of a quantised file: "
@@ -145,41 +141,37 @@ def _refused_beforehand(name: str, way: Config, device: str, tiny: bool) -> Verd
 def _weights(way: Config, device: str) -> dict[str, int]:
     """Bytes of each part as a GPU would hold them."""
     dtype = weights_dtype(way.hardware, device) if device != "cpu" else torch.bfloat16
-    return architectures.weights(way.inpainter.model, dtype)
+    return weights(way.inpainter, dtype)
 
 
 def _least_on_device(way: Config, parts: dict[str, int]) -> int:
     """Bytes of weights that have to be on the device at once, at least."""
     if way.hardware.offload == "none":
-        # Video models let their text encoder go before the rest is brought.
-        encoder = parts.get("text_encoder", 0)
-        return (
-            max(encoder, sum(parts.values()) - encoder)
-            if way.inpainter.model in architectures.WAN_MODELS
-            else sum(parts.values())
-        )
+        if way.inpainter.model not in WAN_MODELS:
+            return sum(parts.values())
+        # Wan lets its text encoder go before the rest of it is brought; an expander is there all the time.
+        encoder, expander = parts["text_encoder"], sum(size for name, size in parts.items() if name.startswith("expander"))
+        return expander + max(encoder, sum(parts.values()) - expander - encoder)
     return max(parts.values()) if way.hardware.offload == "model" else 0
 
 
 def _measured(
     preset: str, name: str, way: Config, device: str, size: tuple[int, int], film_frames: int, tiny: bool, ends: float
 ) -> Verdict:
-    from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
-
     total = sum(_weights(way, device).values()) / GIB
     if time.monotonic() > ends:
         return Verdict(name, total, "not measured: no time was left")
     rows: list[Row] = []
     context = Context(device, tiny, Path(), rows.append, ends)
     width, height = TINY_SIZE if tiny else size
-    video = way.inpainter.model in architectures.WAN_MODELS
-    frames = 1 if not video else TINY_WINDOW if tiny else way.inpainter.window_frames or WanVACEInpainter.default_window
+    model = way.inpainter.model
+    video = model not in PICTURE_MODELS
+    default = inpainter_class(model).default_window if video else 1
+    frames = 1 if not video else TINY_WINDOW if tiny else way.inpainter.window_frames or default
+    run = wan_windows if model in WAN_MODELS else pipeline_windows
     said = None
     try:
-        if video:
-            wan_windows(context, way, preset, [(frames, width, height)], name)
-        else:
-            picture_windows(context, way, preset, [(width, height)], name)
+        run(context, way, preset, [(frames, width, height)], name)
     except (RuntimeError, TimeoutError, ValueError) as error:
         full = is_out_of_memory(error) or any(words in str(error) for words in ("memory ran out", "too little memory"))
         if not (full or isinstance(error, TimeoutError)):
@@ -189,7 +181,8 @@ def _measured(
     forget(device)
     if said is not None:
         return Verdict(name, total, f"not measured: {said}")
-    timed = rows[-1]
+    # An expander's windows take longer or shorter: which of them a film has is not known.
+    timed = max((row for row in rows if "window, s (computed)" in row), key=lambda row: row["window, s (computed)"])
     peaks = [row[column] for row in rows for column in ("peak, GiB", "peak of that, GiB") if row.get(column) is not None]
     seconds = timed["window, s (computed)"]
     return Verdict(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from splatmem.config import HardwareConfig, InpainterConfig
 from splatmem.inpaint.classical import CLASSICAL_NAMES, ClassicalInpainter
+from splatmem.inpaint.expansion import ExpandingInpainter, expander_settings
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.models.load import quiet
 from splatmem.models.parts import pipeline_index
@@ -38,13 +39,10 @@ def load_inpainter(
     """
     settings = InpainterConfig(model=model, steps=steps) if isinstance(model, str) else model
     _refuse_contradictions(settings)
-    if settings.expander is not None:
-        from splatmem.inpaint.expansion import ExpandingInpainter
-
-        # What changes the model that fills the rest is not for the expander, which is of another kind.
-        plain = InpainterConfig(model=settings.expander, max_pixels=settings.max_pixels, match_colours=settings.match_colours)
+    expands = expander_settings(settings)
+    if expands is not None:
         rest = replace(settings, expander=None)
-        first, then = (load_inpainter(one, device=device, hardware=hardware) for one in (plain, rest))
+        first, then = (load_inpainter(one, device=device, hardware=hardware) for one in (expands, rest))
         return ExpandingInpainter(first, then, settings.expand_below)
     loaded = _load(settings, device, hardware)
     if settings.control == "none":

@@ -6,8 +6,17 @@ from typing import Any
 
 import torch
 
+from splatmem.config import InpainterConfig
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, Traits, VideoInpainter, prepared
+
+
+def expander_settings(settings: InpainterConfig) -> InpainterConfig | None:
+    """Those of an inpainter's expander; None if it has none. What changes the model that fills the rest is not for the
+    expander, which is of another kind."""
+    if settings.expander is None:
+        return None
+    return InpainterConfig(model=settings.expander, max_pixels=settings.max_pixels, match_colours=settings.match_colours)
 
 
 class ExpandingInpainter:

@@ -18,8 +18,8 @@ from splatmem.render.gsplat_kernels import why_gsplat_cannot_draw
 DEVICES = ("auto", "cpu", "cuda", "mps")
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 # T5 turns a layer's input into the number format of that layer's weights (``wo``) before they are turned back.
-KEPT_IN_TEXT_ENCODERS = ("norm", "embed", "shared", r"\.wo$")
-KEPT_FROM_INT8 = ("norm", "embed", "proj_out")  # parts of names: small matrices to which all others are sensitive
+KEPT_IN_TEXT_ENCODERS = ("norm", "embed", "shared", r"\.wo$", "lm_head")
+KEPT_FROM_INT8 = ("norm", "embed", "proj_out", "lm_head")  # parts of names: small matrices to which all others are sensitive
 
 
 def choose_device(device: str) -> str:

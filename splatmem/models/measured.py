@@ -46,10 +46,13 @@ def device_name(device: str) -> str:
 
 
 def speed_settings(config: Config, size: tuple[int, int]) -> dict[str, Any]:
-    """What decides how long a window of a model takes: the model, its steps and guidance, the size, and the hardware's use."""
+    """What decides how long a window of a model takes: the model and what stands beside it or in the place of its parts, its
+    steps and guidance, the size, and the hardware's use."""
     inpainter = config.inpainter
     return {
-        "model": inpainter.model, "steps": inpainter.steps, "guided": inpainter.guidance is None or inpainter.guidance > 1,
+        "model": inpainter.model, "files": inpainter.files_of_parts(), "controlnet": inpainter.controlnet,
+        "expander": inpainter.expander, "steps": inpainter.steps,
+        "guided": inpainter.guidance is None or inpainter.guidance > 1,
         "min_pixels": inpainter.min_pixels, "max_pixels": inpainter.max_pixels, "references": inpainter.references,
         "size": list(size), "hardware": asdict(config.hardware),
     }  # fmt: skip

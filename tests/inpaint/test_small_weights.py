@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gguf
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from splatmem.bench import ltx_family
+from splatmem.bench.making import Maker
 from splatmem.config import HardwareConfig, InpainterConfig, LoraConfig, load_preset
 from splatmem.inpaint import load_inpainter
 from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
@@ -181,12 +184,16 @@ def test_text_encoders_wait_in_eight_bits_too(folder: Path) -> None:
     store_small(inpainter.pipeline, HardwareConfig(storage="float8"))  # a second time changes nothing
 
 
-@pytest.fixture
-def torchao() -> None:
-    pytest.importorskip("torchao", reason="needs torchao: the extra 'int8'")
+@pytest.mark.parametrize("storage", ["float8", "int8"])
+def test_matrices_that_embed_words_stay_as_they_are(storage: Any) -> None:
+    """Some encoders end with the matrix that they begin with, and scale what they look up in it."""
+    pipeline = SimpleNamespace(text_encoder=ltx_family.ltx2_parts(True, Maker("cpu"))["text_encoder"])
+    store_small(pipeline, HardwareConfig(storage=storage))
+    encoder, words = pipeline.text_encoder, torch.tensor([[1, 2, 3, 4]])
+    assert encoder.lm_head.weight is encoder.get_input_embeddings().weight
+    assert torch.isfinite(encoder(words).logits).all()
 
 
-@pytest.mark.usefixtures("torchao")
 def test_weights_wait_as_whole_numbers(folder: Path, whole: Tensor) -> None:
     rgb, inpainter = filled(folder, HardwareConfig(storage="int8"))
     in_float8, _ = filled(folder, HardwareConfig(storage="float8"))
@@ -202,7 +209,6 @@ def test_weights_wait_as_whole_numbers(folder: Path, whole: Tensor) -> None:
     store_small(inpainter.pipeline, HardwareConfig(storage="int8"))  # a second time changes nothing
 
 
-@pytest.mark.usefixtures("torchao")
 def test_whole_numbers_are_fetched_in_groups(folder: Path, whole: Tensor) -> None:
     inpainter = load_inpainter(InpainterConfig(model=str(folder), steps=2, window_frames=5))
     assert isinstance(inpainter, WanVACEInpainter)

@@ -13,9 +13,10 @@ import pytest
 import torch
 from rich.console import Console
 from splatmem.bench import preset as benches
+from splatmem.bench.catalogue import weights
 from splatmem.bench.preset import Verdict, bench, film_seconds, refuse_unknown, settings_of
 from splatmem.cli import main as cli
-from splatmem.config import load_preset
+from splatmem.config import load_preset, preset_names
 from splatmem.jobs.flyaround import tell_expected_time
 from splatmem.models.measured import WindowSpeed, keep, measured_file, seconds_per_frame, speed_settings
 from splatmem.report.durations import spelled_duration
@@ -52,12 +53,16 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]
     return int(stop.value.code or 0), " ".join((printed.out + printed.err).split())
 
 
-@pytest.mark.parametrize("preset", ["wan-vace-1.3b-8gb", "sdxl-inpaint", "flux-depth"])
-def test_it_can_be_tried_without_a_gpu(preset: str, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("preset", ["wan-vace-1.3b-8gb", "wan-vace-1.3b-sana-wm", "sdxl-depth", "ltx-2"])
+def test_it_can_be_tried_without_a_gpu(
+    preset: str, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if preset in ("sdxl-depth", "ltx-2"):  # the last of three ways uses what the others do
+        monkeypatch.setattr(benches, "settings_of", lambda config: dict([settings_of(config).popitem()]))
     status, printed = said(capsys, preset, "--tiny", "--device", "cpu", "--frames", "48")
     assert status == 0, printed
     assert "setting weights peak card step window film, at most" in printed
-    rows = 1 if preset.endswith("8gb") else 3
+    rows = 3 if preset.endswith("sana-wm") else 1
     assert len(re.findall(r"GiB \d+\.\d\d s \d+ s [\d.]+ (?:s|min|h)", printed)) == rows
     assert "its seconds and peaks say nothing about the real models" in printed
     assert not cache.exists(), "nothing is kept of tiny models"
@@ -75,7 +80,9 @@ def test_without_a_gpu_the_weights_are_counted(capsys: pytest.CaptureFixture[str
     ("arguments", "reason"),
     [
         (("embedded",), "its inpainter embedded comes with the package"),
-        (("sdxl-inpaint", "--set", "inpainter.model=someone/other"), "someone/other is not known here"),
+        (("sdxl-inpaint", "--set", "inpainter.model=someone/other"), "its inpainter someone/other is not known here"),
+        (("sdxl-depth", "--set", "inpainter.controlnet=someone/other"), "its controlnet someone/other is not known here"),
+        (("wan-vace-1.3b-sana-wm", "--set", "inpainter.expander=a/b"), "its expander a/b is not known here"),
         (("wan-vace-1.3b", "--set", "inpainter.transformer=a.gguf"), "cannot make those of a quantised file"),
         (("wan-vace-1.3b", "--frames", "1"), "a film has 2 to 10000 frames"),
         (("wan",), "unknown preset"),
@@ -141,7 +148,7 @@ def test_no_way_is_begun_without_time(card: SimpleNamespace, monkeypatch: pytest
     assert {verdict.outcome for verdict in verdicts} == {"not measured: no time was left"}
 
 
-@pytest.mark.parametrize("preset", ["wan22-vace", "wan-vace-1.3b-8gb"])
+@pytest.mark.parametrize("preset", ["wan22-vace", "wan-vace-1.3b-8gb", "ltx-2"])
 def test_on_a_pretended_device(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(benches, "settings_of", lambda config: {"as the preset": config})
@@ -212,8 +219,29 @@ def test_durations() -> None:
     assert [spelled_duration(seconds) for seconds in (40, 720, 12600)] == ["40 s", "12 min", "3.5 h"]
 
 
-@pytest.mark.parametrize(("preset", "key"), [("sdxl-depth", "controlnet"), ("wan-vace-1.3b-sana-wm", "expander")])
-def test_what_stands_beside_an_inpainter_is_not_measured(preset: str, key: str) -> None:
-    with pytest.raises(ValueError, match=f"without a {key}: add --set inpainter.{key}=null"):
-        refuse_unknown(preset, load_preset(preset))
-    refuse_unknown(preset, load_preset(preset, [f"inpainter.{key}=null"]))
+def test_all_presets_are_known_but_those_that_come_with_the_package() -> None:
+    for preset in set(preset_names()) - {"embedded", "push-pull"}:
+        config = load_preset(preset)
+        refuse_unknown(preset, config)
+        assert sum(weights(config.inpainter, torch.bfloat16).values()) > 5 * GIB
+
+
+def test_what_stands_beside_an_inpainter_counts(card: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = weights(load_preset("sdxl-depth").inpainter, torch.bfloat16)
+    assert sizes["controlnet"] == pytest.approx(2 * 1.251e9, rel=1e-3)
+    sizes = weights(load_preset("wan-vace-1.3b-sana-wm").inpainter, torch.bfloat16)
+    assert sizes["expander transformer"] == pytest.approx(2 * 2.662e9, rel=1e-3)
+    # The slower of the two decides what a film takes at most, and what either needs has to be there.
+    rows = [
+        {"window, s (computed)": seconds, "step, s": 1.0, "peak, GiB": peak} for seconds, peak in ((98.0, 20.0), (49.0, 22.0))
+    ]
+    monkeypatch.setattr(benches, "wan_windows", lambda context, *_: [context.record(row) for row in rows])
+    monkeypatch.setattr(benches, "settings_of", lambda config: {"as the preset": config})
+    [verdict] = bench("wan-vace-1.3b-sana-wm", load_preset("wan-vace-1.3b-sana-wm"), "cuda", SIZE, 96)
+    assert (verdict.window_seconds, verdict.peak_gib) == (98.0, 22.0)
+
+
+def test_what_stands_beside_an_inpainter_has_a_speed_of_its_own() -> None:
+    steered, plain = load_preset("sdxl-depth"), load_preset("sdxl-inpaint")
+    keep(WindowSpeed("cpu", speed_settings(steered, SIZE), 1, 6.0, None))
+    assert (seconds_per_frame(steered, SIZE, "cpu"), seconds_per_frame(plain, SIZE, "cpu")) == (6.0, None)

@@ -19,8 +19,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from splatmem.bench import Row, architectures, windows
+from splatmem.bench import Row, architectures, ltx_family, windows
 from splatmem.bench.context import Context
+from splatmem.bench.making import Maker
 from splatmem.inpaint.diffusers.budget import Budget
 from splatmem.inpaint.diffusers.wan_vace import WanVACEInpainter
 from splatmem.inpaint.diffusers.windows import memory_note
@@ -71,8 +72,8 @@ def test_windows_on_the_cpu(name: str, tmp_path: Path) -> None:
 def test_windows_by_a_quantised_transformer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU alone: its weights are tensors of a kind of their own, which no device can be pretended for."""
     made: list[torch.nn.Module] = []
-    quantised = architectures.quantised
-    monkeypatch.setattr(architectures, "quantised", lambda *given: made.append(quantised(*given)) or made[-1])
+    quantised = windows.quantised
+    monkeypatch.setattr(windows, "quantised", lambda *given: made.append(quantised(*given)) or made[-1])
     check_windows(rows_of(windows.wan_small_quantised, "cpu", tmp_path))
     kinds = [parameter.dtype for parameter in made[0].parameters() if parameter.ndim == 2]
     assert kinds.count(torch.uint8) > len(kinds) // 2
@@ -216,27 +217,30 @@ def test_a_film_without_a_job(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("build", "billions"),
     [
-        pytest.param(lambda dtype: architectures.wan_transformer("1.3b", "meta", dtype), 2.154, id="wan-1.3b"),
-        pytest.param(lambda dtype: architectures.wan_transformer("14b", "meta", dtype), 17.338, id="wan-14b"),
-        pytest.param(lambda dtype: architectures.wan_autoencoder(False, "meta"), 0.127, id="wan-autoencoder"),
-        pytest.param(lambda dtype: architectures.umt5(False, "meta", dtype), 5.681, id="umt5"),
-        pytest.param(lambda dtype: architectures.sdxl_inpaint(False, "meta", dtype).unet, 2.568, id="sdxl"),
-        pytest.param(lambda dtype: architectures.flux_fill(False, "meta", dtype).transformer, 11.902, id="flux-fill"),
-        pytest.param(lambda dtype: architectures.flux_depth(False, "meta", dtype).transformer, 11.901, id="flux-depth"),
-        pytest.param(lambda dtype: architectures.z_image(False, "meta", dtype).transformer, 6.155, id="z-image"),
-        pytest.param(lambda dtype: architectures.z_image(False, "meta", dtype).text_encoder, 4.022, id="qwen3-4b"),
-        pytest.param(lambda dtype: architectures.qwen_image(False, "meta", dtype).transformer, 20.430, id="qwen-image"),
-        pytest.param(lambda dtype: architectures.qwen_image(False, "meta", dtype).text_encoder, 8.292, id="qwen2.5-vl-7b"),
-        pytest.param(
-            lambda dtype: architectures.qwen_image_edit(False, "meta", dtype).transformer, 20.430, id="qwen-image-edit"
-        ),
-        pytest.param(lambda dtype: architectures.flux2_klein(False, "meta", dtype).transformer, 3.876, id="flux2-klein"),
-        pytest.param(lambda dtype: architectures.sd35(False, "meta", dtype).transformer, 2.243, id="sd3.5-medium"),
-        pytest.param(lambda dtype: architectures.depth_anything("large", "meta")[0], 0.335, id="depth-large"),
+        pytest.param(lambda make: architectures.wan_transformer("1.3b", make), 2.154, id="wan-1.3b"),
+        pytest.param(lambda make: architectures.wan_transformer("14b", make), 17.338, id="wan-14b"),
+        pytest.param(lambda make: architectures.wan_autoencoder(False, make), 0.127, id="wan-autoencoder"),
+        pytest.param(lambda make: architectures.umt5(False, make), 5.681, id="umt5"),
+        pytest.param(lambda make: architectures.sdxl_inpaint(False, make).unet, 2.568, id="sdxl"),
+        pytest.param(lambda make: architectures.flux_fill(False, make).transformer, 11.902, id="flux-fill"),
+        pytest.param(lambda make: architectures.flux_depth(False, make).transformer, 11.901, id="flux-depth"),
+        pytest.param(lambda make: architectures.z_image(False, make).transformer, 6.155, id="z-image"),
+        pytest.param(lambda make: architectures.z_image(False, make).text_encoder, 4.022, id="qwen3-4b"),
+        pytest.param(lambda make: architectures.qwen_image(False, make).transformer, 20.430, id="qwen-image"),
+        pytest.param(lambda make: architectures.qwen_image(False, make).text_encoder, 8.292, id="qwen2.5-vl-7b"),
+        pytest.param(lambda make: architectures.qwen_image_edit(False, make).transformer, 20.430, id="qwen-image-edit"),
+        pytest.param(lambda make: architectures.flux2_klein(False, make).transformer, 3.876, id="flux2-klein"),
+        pytest.param(lambda make: architectures.sd35(False, make).transformer, 2.243, id="sd3.5-medium"),
+        pytest.param(lambda make: architectures.depth_anything("large", make)[0], 0.335, id="depth-large"),
+        pytest.param(lambda make: architectures.sdxl_controlnet(False, make), 1.251, id="sdxl-controlnet"),
+        pytest.param(lambda make: ltx_family.ltx2(False, make).transformer, 18.876, id="ltx-2"),
+        pytest.param(lambda make: ltx_family.ltx2(False, make).text_encoder.model.language_model, 11.766, id="gemma3-12b"),
+        pytest.param(lambda make: ltx_family.sana_wm(False, make).transformer, 2.662, id="sana-wm"),
+        pytest.param(lambda make: ltx_family.sana_wm(False, make).text_encoder, 2.614, id="gemma2-2b"),
     ],
 )
 def test_the_real_models_have_their_published_size(build: Callable, billions: float) -> None:
-    model = build(torch.bfloat16)
+    model = build(Maker("meta", torch.bfloat16))
     assert sum(p.numel() for p in model.parameters()) / 1e9 == pytest.approx(billions, abs=1e-3)
 
 
