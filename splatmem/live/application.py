@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import viser
 
 from splatmem.geometry.gravity import down_in_world
@@ -19,7 +18,7 @@ from splatmem.live.access import Access, new_token
 from splatmem.live.change_panel import ChangePanel
 from splatmem.live.desk import Desk, Guest
 from splatmem.live.film_view import FilmView, send_picture
-from splatmem.live.framing import BROWSER_SCALE, fov_y_of_canvas
+from splatmem.live.framing import BROWSER_SCALE, View, fov_y_of_canvas
 from splatmem.live.growing import KIND as GROWING
 from splatmem.live.growing import Growing
 from splatmem.live.look_panel import HEAD_DISTANCE, LookPanel
@@ -165,8 +164,7 @@ class Application:
     # ------------------------------------------------------------------------------------------------ browsers
 
     def _welcome(self, client: viser.ClientHandle) -> None:
-        desk, home = self.desk, np.asarray(self.server.initial_camera.position)
-        first = self.session.snapshot.memory.views[0].camera
+        desk, first = self.desk, self.session.snapshot.memory.views[0].camera
         guest = Guest(client, FilmView(client, desk.size[0], self.look.is_marked), first.fov_x_degrees)
         desk.guests[client.client_id] = guest
         self.look.welcome(guest, self._begin_as_film)
@@ -181,8 +179,7 @@ class Application:
                 camera.fov = fov_y_of_canvas(view.canvas, desk.aspect, guest.fov_x_degrees)
             else:
                 guest.fov_x_degrees = view.fov_x_degrees
-            # A browser begins at a place of its own, and comes to the beginning a little later.
-            guest.arrived = guest.arrived or float(np.linalg.norm(camera.position - home)) < 0.01 * BROWSER_SCALE
+            guest.moves(view, View.at(first, view), desk.scale)
             if guest.film.on:
                 guest.film.want(self.session.snapshot, view)
 
@@ -222,7 +219,7 @@ class Application:
             now = time.monotonic()
             for guest in list(self.desk.guests.values()):
                 self._put_backdrop(guest)
-                waits = guest.arrived and not guest.rested and not guest.playing.is_set() and not self.session.is_busy
+                waits = guest.led and not guest.rested and not guest.playing.is_set() and not self.session.is_busy
                 if waits and now - guest.moved >= REST_SECONDS:
                     guest.rested = True
                     self._rest(guest)

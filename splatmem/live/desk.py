@@ -21,6 +21,9 @@ from splatmem.live.growing import Growing
 from splatmem.live.session import Session
 
 NOTICE_SECONDS = 8.0
+SAME_PLACE = 0.01  # of the memory's scale
+SAME_DEGREES = 1.0
+MOST_SETTLING = 6  # poses that a browser shows on its way to the beginning, at most
 
 
 @dataclass
@@ -34,7 +37,8 @@ class Guest:
         canvas: width and height of its picture, in its pixels.
         backdrop: the picture that lies behind its splats, or None.
         moved: when its camera moved last, by ``time.monotonic``.
-        arrived: whether it has come to the scene's beginning.
+        arrived: whether it has come to the scene's beginning, or was led about since it was there.
+        led: whether somebody has led it elsewhere since: a browser that is only opened changes nothing in the scene.
         rested: whether its rest has been dealt with.
         playing: set while a shot is played there; cleared to stop it.
     """
@@ -46,8 +50,32 @@ class Guest:
     backdrop: bytes | None = None
     moved: float = field(default_factory=time.monotonic)
     arrived: bool = False
+    led: bool = False
     rested: bool = False
     playing: threading.Event = field(default_factory=threading.Event)
+    _pose: View | None = None
+    _poses: int = 0
+
+    def moves(self, view: View, home: View, scale: float) -> None:
+        """Its camera is another.
+
+        A browser comes to the beginning bit by bit, its place before its direction and its lens, and may rest in between on a
+        busy machine. One that was open before its server started again stays where it was, and is led when it goes on moving.
+
+        Args:
+            view: what it shows now.
+            home: the view at the scene's beginning.
+            scale: the memory's unit of length.
+        """
+        distance = SAME_PLACE * scale
+        if view.near(home, distance, SAME_DEGREES):
+            self.arrived = True
+        elif self.arrived and not view.same_pose(home, distance, SAME_DEGREES):
+            self.led = True
+        if self._pose is None or not view.same_pose(self._pose, 0.0, 0.0):
+            self._pose, self._poses = view, self._poses + 1
+            if self._poses > MOST_SETTLING:
+                self.arrived = self.led = True
 
 
 @dataclass
