@@ -144,19 +144,31 @@ class WideViews:
         self.brightness = float(from_uint8(memory.views[0].rgb).mean().clamp(0.01, 0.99))
         if not shows_open_air(memory):
             self.views = self.views[:1]
+        self._picture: tuple[int, int, Float[Tensor, "h w 3"]] | None = None
 
     def make_for(self, cameras: Cameras) -> None:
         """Makes the views that show what some camera lacks, and those that come before them, if they are not made yet."""
         for index in sorted(self._looked_at(cameras)):
-            camera = self.views[index].camera
+            self.make(index)
+
+    def make(self, index: int, pause: Callable[[], None] = lambda: None) -> None:
+        """Makes one view; those that come before it are made.
+
+        Args:
+            index: its number.
+            pause: called between the picture and its depth. It may raise; the picture is then kept for the next time.
+        """
+        camera, known_views = self.views[index].camera, len(self.memory.views)
+        if self._picture is None or self._picture[:2] != (index, known_views):
             now = self.memory.read(camera)
             picture = self.fill(now.rgb[0], now.known[0])
-            picture = _lit_alike(picture, now.known[0], self.brightness)
-            estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
-            write_frame(
-                self.memory, FilledFrames(picture[None]), 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock()
-            )
-            self.made.add(index)
+            self._picture = index, known_views, _lit_alike(picture, now.known[0], self.brightness)
+            pause()
+        picture = self._picture[2]
+        estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
+        write_frame(self.memory, FilledFrames(picture[None]), 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock())
+        self.made.add(index)
+        self._picture = None
 
     def _looked_at(self, cameras: Cameras) -> set[int]:
         """Numbers of views to be made."""
@@ -187,6 +199,25 @@ class WideViewsFirst:
         """
         self.prepare_rest, self.around, self.cameras = prepare, around, cameras
         self._rest: VideoInpainter | None = None
+
+    def make_ahead(self, pause: Callable[[], None]) -> tuple[int, int] | None:
+        """Makes one of the things that windows will want: a wide view, or what makes the rest.
+
+        Args:
+            pause: called where this may be left off; what it raises loses nothing that was made.
+
+        Returns:
+            how many are made, and of how many; None if all were made before.
+        """
+        around = self.around
+        missing = [index for index in range(len(around.views)) if index not in around.made]  # each comes after those before it
+        if not missing and self._rest is not None:
+            return None
+        if missing:
+            around.make(missing[0], pause)
+        else:
+            self._rest = self.prepare_rest()
+        return len(around.made) + (self._rest is not None), len(around.views) + 1
 
     def __call__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from splatmem.scene import Announce, Scene, silent
 LABEL = "splatmem"
 BRAND = (56, 128, 255)
 REST_SECONDS = 0.2  # without a movement: the view rests
+QUIET_SECONDS = 1.0  # without a movement of any view: there is time to make ahead what lies around
 TICK_SECONDS = 0.05
 STATUS_SECONDS = 0.5
 CANVAS = (1600, 900)  # that a browser is taken to have until it says so
@@ -109,6 +110,7 @@ class Application:
         self._lock = threading.Lock()
         self._update()
         self.session.listen(self._update)
+        self.session.in_spare_time(look_ahead, self._is_quiet)
         self.session.start()
         self.server.on_client_connect(self._welcome)
         self.server.on_client_disconnect(self._farewell)
@@ -228,6 +230,13 @@ class Application:
                 with self._lock:
                     self.status.show()
 
+    def _is_quiet(self) -> bool:
+        """Whether no view moves, so that frames of the film's view are not held up."""
+        return not self._ended.is_set() and all(
+            time.monotonic() - guest.moved > QUIET_SECONDS and not guest.playing.is_set()
+            for guest in list(self.desk.guests.values())
+        )
+
     def _rest(self, guest: Guest) -> None:
         try:
             self.desk.growing.rests(self.desk.view(guest.client))
@@ -247,6 +256,15 @@ def _reachable(host: str) -> str:
 def get_ready(scene: Scene, announce: Announce) -> None:
     """Does beforehand what can be done for the first window."""
     scene.prepare_to_look(scene.memory.views[0].camera)
+
+
+def look_ahead(scene: Scene, pause: Callable[[], None]) -> str | None:
+    """Makes one piece of what first looks in new directions want."""
+    made = scene.look_ahead(pause)
+    if made is None:
+        return None
+    done, of = made
+    return "all around is prepared" if done == of else f"prepared ahead: {done} of {of} parts of what lies around"
 
 
 @contextmanager
