@@ -174,7 +174,7 @@ def measure_view(options: View) -> dict[str, Any]:
                 ask("move", 0.0, 3.0)
                 while application.session.is_busy:
                     time.sleep(0.1)
-                result = {"scene": f"{len(scene.memory.gaussians):,} splats, {first.width}x{first.height}"}
+                result: dict[str, Any] = {"scene": f"{len(scene.memory.gaussians):,} splats, {first.width}x{first.height}"}
                 result |= measure_frames(application, ask, options.seconds)
                 if options.ahead:
                     result |= {"seconds until all around was prepared": measure_ahead(application)}
