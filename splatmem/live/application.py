@@ -18,7 +18,7 @@ from splatmem.live.access import Access, new_token
 from splatmem.live.change_panel import ChangePanel
 from splatmem.live.desk import Desk, Guest
 from splatmem.live.film_view import FilmView, send_picture
-from splatmem.live.framing import BROWSER_SCALE, View, fov_y_of_canvas
+from splatmem.live.framing import BROWSER_SCALE, fov_y_of_canvas
 from splatmem.live.growing import KIND as GROWING
 from splatmem.live.growing import Growing
 from splatmem.live.look_panel import HEAD_DISTANCE, LookPanel
@@ -182,7 +182,7 @@ class Application:
                 camera.fov = fov_y_of_canvas(view.canvas, desk.aspect, guest.fov_x_degrees)
             else:
                 guest.fov_x_degrees = view.fov_x_degrees
-            guest.moves(view, View.at(first, view), desk.scale)
+            guest.moves(view, desk.scale)
             if guest.film.on:
                 guest.film.want(self.session.snapshot, view)
 

@@ -21,9 +21,8 @@ from splatmem.live.growing import Growing
 from splatmem.live.session import Session
 
 NOTICE_SECONDS = 8.0
-SAME_PLACE = 0.01  # of the memory's scale
-SAME_DEGREES = 1.0
-MOST_SETTLING = 6  # poses that a browser shows on its way to the beginning, at most
+SAME_PLACE, SAME_DEGREES = 1e-4, 0.02  # a camera that moves less, in shares of the memory's scale, does not move
+LONGEST_STEP, LARGEST_TURN = 0.25, 30.0  # a camera that moves more at once is not led by somebody, but put there
 
 
 @dataclass
@@ -37,8 +36,7 @@ class Guest:
         canvas: width and height of its picture, in its pixels.
         backdrop: the picture that lies behind its splats, or None.
         moved: when its camera moved last, by ``time.monotonic``.
-        arrived: whether it has come to the scene's beginning, or was led about since it was there.
-        led: whether somebody has led it elsewhere since: a browser that is only opened changes nothing in the scene.
+        led: whether somebody has led it about: a browser that is only opened changes nothing in the scene.
         rested: whether its rest has been dealt with.
         playing: set while a shot is played there; cleared to stop it.
     """
@@ -49,33 +47,24 @@ class Guest:
     canvas: tuple[int, int] = (0, 0)
     backdrop: bytes | None = None
     moved: float = field(default_factory=time.monotonic)
-    arrived: bool = False
     led: bool = False
     rested: bool = False
     playing: threading.Event = field(default_factory=threading.Event)
-    _pose: View | None = None
-    _poses: int = 0
+    _view: View | None = None
 
-    def moves(self, view: View, home: View, scale: float) -> None:
+    def moves(self, view: View, scale: float) -> None:
         """Its camera is another.
 
-        A browser comes to the beginning bit by bit, its place before its direction and its lens, and may rest in between on a
-        busy machine. One that was open before its server started again stays where it was, and is led when it goes on moving.
+        Somebody who turns or walks does so in small steps. A browser that is opened, or finds its server again, jumps: to a
+        place of its own, and to the scene's beginning bit by bit; on a busy machine it rests in between.
 
         Args:
             view: what it shows now.
-            home: the view at the scene's beginning.
             scale: the memory's unit of length.
         """
-        distance = SAME_PLACE * scale
-        if view.near(home, distance, SAME_DEGREES):
-            self.arrived = True
-        elif self.arrived and not view.same_pose(home, distance, SAME_DEGREES):
-            self.led = True
-        if self._pose is None or not view.same_pose(self._pose, 0.0, 0.0):
-            self._pose, self._poses = view, self._poses + 1
-            if self._poses > MOST_SETTLING:
-                self.arrived = self.led = True
+        before, self._view = self._view, view
+        if before is not None and not view.same_pose(before, SAME_PLACE * scale, SAME_DEGREES):
+            self.led = self.led or view.same_pose(before, LONGEST_STEP * scale, LARGEST_TURN)
 
 
 @dataclass

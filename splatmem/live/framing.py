@@ -44,12 +44,6 @@ class View:
         canvas = (max(1, camera.image_width), max(1, camera.image_height))
         return View(pose, canvas, float(camera.fov), aspect)
 
-    @staticmethod
-    def at(camera: Cameras, shown: View) -> View:
-        """The view of one camera of the film, on the canvas of another view."""
-        fov_y = fov_y_of_canvas(shown.canvas, shown.aspect, camera.fov_x_degrees)
-        return View(camera.cam_to_world[0].double(), shown.canvas, fov_y, shown.aspect)
-
     @property
     def frame(self) -> tuple[float, float]:
         """Width and height of the film's frame, in pixels of the browser."""
