@@ -27,13 +27,14 @@ import torch
 import tyro
 from splatmem.geometry.rotations import rotations_to_quats
 from splatmem.jobs.option_types import Size
-from splatmem.live.application import Application, get_ready
+from splatmem.live.application import PREPARED, Application, get_ready
 from splatmem.live.framing import fov_y_of_canvas
 from splatmem.metrics import psnr
 
 CANVAS = (1024, 576)
 CAMERAS_A_SECOND = 50  # that a browser sends
 SPLATS, FRAME = "GaussianSplatsMessage", "BackgroundImageMessage"
+MOST_AHEAD = 120.0  # seconds for what is made ahead
 PATIENCE = 30.0  # seconds for a window at most
 
 
@@ -47,6 +48,8 @@ class View:
     """How long the camera moves."""
     turns: tuple[float, ...] = (30.0, -40.0, 75.0, -85.0, 120.0)
     """Degrees from the first camera at which it comes to rest, one after the other."""
+    ahead: bool = True
+    """Whether what first looks in new directions want has been made ahead by then."""
 
 
 @dataclass
@@ -164,13 +167,17 @@ def measure_view(options: View) -> dict[str, Any]:
         application = Application(scene, Path(folder) / "scene", port=0)
         application.session.submit("getting ready", get_ready)
         application.desk.growing.on = False
+        if not options.ahead:
+            application.session.in_spare_time(lambda scene, pause: None, lambda: True)
         try:
             with watched(application, fov_y_of_canvas(CANVAS, application.desk.aspect, first.fov_x_degrees)) as ask:
                 ask("move", 0.0, 3.0)
                 while application.session.is_busy:
                     time.sleep(0.1)
-                result = {"scene": f"{len(scene.memory.gaussians):,} splats, {first.width}x{first.height}"}
+                result: dict[str, Any] = {"scene": f"{len(scene.memory.gaussians):,} splats, {first.width}x{first.height}"}
                 result |= measure_frames(application, ask, options.seconds)
+                if options.ahead:
+                    result |= {"seconds until all around was prepared": measure_ahead(application)}
                 result["windows"] = [measure_window(application, scene, ask, degrees) for degrees in options.turns]
         finally:
             application.stop()
@@ -198,6 +205,13 @@ def measure_frames(application: Application, ask: Any, seconds: float) -> dict[s
         "CPU ms a frame, server": round(1000 * used / len(frames), 1),
         "load of the machine": round(os.getloadavg()[0], 1),
     }
+
+
+def measure_ahead(application: Application) -> float:
+    started = time.monotonic()
+    while application.session.ahead != PREPARED and time.monotonic() - started < MOST_AHEAD:
+        time.sleep(0.1)
+    return round(time.monotonic() - started, 1)
 
 
 def measure_window(application: Application, scene: sm.Scene, ask: Any, degrees: float) -> dict[str, Any]:

@@ -164,16 +164,31 @@ class WideViews:
         views = wide_views(memory)
         self.views, self.made = views if room is None else views[:OF_ROOMS], set[int]()
         self.brightness = float(from_uint8(memory.views[0].rgb).mean().clamp(0.01, 0.99))
+        self._filled: tuple[int, int, FilledFrames] | None = None
 
     def make_for(self, cameras: Cameras) -> None:
         """Makes the views that show what some camera lacks, and those that come before them, if they are not made yet."""
         for index in sorted(self._looked_at(cameras)):
-            camera = self.views[index].camera
+            self.make(index)
+
+    def make(self, index: int, pause: Callable[[], None] = lambda: None) -> None:
+        """Makes one view; those that come before it are made.
+
+        Args:
+            index: its number.
+            pause: called between the picture and its depth. It may raise; the picture is then kept for the next time.
+        """
+        camera, known_views = self.views[index].camera, len(self.memory.views)
+        if self._filled is None or self._filled[:2] != (index, known_views):
             room = self.room if index else None
             filled = self._beside_known(camera) if room is None else self._in_room(camera, room)
-            estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
-            write_frame(self.memory, filled, 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock())
-            self.made.add(index)
+            self._filled = index, known_views, filled
+            pause()
+        filled = self._filled[2]
+        estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
+        write_frame(self.memory, filled, 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock())
+        self.made.add(index)
+        self._filled = None
 
     def _beside_known(self, camera: Cameras) -> FilledFrames:
         """A view as the network makes it beside what is known."""
@@ -219,6 +234,26 @@ class WideViewsFirst:
         """
         self.prepare_rest, self.around, self.cameras = prepare, around, cameras
         self._rest: VideoInpainter | None = None
+
+    def make_ahead(self, pause: Callable[[], None]) -> tuple[int, int] | None:
+        """Makes one of the things that windows will want: a wide view, or what makes the rest.
+
+        Args:
+            pause: called where this may be left off; what it raises loses nothing that was made.
+
+        Returns:
+            how many are made, and of how many; None if all were made before.
+        """
+        around = self.around
+        missing = [index for index in range(len(around.views)) if index not in around.made]  # each comes after those before it
+        wants_rest = around.room is None
+        if not missing and (self._rest is not None or not wants_rest):
+            return None
+        if missing:
+            around.make(missing[0], pause)
+        else:
+            self._rest = self.prepare_rest()
+        return len(around.made) + (self._rest is not None), len(around.views) + wants_rest
 
     def __call__(
         self,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import viser
 
 from splatmem.geometry.gravity import down_in_world
@@ -36,6 +35,8 @@ from splatmem.scene import Announce, Scene, silent
 LABEL = "splatmem"
 BRAND = (56, 128, 255)
 REST_SECONDS = 0.2  # without a movement: the view rests
+QUIET_SECONDS = 1.0  # without a movement of any view: there is time to make ahead what lies around
+PREPARED = "all around is prepared"
 TICK_SECONDS = 0.05
 STATUS_SECONDS = 0.5
 CANVAS = (1600, 900)  # that a browser is taken to have until it says so
@@ -110,6 +111,7 @@ class Application:
         self._lock = threading.Lock()
         self._update()
         self.session.listen(self._update)
+        self.session.in_spare_time(look_ahead, self._is_quiet)
         self.session.start()
         self.server.on_client_connect(self._welcome)
         self.server.on_client_disconnect(self._farewell)
@@ -165,8 +167,7 @@ class Application:
     # ------------------------------------------------------------------------------------------------ browsers
 
     def _welcome(self, client: viser.ClientHandle) -> None:
-        desk, home = self.desk, np.asarray(self.server.initial_camera.position)
-        first = self.session.snapshot.memory.views[0].camera
+        desk, first = self.desk, self.session.snapshot.memory.views[0].camera
         guest = Guest(client, FilmView(client, desk.size[0], self.look.is_marked), first.fov_x_degrees)
         desk.guests[client.client_id] = guest
         self.look.welcome(guest, self._begin_as_film)
@@ -181,8 +182,7 @@ class Application:
                 camera.fov = fov_y_of_canvas(view.canvas, desk.aspect, guest.fov_x_degrees)
             else:
                 guest.fov_x_degrees = view.fov_x_degrees
-            # A browser begins at a place of its own, and comes to the beginning a little later.
-            guest.arrived = guest.arrived or float(np.linalg.norm(camera.position - home)) < 0.01 * BROWSER_SCALE
+            guest.moves(view, desk.scale)
             if guest.film.on:
                 guest.film.want(self.session.snapshot, view)
 
@@ -222,7 +222,7 @@ class Application:
             now = time.monotonic()
             for guest in list(self.desk.guests.values()):
                 self._put_backdrop(guest)
-                waits = guest.arrived and not guest.rested and not guest.playing.is_set() and not self.session.is_busy
+                waits = guest.led and not guest.rested and not guest.playing.is_set() and not self.session.is_busy
                 if waits and now - guest.moved >= REST_SECONDS:
                     guest.rested = True
                     self._rest(guest)
@@ -230,6 +230,13 @@ class Application:
                 self._status_at = now
                 with self._lock:
                     self.status.show()
+
+    def _is_quiet(self) -> bool:
+        """Whether no view moves, so that frames of the film's view are not held up."""
+        return not self._ended.is_set() and all(
+            time.monotonic() - guest.moved > QUIET_SECONDS and not guest.playing.is_set()
+            for guest in list(self.desk.guests.values())
+        )
 
     def _rest(self, guest: Guest) -> None:
         try:
@@ -250,6 +257,15 @@ def _reachable(host: str) -> str:
 def get_ready(scene: Scene, announce: Announce) -> None:
     """Does beforehand what can be done for the first window."""
     scene.prepare_to_look(scene.memory.views[0].camera)
+
+
+def look_ahead(scene: Scene, pause: Callable[[], None]) -> str | None:
+    """Makes one piece of what first looks in new directions want."""
+    made = scene.look_ahead(pause)
+    if made is None:
+        return None
+    done, of = made
+    return PREPARED if done == of else f"prepared ahead: {done} of {of} parts of what lies around"
 
 
 @contextmanager

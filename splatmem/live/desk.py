@@ -21,6 +21,8 @@ from splatmem.live.growing import Growing
 from splatmem.live.session import Session
 
 NOTICE_SECONDS = 8.0
+SAME_PLACE, SAME_DEGREES = 1e-4, 0.02  # a camera that moves less, in shares of the memory's scale, does not move
+LONGEST_STEP, LARGEST_TURN = 0.25, 30.0  # a camera that moves more at once is not led by somebody, but put there
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Guest:
         canvas: width and height of its picture, in its pixels.
         backdrop: the picture that lies behind its splats, or None.
         moved: when its camera moved last, by ``time.monotonic``.
-        arrived: whether it has come to the scene's beginning.
+        led: whether somebody has led it about: a browser that is only opened changes nothing in the scene.
         rested: whether its rest has been dealt with.
         playing: set while a shot is played there; cleared to stop it.
     """
@@ -45,9 +47,24 @@ class Guest:
     canvas: tuple[int, int] = (0, 0)
     backdrop: bytes | None = None
     moved: float = field(default_factory=time.monotonic)
-    arrived: bool = False
+    led: bool = False
     rested: bool = False
     playing: threading.Event = field(default_factory=threading.Event)
+    _view: View | None = None
+
+    def moves(self, view: View, scale: float) -> None:
+        """Its camera is another.
+
+        Somebody who turns or walks does so in small steps. A browser that is opened, or finds its server again, jumps: to a
+        place of its own, and to the scene's beginning bit by bit; on a busy machine it rests in between.
+
+        Args:
+            view: what it shows now.
+            scale: the memory's unit of length.
+        """
+        before, self._view = self._view, view
+        if before is not None and not view.same_pose(before, SAME_PLACE * scale, SAME_DEGREES):
+            self.led = self.led or view.same_pose(before, LONGEST_STEP * scale, LARGEST_TURN)
 
 
 @dataclass

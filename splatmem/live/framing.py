@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,10 +77,14 @@ class View:
 
     def near(self, other: View, distance: float, degrees: float) -> bool:
         """Whether another view is nearly the same."""
-        moved = (self.cam_to_world[:3, 3] - other.cam_to_world[:3, 3]).norm().item()
-        cosine = (self.cam_to_world[:3, 2] @ other.cam_to_world[:3, 2]).clamp(-1, 1)
         same_lens = abs(self.fov_x_degrees - other.fov_x_degrees) < 1.0
-        return same_lens and moved <= distance and torch.rad2deg(torch.acos(cosine)).item() <= degrees
+        return same_lens and self.same_pose(other, distance, degrees)
+
+    def same_pose(self, other: View, distance: float, degrees: float) -> bool:
+        """Whether another view is seen from nearly the same place in nearly the same direction."""
+        moved = (self.cam_to_world[:3, 3] - other.cam_to_world[:3, 3]).norm().item()
+        apart = (self.cam_to_world[:3, 2] - other.cam_to_world[:3, 2]).norm().item()  # exact where they are alike
+        return moved <= distance and apart <= 2 * math.sin(math.radians(degrees) / 2)
 
 
 def fov_y_of_canvas(canvas: tuple[int, int], aspect: float, fov_x_degrees: float) -> float:

@@ -66,7 +66,7 @@ class LookPanel:
         self._modes[client.client_id] = mode
         mode.on_update(self._desk.answered(lambda event: self._show_as(guest, mode.value == FILM)))
         turns.on_update(self._desk.answered(lambda event: self._turn(client, turns.value)))
-        fov.on_update(self._desk.answered(lambda event: self._zoom(client, fov.value)))
+        fov.on_update(self._desk.answered(lambda event: self._zoom(guest, fov.value)))
         roll.on_update(self._desk.answered(lambda event: self._roll(client, roll.value)))
         home.on_click(self._desk.answered(lambda event: self.go_home(client)))
         if as_film:
@@ -94,7 +94,8 @@ class LookPanel:
         distance = HEAD_DISTANCE * self._desk.scale if what == HEAD else distance_ahead(self._desk, view)
         client.camera.look_at = self._desk.to_browser(view.cam_to_world[:3, 3] + distance * view.cam_to_world[:3, 2])
 
-    def _zoom(self, client: viser.ClientHandle, degrees: float) -> None:
+    def _zoom(self, guest: Guest, degrees: float) -> None:
+        client, guest.led = guest.client, True
         client.camera.fov = fov_y_of_canvas(self._desk.view(client).canvas, self._desk.aspect, degrees)
 
     def _roll(self, client: viser.ClientHandle, degrees: float) -> None:

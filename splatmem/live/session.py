@@ -17,6 +17,8 @@ from splatmem.memory import SpatialMemory
 from splatmem.scene import Announce, Scene
 
 Work = Callable[[Scene, Announce], str | None]  # returns a sentence about what was done
+Spare = Callable[[Scene, Callable[[], None]], str | None]  # told where it may be left off; returns what is done, or None
+SPARE_SECONDS = 0.25  # between two looks whether there is time to spare
 SMOOTHING = 0.5  # of the durations by which the time left is told
 
 
@@ -106,6 +108,9 @@ class Session:
         self.snapshot = self._snapshot(0)
         self.activity: Activity | None = None
         self.told = Told("", False, 0)
+        self.ahead = ""  # what was done ahead in spare time
+        self._spare: Spare | None = None
+        self._has_time: Callable[[], bool] = lambda: True
         self._thread = threading.Thread(target=self._run, name="scene", daemon=True)
 
     def start(self) -> None:
@@ -136,6 +141,17 @@ class Session:
         """
         self._jobs.put(_Job(label, work, kind or label, done))
 
+    def in_spare_time(self, spare: Spare, has_time: Callable[[], bool]) -> None:
+        """Has something done piece by piece while no operation waits; it must not change the scene.
+
+        Args:
+            spare: does one piece. What it is given raises where an operation waits or there is no time any more; it then goes
+                on later. It returns a few words about what is done, or None when there is nothing to do until the scene is
+                another.
+            has_time: whether there is time for it.
+        """
+        self._spare, self._has_time = spare, has_time
+
     def stop_current(self) -> None:
         """Asks the operation that is under way to stop; it does so when it next tells its progress."""
         job = self._current
@@ -164,7 +180,7 @@ class Session:
                 traceback.print_exc()
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next()) is not None:
             self._current = job
             carried_out = False
             try:
@@ -174,6 +190,36 @@ class Session:
                 if job.done is not None:
                     job.done(carried_out)
                 self._notify()
+
+    def _next(self) -> _Job | None:
+        """The next operation. Until it comes, spare time is used."""
+        more = self._spare is not None
+        while more:
+            try:
+                return self._jobs.get(timeout=SPARE_SECONDS)
+            except queue.Empty:
+                more = not self._has_time() or self._use_spare_time()
+        return self._jobs.get()
+
+    def _use_spare_time(self) -> bool:
+        """Whether there is more to do."""
+
+        def pause() -> None:
+            if not self._jobs.empty() or not self._has_time():
+                raise StoppedError
+
+        assert self._spare is not None
+        try:
+            done = self._spare(self._scene, pause)
+        except StoppedError:
+            return True
+        except Exception:  # nobody has asked for it: whoever does is told
+            traceback.print_exc()
+            return False
+        if done is not None:
+            self.ahead = done
+            self._notify()
+        return done is not None
 
     def _carry_out(self, job: _Job) -> bool:
         started, shown = time.monotonic(), 0.0

@@ -148,7 +148,8 @@ class ShootPanel:
         self._order.visible = len(board.shots) > 1
         total = sum(one.seconds for one in board.shots)
         whole = f" · the film has {len(board.shots)} shots, {total:.1f} s" if len(board.shots) > 1 else ""
-        self._facts.content = f"**{len(shot.keys)} keyframes, {shot.seconds:.1f} s**{whole}"
+        keyframes = "1 keyframe" if len(shot.keys) == 1 else f"{len(shot.keys)} keyframes"
+        self._facts.content = f"**{keyframes}, {shot.seconds:.1f} s**{whole}"
         keys = tuple(str(place) for place in range(1, len(shot.keys) + 1)) or ("none",)
         _options(self._keys, keys, "none" if self._key is None else str(self._key + 1))
         self._seconds.value = 2.0 if self._key is None else round(shot.keys[self._key].seconds, 4)

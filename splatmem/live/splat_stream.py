@@ -22,6 +22,7 @@ ALONE = "/alone"
 CHOSEN = "/chosen"
 GLOW = (255, 120, 40, 28)  # red, green, blue, opacity; many lie over each other, and the thing shows through them
 GLOW_SIZE = 1.25
+MOST_GLOWING = 20_000  # splats: a browser without a graphics card draws more of them in seconds, not in moments
 UNIT_SHARE = 0.01  # of the memory's scale: places and sizes are told in this unit
 
 
@@ -84,10 +85,8 @@ class SplatStream:
     def mark(self, chosen: torch.Tensor) -> GaussianSplatHandle:
         """Puts a glow over the chosen Gaussians, ``[n]`` of the snapshot shown last."""
         with self._lock:
-            rows = self._rows[: len(chosen)][chosen.numpy()[: len(self._rows)]].copy()
-        rows[:, 4:7] = (rows[:, 4:7].copy().view(np.float16) * np.float16(GLOW_SIZE**2)).view(np.uint32)
-        rows[:, 7:] = np.array(GLOW, np.uint8).view(np.uint32)
-        return self._add(CHOSEN, rows)
+            rows = self._rows[: len(chosen)][chosen.numpy()[: len(self._rows)]]
+        return self._add(CHOSEN, glowing(rows))
 
     def show_alone(self, chosen: torch.Tensor | None) -> None:
         """Shows the chosen Gaussians, ``[n]`` of the snapshot shown last, and hides all others; None shows all again."""
@@ -117,6 +116,17 @@ class SplatStream:
 
     def _clients_without(self) -> list[viser.ClientHandle]:
         return [client for number, client in self._server.get_clients().items() if number in self._hidden]
+
+
+def glowing(rows: Rows) -> Rows:
+    """What marks splats: their glow. Of very many every other, third, ... is taken, and is as much larger."""
+    every = -(-len(rows) // MOST_GLOWING)
+    marks = rows[:: max(1, every)].copy()
+    larger = np.float32(GLOW_SIZE**2 * max(1, every))
+    covariances = marks[:, 4:7].copy().view(np.float16).astype(np.float32) * larger
+    marks[:, 4:7] = covariances.clip(-65504, 65504).astype(np.float16).view(np.uint32)
+    marks[:, 7:] = np.array(GLOW, np.uint8).view(np.uint32)
+    return marks
 
 
 def _shadow(client: viser.ClientHandle, name: str) -> viser.FrameHandle:

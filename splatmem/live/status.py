@@ -36,7 +36,7 @@ class Status:
                 self._desk.refuse(None, told.text)
         self._show_notices()
         if activity is None:
-            self._set(f"**{IDLE}**" + (f" · {_plain(told.text)}" if told.text else ""))
+            self._set(" · ".join([f"**{IDLE}**", *(_plain(text) for text in (told.text, self._desk.session.ahead) if text)]))
         else:
             waits = f" ({activity.waiting} more waiting)" if activity.waiting else ""
             self._set(f"**{_plain(activity.label)}**{_left(activity)}{waits}")

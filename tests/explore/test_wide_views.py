@@ -232,3 +232,27 @@ def test_what_is_made_grows_neither_dark_nor_bright(view: Cameras, given: Spatia
     assert 0.65 < ratio < LIGHTS, "brighter than it was made"
     reading = around.memory.read(view)
     assert psnr(reading.rgb, given.read(view).rgb) > 40
+
+
+def test_they_are_made_ahead_piece_by_piece_and_what_is_left_off_goes_on(view: Cameras, given: SpatialMemory) -> None:
+    knows = KnowsTheRoom(given)
+    grey = Grey(knows)
+    ready = ready_to_look(grey, given, view, 0, knows, None)
+    assert isinstance(ready, WideViewsFirst)
+
+    def left_off() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        ready.make_ahead(left_off)
+    assert ready.around.made == set()
+    steps = []
+    while (made := ready.make_ahead(lambda: None)) is not None:
+        steps.append(made)
+    parts = len(wide_views(given)) + 1
+    assert steps == [(number, parts) for number in range(1, parts + 1)]
+    assert len(knows.filled) == parts - 1, "the picture that was made when it was left off was kept"
+    reading = given.read(view.turned(120.0))
+    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, view.turned(120.0), None)
+    ready(partial, generator=torch.Generator())
+    assert len(knows.filled) == parts - 1, "a look finds all of them there"

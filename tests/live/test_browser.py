@@ -43,7 +43,7 @@ def test_the_films_view_shows_the_same(browser: Browser) -> None:
 def test_a_path_is_recorded_played_and_filmed(browser: Browser, served: Served) -> None:
     browser.tab("Shoot")
     browser.button("Set a keyframe here")
-    until("a keyframe", lambda: "1 keyframes" in browser.text)
+    until("a keyframe", lambda: "1 keyframe," in browser.text)
     browser.button("Play")
     until("an answer to a path with one keyframe", lambda: "a path needs two keyframes" in browser.text)
     browser.press(ARROW_RIGHT, 0.3)

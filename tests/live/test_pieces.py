@@ -9,6 +9,8 @@ from splatmem.gaussians import Gaussians
 from splatmem.gaussians.container import rgb_to_sh
 from splatmem.live import pieces
 from splatmem.live.packing import packed
+from splatmem.live.splat_stream import GLOW_SIZE, MOST_GLOWING, glowing
+from thing_before_wall import memory
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +82,18 @@ def test_rows_hold_what_viser_draws() -> None:
     assert (xx, xy, yy) == pytest.approx((2.5, 1.5, 2.5), abs=0.01)
     assert (xz, yz, zz) == pytest.approx((0.0, 0.0, 0.01), abs=1e-3)
     assert row[7:8].copy().view(np.uint8).tolist() == [255, 128, 255, 255]
+
+
+def test_a_large_selection_glows_with_few_splats_that_are_as_much_larger() -> None:
+    rows = packed(memory().gaussians, 0.03)
+    many = np.tile(rows, (1 + 3 * MOST_GLOWING // len(rows), 1))
+    marks, few = glowing(many), glowing(rows)
+    assert len(few) == len(rows)
+    assert MOST_GLOWING / 2 < len(marks) <= MOST_GLOWING
+    every = -(-len(many) // len(marks))
+    assert np.array_equal(marks[:, :3], many[::every, :3])
+
+    def sizes(some: np.ndarray) -> np.ndarray:
+        return some[:, 4:7].copy().view(np.float16).astype(np.float64)
+
+    assert np.allclose(sizes(marks), every * GLOW_SIZE**2 * sizes(many[::every]), rtol=2e-3, atol=1e-6)

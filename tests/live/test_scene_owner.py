@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,36 @@ def _nothing() -> object:
     from splatmem.explore.loop import ExploreState
 
     return ExploreState(finished=True)
+
+
+def test_spare_time_is_used_while_nothing_waits_and_given_up_for_what_comes(scene: Scene, tmp_path: Path) -> None:
+    session, has_time, at_work, left_off = Session(scene, tmp_path / "scene"), [False], threading.Event(), []
+    pieces = iter(("1 of 2", "2 of 2"))
+
+    def spare(scene: Scene, pause: Callable[[], None]) -> str | None:
+        at_work.set()
+        try:
+            while not left_off:
+                pause()
+        except BaseException:
+            left_off.append(True)
+            raise
+        return next(pieces, None)
+
+    session.in_spare_time(spare, lambda: has_time[0])
+    session.start()
+    try:
+        assert carried_out(session, darken)
+        assert not at_work.is_set(), "a view moves"
+        has_time[0] = True
+        assert at_work.wait(20)
+        assert not session.is_busy, "who wants something need not wait until it is done"
+        assert carried_out(session, darken)
+        assert left_off
+        for _ in range(200):
+            if session.ahead == "2 of 2":
+                break
+            time.sleep(0.05)
+        assert session.ahead == "2 of 2", "it goes on"
+    finally:
+        session.stop()
