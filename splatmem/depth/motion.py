@@ -37,8 +37,8 @@ SAME = 0.06  # differences of colour, 0..1, below which two places show the same
 OTHER = 0.12  # ... and above which they do not
 AGAINST = 0.6  # share of the pictures that tell anything which must speak for motion
 MIN_REGION = 0.001  # share of a picture below which a region counts as an error of depth
-ROUNDS = 3
-REACH = 0.15  # of the width, from where the search for a thing's outline begins
+ROUNDS = 3  # at most: of finding things, and asking the pictures again without them
+REACH = 0.15  # of the width: a thing's outline is looked for as far from where pictures contradict each other
 ITERATIONS = 2  # of GrabCut
 BLOCK = np.ones((3, 3), dtype=bool)
 MARGIN = 1 / 192  # of the width, around what moved, is left out too: its blurred edge
@@ -97,13 +97,15 @@ def moved(
         for index, partners in enumerate(_partners(maps, small))
     ]
     for _ in range(ROUNDS):
-        unasked = _with_margin(masks)
+        before, unasked = masks, _with_margin(masks)
         seeds, doubted = torch.zeros_like(masks), torch.zeros_like(masks)
         for index, comparisons in enumerate(compared):
             if comparisons:
                 votes = _votes(comparisons, unasked)
                 seeds[index], doubted[index] = _seeds(votes, masks[index]), votes.other > 0
         masks = _whole_things(pictures, seeds, doubted, near)
+        if torch.equal(masks, before):
+            break
     masks = _with_margin(masks)
     full = F.interpolate(masks[:, None].float(), size=depth.shape[1:], mode="nearest-exact")[:, 0] > 0
     return full & torch.isfinite(depth) & (depth > 0)
