@@ -7,8 +7,9 @@ farther along the ray are looked up as well, and the most similar counts (as in 
 
 A wide thing that moves by less than its width covers its own place in the next pictures, where it shows the same colours again.
 So what most pictures speak against is only where the search begins: it grows to the thing's outline by colours and contrasts
-(GrabCut, Rother et al. 2004), with one model of colours for all pictures, since a thing keeps its own. What was found so is not
-asked in the next round, so that it cannot speak for its own standing still any more.
+(GrabCut, Rother et al. 2004), with one model of colours for all pictures, since a thing keeps its own. It does not take what
+certainly stands still: a pattern that several pictures show at one place, and none otherwise. What was found is not asked in
+the next round, so that it cannot speak for its own standing still any more.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ MIN_REGION = 0.001  # share of a picture below which a region counts as an error
 ROUNDS = 3  # at most: of finding things, and asking the pictures again without them
 REACH = 0.15  # of the width: a thing's outline is looked for as far from where pictures contradict each other
 ITERATIONS = 2  # of GrabCut
+SPOT = 9  # width and height of a pixel's surroundings ...
+DISTINCT = (
+    0.06  # ... whose colours must deviate by this much for their coming again to prove anything: what is plain covers itself
+)
+WITNESSES = 3  # other pictures that must show such colours again, and none other ones, for a pixel to stand still
 BLOCK = np.ones((3, 3), dtype=bool)
 MARGIN = 1 / 192  # of the width, around what moved, is left out too: its blurred edge
 
@@ -92,23 +98,31 @@ def moved(
     maps = F.interpolate(depth[:, None], size=(height, width), mode="nearest-exact")[:, 0]
     near = torch.isfinite(maps) & (maps > 0)
     masks = torch.zeros_like(near)
+    distinct = _spread(pictures) > DISTINCT
     compared = [
         [_compared(pictures, maps, small, index, partner) for partner in partners]
         for index, partners in enumerate(_partners(maps, small))
     ]
     for _ in range(ROUNDS):
         before, unasked = masks, _with_margin(masks)
-        seeds, doubted = torch.zeros_like(masks), torch.zeros_like(masks)
+        seeds, doubted, still = torch.zeros_like(masks), torch.zeros_like(masks), torch.zeros_like(masks)
         for index, comparisons in enumerate(compared):
             if comparisons:
                 votes = _votes(comparisons, unasked)
                 seeds[index], doubted[index] = _seeds(votes, masks[index]), votes.other > 0
-        masks = _whole_things(pictures, seeds, doubted, near)
+                still[index] = distinct[index] & (votes.same >= WITNESSES) & (votes.other == 0)
+        masks = _whole_things(pictures, seeds, doubted, near & ~still)
         if torch.equal(masks, before):
             break
     masks = _with_margin(masks)
     full = F.interpolate(masks[:, None].float(), size=depth.shape[1:], mode="nearest-exact")[:, 0] > 0
     return full & torch.isfinite(depth) & (depth > 0)
+
+
+def _spread(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
+    """Standard deviation of the colours around each pixel."""
+    mean, square = (F.avg_pool2d(one, SPOT, 1, SPOT // 2, False, False) for one in (pictures, pictures.square()))
+    return (square - mean.square()).clamp_min(0).sqrt().mean(1)
 
 
 def _partners(depth: Float[Tensor, "n h w"], cameras: Cameras) -> list[list[int]]:
@@ -191,7 +205,7 @@ def _whole_things(
     pictures: Float[Tensor, "n 3 h w"],
     seeds: Bool[Tensor, "n h w"],
     doubted: Bool[Tensor, "n h w"],
-    near: Bool[Tensor, "n h w"],
+    open_to: Bool[Tensor, "n h w"],
 ) -> Bool[Tensor, "n h w"]:
     """Regions, grown to the outlines of their things.
 
@@ -199,14 +213,14 @@ def _whole_things(
         pictures: sRGB in 0..1.
         seeds: pixels that certainly show what moves.
         doubted: pixels that may.
-        near: pixels that have a depth.
+        open_to: pixels that they may take.
     """
     chosen = seeds.flatten(1).any(1).nonzero()[:, 0]
     if not len(chosen) or seeds[chosen].all():
         return seeds
     reach = math.ceil(REACH * seeds.shape[2])
     certain = seeds[chosen].numpy()
-    zone = near[chosen].numpy() & np.stack([binary_dilation(seed, BLOCK, iterations=reach) for seed in certain])
+    zone = open_to[chosen].numpy() & np.stack([binary_dilation(seed, BLOCK, iterations=reach) for seed in certain])
     labels = np.full(zone.shape, cv2.GC_BGD, np.uint8)
     labels[zone] = cv2.GC_PR_BGD
     labels[zone & doubted[chosen].numpy()] = cv2.GC_PR_FGD
