@@ -8,8 +8,9 @@ that stands still is lost if it was taken for moving; it is missing if no other 
 
     python tools/measure_moving.py --size 256x144 --out out/moving
 
-``--others N`` adds N scenes of random things and steps. The detector's constants were chosen on the six scenes and on the numbers 100
-to 115. The grain of a surface is that of its place, also where a thing moves: where it covers its own place it looks the same again.
+``--others N`` adds N scenes of random things and steps. The detector's constants were chosen on the six scenes and on the
+numbers 100 to 115. The grain of a surface is that of its place, also where a thing moves: where it covers its own place it
+looks the same again.
 """
 
 from __future__ import annotations

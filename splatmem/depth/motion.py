@@ -45,6 +45,7 @@ SPOT = 9  # width and height of a pixel's surroundings ...
 DISTINCT = (
     0.06  # ... whose colours must deviate by this much for their coming again to prove anything: what is plain covers itself
 )
+AROUND = 7  # width and height of the pixel's neighbourhood in which no picture may speak against anything
 WITNESSES = 3  # other pictures that must show such colours again, and none other ones, for a pixel to stand still
 BLOCK = np.ones((3, 3), dtype=bool)
 MARGIN = 1 / 192  # of the width, around what moved, is left out too: its blurred edge
@@ -110,7 +111,8 @@ def moved(
             if comparisons:
                 votes = _votes(comparisons, unasked)
                 seeds[index], doubted[index] = _seeds(votes, masks[index]), votes.other > 0
-                still[index] = distinct[index] & (votes.same >= WITNESSES) & (votes.other == 0)
+                clear = F.max_pool2d(doubted[index][None].float(), AROUND, 1, AROUND // 2)[0] == 0
+                still[index] = distinct[index] & (votes.same >= WITNESSES) & clear
         masks = _whole_things(pictures, seeds, doubted, near & ~still)
         if torch.equal(masks, before):
             break
