@@ -228,10 +228,10 @@ def _whole_things(
     labels[zone & doubted[chosen].numpy()] = cv2.GC_PR_FGD
     labels[certain] = cv2.GC_FGD
     # One above the other they are one picture, and have one model of colours.
-    rows = labels.reshape(-1, labels.shape[2])
+    rows = labels.reshape(-1, seeds.shape[2])
     image = to_uint8(pictures[chosen].permute(0, 2, 3, 1)).reshape(*rows.shape, 3)
     cv2.setRNGSeed(0)  # of the first clusters of colours
-    cv2.grabCut(image, rows, None, np.zeros((1, 65)), np.zeros((1, 65)), ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(image, rows, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), ITERATIONS, cv2.GC_INIT_WITH_MASK)
     whole = seeds.clone()
     for index, seed, found in zip(chosen.tolist(), certain, np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)), strict=True):
         whole[index] = torch.from_numpy(binary_fill_holes(binary_propagation(seed, mask=found)))
