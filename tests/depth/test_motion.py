@@ -29,6 +29,15 @@ def test_a_ball_that_moves(step: float) -> None:
     assert (found & ~ball).sum() <= 0.03 * (~ball).sum()
 
 
+def test_a_plain_ball_that_covers_its_own_place() -> None:
+    cameras = aside(6)
+    places = torch.tensor([[0.15 * (i - 2.5), 0.2, 2.4] for i in range(6)])
+    rgb, depth, ball = with_ball(cameras, places, radius=0.5)
+    found = moved(torch.where(ball[..., None], 0.2, rgb), noisy(depth), cameras)
+    assert (found & ball).sum() >= 0.98 * ball.sum()
+    assert (found & ~ball).sum() <= 0.03 * (~ball).sum()
+
+
 def test_a_ball_that_stands() -> None:
     cameras = aside(6)
     rgb, depth, _ = with_ball(cameras, torch.tensor([[0.2, 0.2, 2.2]]).repeat(6, 1))
