@@ -13,6 +13,7 @@ import pytest
 from splatmem import assets
 
 PHOTO = str(assets.path("photos/interior_table.jpg"))
+SLOW = pytest.mark.slow
 COMMAND = (sys.executable, "-m", "splatmem")
 NO_USER = """
 import os, pwd, runpy, sys
@@ -26,7 +27,9 @@ runpy.run_module("splatmem", run_name="__main__")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["tyro", "rich.markup", "torch", "scipy", "splatmem.scene"])
+@pytest.mark.parametrize(
+    "module", ["tyro", pytest.param("rich.markup", marks=SLOW), "torch", pytest.param("scipy", marks=SLOW), "splatmem.scene"]
+)
 def test_a_signal_while_modules_are_imported(number: signal.Signals, module: str, tmp_path: Path) -> None:
     """The signal comes when a module is looked for, in the middle of the imports of the first seconds."""
     code = f"""

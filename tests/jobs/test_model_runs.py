@@ -193,7 +193,10 @@ def test_keyframe_inpainters(
         assert torch.isfinite(prompt).all()
 
 
-@pytest.mark.parametrize(("family", "fov"), [("depth-pro", None), ("depth-pro", 50.0), ("zoedepth", None), ("dpt", None)])
+@pytest.mark.parametrize(
+    ("family", "fov"),
+    [("depth-pro", None), pytest.param("depth-pro", 50.0, marks=pytest.mark.slow), ("zoedepth", None), ("dpt", None)],
+)
 def test_depth_models(
     models: dict[str, Path], tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, family: str, fov: float | None
 ) -> None:

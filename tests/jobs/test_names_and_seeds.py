@@ -14,6 +14,7 @@ from splatmem.io.names import LONGEST, beside
 
 from forked_commands import PHOTO, SMALL_RUN, ForkedCommands
 
+SLOW = pytest.mark.slow
 SHORT = ("--size", "96x64", "--frames", 2, "--path", "dolly")
 NAMES = {
     "long": "n" * 250,
@@ -25,10 +26,7 @@ NAMES = {
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, id=kind, marks=[pytest.mark.slow] if kind in ("long", "colon") else [])
-        for kind, name in NAMES.items()
-    ],
+    [pytest.param(name, id=kind, marks=[SLOW] if kind in ("long", "colon") else []) for kind, name in NAMES.items()],
 )
 def test_a_name_through_all_commands(splatmem: ForkedCommands, small_run: Path, tmp_path: Path, name: str) -> None:
     """Each file is written under the name itself, beside which nothing is left."""
@@ -82,7 +80,9 @@ def test_names_beside_long_ones_differ_and_fit() -> None:
     assert beside(Path("folder/short"), "", ".partial") == Path("folder/short.partial")
 
 
-@pytest.mark.parametrize("seed", [-1, -(10**30), 2**64 - 1, 2**64, int("9" * 4000)])
+@pytest.mark.parametrize(
+    "seed", [-1, 2**64, int("9" * 4000), *(pytest.param(seed, marks=SLOW) for seed in (-(10**30), 2**64 - 1))]
+)
 def test_seeds_of_any_size(splatmem: ForkedCommands, tmp_path: Path, seed: int) -> None:
     ended = splatmem("flyaround", PHOTO, "--out", tmp_path / "out", *SHORT, f"--seed={seed}")
     assert ended.status == 0, ended.err
