@@ -3,9 +3,9 @@
 A picture inpainter is at its best where a picture goes on beside what it shows. So the first view is made wider; then views
 that are turned to either side are filled, each beside what is known by then, until the turn closes. In rooms the network
 loses the place away from the photo, unless it is shown where floor and ceiling go on: there each of these views begins with the
-edges of a plain room. Only those views are made that the cameras will look at. Each is lifted by its depth into a memory of
-its own, as frames are in the loop. Windows take from there what they do not know. The rest is the plain room in rooms, and
-is made by another inpainter in the open.
+edges of a plain room. A close-up does not show its place, and gets the first view alone. Only those views are made that the
+cameras will look at. Each is lifted by its depth into a memory of its own, as frames are in the loop. Windows take from there
+what they do not know. The rest is the plain room in rooms, and is made by another inpainter elsewhere.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor
 from splatmem.depth import DepthEstimator, DepthPrediction
 from splatmem.explore.frames import write_frame
 from splatmem.extrapolate.plain_room import PlainRoom
-from splatmem.extrapolate.surroundings import shows_open_air
+from splatmem.extrapolate.surroundings import is_close_up, shows_open_air
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import fill_gaps, push_pull
@@ -144,7 +144,7 @@ def _wide_filler(inpainter: VideoInpainter) -> PictureFiller | None:
 
 
 def _room(memory: SpatialMemory, cameras: Cameras) -> PlainRoom | None:
-    return None if shows_open_air(memory) else PlainRoom.around(memory, cameras)
+    return None if shows_open_air(memory) or is_close_up(memory) else PlainRoom.around(memory, cameras)
 
 
 class WideViews:
@@ -157,12 +157,16 @@ class WideViews:
         memory: is not changed.
         fill: makes whole pictures.
         estimate_depth: tells their depth.
-        room: what goes on where the memory shows a room; None in the open.
+        room: what goes on where the memory shows a room; None in the open, and in a close-up.
         """
         self.memory = replace(memory, views=list(memory.views))
         self.fill, self.estimate_depth, self.room = fill, estimate_depth, room
         views = wide_views(memory)
-        self.views, self.made = views if room is None else views[:OF_ROOMS], set[int]()
+        if room is not None:
+            views = views[:OF_ROOMS]
+        elif not shows_open_air(memory):
+            views = views[:1]
+        self.views, self.made = views, set[int]()
         self.brightness = float(from_uint8(memory.views[0].rgb).mean().clamp(0.01, 0.99))
         self._filled: tuple[int, int, FilledFrames] | None = None
 

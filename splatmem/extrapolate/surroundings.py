@@ -128,8 +128,7 @@ def extrapolate_view(memory: SpatialMemory, layout: RoomLayout, cameras: Cameras
     azimuth = view_range.left + torch.linspace(0, 2 * math.pi, BINS + 1)
     needed = clear_distance(azimuth, view_range, positions, clearance)
     open_air = in_the_open(classes, view.depth, memory.metric)
-    close_up = memory.metric and memory.scale < CLOSE_UP
-    indoors = not open_air and not close_up
+    indoors = not open_air and not is_close_up(memory)
     shell = fit_shell(view_range, layout, indoors, memory.scale, needed / BACKGROUND)
     grid = _grid(view.camera, shell, _inclinations(cameras, layout, view_range))
     turn, width = _around(view, classes, open_air, indoors, shell, grid)
@@ -142,6 +141,11 @@ def shows_open_air(memory: SpatialMemory) -> bool:
     assert memory.down is not None
     view = memory.views[0]
     return in_the_open(classes_of(view, memory.down), view.depth, memory.metric)
+
+
+def is_close_up(memory: SpatialMemory) -> bool:
+    """Whether what a memory shows is too near to tell what place it stands in."""
+    return memory.metric and memory.scale < CLOSE_UP
 
 
 def classes_of(view: StoredView, down: Float[Tensor, "3"]) -> PixelClasses:

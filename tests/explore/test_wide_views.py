@@ -134,6 +134,19 @@ def test_rooms_get_the_first_and_its_neighbours(view: Cameras, given: SpatialMem
     assert around.made == {0, 1, 2}
 
 
+def test_a_close_up_is_no_room(view: Cameras, given: SpatialMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splatmem.explore.wide_views.shows_open_air", lambda memory: False)
+    given.metric, given.scale = True, 0.5
+    ready = ready_for_path(Grey(KnowsTheRoom(given)), given, view, 0, KnowsTheRoom(given))
+    assert isinstance(ready, WideViewsFirst)
+    assert ready.around.room is None
+    assert len(ready.around.views) == 1
+    given.scale = 3.0
+    ready = ready_for_path(Grey(KnowsTheRoom(given)), given, view, 0, KnowsTheRoom(given))
+    assert isinstance(ready, WideViewsFirst)
+    assert ready.around.room is not None
+
+
 def test_the_network_is_shown_where_the_room_goes_on(view: Cameras, given: SpatialMemory) -> None:
     plain = PlainRoom.around(given, view)
     shown: list[tuple[torch.Tensor, torch.Tensor]] = []
