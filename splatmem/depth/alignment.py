@@ -6,14 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import push_pull
 
-RESIDUAL_LIMIT = 0.25  # log residuals beyond this come from other surfaces than the memory's, and are left out
-FADE = 0.35  # share of the picture's width over which the residual's influence falls off in the unknown
+BORDER = 8  # pixels beside the unknown whose residuals are looked at
+CELL = 4  # pixels of the side of a cell in which residuals are averaged
+LAYERS = 8  # of log depth: what is near and what is far have residuals of their own
+LEAST_RANGE = 0.2  # of log depth at the border, over which the layers are spread
+RESIDUAL_LIMIT = 0.25  # log residuals that differ more from their layer's median come from other surfaces, and are left out
+ELSEWHERE = 1e-3  # weight of other layers' residuals: they tell where a layer has none
+FADE = 0.7  # share of the picture's width over which the residual's influence falls off in the unknown
 
 
 @dataclass(frozen=True)
@@ -36,21 +43,71 @@ def align(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known:
     """Scales ``depth`` to the known depth, and extends the differences that remain at the border smoothly into the unknown.
 
     The scale is a median of log ratios, refined on its inliers: up to half of the known pixels may be outliers. Pixels that
-    are infinitely far on either side say nothing about it.
+    are infinitely far on either side say nothing about it. The differences are extended in each layer of ``depth`` for itself,
+    so that a thing in the foreground goes on at its own depth and takes nothing behind it along.
     """
     usable = known & torch.isfinite(known_depth) & torch.isfinite(depth) & (known_depth > 0) & (depth > 0)
     if not usable.any():
         return AlignedDepth(torch.where(known, known_depth, depth), 1.0, 0.0)
     ratio = torch.where(usable, known_depth / depth, 1.0).log()
     shift = _robust_centre(ratio[usable])
-    residual = ratio - shift
-    near_border = _distance(known) <= 8
-    weight = (usable & near_border & (residual.abs() < RESIDUAL_LIMIT)).float()
-    spread = push_pull(residual[None, None], weight[None, None])[0, 0] if weight.any() else torch.zeros_like(residual)
+    spread = _extended(ratio - shift, usable & dilate(~known[None], BORDER)[0], depth, ~known)
     away = _distance(~known)
     made = depth * (shift + spread * torch.exp(-away / (FADE * known.shape[1]))).exp()
     aligned = torch.where(known, known_depth, made)
     return AlignedDepth(aligned, float(shift.exp()), _border_step(aligned, depth, known))
+
+
+def _extended(
+    residual: Float[Tensor, "h w"],
+    told: Bool[Tensor, "h w"],
+    depth: Float[Tensor, "h w"],
+    wanted: Bool[Tensor, "h w"],
+) -> Float[Tensor, "h w"]:
+    """Residuals of the pixels where they are told, extended to those where they are wanted; 0 elsewhere.
+
+    They are put into a bilateral grid (Chen et al. 2007, "Real-time Edge-aware Image Processing with the Bilateral Grid") whose
+    third axis is log depth, filled there in each layer for itself, and read linearly.
+    """
+    extended = torch.zeros_like(residual)
+    if not told.any():
+        return extended
+    log_depth = depth.clamp_min(1e-12).log()
+    nearest, farthest = log_depth[told].quantile(torch.tensor([0.01, 0.99]))
+    step = (farthest - nearest).clamp_min(LEAST_RANGE) / (LAYERS - 1)
+    layer = ((log_depth - nearest) / step).clamp(0, LAYERS - 1)
+
+    below = layer[told].long().clamp_max(LAYERS - 2)
+    share = layer[told] - below
+    row, column = torch.nonzero(told, as_tuple=True)
+    values = residual[told]
+    inlier = _near_median_of(layer[told].round().long(), values)
+    sums, weights = torch.zeros(2, LAYERS, *(-(-side // CELL) for side in depth.shape))
+    for index, part in ((below, 1 - share), (below + 1, share)):
+        place = index, row // CELL, column // CELL
+        weights.index_put_(place, part * inlier / CELL**2, accumulate=True)
+        sums.index_put_(place, part * inlier * values / CELL**2, accumulate=True)
+    sums, weights = (maps + ELSEWHERE * maps.sum(dim=0) for maps in (sums, weights))
+    grid = push_pull((sums / weights.clamp_min(1e-12))[:, None], weights[:, None])[:, 0]
+
+    row, column = torch.nonzero(wanted, as_tuple=True)
+    place = torch.stack([(column + 0.5) / CELL, (row + 0.5) / CELL, layer[wanted] + 0.5], dim=-1)
+    size = place.new_tensor([grid.shape[2], grid.shape[1], LAYERS])
+    read = F.grid_sample(
+        grid[None, None], (2 * place / size - 1)[None, None, None], padding_mode="border", align_corners=False
+    )
+    extended[wanted] = read[0, 0, 0, 0]
+    return extended
+
+
+def _near_median_of(layer: Int[Tensor, " n"], values: Float[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Which values are within ``RESIDUAL_LIMIT`` of the median of those in the same layer."""
+    near = torch.zeros_like(layer, dtype=torch.bool)
+    for index in range(LAYERS):
+        own = layer == index
+        if own.any():
+            near[own] = (values[own] - values[own].median()).abs() <= RESIDUAL_LIMIT
+    return near
 
 
 def _distance(mask: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:

@@ -90,15 +90,27 @@ def test_no_step_at_the_border(side: str) -> None:
 
 
 def test_border_step_is_measured_honestly() -> None:
-    """A disagreement too large to be one surface stays a step, and is reported in its size."""
+    """Rows that disagree with each other too much to be one surface stay steps, and are reported in their size."""
     known_depth = truth()
     known = left()
     strip = torch.zeros_like(known)
     strip[:, WIDTH // 2 - 10 : WIDTH // 2] = True
-    known_depth[strip] *= math.exp(0.5)
+    rows = torch.tensor([-0.5, 0.0, 0.5]).repeat(HEIGHT // 3 + 1)[:HEIGHT, None]
+    known_depth = torch.where(strip, known_depth * rows.exp(), known_depth)
     aligned = align(truth(), known_depth, known)
     assert aligned.scale == pytest.approx(1.0, rel=0.01)
     assert aligned.border_step == pytest.approx(math.expm1(0.5), rel=0.05)
+
+
+def test_a_thing_that_the_new_frame_shows_farther_away_goes_on_at_its_own_depth() -> None:
+    """The new frame sees the thing at 2 before a wall at 6, the memory at 1 before 6; both go on where nothing is known."""
+    thing = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    thing[: HEIGHT // 2] = True
+    aligned = align(torch.where(thing, 2.0, 6.0), torch.where(thing, 1.0, 6.0), left())
+    beside = ~left()
+    beside[:, WIDTH // 2 + 6 :] = False
+    expected = torch.where(thing, 1.0, 6.0)
+    assert (aligned.depth / expected)[beside].log().abs().max() < 0.1
 
 
 def test_an_edge_that_the_new_frame_shows_is_no_step() -> None:
