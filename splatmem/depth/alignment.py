@@ -93,9 +93,7 @@ def _extended(
     row, column = torch.nonzero(wanted, as_tuple=True)
     place = torch.stack([(column + 0.5) / CELL, (row + 0.5) / CELL, layer[wanted] + 0.5], dim=-1)
     size = place.new_tensor([grid.shape[2], grid.shape[1], LAYERS])
-    read = F.grid_sample(
-        grid[None, None], (2 * place / size - 1)[None, None, None], padding_mode="border", align_corners=False
-    )
+    read = F.grid_sample(grid[None, None], (2 * place / size - 1)[None, None, None], padding_mode="border", align_corners=False)
     extended[wanted] = read[0, 0, 0, 0]
     return extended
 

@@ -1,11 +1,11 @@
 """A scene that begins with wide pictures around its first view.
 
-A picture inpainter is at its best where a picture goes on beside what it shows. So the first view is made wider; then views
-that are turned to either side are filled, each beside what is known by then, until the turn closes. In rooms the network
-loses the place away from the photo, unless it is shown where floor and ceiling go on: there each of these views begins with the
-edges of a plain room. A close-up does not show its place, and gets the first view alone. Only those views are made that the
-cameras will look at. Each is lifted by its depth into a memory of its own, as frames are in the loop. Windows take from there
-what they do not know. The rest is the plain room in rooms, and is made by another inpainter elsewhere.
+A picture inpainter is at its best between what it is shown, and loses the place away from it. So the first view is made wider.
+In a room it is shown a plain room along its sides: the network ends there what the photo cut off. In the open, views that are
+turned to either side are filled as well, each beside what is known by then, until the turn closes. A close-up does not show its
+place, and gets the first view alone. Only those views are made that the cameras will look at. Each is lifted by its depth into
+a memory of its own, as frames are in the loop. Windows take from there what they do not know. The rest is the plain room in
+rooms, and is made by another inpainter elsewhere; where a view ends it fades into that.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from splatmem.explore.frames import write_frame
 from splatmem.extrapolate.plain_room import PlainRoom
 from splatmem.extrapolate.surroundings import is_close_up, shows_open_air
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import fill_gaps, push_pull
 from splatmem.geometry.similarity import axis_rotation
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
@@ -55,19 +54,20 @@ MOST_POWER = 1.6
 """By which power, or root, it is made darker or brighter for that, at most."""
 POWER_REACH = 0.1
 """Of a view's width: how far from what is known that sets in."""
+FARTHEST = 1e3
+"""Distance at which the sky is taken to be, in units of the memory's scale."""
 FEW = 0.005
 """Share of a frame that a view must show of what the frame lacks and no view before it shows, to be made for it."""
 LOOKED_AT, LOOKED_AT_WIDTH = 48, 48
 """Frames of the path, and pixels of their width, in which is looked for what they lack."""
 MIN_PIXELS = 16
 """A view with fewer unknown pixels is not written."""
-OF_ROOMS = 3
-"""How many of the views are made in rooms: what lies beyond the first one and its two neighbours is the plain room."""
-BESIDE = 0.035
-"""Share of a view's width beside what is known in which the network alone makes the room."""
 TONE_REACH, TONE = 0.15, 0.25
 """Of a window's width: how far the plain room takes the colours of what is known beside it, where they differ by so much at
 most: what differs more is a thing."""
+ENDS = 0.1, 0.07
+"""Of the first view's width, at each side, and of its height, above and below, where it fades into what lies beyond it. In a
+room it shows that there."""
 REFINE_STEPS = 2
 """Steps of conjugate gradients that fit each view: windows are fitted again when they are written."""
 
@@ -162,10 +162,9 @@ class WideViews:
         self.memory = replace(memory, views=list(memory.views))
         self.fill, self.estimate_depth, self.room = fill, estimate_depth, room
         views = wide_views(memory)
-        if room is not None:
-            views = views[:OF_ROOMS]
-        elif not shows_open_air(memory):
-            views = views[:1]
+        self.closed = True
+        if room is not None or not shows_open_air(memory):
+            views, self.closed = views[:1], False
         self.views, self.made = views, set[int]()
         self.brightness = float(from_uint8(memory.views[0].rgb).mean().clamp(0.01, 0.99))
         self._filled: tuple[int, int, FilledFrames] | None = None
@@ -184,9 +183,7 @@ class WideViews:
         """
         camera, known_views = self.views[index].camera, len(self.memory.views)
         if self._filled is None or self._filled[:2] != (index, known_views):
-            room = self.room if index else None
-            filled = self._beside_known(camera) if room is None else self._in_room(camera, room)
-            self._filled = index, known_views, filled
+            self._filled = index, known_views, self._filled_view(camera)
             pause()
         filled = self._filled[2]
         estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
@@ -194,20 +191,30 @@ class WideViews:
         self.made.add(index)
         self._filled = None
 
-    def _beside_known(self, camera: Cameras) -> FilledFrames:
-        """A view as the network makes it beside what is known."""
-        now = self.memory.read(camera)
-        picture = self.fill(now.rgb[0], now.known[0])
-        return FilledFrames(_lit_alike(picture, now.known[0], self.brightness)[None])
+    def inside(self, cameras: Cameras, depth: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:
+        """How far inside of what was made surfaces lie: 0 where it ends and outside, 1 from ``ENDS`` on, and everywhere if the
+        views close the turn.
 
-    def _in_room(self, camera: Cameras, room: PlainRoom) -> FilledFrames:
-        """The same where the network is shown the room's edges, at the depth of the room's sides."""
-        now, plain = self.memory.read(camera), room.render(camera)
-        known = now.known[0]
-        apart = ~dilate(now.known, max(1, round(BESIDE * camera.width)))[0]
-        told = known | (plain.edges[0] & apart)
-        picture = self.fill(torch.where(known[..., None], now.rgb[0], plain.rgb[0]), told)
-        return FilledFrames(picture[None], plain.depth)
+        Args:
+            cameras: of ``t`` frames.
+            depth: z-depth of the surfaces that they see.
+        """
+        if self.closed:
+            return torch.ones_like(depth)
+        if not self.made:
+            return torch.zeros_like(depth)
+        camera = self.views[0].camera
+        pixels, ahead = camera.project(cameras.unproject(depth.clamp_max(FARTHEST * self.memory.scale)))
+        return torch.where(ahead[0] > 0, _from_sides(pixels[0], camera), 0.0).clamp(0, 1)
+
+    def _filled_view(self, camera: Cameras) -> FilledFrames:
+        now = self.memory.read(camera)
+        rgb, known = now.rgb[0], now.known[0]
+        if self.room is None:
+            return FilledFrames(_lit_alike(self.fill(rgb, known), known, self.brightness)[None])
+        ends = _from_sides(_pixel_centres(camera), camera) < 1
+        plain = self.room.render(camera).rgb[0]
+        return FilledFrames(self.fill(torch.where(known[..., None], rgb, plain), known | ends)[None])
 
     def _looked_at(self, cameras: Cameras) -> set[int]:
         """Numbers of views to be made."""
@@ -277,13 +284,26 @@ class WideViewsFirst:
             depth=torch.where(partial.known, partial.depth, seen.depth),
             trust=torch.where(partial.known, partial.trust, seen.trust),
         )  # fmt: skip
+        sure = torch.where(partial.known, 1.0, self.around.inside(partial.cameras, seen.depth) * seen.known)
+        if self.around.room is not None:
+            return _faded(helped, _with_room(helped, self.around.room), sure)
         if (~helped.known).float().mean() <= SLIVERS:
             return _closed(helped)
-        if self.around.room is not None:
-            return _with_room(helped, self.around.room)
         if self._rest is None:
             self._rest = self.prepare_rest()
-        return self._rest(helped, generator=generator, prompt=prompt, reference=reference)
+        certain = replace(helped, known=sure == 1)
+        return _faded(helped, self._rest(certain, generator=generator, prompt=prompt, reference=reference), sure)
+
+
+def _pixel_centres(camera: Cameras) -> Float[Tensor, "h w 2"]:
+    axes = (torch.arange(side) + 0.5 for side in (camera.width, camera.height))
+    return torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1)
+
+
+def _from_sides(pixels: Float[Tensor, "*points 2"], camera: Cameras) -> Float[Tensor, "*points"]:
+    """Distance of pixel coordinates from the nearest side of a view, in units of ``ENDS``; negative outside."""
+    size = pixels.new_tensor([camera.width, camera.height])
+    return (torch.minimum(pixels, size - pixels) / (size * size.new_tensor(ENDS))).amin(dim=-1)
 
 
 def _lit_alike(picture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], brightness: float) -> Float[Tensor, "h w 3"]:
@@ -301,6 +321,18 @@ def _lit_alike(picture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], brig
     return picture ** (power ** (1 - torch.exp(-away / POWER_REACH)))[..., None]
 
 
+def _faded(partial: PartialFrames, beyond: FilledFrames, sure: Float[Tensor, "t h w"]) -> FilledFrames:
+    """Frames that show what is known where that is sure, else more and more what lies beyond."""
+    share = torch.where(partial.known, sure, 0.0)
+    rgb = torch.lerp(beyond.rgb, partial.rgb, share[..., None])
+    depth = beyond.depth
+    if depth is not None:
+        near = partial.known & torch.isfinite(partial.depth) & torch.isfinite(depth)
+        between = torch.lerp(depth.log(), partial.depth.clamp_min(1e-12).log(), share).exp()
+        depth = torch.where(near, between, torch.where(share > 0.5, partial.depth, depth))
+    return FilledFrames(rgb, depth)
+
+
 def _closed(partial: PartialFrames) -> FilledFrames:
     """Frames whose gaps take smoothly what is around them."""
     far = torch.isinf(partial.depth)
@@ -312,15 +344,14 @@ def _closed(partial: PartialFrames) -> FilledFrames:
 
 
 def _with_room(partial: PartialFrames, room: PlainRoom) -> FilledFrames:
-    """Frames that show the plain room where nothing is known, near what is known in its colours."""
+    """Frames that show the plain room everywhere, near what is known in its colours."""
     plain = room.render(partial.cameras)
     difference = partial.rgb - plain.rgb
     alike = partial.known & (difference.abs().amax(-1) < TONE)
     spread = push_pull(difference.permute(0, 3, 1, 2), alike[:, None].float()).permute(0, 2, 3, 1)
     away = torch.stack([_distance_from(known) for known in partial.known]) / partial.cameras.width
     toned = plain.rgb + spread * torch.exp(-away / TONE_REACH)[..., None]
-    rgb = torch.where(partial.known[..., None], partial.rgb, toned.clamp(0, 1))
-    return FilledFrames(rgb, torch.where(partial.known, partial.depth, plain.depth))
+    return FilledFrames(toned.clamp(0, 1), plain.depth)
 
 
 def _distance_from(known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:

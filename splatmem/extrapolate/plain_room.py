@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.classes import PixelClass
@@ -30,8 +30,6 @@ SHADE = 0.12
 CORNER_SHADE, CORNER_REACH = 0.2, 0.12
 """How much darker sides are where they meet, and how far from there the shade reaches, in units of the room's height: little
 light gets into a corner (ambient occlusion)."""
-EDGE = 0.2
-"""Share of a wall's height, beside the floor and beside the ceiling, that belongs to the room's edges."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,10 @@ class PlainReading:
     Attributes:
         rgb: ``[t, h, w, 3]`` in 0..1.
         depth: z-depth, ``[t, h, w]``.
-        edges: pixels of floor and ceiling, and of the walls near them, ``[t, h, w]``.
     """
 
     rgb: Float[Tensor, "t h w 3"]
     depth: Float[Tensor, "t h w"]
-    edges: Bool[Tensor, "t h w"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class PlainRoom:
         apart = 0.5 * (1 - reading.position.abs()) * size / size[1]
         shade = 1 - CORNER_SHADE * torch.exp(-apart / CORNER_REACH)
         light = shade.scatter(-1, axis, 1.0).prod(dim=-1, keepdim=True)
-        return PlainReading(self.sides[side] * light, reading.depth, reading.position[..., 1].abs() > 1 - EDGE)
+        return PlainReading(self.sides[side] * light, reading.depth)
 
 
 def _colours(

@@ -68,9 +68,6 @@ def test_sides_are_darker_where_they_meet() -> None:
     wall = position[..., 2] < -0.999
     corner, middle = wall & (position[..., :2].abs().amax(-1) > 0.95), wall & (position[..., :2].abs().amax(-1) < 0.5)
     assert reading.rgb[0][corner].mean() < 0.93 * reading.rgb[0][middle].mean()
-    assert not (reading.edges[0] & middle).any()
-    floor = position[..., 1] > 0.999
-    assert reading.edges[0][floor].all()
 
 
 def test_a_low_room_has_a_ceiling_all_the_same() -> None:
