@@ -7,11 +7,13 @@ import os
 import sys
 
 from splatmem.cli import interruption
+from splatmem.cli.allocation import keep_freed_memory
 
 
 def main() -> None:
     """The command ``splatmem``."""
     interruption.ends_at_once()
+    keep_freed_memory()
     open_missing_streams()
     spell_out_what_cannot_be_printed()
     from splatmem.cli.main import main as run

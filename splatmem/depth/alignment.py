@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.push_pull import push_pull
 
 RESIDUAL_LIMIT = 0.25  # log residuals beyond this come from other surfaces than the memory's, and are left out
@@ -44,18 +43,13 @@ def align(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known:
     ratio = torch.where(usable, known_depth / depth, 1.0).log()
     shift = _robust_centre(ratio[usable])
     residual = ratio - shift
-    near_border = _distance(known) <= 8
+    near_border = distance_inside(known) <= 8
     weight = (usable & near_border & (residual.abs() < RESIDUAL_LIMIT)).float()
     spread = push_pull(residual[None, None], weight[None, None])[0, 0] if weight.any() else torch.zeros_like(residual)
-    away = _distance(~known)
+    away = distance_inside(~known)
     made = depth * (shift + spread * torch.exp(-away / (FADE * known.shape[1]))).exp()
     aligned = torch.where(known, known_depth, made)
     return AlignedDepth(aligned, float(shift.exp()), _border_step(aligned, depth, known))
-
-
-def _distance(mask: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Distance in pixels from every pixel of ``mask`` to the nearest pixel outside of it; 0 outside."""
-    return torch.from_numpy(np.asarray(distance_transform_edt(mask.numpy()))).float()
 
 
 def _robust_centre(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:

@@ -13,13 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator, DepthPrediction
@@ -27,6 +26,7 @@ from splatmem.explore.frames import write_frame
 from splatmem.extrapolate.plain_room import PlainRoom
 from splatmem.extrapolate.surroundings import is_close_up, shows_open_air
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import fill_gaps, push_pull
 from splatmem.geometry.similarity import axis_rotation
@@ -35,6 +35,7 @@ from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, shown_si
 from splatmem.inpaint.protocol import prepared
 from splatmem.memory import SpatialMemory
 from splatmem.pixels import from_uint8
+from splatmem.threads import side_by_side, torch_alone
 from splatmem.timing import StageClock
 
 WIDER, TALLER = 1.0, 0.6
@@ -168,12 +169,17 @@ class WideViews:
             views = views[:1]
         self.views, self.made = views, set[int]()
         self.brightness = float(from_uint8(memory.views[0].rgb).mean().clamp(0.01, 0.99))
-        self._filled: tuple[int, int, FilledFrames] | None = None
+        self._filled: dict[int, FilledFrames] = {}  # whole pictures of views that are made next, by their numbers
 
     def make_for(self, cameras: Cameras) -> None:
         """Makes the views that show what some camera lacks, and those that come before them, if they are not made yet."""
-        for index in sorted(self._looked_at(cameras)):
-            self.make(index)
+        for _, beside in groupby(sorted(self._looked_at(cameras)), lambda index: self.views[index].before):
+            some = list(beside)
+            if len(some) > 1:  # on both sides of one view: they do not see each other
+                with torch_alone(max(self.views[index].camera.width * self.views[index].camera.height for index in some)):
+                    self._filled = dict(zip(some, side_by_side(self._picture, some), strict=True))
+            for index in some:
+                self.make(index)
 
     def make(self, index: int, pause: Callable[[], None] = lambda: None) -> None:
         """Makes one view; those that come before it are made.
@@ -182,17 +188,19 @@ class WideViews:
             index: its number.
             pause: called between the picture and its depth. It may raise; the picture is then kept for the next time.
         """
-        camera, known_views = self.views[index].camera, len(self.memory.views)
-        if self._filled is None or self._filled[:2] != (index, known_views):
-            room = self.room if index else None
-            filled = self._beside_known(camera) if room is None else self._in_room(camera, room)
-            self._filled = index, known_views, filled
+        camera = self.views[index].camera
+        if index not in self._filled:
+            self._filled = {index: self._picture(index)}
             pause()
-        filled = self._filled[2]
+        filled = self._filled.pop(index)
         estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
         write_frame(self.memory, filled, 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock())
         self.made.add(index)
-        self._filled = None
+
+    def _picture(self, index: int) -> FilledFrames:
+        """One view, whole."""
+        camera, room = self.views[index].camera, self.room if index else None
+        return self._beside_known(camera) if room is None else self._in_room(camera, room)
 
     def _beside_known(self, camera: Cameras) -> FilledFrames:
         """A view as the network makes it beside what is known."""
@@ -297,7 +305,7 @@ def _lit_alike(picture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], brig
     wanted = min(max(made, brightness / LIGHTS), brightness * LIGHTS, 0.99)
     # A power keeps black and white where they are; a factor would burn out the sky between dark trees.
     power = min(max(math.log(wanted) / math.log(made), 1 / MOST_POWER), MOST_POWER)
-    away = _distance_from(known) / known.shape[1]
+    away = distance_inside(~known) / known.shape[1]
     return picture ** (power ** (1 - torch.exp(-away / POWER_REACH)))[..., None]
 
 
@@ -317,15 +325,10 @@ def _with_room(partial: PartialFrames, room: PlainRoom) -> FilledFrames:
     difference = partial.rgb - plain.rgb
     alike = partial.known & (difference.abs().amax(-1) < TONE)
     spread = push_pull(difference.permute(0, 3, 1, 2), alike[:, None].float()).permute(0, 2, 3, 1)
-    away = torch.stack([_distance_from(known) for known in partial.known]) / partial.cameras.width
+    away = torch.stack([distance_inside(~known) for known in partial.known]) / partial.cameras.width
     toned = plain.rgb + spread * torch.exp(-away / TONE_REACH)[..., None]
     rgb = torch.where(partial.known[..., None], partial.rgb, toned.clamp(0, 1))
     return FilledFrames(rgb, torch.where(partial.known, partial.depth, plain.depth))
-
-
-def _distance_from(known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Distance of each pixel from the nearest known one, in pixels."""
-    return torch.from_numpy(np.asarray(distance_transform_edt(~known.numpy()))).float()
 
 
 def at_half_size(estimate_depth: DepthEstimator) -> DepthEstimator:
