@@ -12,6 +12,7 @@ OPTIONS = {
     -3: 256 * MIB,  # M_MMAP_THRESHOLD: smaller blocks are no mappings of their own
     -1: 512 * MIB,  # M_TRIM_THRESHOLD: so much that is free stays with the process
     -2: 16 * MIB,  # M_TOP_PAD: the heaps grow and shrink in steps of this
+    -8: 2,  # M_ARENA_MAX: what one thread freed, others can use; with a heap for each, more would lie idle
 }
 
 

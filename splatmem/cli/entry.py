@@ -13,9 +13,9 @@ from splatmem.cli.allocation import keep_freed_memory
 def main() -> None:
     """The command ``splatmem``."""
     interruption.ends_at_once()
-    keep_freed_memory()
     open_missing_streams()
     spell_out_what_cannot_be_printed()
+    keep_freed_memory()
     from splatmem.cli.main import main as run
 
     try:

@@ -126,6 +126,22 @@ def test_only_what_cameras_lack_is_made(view: Cameras, given: SpatialMemory) -> 
     assert made(Cameras.cat([view.turned(angle) for angle in range(0, 360, 30)])) == set(range(len(wide_views(given))))
 
 
+def test_views_on_both_sides_are_made_at_once_as_one_after_the_other(view: Cameras, given: SpatialMemory) -> None:
+    def around() -> WideViews:
+        knows = KnowsTheRoom(given)
+        return WideViews(given, knows.fill, knows, None)
+
+    at_once, in_turn = around(), around()
+    everywhere = Cameras.cat([view.turned(angle) for angle in (0.0, 60.0, 180.0, 300.0)])
+    at_once.make_for(everywhere)
+    for index in range(len(in_turn.views)):
+        in_turn.make(index)
+    assert at_once.made == in_turn.made
+    seen, expected = at_once.memory.read(everywhere), in_turn.memory.read(everywhere)
+    assert torch.equal(seen.known, expected.known)
+    torch.testing.assert_close(seen.rgb, expected.rgb)
+
+
 def test_rooms_get_the_first_and_its_neighbours(view: Cameras, given: SpatialMemory) -> None:
     knows = KnowsTheRoom(given)
     turn_around = Cameras.cat([view.turned(angle) for angle in range(0, 360, 30)])
