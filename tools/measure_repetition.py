@@ -32,7 +32,7 @@ from splatmem.depth.embedded.vision_transformer import PATCH
 from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings
-from splatmem.explore.wide_views import ready_for_path
+from splatmem.explore.widening import ready_for_path
 from splatmem.extrapolate.emptied import in_the_open
 from splatmem.extrapolate.standing import removable_standing
 from splatmem.geometry.cameras import Cameras, identity_camera

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import push_pull
 
@@ -52,7 +51,7 @@ def align(depth: Float[Tensor, "h w"], known_depth: Float[Tensor, "h w"], known:
     ratio = torch.where(usable, known_depth / depth, 1.0).log()
     shift = _robust_centre(ratio[usable])
     spread = _extended(ratio - shift, usable & dilate(~known[None], BORDER)[0], depth, ~known)
-    away = _distance(~known)
+    away = distance_inside(~known)
     made = depth * (shift + spread * torch.exp(-away / (FADE * known.shape[1]))).exp()
     aligned = torch.where(known, known_depth, made)
     return AlignedDepth(aligned, float(shift.exp()), _border_step(aligned, depth, known))
@@ -106,11 +105,6 @@ def _near_median_of(layer: Int[Tensor, " n"], values: Float[Tensor, " n"]) -> Bo
         if own.any():
             near[own] = (values[own] - values[own].median()).abs() <= RESIDUAL_LIMIT
     return near
-
-
-def _distance(mask: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Distance in pixels from every pixel of ``mask`` to the nearest pixel outside of it; 0 outside."""
-    return torch.from_numpy(np.asarray(distance_transform_edt(mask.numpy()))).float()
 
 
 def _robust_centre(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:

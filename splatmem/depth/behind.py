@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.nearest import nearest_pixels
 from splatmem.geometry.partition import shortest_borders
 from splatmem.geometry.push_pull import push_pull
@@ -82,7 +81,7 @@ def continue_behind(
             for in each. Then the parts of the hole have the shortest borders that what is seen around it allows.
     """
     width = depth.shape[1]
-    away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
+    away = distance_inside(~hole)
     thing = removed_depth[nearest_pixels(hole)]
     floors = torch.zeros_like(hole) if level is None else level & known & ~hole & torch.isfinite(depth)
     around = known & ~hole & ~floors & (away <= max(6.0, RIM * width))
@@ -108,7 +107,7 @@ def continue_behind(
     seen = torch.stack([surface.seen for surface in surfaces])
     difference = torch.where(seen, inverse - models, 0.0).sum(0)
     spread = push_pull(difference[None, None], seen.any(0)[None, None].float())[0, 0]
-    inward = torch.from_numpy(np.asarray(distance_transform_edt(hole.numpy()))).float()
+    inward = distance_inside(hole)
     value = own + spread * torch.exp(-inward / (FADE * float(hole.sum()) ** 0.5))
     least = inverse[(rim | floors) & (inverse > 0)]
     least = 0.2 * float(least.min()) if len(least) else 1e-6
@@ -210,7 +209,7 @@ def _labels(
     """Which surface would show at each pixel; ``hole``: where the borders between them are to be short, if at all."""
     present = [k for k, surface in enumerate(surfaces) if surface.seen.any()]
     models = torch.stack([surfaces[k].inverse for k in present])
-    away = torch.stack([torch.from_numpy(np.asarray(distance_transform_edt(~surfaces[k].seen.numpy()))) for k in present])
+    away = torch.stack([distance_inside(~surfaces[k].seen) for k in present]).double()
     wrong = models * removed_depth.nan_to_num(posinf=0.0) > 1 / OCCLUDER  # it would stand before what was taken away
     if present[0] != SKY_LABEL:
         wrong |= models <= 0  # it would be behind the camera

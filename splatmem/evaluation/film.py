@@ -15,7 +15,7 @@ from splatmem.evaluation.scenes import Scene
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings, explore, references
 from splatmem.explore.seeds import usable_seed
-from splatmem.explore.wide_views import ready_for_path
+from splatmem.explore.widening import ready_for_path
 from splatmem.gaussians.draw import in_batches
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import PartialFrames, VideoInpainter

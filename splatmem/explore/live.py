@@ -10,7 +10,7 @@ import torch
 
 from splatmem.depth import DepthEstimator
 from splatmem.explore.loop import ExploreSettings, ExploreState, make_window
-from splatmem.explore.wide_views import ready_to_look
+from splatmem.explore.widening import ready_to_look
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import VideoInpainter
 from splatmem.inpaint.protocol import Traits

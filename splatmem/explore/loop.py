@@ -17,7 +17,7 @@ from splatmem.explore.frames import write_frame
 from splatmem.explore.motion import MovingPart, motion_of
 from splatmem.explore.planner import GRID_WIDTH, Planner, PlanSettings, default_planner
 from splatmem.explore.seeds import usable_seed
-from splatmem.explore.wide_views import ready_for_path
+from splatmem.explore.widening import ready_for_path
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.protocol import LatentInpainter, Traits, keep_known

@@ -1,11 +1,10 @@
 """A scene that begins with wide pictures around its first view.
 
-A picture inpainter is at its best between what it is shown, and loses the place away from it. So the first view is made wider.
-In a room it is shown a plain room along its sides: the network ends there what the photo cut off. In the open, views that are
-turned to either side are filled as well, each beside what is known by then, until the turn closes. A close-up does not show its
-place, and gets the first view alone. Only those views are made that the cameras will look at. Each is lifted by its depth into
-a memory of its own, as frames are in the loop. Windows take from there what they do not know. The rest is the plain room in
-rooms, and is made by another inpainter elsewhere; where a view ends it fades into that.
+A picture inpainter is at its best between what it is shown, and loses the place away from it. So the first view is made wider,
+and along its sides the network is shown what lies beyond: in a room plain walls and a floor, at a close-up what is out of
+focus. It ends there what the photo cut off. In the open nothing is beyond: views that are turned to either side are filled as
+well, each beside what is known by then, until the turn closes. Only those views are made that the cameras will look at. Each is
+lifted by its depth into a memory of its own, as frames are in the loop, and windows take from there what they do not know.
 """
 
 from __future__ import annotations
@@ -13,27 +12,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from itertools import groupby
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from splatmem.depth import DepthEstimator, DepthPrediction
+from splatmem.explore.beyond import Beyond
 from splatmem.explore.frames import write_frame
-from splatmem.extrapolate.plain_room import PlainRoom
-from splatmem.extrapolate.surroundings import is_close_up, shows_open_air
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.push_pull import fill_gaps, push_pull
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.similarity import axis_rotation
-from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
+from splatmem.inpaint import FilledFrames, PartialFrames
 from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, shown_size
-from splatmem.inpaint.protocol import prepared
 from splatmem.memory import SpatialMemory
 from splatmem.pixels import from_uint8
+from splatmem.threads import side_by_side, torch_alone
 from splatmem.timing import StageClock
 
 WIDER, TALLER = 1.0, 0.6
@@ -46,8 +42,6 @@ HELD = 0.4
 """Share of a turned view's width that is known before it is filled: with less, the network loses the place."""
 CLOSING = 68.0
 """Degrees of the turn left to be made that one view closes, with something known at both of its sides."""
-SLIVERS = 0.06
-"""Share of a window that the wide views leave open, up to which it is closed smoothly from around."""
 LIGHTS = 1.2
 """How many times as bright or dark as the photo, in the mean, what is made may be."""
 MOST_POWER = 1.6
@@ -62,12 +56,9 @@ LOOKED_AT, LOOKED_AT_WIDTH = 48, 48
 """Frames of the path, and pixels of their width, in which is looked for what they lack."""
 MIN_PIXELS = 16
 """A view with fewer unknown pixels is not written."""
-TONE_REACH, TONE = 0.15, 0.25
-"""Of a window's width: how far the plain room takes the colours of what is known beside it, where they differ by so much at
-most: what differs more is a thing."""
 ENDS = 0.1, 0.07
-"""Of the first view's width, at each side, and of its height, above and below, where it fades into what lies beyond it. In a
-room it shows that there."""
+"""Of the first view's width, at each side, and of its height, above and below, where it shows what lies beyond it, and fades
+into that."""
 REFINE_STEPS = 2
 """Steps of conjugate gradients that fit each view: windows are fitted again when they are written."""
 
@@ -85,94 +76,34 @@ class WideView:
     before: tuple[int, ...]
 
 
-@runtime_checkable
-class WideningInpainter(Protocol):
-    """An inpainter that makes windows better when wide views around the first one were made before.
-
-    Attributes:
-        fill_wide: makes these, if they are wanted.
-    """
-
-    fill_wide: PictureFiller | None
-
-
-def ready_for_path(
-    inpainter: VideoInpainter, memory: SpatialMemory, cameras: Cameras, seed: int, estimate_depth: DepthEstimator
-) -> VideoInpainter:
-    """An inpainter made ready for a scene and a path, with wide views around its first one if it wants them.
-
-    Args:
-        memory: what was given of the scene, and nothing that was made; it is not changed.
-        cameras: that will look at it: what is made is the same in whichever order its windows come.
-        seed: of what the inpainter prepares.
-        estimate_depth: tells the depth of wide views.
-    """
-    fill = _wide_filler(inpainter)
-    if fill is None:
-        return prepared(inpainter, memory, cameras, seed)
-    around = WideViews(memory, fill, estimate_depth, _room(memory, cameras))
-    return WideViewsFirst(lambda: prepared(inpainter, memory, cameras, seed), around, cameras)
-
-
-def ready_to_look(
-    inpainter: VideoInpainter,
-    memory: SpatialMemory,
-    cameras: Cameras,
-    seed: int,
-    estimate_depth: DepthEstimator,
-    before: VideoInpainter | None,
-) -> VideoInpainter:
-    """As ``ready_for_path``, where no path is known: each window has the wide views made that it sees.
-
-    Args:
-        cameras: that what the inpainter prepares leaves room for.
-        before: what this gave for the scene before, whose wide views stay, if it did.
-    """
-    fill = _wide_filler(inpainter)
-    if fill is None:
-        return prepared(inpainter, memory, cameras, seed)
-    if isinstance(before, WideViewsFirst):
-        around = before.around
-        around.room = _room(memory, cameras)
-    else:
-        around = WideViews(memory, fill, estimate_depth, _room(memory, cameras))
-    return WideViewsFirst(lambda: prepared(inpainter, memory, cameras, seed), around, None)
-
-
-def _wide_filler(inpainter: VideoInpainter) -> PictureFiller | None:
-    return inpainter.fill_wide if isinstance(inpainter, WideningInpainter) else None
-
-
-def _room(memory: SpatialMemory, cameras: Cameras) -> PlainRoom | None:
-    return None if shows_open_air(memory) or is_close_up(memory) else PlainRoom.around(memory, cameras)
-
-
 class WideViews:
     """A memory of what one shows and of those wide views around its first one that were looked at."""
 
     def __init__(
-        self, memory: SpatialMemory, fill: PictureFiller, estimate_depth: DepthEstimator, room: PlainRoom | None
+        self, memory: SpatialMemory, fill: PictureFiller, estimate_depth: DepthEstimator, beyond: Beyond | None
     ) -> None:
         """Args:
         memory: is not changed.
         fill: makes whole pictures.
         estimate_depth: tells their depth.
-        room: what goes on where the memory shows a room; None in the open, and in a close-up.
+        beyond: makes what lies beyond the first view. None in the open: the views close the turn.
         """
         self.memory = replace(memory, views=list(memory.views))
-        self.fill, self.estimate_depth, self.room = fill, estimate_depth, room
-        views = wide_views(memory)
-        self.closed = True
-        if room is not None or not shows_open_air(memory):
-            views, self.closed = views[:1], False
-        self.views, self.made = views, set[int]()
+        self.fill, self.estimate_depth, self.beyond = fill, estimate_depth, beyond
+        self.views = wide_views(memory) if beyond is None else [WideView(first_wide_view(memory), ())]
+        self.made = set[int]()
         self.brightness = float(from_uint8(memory.views[0].rgb).mean().clamp(0.01, 0.99))
-        self._filled: tuple[int, int, FilledFrames] | None = None
+        self._filled: dict[int, FilledFrames] = {}  # whole pictures of views that are made next, by their numbers
 
     def make_for(self, cameras: Cameras) -> None:
         """Makes the views that show what some camera lacks, and those that come before them, if they are not made yet."""
-        for index in sorted(self._looked_at(cameras)):
-            self.make(index)
+        for _, beside in groupby(sorted(self._looked_at(cameras)), lambda index: self.views[index].before):
+            some = list(beside)
+            if len(some) > 1:  # on both sides of one view: they do not see each other
+                with torch_alone(max(self.views[index].camera.width * self.views[index].camera.height for index in some)):
+                    self._filled = dict(zip(some, side_by_side(self._picture, some), strict=True))
+            for index in some:
+                self.make(index)
 
     def make(self, index: int, pause: Callable[[], None] = lambda: None) -> None:
         """Makes one view; those that come before it are made.
@@ -181,15 +112,14 @@ class WideViews:
             index: its number.
             pause: called between the picture and its depth. It may raise; the picture is then kept for the next time.
         """
-        camera, known_views = self.views[index].camera, len(self.memory.views)
-        if self._filled is None or self._filled[:2] != (index, known_views):
-            self._filled = index, known_views, self._filled_view(camera)
+        camera = self.views[index].camera
+        if index not in self._filled:
+            self._filled = {index: self._picture(index)}
             pause()
-        filled = self._filled[2]
+        filled = self._filled.pop(index)
         estimate_depth = self.estimate_depth if index == 0 else at_half_size(self.estimate_depth)
         write_frame(self.memory, filled, 0, camera, MIN_PIXELS, estimate_depth, REFINE_STEPS, StageClock())
         self.made.add(index)
-        self._filled = None
 
     def inside(self, cameras: Cameras, depth: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:
         """How far inside of what was made surfaces lie: 0 where it ends and outside, 1 from ``ENDS`` on, and everywhere if the
@@ -199,7 +129,7 @@ class WideViews:
             cameras: of ``t`` frames.
             depth: z-depth of the surfaces that they see.
         """
-        if self.closed:
+        if self.beyond is None:
             return torch.ones_like(depth)
         if not self.made:
             return torch.zeros_like(depth)
@@ -207,14 +137,16 @@ class WideViews:
         pixels, ahead = camera.project(cameras.unproject(depth.clamp_max(FARTHEST * self.memory.scale)))
         return torch.where(ahead[0] > 0, _from_sides(pixels[0], camera), 0.0).clamp(0, 1)
 
-    def _filled_view(self, camera: Cameras) -> FilledFrames:
+    def _picture(self, index: int) -> FilledFrames:
+        """One view, whole."""
+        camera = self.views[index].camera
         now = self.memory.read(camera)
         rgb, known = now.rgb[0], now.known[0]
-        if self.room is None:
+        if self.beyond is None:
             return FilledFrames(_lit_alike(self.fill(rgb, known), known, self.brightness)[None])
+        beyond = self.beyond(PartialFrames(now.rgb, now.depth, now.known, now.trust, camera, None)).rgb[0]
         ends = _from_sides(_pixel_centres(camera), camera) < 1
-        plain = self.room.render(camera).rgb[0]
-        return FilledFrames(self.fill(torch.where(known[..., None], rgb, plain), known | ends)[None])
+        return FilledFrames(self.fill(torch.where(known[..., None], rgb, beyond), known | ends)[None])
 
     def _looked_at(self, cameras: Cameras) -> set[int]:
         """Numbers of views to be made."""
@@ -234,129 +166,28 @@ class WideViews:
         return wanted - self.made
 
 
-class WideViewsFirst:
-    """Fills windows of one scene from wide views around its first one, and what these do not show by another inpainter."""
-
-    def __init__(self, prepare: Callable[[], VideoInpainter], around: WideViews, cameras: Cameras | None) -> None:
-        """Args:
-        prepare: gives what makes the rest; asked when it is needed for the first time.
-        around: the wide views.
-        cameras: that will look at the scene: what they see is made with the first window. None: what each window sees.
-        """
-        self.prepare_rest, self.around, self.cameras = prepare, around, cameras
-        self._rest: VideoInpainter | None = None
-
-    def make_ahead(self, pause: Callable[[], None]) -> tuple[int, int] | None:
-        """Makes one of the things that windows will want: a wide view, or what makes the rest.
-
-        Args:
-            pause: called where this may be left off; what it raises loses nothing that was made.
-
-        Returns:
-            how many are made, and of how many; None if all were made before.
-        """
-        around = self.around
-        missing = [index for index in range(len(around.views)) if index not in around.made]  # each comes after those before it
-        wants_rest = around.room is None
-        if not missing and (self._rest is not None or not wants_rest):
-            return None
-        if missing:
-            around.make(missing[0], pause)
-        else:
-            self._rest = self.prepare_rest()
-        return len(around.made) + (self._rest is not None), len(around.views) + wants_rest
-
-    def __call__(
-        self,
-        partial: PartialFrames,
-        *,
-        generator: torch.Generator,
-        prompt: str = "",
-        reference: ReferenceViews | None = None,
-    ) -> FilledFrames:
-        if self.cameras is None:
-            self.around.make_for(partial.cameras)
-        elif not self.around.made:
-            self.around.make_for(self.cameras)
-        seen = self.around.memory.read(partial.cameras)
-        helped = replace(
-            partial, rgb=torch.where(partial.known[..., None], partial.rgb, seen.rgb), known=partial.known | seen.known,
-            depth=torch.where(partial.known, partial.depth, seen.depth),
-            trust=torch.where(partial.known, partial.trust, seen.trust),
-        )  # fmt: skip
-        sure = torch.where(partial.known, 1.0, self.around.inside(partial.cameras, seen.depth) * seen.known)
-        if self.around.room is not None:
-            return _faded(helped, _with_room(helped, self.around.room), sure)
-        if (~helped.known).float().mean() <= SLIVERS:
-            return _closed(helped)
-        if self._rest is None:
-            self._rest = self.prepare_rest()
-        certain = replace(helped, known=sure == 1)
-        return _faded(helped, self._rest(certain, generator=generator, prompt=prompt, reference=reference), sure)
+def first_wide_view(memory: SpatialMemory) -> Cameras:
+    """The camera of the first view of a memory, made wider."""
+    return _shown(_with_margins(memory.views[0].camera), MOST_PIXELS)
 
 
-def _pixel_centres(camera: Cameras) -> Float[Tensor, "h w 2"]:
-    axes = (torch.arange(side) + 0.5 for side in (camera.width, camera.height))
-    return torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1)
-
-
-def _from_sides(pixels: Float[Tensor, "*points 2"], camera: Cameras) -> Float[Tensor, "*points"]:
-    """Distance of pixel coordinates from the nearest side of a view, in units of ``ENDS``; negative outside."""
-    size = pixels.new_tensor([camera.width, camera.height])
-    return (torch.minimum(pixels, size - pixels) / (size * size.new_tensor(ENDS))).amin(dim=-1)
-
-
-def _lit_alike(picture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], brightness: float) -> Float[Tensor, "h w 3"]:
-    """A picture whose made pixels are not much darker or brighter, in the mean, than the scene's photo; the change grows with
-    the distance from what is known. The network's pictures grow darker from view to view.
-
-    Args:
-        brightness: of the photo, the mean of its colours, in 0..1.
-    """
-    made = float(picture[~known].mean().clamp(0.01, 0.99)) if not known.all() else brightness
-    wanted = min(max(made, brightness / LIGHTS), brightness * LIGHTS, 0.99)
-    # A power keeps black and white where they are; a factor would burn out the sky between dark trees.
-    power = min(max(math.log(wanted) / math.log(made), 1 / MOST_POWER), MOST_POWER)
-    away = _distance_from(known) / known.shape[1]
-    return picture ** (power ** (1 - torch.exp(-away / POWER_REACH)))[..., None]
-
-
-def _faded(partial: PartialFrames, beyond: FilledFrames, sure: Float[Tensor, "t h w"]) -> FilledFrames:
-    """Frames that show what is known where that is sure, else more and more what lies beyond."""
-    share = torch.where(partial.known, sure, 0.0)
-    rgb = torch.lerp(beyond.rgb, partial.rgb, share[..., None])
-    depth = beyond.depth
-    if depth is not None:
-        near = partial.known & torch.isfinite(partial.depth) & torch.isfinite(depth)
-        between = torch.lerp(depth.log(), partial.depth.clamp_min(1e-12).log(), share).exp()
-        depth = torch.where(near, between, torch.where(share > 0.5, partial.depth, depth))
-    return FilledFrames(rgb, depth)
-
-
-def _closed(partial: PartialFrames) -> FilledFrames:
-    """Frames whose gaps take smoothly what is around them."""
-    far = torch.isinf(partial.depth)
-    inverse = torch.where(far, 0.0, 1 / partial.depth.clamp_min(1e-12))[:, None]
-    maps = torch.cat([partial.rgb.permute(0, 3, 1, 2), inverse], dim=1)
-    filled = fill_gaps(maps, partial.known)
-    made = 1 / filled[:, 3]
-    return FilledFrames(filled[:, :3].permute(0, 2, 3, 1).contiguous(), torch.where(partial.known, partial.depth, made))
-
-
-def _with_room(partial: PartialFrames, room: PlainRoom) -> FilledFrames:
-    """Frames that show the plain room everywhere, near what is known in its colours."""
-    plain = room.render(partial.cameras)
-    difference = partial.rgb - plain.rgb
-    alike = partial.known & (difference.abs().amax(-1) < TONE)
-    spread = push_pull(difference.permute(0, 3, 1, 2), alike[:, None].float()).permute(0, 2, 3, 1)
-    away = torch.stack([_distance_from(known) for known in partial.known]) / partial.cameras.width
-    toned = plain.rgb + spread * torch.exp(-away / TONE_REACH)[..., None]
-    return FilledFrames(toned.clamp(0, 1), plain.depth)
-
-
-def _distance_from(known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Distance of each pixel from the nearest known one, in pixels."""
-    return torch.from_numpy(np.asarray(distance_transform_edt(~known.numpy()))).float()
+def wide_views(memory: SpatialMemory) -> list[WideView]:
+    """The first view of a memory, wider, and others turned from it to the right and to the left until the turn closes."""
+    assert memory.down is not None
+    first = first_wide_view(memory)
+    half = first.fov_x_degrees / 2
+    turned = _with_fov(_shown(first, TURNED_PIXELS), WIDE)
+    slope = math.tan(math.radians(WIDE / 2))
+    beyond = math.degrees(math.atan((1 - 2 * HELD) * slope))
+    views, edges, last = [WideView(first, ())], [half, half], [0, 0]
+    side = 0
+    while (left := 360.0 - sum(edges)) > CLOSING:
+        angle = edges[side] + beyond
+        views.append(WideView(_turned(turned, memory.down, angle if side == 0 else -angle), (last[side],)))
+        edges[side], last[side] = angle + WIDE / 2, len(views) - 1
+        side = 1 - side
+    views.append(WideView(_turned(turned, memory.down, edges[0] + left / 2), tuple(last)))
+    return views
 
 
 def at_half_size(estimate_depth: DepthEstimator) -> DepthEstimator:
@@ -371,24 +202,30 @@ def at_half_size(estimate_depth: DepthEstimator) -> DepthEstimator:
     return estimate
 
 
-def wide_views(memory: SpatialMemory) -> list[WideView]:
-    """The first view of a memory, wider, and others turned from it to the right and to the left until the turn closes."""
-    assert memory.down is not None
-    view = memory.views[0].camera
-    first = _shown(_with_margins(view), MOST_PIXELS)
-    half = first.fov_x_degrees / 2
-    turned = _with_fov(_shown(first, TURNED_PIXELS), WIDE)
-    slope = math.tan(math.radians(WIDE / 2))
-    beyond = math.degrees(math.atan((1 - 2 * HELD) * slope))
-    views, edges, last = [WideView(first, ())], [half, half], [0, 0]
-    side = 0
-    while (left := 360.0 - sum(edges)) > CLOSING:
-        angle = edges[side] + beyond
-        views.append(WideView(_turned(turned, memory.down, angle if side == 0 else -angle), (last[side],)))
-        edges[side], last[side] = angle + WIDE / 2, len(views) - 1
-        side = 1 - side
-    views.append(WideView(_turned(turned, memory.down, edges[0] + left / 2), tuple(last)))
-    return views
+def _from_sides(pixels: Float[Tensor, "*points 2"], camera: Cameras) -> Float[Tensor, "*points"]:
+    """Distance of pixel coordinates from the nearest side of a view, in units of ``ENDS``; negative outside."""
+    size = pixels.new_tensor([camera.width, camera.height])
+    return (torch.minimum(pixels, size - pixels) / (size * size.new_tensor(ENDS))).amin(dim=-1)
+
+
+def _pixel_centres(camera: Cameras) -> Float[Tensor, "h w 2"]:
+    axes = (torch.arange(side) + 0.5 for side in (camera.width, camera.height))
+    return torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1)
+
+
+def _lit_alike(picture: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], brightness: float) -> Float[Tensor, "h w 3"]:
+    """A picture whose made pixels are not much darker or brighter, in the mean, than the scene's photo; the change grows with
+    the distance from what is known. The network's pictures grow darker from view to view.
+
+    Args:
+        brightness: of the photo, the mean of its colours, in 0..1.
+    """
+    made = float(picture[~known].mean().clamp(0.01, 0.99)) if not known.all() else brightness
+    wanted = min(max(made, brightness / LIGHTS), brightness * LIGHTS, 0.99)
+    # A power keeps black and white where they are; a factor would burn out the sky between dark trees.
+    power = min(max(math.log(wanted) / math.log(made), 1 / MOST_POWER), MOST_POWER)
+    away = distance_inside(~known) / known.shape[1]
+    return picture ** (power ** (1 - torch.exp(-away / POWER_REACH)))[..., None]
 
 
 def _with_margins(camera: Cameras) -> Cameras:

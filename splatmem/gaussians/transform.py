@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.gaussians.container import Gaussians
-from splatmem.geometry.rotations import quats_to_rotations, rotations_to_quats
+from splatmem.geometry.rotations import rotations_to_quats
 from splatmem.geometry.similarity import Similarity
 from splatmem.render.spherical_harmonics import SH_C0, sh_basis
 
@@ -21,10 +21,17 @@ def transformed(gaussians: Gaussians, similarity: Similarity) -> Gaussians:
     rotation = similarity.rotation.to(gaussians.means)
     return gaussians.with_values(
         means=similarity(gaussians.means),
-        quats=rotations_to_quats(rotation @ quats_to_rotations(gaussians.quats)),
+        quats=_turned_quats(gaussians.quats, rotation),
         log_scales=gaussians.log_scales + math.log(similarity.scale),
         sh=_turned(gaussians.sh, rotation),
     )
+
+
+def _turned_quats(quats: Float[Tensor, "n 4"], rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "n 4"]:
+    """Unit quaternions (w, x, y, z) of rotations that are followed by another: products, without any matrices."""
+    w, x, y, z = rotations_to_quats(rotation[None])[0].tolist()
+    product = quats.new_tensor([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
+    return torch.nn.functional.normalize(quats @ product.T, dim=-1)
 
 
 def _turned(sh: Float[Tensor, "n k 3"], rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "n k 3"]:

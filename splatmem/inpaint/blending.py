@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.push_pull import push_pull
 
 
@@ -24,10 +24,10 @@ def blend_colours(
     if known.all() or not known.any():
         return torch.where(known[..., None], known_rgb, made)
     offset = torch.where(known[..., None], known_rgb - made, 0.0).permute(2, 0, 1)[None]
-    inward = torch.from_numpy(distance_transform_edt(known.numpy())).float()
+    inward = distance_inside(known)
     # Only a band along the border counts: far inside the two pictures may show different things.
     weight = (known & (inward <= 6))[None, None].float()
     spread = push_pull(offset, weight)[0].permute(1, 2, 0)
-    outward = torch.from_numpy(distance_transform_edt((~known).numpy())).float()
+    outward = distance_inside(~known)
     fade = torch.exp(-outward / (reach * known.shape[1]))[..., None]
     return torch.where(known[..., None], known_rgb, (made + spread * fade).clamp(0, 1))

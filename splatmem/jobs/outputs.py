@@ -138,7 +138,8 @@ def photo_sheet(run: Run) -> Image.Image:
     """The contact sheet: frames of the film, what was known of them before anything was made, and their depth."""
     cameras = run.film.cameras[evenly_spread(len(run.film), SHEET_FRAMES)]
     memory, given = run.scene.memory, run.scene.memory.as_given()
-    frames = ((memory.film(some)[0], *given.film(some)) for some in in_batches(cameras))
+    batches = in_batches(cameras)
+    frames = ((memory.film(some)[0], *given.film(some.coarse(SHEET_TILE_WIDTH))) for some in batches)
     return contact_sheet(frames, memory.read(cameras.coarse(SHEET_TILE_WIDTH)).depth)
 
 

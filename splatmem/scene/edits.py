@@ -12,7 +12,7 @@ from splatmem.edit.changes import merged, require_some, with_added, with_colours
 from splatmem.edit.history import COMPACTING, Timeline, after_compaction, put
 from splatmem.edit.removal import Removal, fill_holes, settled, take_away
 from splatmem.edit.selection import Parts, Selection, described_part
-from splatmem.explore.wide_views import WideningInpainter
+from splatmem.explore.widening import WideningInpainter
 from splatmem.gaussians.transform import transformed
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.similarity import Similarity

@@ -11,7 +11,7 @@ import torch
 from splatmem.edit.history import ADDING, counts
 from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreState, explore
-from splatmem.explore.wide_views import WideViewsFirst
+from splatmem.explore.widening import WideViewsFirst
 from splatmem.geometry.cameras import Cameras
 from splatmem.scene.announce import MAKING_THE_UNSEEN, Announce, silent
 from splatmem.scene.state import SceneState

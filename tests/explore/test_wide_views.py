@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from splatmem.depth import DepthPrediction
+from splatmem.explore.beyond import beyond, in_room
 from splatmem.explore.loop import ExploreSettings, explore
-from splatmem.explore.wide_views import (
-    CLOSING,
-    LIGHTS,
-    WIDE,
-    WideViews,
-    WideViewsFirst,
-    ready_for_path,
-    ready_to_look,
-    wide_views,
-)
+from splatmem.explore.wide_views import CLOSING, LIGHTS, WIDE, WideViews, wide_views
+from splatmem.explore.widening import WideViewsFirst, ready_for_path, ready_to_look
 from splatmem.extrapolate.plain_room import PlainRoom
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
@@ -34,7 +28,7 @@ DOWN = torch.tensor([0.0, 1.0, 0.0])
 @pytest.fixture(autouse=True)
 def _in_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """The textured room has no sky, but is taken for a place in the open."""
-    monkeypatch.setattr("splatmem.explore.wide_views.shows_open_air", lambda memory: True)
+    monkeypatch.setattr("splatmem.explore.beyond.shows_open_air", lambda memory: True)
 
 
 @pytest.fixture
@@ -79,11 +73,9 @@ class Grey:
     def __init__(self, knows: KnowsTheRoom) -> None:
         self.fill_wide, self.unknown = knows.fill, 0
 
-    def __call__(self, partial: PartialFrames, **_: object) -> FilledFrames:
-        self.unknown += int((~partial.known).sum())
-        return FilledFrames(
-            torch.where(partial.known[..., None], partial.rgb, 0.5), torch.where(partial.known, partial.depth, 3.0)
-        )
+    def __call__(self, frames: PartialFrames, **_: object) -> FilledFrames:
+        self.unknown += int((~frames.known).sum())
+        return FilledFrames(torch.where(frames.known[..., None], frames.rgb, 0.5), torch.where(frames.known, frames.depth, 3.0))
 
 
 @pytest.mark.parametrize("fov", [30.0, 60.0, 90.0])
@@ -126,25 +118,46 @@ def test_only_what_cameras_lack_is_made(view: Cameras, given: SpatialMemory) -> 
     assert made(Cameras.cat([view.turned(angle) for angle in range(0, 360, 30)])) == set(range(len(wide_views(given))))
 
 
+def test_views_on_both_sides_are_made_at_once_as_one_after_the_other(view: Cameras, given: SpatialMemory) -> None:
+    def around() -> WideViews:
+        knows = KnowsTheRoom(given)
+        return WideViews(given, knows.fill, knows, None)
+
+    at_once, in_turn = around(), around()
+    everywhere = Cameras.cat([view.turned(angle) for angle in (0.0, 60.0, 180.0, 300.0)])
+    at_once.make_for(everywhere)
+    for index in range(len(in_turn.views)):
+        in_turn.make(index)
+    assert at_once.made == in_turn.made
+    seen, expected = at_once.memory.read(everywhere), in_turn.memory.read(everywhere)
+    assert torch.equal(seen.known, expected.known)
+    torch.testing.assert_close(seen.rgb, expected.rgb)
+
+
 def test_rooms_get_the_first_alone(view: Cameras, given: SpatialMemory) -> None:
     knows = KnowsTheRoom(given)
     turn_around = Cameras.cat([view.turned(angle) for angle in range(0, 360, 30)])
-    around = WideViews(given, knows.fill, knows, PlainRoom.around(given, turn_around))
+    around = WideViews(given, knows.fill, knows, partial(in_room, room=PlainRoom.around(given, turn_around)))
     around.make_for(turn_around)
     assert around.made == {0}
 
 
-def test_a_close_up_is_no_room(view: Cameras, given: SpatialMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splatmem.explore.wide_views.shows_open_air", lambda memory: False)
+def test_a_close_up_goes_on_as_another_inpainter_makes_it_and_a_room_plainly(
+    view: Cameras, given: SpatialMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knows, behind = KnowsTheRoom(given), view.turned(180.0)
+    reading = given.read(behind)
+    frames = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, behind, None)
+    assert beyond(given, behind, lambda: Grey(knows)) is None, "it is in the open"
+    monkeypatch.setattr("splatmem.explore.beyond.shows_open_air", lambda memory: False)
     given.metric, given.scale = True, 0.5
-    ready = ready_for_path(Grey(KnowsTheRoom(given)), given, view, 0, KnowsTheRoom(given))
-    assert isinstance(ready, WideViewsFirst)
-    assert ready.around.room is None
-    assert len(ready.around.views) == 1
+    near = beyond(given, behind, lambda: Grey(knows))
+    assert near is not None
+    assert (near(frames).rgb == 0.5).all()
     given.scale = 3.0
-    ready = ready_for_path(Grey(KnowsTheRoom(given)), given, view, 0, KnowsTheRoom(given))
-    assert isinstance(ready, WideViewsFirst)
-    assert ready.around.room is not None
+    indoors = beyond(given, behind, lambda: Grey(knows))
+    assert indoors is not None
+    torch.testing.assert_close(indoors(frames).rgb, PlainRoom.around(given, behind).render(behind).rgb)
 
 
 def test_the_network_is_shown_a_plain_room_along_the_sides(view: Cameras, given: SpatialMemory) -> None:
@@ -155,17 +168,19 @@ def test_the_network_is_shown_a_plain_room_along_the_sides(view: Cameras, given:
         shown.append((rgb, known))
         return torch.where(known[..., None], rgb, 0.5)
 
-    around = WideViews(given, fill, KnowsTheRoom(given), plain)
+    around = WideViews(given, fill, KnowsTheRoom(given), partial(in_room, room=plain))
     around.make_for(view.turned(70.0))
     [(rgb, known)] = shown
     height, width = known.shape
-    beyond = ~given.read(around.views[0].camera).known[0]
+    camera = around.views[0].camera
+    now = given.read(camera)
+    unknown = ~now.known[0]
     sides = torch.zeros_like(known)
     sides[:, : width // 12], sides[:, -(width // 12) :], sides[: height // 16], sides[-(height // 16) :] = [True] * 4
-    expected = plain.render(around.views[0].camera).rgb[0]
+    expected = in_room(PartialFrames(now.rgb, now.depth, now.known, now.trust, camera, None), plain).rgb[0]
     assert known[sides].all()
-    torch.testing.assert_close(rgb[sides & beyond], expected[sides & beyond])
-    assert (~known & beyond).float().mean() > 0.3, "what is between is the network's"
+    torch.testing.assert_close(rgb[sides & unknown], expected[sides & unknown])
+    assert (~known & unknown).float().mean() > 0.3, "what is between is the network's"
 
 
 def test_where_a_wide_view_ends_it_fades_into_the_room(view: Cameras, given: SpatialMemory) -> None:
@@ -173,28 +188,28 @@ def test_where_a_wide_view_ends_it_fades_into_the_room(view: Cameras, given: Spa
     knows, aside = KnowsTheRoom(given), view.turned(45.0)
     plain = PlainRoom.around(given, aside)
     red = torch.tensor([1.0, 0.0, 0.0])
-    around = WideViews(given, lambda rgb, known: torch.where(known[..., None], rgb, red), knows, plain)
+    around = WideViews(given, lambda rgb, known: torch.where(known[..., None], rgb, red), knows, partial(in_room, room=plain))
     reading = given.read(aside)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, aside, None)
-    filled = WideViewsFirst(lambda: Grey(knows), around, None)(partial, generator=torch.Generator())
+    frames = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, aside, None)
+    filled = WideViewsFirst(lambda: Grey(knows), around, None)(frames, generator=torch.Generator())
     middle = filled.rgb[0, 27]
     inside = around.inside(aside, plain.render(aside).depth)[0, 27]
     assert inside.min() == 0
     assert (inside.diff().abs() < 0.25).all()
     assert (middle - plain.render(aside).rgb[0, 27])[inside == 0].abs().max() < 0.2
-    beyond = ~reading.known[0, 27, 1:] & ~reading.known[0, 27, :-1]
+    unknown = ~reading.known[0, 27, 1:] & ~reading.known[0, 27, :-1]
     assert middle[:, 0].max() > 0.95
-    assert middle.diff(dim=0).abs().amax(dim=1)[beyond].max() < 0.25
+    assert middle.diff(dim=0).abs().amax(dim=1)[unknown].max() < 0.25
 
 
 def test_what_they_do_not_show_of_a_room_is_plain(view: Cameras, given: SpatialMemory) -> None:
     knows, behind = KnowsTheRoom(given), view.turned(180.0)
     plain = PlainRoom.around(given, behind)
-    around = WideViews(given, knows.fill, knows, plain)
+    around = WideViews(given, knows.fill, knows, partial(in_room, room=plain))
     grey = Grey(knows)
     reading = given.read(behind)
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, behind, None)
-    filled = WideViewsFirst(lambda: grey, around, None)(partial, generator=torch.Generator())
+    frames = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, behind, None)
+    filled = WideViewsFirst(lambda: grey, around, None)(frames, generator=torch.Generator())
     assert grey.unknown == 0
     seen, expected = around.memory.read(behind).known, plain.render(behind)
     far = ~seen & (torch.arange(96) > 40) & (torch.arange(96) < 56)
@@ -282,6 +297,6 @@ def test_they_are_made_ahead_piece_by_piece_and_what_is_left_off_goes_on(view: C
     assert steps == [(number, parts) for number in range(1, parts + 1)]
     assert len(knows.filled) == parts - 1, "the picture that was made when it was left off was kept"
     reading = given.read(view.turned(120.0))
-    partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, view.turned(120.0), None)
-    ready(partial, generator=torch.Generator())
+    frames = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, view.turned(120.0), None)
+    ready(frames, generator=torch.Generator())
     assert len(knows.filled) == parts - 1, "a look finds all of them there"

@@ -50,7 +50,7 @@ class EmbeddedInpainter:
         steps: of its sampler.
         name: for reports.
         surroundings: what may lie around; ``prepare`` makes an inpainter that has them.
-        fill_wide: makes wide pictures around a scene's first view; see ``splatmem.explore.wide_views``.
+        fill_wide: makes wide pictures around a scene's first view; see ``splatmem.explore.widening``.
         """
         self.fill_wide = fill_wide
         self.network, self.device, self.steps, self.name, self.surroundings = network, device, steps, name, surroundings

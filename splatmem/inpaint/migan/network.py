@@ -95,7 +95,7 @@ class _Separable(nn.Module):
         if doubled:
             x = _doubled(x)
         if self.noise is not None:
-            x = x + _of_size(self.noise, x.shape[-2], x.shape[-1])
+            x += _of_size(self.noise, x.shape[-2], x.shape[-1])
         return _activated(x)
 
 
@@ -118,9 +118,9 @@ class _Generate(nn.Module):
     def forward(
         self, x: Float[Tensor, "n k i j"], features: Float[Tensor, "n c h w"], picture: Float[Tensor, "n 3 i j"] | None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n 3 h w"]]:
-        x = self.second(self.first(x, doubled=self.doubled) + features)
+        x = self.second(self.first(x, doubled=self.doubled).add_(features))
         own = self.to_rgb(x)
-        return x, own if picture is None else own + _doubled(picture)
+        return x, own if picture is None else own.add_(_doubled(picture))
 
 
 def _halved(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c i j"]:
