@@ -33,9 +33,9 @@ def beyond(memory: SpatialMemory, cameras: Cameras, prepare: Callable[[], VideoI
         cameras: that will look at it.
         prepare: gives the inpainter for close-ups; asked when it is needed for the first time.
     """
-    if shows_open_air(memory):
-        return None
     if not is_close_up(memory):
+        if shows_open_air(memory):
+            return None
         room = PlainRoom.around(memory, cameras)
         return lambda partial: in_room(partial, room)
     prepared: list[VideoInpainter] = []

@@ -93,8 +93,10 @@ def in_the_open(classes: PixelClasses, depth: Float[Tensor, "h w"], metric: bool
         depth: their z-depth, ``inf`` for sky.
         metric: whether its unit is the metre.
     """
-    outdoors = classes.where(PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION, PixelClass.BUILDING)
+    outdoors = classes.where(PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION)
     far = torch.isfinite(depth) & (depth > ROOM)
+    built = classes.where(PixelClass.BUILDING)
+    outdoors |= built & far if metric else built  # white walls of a room are taken for buildings
     return outdoors.float().mean().item() > OPEN_SHARE or (metric and far.float().mean().item() > OPEN_SHARE)
 
 
