@@ -236,9 +236,8 @@ class SpatialMemory:
             # Neighbours of what may not be used are fitted to the picture as it is stored: its colours must not get in.
             rgb = fill_gaps(rgb.permute(2, 0, 1)[None], usable[None])[0].permute(1, 2, 0)
         scale = self.scale if self.views else _median_depth(depth)
-        seen: list[SeenDepth] = [*self.views, *self._held.views]
         if self.views:
-            depth, allowed = push_out_of_free_space(depth, camera, unknown, self._free_space.of(seen))
+            depth, allowed = push_out_of_free_space(depth, camera, unknown, self._free_space.of(self._seen()))
         else:
             allowed = torch.ones_like(unknown)
         shown = torch.ones_like(unknown) if usable is None else usable
@@ -249,7 +248,7 @@ class SpatialMemory:
                 if bodies is not None and len(added):
                     added = added.select(~bodies.reached(*_extents(added)))
         if self.views and len(added):
-            added = self._without_leaks(added.to(self.device), seen)
+            added = self._without_leaks(added.to(self.device))
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
@@ -319,12 +318,13 @@ class SpatialMemory:
         return len(added)
 
     @torch.no_grad()
-    def _without_leaks(self, added: Gaussians, seen: list[SeenDepth]) -> Gaussians:
+    def _without_leaks(self, added: Gaussians) -> Gaussians:
         """``added`` trimmed so that it does not show where stored and held views show something else.
 
         That depends on how near things are, not on how much of the added falls into a view: one that looks through a gap at a
         corner of it is asked too, and one whose walls hide all of it is not.
         """
+        seen = self._seen()
         space = self._free_space.of(seen)
         middles, extents = _extents(added)
         chosen = evenly_spread(len(added), SAMPLED_POINTS)
@@ -397,6 +397,10 @@ class SpatialMemory:
         coarse = camera.coarse(min(camera.width, HELD_WIDTH))
         reading = self.read(coarse)
         self._held.add(coarse, reading.depth[0], reading.known[0])
+
+    def _seen(self) -> list[SeenDepth]:
+        """The views that writes are held off from: those that were written, and those that are held."""
+        return [*self.views, *self._held.views]
 
     def let_go(self) -> None:
         """Nothing is held any more."""
