@@ -11,7 +11,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.memory.free_space import View
 
 HELD_WIDTH = 256  # pixels: of the pictures in which what is held is looked up
-MOST_HELD = 100  # views; beyond them the oldest are let go
+MOST_HELD = 50  # views; beyond them the oldest are let go
 SAME_PLACE = 0.02  # of the memory's scale: cameras nearer to each other, and turned by less than ...
 SAME_TURN = 0.999  # ... what this is the cosine of, show the same
 NEAR_NOTHING = 1e-6  # depth of what is unknown: there nothing was seen to be empty
