@@ -189,3 +189,4 @@ def put(memory: SpatialMemory, other: SpatialMemory) -> None:
     for name in other.__dataclass_fields__:
         if name != "_free_space":
             setattr(memory, name, getattr(other, name))
+    memory.let_go()  # what was shown before is another scene

@@ -81,7 +81,8 @@ def look(
     """Fills what ``camera`` shows and the memory does not know, and with it the view to its left or right that lacks most.
 
     Nothing is made while all but ``settings.plan.min_unknown`` of the view is known, beside what found no place before. So a
-    viewer may ask for every camera: what one that turns sees next was made with its neighbour.
+    viewer may ask for every camera: what one that turns sees next was made with its neighbour. What the camera is shown at the
+    end stays, whatever is made later.
 
     Args:
         memory: is written to.
@@ -119,6 +120,7 @@ def look(
         own = _unknown(memory, camera)[0]
         if own > min_unknown:
             inpainter.left.append((camera, own))
+    memory.hold(camera)
     return state
 
 

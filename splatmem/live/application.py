@@ -153,14 +153,14 @@ class Application:
     def _build(self) -> None:
         gui, desk = self.server.gui, self.desk
         self.status = Status(desk)
-        tabs = gui.add_tab_group()
-        with tabs.add_tab("Look", viser.Icon.EYE):
+        tabs = gui.add_tab_group()  # without icons, so that all four fit into one row
+        with tabs.add_tab("Look"):
             self.look = LookPanel(desk, self.stream)
-        with tabs.add_tab("Change", viser.Icon.WAND):
+        with tabs.add_tab("Change"):
             self.change = ChangePanel(desk, self.stream, lambda in_hand: self.shoot.give_way(in_hand))
-        with tabs.add_tab("Shoot", viser.Icon.MOVIE):
+        with tabs.add_tab("Shoot"):
             self.shoot = ShootPanel(desk)
-        with tabs.add_tab("Scene", viser.Icon.HISTORY):
+        with tabs.add_tab("Scene"):
             self.scene = ScenePanel(desk)
         gui.main_panel.dock_right()
 

@@ -253,6 +253,8 @@ class ChangePanel:
     def _recolour(self) -> None:
         exposure, saturation = float(self._exposure.value), float(self._saturation.value)
         tint = cast(tuple[float, float, float], tuple(channel / 255 for channel in self._tint.value))
+        if exposure == 0 and saturation == 1 and tint == (1, 1, 1):
+            raise ValueError("nothing would change: set an exposure, a saturation or a tint")
 
         def change(scene: Scene, part: Exactly) -> str:
             scene.recolour(part, exposure, saturation, tint)

@@ -45,6 +45,8 @@ class Growing:
             return None
         unknown = self.unknown(snapshot, view)
         if unknown < self.min_unknown:
+            first = snapshot.memory.views[0].camera
+            snapshot.memory.hold(view.film_camera(first.width, first.height))  # what is looked at stays
             return None
         self._tried = view
         self.grow(view, unknown)

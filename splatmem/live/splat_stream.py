@@ -20,7 +20,9 @@ from splatmem.memory import SpatialMemory
 SPLATS = "/splats"
 ALONE = "/alone"
 CHOSEN = "/chosen"
-GLOW = (255, 120, 40, 28)  # red, green, blue, opacity; many lie over each other, and the thing shows through them
+GLOW = (255, 120, 40)
+GLOW_OPACITY = (28, 120)  # of 255, of a mark: many lie over each other, and the thing shows through them; few must be seen too
+FEW_GLOWING = 1500  # splats: of fewer each mark is more opaque
 GLOW_SIZE = 1.25
 MOST_GLOWING = 20_000  # splats: a browser without a graphics card draws more of them in seconds, not in moments
 UNIT_SHARE = 0.01  # of the memory's scale: places and sizes are told in this unit
@@ -125,7 +127,8 @@ def glowing(rows: Rows) -> Rows:
     larger = np.float32(GLOW_SIZE**2 * max(1, every))
     covariances = marks[:, 4:7].copy().view(np.float16).astype(np.float32) * larger
     marks[:, 4:7] = covariances.clip(-65504, 65504).astype(np.float16).view(np.uint32)
-    marks[:, 7:] = np.array(GLOW, np.uint8).view(np.uint32)
+    opacity = int(np.clip(GLOW_OPACITY[0] * FEW_GLOWING / max(1, len(marks)), *GLOW_OPACITY))
+    marks[:, 7:] = np.array((*GLOW, opacity), np.uint8).view(np.uint32)
     return marks
 
 

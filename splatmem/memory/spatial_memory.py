@@ -21,7 +21,16 @@ from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
-from splatmem.memory.free_space import Bodies, FreeSpace, GrowingFreeSpace, box_around, may_see, push_out_of_free_space
+from splatmem.memory.free_space import (
+    Bodies,
+    FreeSpace,
+    GrowingFreeSpace,
+    SeenDepth,
+    box_around,
+    may_see,
+    push_out_of_free_space,
+)
+from splatmem.memory.held_views import HELD_WIDTH, HeldViews
 from splatmem.memory.leaks import Footprints, part_around, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
@@ -90,6 +99,7 @@ class SpatialMemory:
     world: World = field(default_factory=World)
     down: Float[Tensor, "3"] | None = None
     _free_space: GrowingFreeSpace = field(default_factory=GrowingFreeSpace, repr=False, compare=False)
+    _held: HeldViews = field(default_factory=HeldViews, repr=False, compare=False)
     _spheres: GrowingSpheres = field(default_factory=GrowingSpheres, init=False, repr=False, compare=False)
     _appender: Appender = field(default_factory=Appender, init=False, repr=False, compare=False)
 
@@ -227,7 +237,7 @@ class SpatialMemory:
             rgb = fill_gaps(rgb.permute(2, 0, 1)[None], usable[None])[0].permute(1, 2, 0)
         scale = self.scale if self.views else _median_depth(depth)
         if self.views:
-            depth, allowed = push_out_of_free_space(depth, camera, unknown, self.free_space())
+            depth, allowed = push_out_of_free_space(depth, camera, unknown, self._free_space.of(self._seen()))
         else:
             allowed = torch.ones_like(unknown)
         shown = torch.ones_like(unknown) if usable is None else usable
@@ -309,16 +319,17 @@ class SpatialMemory:
 
     @torch.no_grad()
     def _without_leaks(self, added: Gaussians) -> Gaussians:
-        """``added`` trimmed so that it does not show where stored views show something else.
+        """``added`` trimmed so that it does not show where stored and held views show something else.
 
         That depends on how near things are, not on how much of the added falls into a view: one that looks through a gap at a
         corner of it is asked too, and one whose walls hide all of it is not.
         """
-        space = self.free_space()
+        seen = self._seen()
+        space = self._free_space.of(seen)
         middles, extents = _extents(added)
         chosen = evenly_spread(len(added), SAMPLED_POINTS)
         some, sizes = middles[chosen], extents[chosen]
-        shown = torch.zeros(len(self.views), dtype=torch.long)
+        shown = torch.zeros(len(seen), dtype=torch.long)
         ends = torch.cat([some - sizes[:, None], some + sizes[:, None]])
         near = may_see(space.cameras, box_around(ends))  # of thousands, a few
         near[0] = True
@@ -328,7 +339,7 @@ class SpatialMemory:
         for first in range(0, len(views), VIEWS_AT_ONCE):
 
             def looked_at(index: int, added: Gaussians = added) -> _Protected | None:
-                return self._protected(index, added, space)
+                return self._protected(index, seen[index].camera, added, space)
 
             some = views[first : first + VIEWS_AT_ONCE]
             # A GPU does one thing after another whichever thread asks for it.
@@ -341,10 +352,10 @@ class SpatialMemory:
         return added
 
     @torch.no_grad()
-    def _protected(self, index: int, added: Gaussians, space: FreeSpace) -> _Protected | None:
-        """What of a stored view is to be kept from added Gaussians; None where none of them may show in it."""
+    def _protected(self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace) -> _Protected | None:
+        """What of a stored or held view is to be kept from added Gaussians; None where none of them may show in it."""
         suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0]
-        part = part_around(added.select(suspected), self.views[index].camera.to(self.device))
+        part = part_around(added.select(suspected), camera.to(self.device))
         if part is None:
             return None
         old, places = part.around(self._near(part.camera))
@@ -373,7 +384,27 @@ class SpatialMemory:
         """The memory as it was before anything was made."""
         given = self.views[: self.num_given_views]
         gaussians = self.gaussians.select(slice(0, given[-1].gaussians[1]))
-        return replace(self, gaussians=gaussians, views=given, feature_gaussians=None, num_feature_views=0)
+        return replace(self, gaussians=gaussians, views=given, feature_gaussians=None, num_feature_views=0, _held=HeldViews())
+
+    @torch.no_grad()
+    def hold(self, camera: Cameras) -> None:
+        """What a camera is shown now stays: frames that are written later are held off from it as from the written views.
+
+        That is not kept on disk, and ends when the memory becomes another one, by an undo or a removal.
+        """
+        if not self.views or self._held.has(camera, self.scale, (view.camera for view in self.views)):
+            return
+        coarse = camera.coarse(min(camera.width, HELD_WIDTH))
+        reading = self.read(coarse)
+        self._held.add(coarse, reading.depth[0], reading.known[0])
+
+    def _seen(self) -> list[SeenDepth]:
+        """The views that writes are held off from: those that were written, and those that are held."""
+        return [*self.views, *self._held.views]
+
+    def let_go(self) -> None:
+        """Nothing is held any more."""
+        self._held = HeldViews()
 
     @property
     def first_photo(self) -> Float[Tensor, "h w 3"]:

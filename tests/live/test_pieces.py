@@ -97,3 +97,6 @@ def test_a_large_selection_glows_with_few_splats_that_are_as_much_larger() -> No
         return some[:, 4:7].copy().view(np.float16).astype(np.float64)
 
     assert np.allclose(sizes(marks), every * GLOW_SIZE**2 * sizes(many[::every]), rtol=2e-3, atol=1e-6)
+    opacities = [int(some[0, 7:].copy().view(np.uint8)[3]) for some in (marks, few, rows[:10])]
+    assert opacities[0] <= opacities[1] <= opacities[2]
+    assert opacities[2] > 4 * opacities[0], "ten splats are seen too"

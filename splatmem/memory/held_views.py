@@ -1,0 +1,42 @@
+"""Views that were looked at, and not written: what they showed is held, as what the written ones showed is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Bool, Float
+
+from splatmem.geometry.cameras import Cameras
+from splatmem.memory.free_space import View
+
+HELD_WIDTH = 256  # pixels: of the pictures in which what is held is looked up
+MOST_HELD = 50  # views; beyond them the oldest are let go
+SAME_PLACE = 0.02  # of the memory's scale: cameras nearer to each other, and turned by less than ...
+SAME_TURN = 0.999  # ... what this is the cosine of, show the same
+NEAR_NOTHING = 1e-6  # depth of what is unknown: there nothing was seen to be empty
+
+
+class HeldViews:
+    """Cameras and what they were shown, the latest last."""
+
+    def __init__(self) -> None:
+        self.views: list[View] = []
+
+    def has(self, camera: Cameras, scale: float, others: Iterable[Cameras]) -> bool:
+        """Whether a camera stands where one of them, or of ``others``, does."""
+        return any(
+            float((camera.centers - other.centers).norm()) <= SAME_PLACE * scale
+            and float((camera.forward * other.forward).sum()) >= SAME_TURN
+            for other in (*others, *(view.camera for view in list(self.views)))
+        )
+
+    def add(self, camera: Cameras, depth: Float[torch.Tensor, "h w"], known: Bool[torch.Tensor, "h w"]) -> None:
+        """Holds what a camera was shown.
+
+        Args:
+            camera: one, ``HELD_WIDTH`` wide at most.
+            depth: z-depth, ``inf`` for sky.
+            known: where it was shown something.
+        """
+        self.views = [*self.views, View(camera, torch.where(known, depth, NEAR_NOTHING))][-MOST_HELD:]

@@ -1,0 +1,67 @@
+"""What was looked at stays, also where nothing was written from there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from splatmem.edit.history import put
+from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.geometry.filters import dilate
+from splatmem.memory import SpatialMemory, held_views
+from splatmem.metrics import psnr
+
+CAMERA = identity_camera(60.0, 64, 36)
+ASIDE = CAMERA.moved(right=2.0).turned(-20.0)  # sees the wall past the edge of the first view's free space
+ALL = torch.ones(36, 64, dtype=torch.bool)
+
+
+def shown(memory: SpatialMemory, camera: Cameras) -> tuple[torch.Tensor, torch.Tensor]:
+    rgb, known = memory.film(camera)
+    return rgb[0], known[0]
+
+
+@pytest.fixture
+def memory() -> SpatialMemory:
+    """A grey wall."""
+    memory = SpatialMemory()
+    memory.write(torch.full((36, 64, 3), 0.4), torch.full((36, 64), 4.0), CAMERA, ALL)
+    return memory
+
+
+def hang_something_before(memory: SpatialMemory, camera: Cameras) -> float:
+    """PSNR of what a camera was shown when something bright has been written right before it."""
+    before, known = shown(memory, camera)
+    known = ~dilate(~known[None], 4)[0]  # thin rims may be covered
+    assert known.float().mean() > 0.3
+    memory.write(torch.full((36, 64, 3), 0.9), torch.full((36, 64), 0.8), camera, ALL)
+    return psnr(shown(memory, camera)[0], before, known)
+
+
+def test_what_was_looked_at_is_not_hidden_by_what_is_written_later(memory: SpatialMemory) -> None:
+    other = replace(memory, _held=held_views.HeldViews())
+    assert hang_something_before(other, ASIDE) < 25
+    memory.hold(ASIDE)
+    assert hang_something_before(memory, ASIDE) > 40
+    assert len(memory.gaussians) > 0
+
+
+def test_a_view_is_held_once_and_the_oldest_are_let_go(memory: SpatialMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_views, "MOST_HELD", 3)
+    memory.hold(CAMERA)
+    assert not memory._held.views, "what was written is held already"
+    for _ in range(2):
+        memory.hold(ASIDE)
+    assert len(memory._held.views) == 1
+    others = [ASIDE.turned(angle) for angle in (5.0, 10.0, 15.0)]
+    for camera in others:
+        memory.hold(camera)
+    assert [view.camera.forward.tolist() for view in memory._held.views] == [camera.forward.tolist() for camera in others]
+
+
+def test_nothing_is_held_in_another_scene(memory: SpatialMemory) -> None:
+    memory.hold(ASIDE)
+    assert not memory.as_given()._held.views
+    put(memory, replace(memory))
+    assert not memory._held.views
