@@ -19,12 +19,14 @@ from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.nearest import nearest_pixels
 from splatmem.geometry.partition import shortest_borders
 from splatmem.geometry.push_pull import push_pull
+from splatmem.geometry.sampling import evenly_spread
 
 RIM = 0.05  # width of the rim, as a share of the picture's width
 LEVEL_RIM = 0.15  # the same for floors and ceilings: each is one plane, and little of it may show beside the hole
 MOST_PLANES = 4
 MOST_LEVEL = 2
 TRIALS = 150
+ASKED = 3000  # pixels of the rim that tell how many lie on a plane that is tried
 TOLERANCE = 0.025  # relative difference of inverse depth up to which a pixel lies on a plane
 SUPPORT = 0.08  # share of the rim that a plane must explain
 LOOSE = 0.08  # as TOLERANCE, for one plane that is a whole wall: depth that is estimated is not quite flat
@@ -68,6 +70,7 @@ def continue_behind(
     removed_depth: Float[Tensor, "h w"],
     level: Bool[Tensor, "h w"] | None = None,
     kinds: Int[Tensor, "h w"] | None = None,
+    picture_width: int | None = None,
 ) -> Behind:
     """The surfaces around a hole, continued into it.
 
@@ -79,8 +82,9 @@ def continue_behind(
         level: pixels of floors and ceilings; None if nothing says where these are.
         kinds: numbers, from 0, of what goes on for itself beside these, such as a wall, a table, a tree; surfaces are looked
             for in each. Then the parts of the hole have the shortest borders that what is seen around it allows.
+        picture_width: of the whole picture in pixels, if these are a part of it.
     """
-    width = depth.shape[1]
+    width = depth.shape[1] if picture_width is None else picture_width
     away = distance_inside(~hole)
     thing = removed_depth[nearest_pixels(hole)]
     floors = torch.zeros_like(hole) if level is None else level & known & ~hole & torch.isfinite(depth)
@@ -185,8 +189,10 @@ def _planes(
         if not good.any():
             break
         candidates = torch.linalg.solve(sampled[good], wanted[good])[..., 0]
-        fits = ((points @ candidates.T - values[:, None]).abs() <= tolerance * values[:, None]).float()
-        inliers = fits[:, int(fits.sum(0).argmax())] > 0
+        asked = evenly_spread(len(row), ASKED)
+        off = (points[asked] @ candidates.T - values[asked, None]).abs()
+        best = candidates[int((off <= tolerance * values[asked, None]).sum(0).argmax())]
+        inliers = (points @ best - values).abs() <= tolerance * values
         plane = torch.zeros(3, dtype=torch.float64)
         for _ in range(2):
             if int(inliers.sum()) < 6:

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.classes import LEVEL_CLASSES, PixelClass, PixelClasses
-from splatmem.depth.behind import Behind, continue_behind
+from splatmem.depth.behind import LEVEL_RIM, Behind, continue_behind
+from splatmem.edit.stored_views import rectangle_around
 from splatmem.extrapolate.continuation import same_colours
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.nearest import nearest_pixels
@@ -45,12 +46,31 @@ def behind_hole(hole: Hole, now: MemoryReading, unknown: Bool[Tensor, "h w"], cl
     depth, known, gone = torch.where(shadow, hole.surface, now.depth[0]), now.known[0] | shadow, unknown & ~shadow
     if not gone.any():
         return Behind(depth, torch.where(known, 1, -1))
-    if classes is None:
-        return continue_behind(depth, known, gone, _filled_depth(hole))
-    kinds = kinds_around(classes, now.rgb[0], unknown)
-    behind = continue_behind(depth, known, gone, _filled_depth(hole), classes.where(*LEVEL_CLASSES), kinds)
-    nearest = nearest_pixels(behind.label >= 0) if (behind.label >= 0).any() else None
+    kinds = None if classes is None else kinds_around(classes, now.rgb[0], unknown)
+    level = None if classes is None else classes.where(*LEVEL_CLASSES)
+    behind = _continued(depth, known, gone, _filled_depth(hole), level, kinds)
+    nearest = nearest_pixels(behind.label >= 0) if shadow.any() and (behind.label >= 0).any() else None
     return behind if nearest is None else replace(behind, label=torch.where(shadow, behind.label[nearest], behind.label))
+
+
+def _continued(
+    depth: Float[Tensor, "h w"],
+    known: Bool[Tensor, "h w"],
+    gone: Bool[Tensor, "h w"],
+    removed: Float[Tensor, "h w"],
+    level: Bool[Tensor, "h w"] | None,
+    kinds: Int[Tensor, "h w"] | None,
+) -> Behind:
+    """``continue_behind``, shown no more of the picture than may tell what goes on; of all of it if there is nothing known."""
+    width = depth.shape[1]
+    part = rectangle_around(gone, round(LEVEL_RIM * width) + 1)
+    if not (known & ~gone)[part].any():
+        part = (slice(None), slice(None))
+    maps = (None if values is None else values[part] for values in (level, kinds))
+    inner = continue_behind(depth[part], known[part], gone[part], removed[part], *maps, picture_width=width)
+    whole, label = depth.clone(), torch.full(depth.shape, -1)
+    whole[part], label[part] = inner.depth, inner.label
+    return Behind(whole, label, inner.num_level)
 
 
 def kinds_around(classes: PixelClasses, rgb: Float[Tensor, "h w 3"], hole: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:

@@ -22,9 +22,9 @@ from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
-from splatmem.memory import SpatialMemory
+from splatmem.memory import SpatialMemory, StoredView
 from splatmem.memory.spatial_memory import VISIBLE_EXTENT
-from splatmem.threads import torch_alone
+from splatmem.threads import side_by_side, torch_alone
 from splatmem.timing import StageClock
 
 RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
@@ -33,7 +33,8 @@ SLIVER = 0.012  # of a view's width: half the width of what is left of a thing a
 BAND = 0.08  # how far beside a selection is looked for more of the thing, in units of its size
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
-WORTH = 0.003  # share of a view that must be unknown for it to be filled once another one was
+WORTH = 0.005  # share of a view that must be unknown for it to be filled once another one was
+LITTLE = 0.015  # share of a view up to which its surroundings go on there, once another one was filled: no network is asked
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
@@ -65,18 +66,17 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     """
     if not chosen.any():
         raise ValueError("the selection is empty: nothing of the scene lies in it")
-    shown = [shown_among(memory.gaussians, chosen, view.camera) for view in memory.views]
+    shown = _shown_in_views(memory, chosen)
     if with_rim:
         remnants = _remnants(memory, chosen, shown)
         if remnants.any():
             chosen = chosen | remnants
-            shown = [shown_among(memory.gaussians, chosen, view.camera) for view in memory.views]
+            shown = _shown_in_views(memory, chosen)
     shadow = _shadow(memory, chosen, shown) if with_shadow else torch.zeros_like(chosen)
     gone = chosen | shadow
-    for view, where in zip(memory.views, shown, strict=True):
-        if where is not None and with_rim:
-            gone[slice(*view.gaussians)] |= _on_rim(memory.gaussians, view.gaussians, view.camera, where)
-            gone |= _guessed_behind(memory, view.camera, where)
+    if with_rim:
+        for more in side_by_side(lambda pair: _beside(memory, *pair), list(zip(memory.views, shown, strict=True))):
+            gone |= more
     if gone.all():
         raise ValueError("the selection holds the whole scene: nothing would be left")
     holes = [_hole(memory, view.camera, s, shadow) for view, s in zip(memory.views, shown, strict=True)]
@@ -84,6 +84,20 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     left = replace(memory, gaussians=memory.gaussians.select(kept.to(memory.device)), views=renumbered(memory.views, kept))
     # Features of models are of whole cells: they are encoded anew.
     return Removal(replace(left, feature_gaussians=None, num_feature_views=0), kept, holes)
+
+
+def _shown_in_views(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> list[Shown | None]:
+    """Where some Gaussians show in each of the views."""
+    return side_by_side(lambda view: shown_among(memory.gaussians, chosen, view.camera), memory.views)
+
+
+def _beside(memory: SpatialMemory, view: StoredView, shown: Shown | None) -> Bool[Tensor, " n"]:
+    """What goes together with what shows in a view: Gaussians on its rim, and what was guessed behind it."""
+    if shown is None:
+        return torch.zeros(len(memory.gaussians), dtype=torch.bool)
+    gone = _guessed_behind(memory, view.camera, shown)
+    gone[slice(*view.gaussians)] |= _on_rim(memory.gaussians, view.gaussians, view.camera, shown)
+    return gone
 
 
 def _hole(memory: SpatialMemory, camera: Cameras, shown: Shown | None, shadow: Bool[Tensor, " n"]) -> Hole | None:
@@ -257,7 +271,8 @@ def fill_holes(
             with torch_alone(unknown.numel()):
                 behind = behind_hole(hole, now, unknown, told)
         with clock.stage("fill"):
-            if inpainter is None:
+            little = written > 0 and int(unknown.sum()) < LITTLE * unknown.numel()
+            if inpainter is None or little:
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
                 # What stands before the hole does not go on in it.
                 source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))

@@ -15,6 +15,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.memory import PlainPictures, SpatialMemory, StoredView
 from splatmem.pixels import from_uint8, to_uint8
+from splatmem.threads import side_by_side
 
 SHOWS = 0.02  # opacity from which on something shows at a pixel
 MARGIN = 16  # pixels drawn around what is looked at: what is known, and colours in gaps, are told by neighbours
@@ -89,22 +90,24 @@ def seen_again(memory: SpatialMemory, changed: Sequence[Bool[Tensor, "h w"] | No
     Args:
         changed: pixels of each view; None where nothing has.
     """
-    views = []
-    for index, (view, where) in enumerate(zip(memory.views, changed, strict=True)):
-        if where is None or not where.any():
-            views.append(view)
-            continue
-        where = dilate(where[None], 1)[0]
-        rectangle = rectangle_around(where, MARGIN)
-        now = memory.read(part_of(view.camera, rectangle))
-        rgb, depth, lost = from_uint8(view.rgb).clone(), view.depth.clone(), torch.zeros_like(where)
-        inner = where[rectangle]
-        known = inner & now.known[0]
-        rgb[rectangle] = torch.where(inner[..., None], now.rgb[0], rgb[rectangle])
-        depth[rectangle] = torch.where(known, now.depth[0], depth[rectangle])
-        lost[rectangle] = inner & ~now.known[0]
-        written = view.written & ~lost if index == 0 else view.written | lost
-        classes = None if view.classes is None else view.classes.without(where)
-        pictures = PlainPictures(torch.from_numpy(to_uint8(rgb)), depth, written, classes)
-        views.append(replace(view, pictures=pictures))
+    views = side_by_side(lambda part: _seen_again(memory, *part), list(zip(memory.views, changed, strict=True)))
     return replace(memory, views=views)
+
+
+def _seen_again(memory: SpatialMemory, view: StoredView, where: Bool[Tensor, "h w"] | None) -> StoredView:
+    """A view with what it stores replaced, at some pixels, by what it shows now."""
+    if where is None or not where.any():
+        return view
+    where = dilate(where[None], 1)[0]
+    rectangle = rectangle_around(where, MARGIN)
+    now = memory.read(part_of(view.camera, rectangle))
+    rgb, depth, lost = from_uint8(view.rgb).clone(), view.depth.clone(), torch.zeros_like(where)
+    inner = where[rectangle]
+    known = inner & now.known[0]
+    rgb[rectangle] = torch.where(inner[..., None], now.rgb[0], rgb[rectangle])
+    depth[rectangle] = torch.where(known, now.depth[0], depth[rectangle])
+    lost[rectangle] = inner & ~now.known[0]
+    first = view is memory.views[0]
+    written = view.written & ~lost if first else view.written | lost
+    classes = None if view.classes is None else view.classes.without(where)
+    return replace(view, pictures=PlainPictures(torch.from_numpy(to_uint8(rgb)), depth, written, classes))

@@ -108,20 +108,51 @@ def part_around(added: Gaussians, camera: Cameras) -> PartOfPicture | None:
     return PartOfPicture(camera.part(left, top, width, height), pixels[None], cells[rows, columns])
 
 
-def trim_leaks(
-    old: Gaussians,
-    added: Gaussians,
-    camera: Cameras,
-    known: Bool[Tensor, "1 h w"],
-    suspected: Bool[Tensor, " n"] | None = None,
-    old_places: Footprints | None = None,
-) -> Gaussians:
+@dataclass(frozen=True)
+class Trimmed:
+    """What some of ``n`` Gaussians must become so that they do not show in a view.
+
+    Attributes:
+        log_scales: of all of them, ``[n, 3]``.
+        kept: those that are not left out, ``[n]``.
+    """
+
+    log_scales: Float[Tensor, "n 3"]
+    kept: Bool[Tensor, " n"]
+
+    def both(self, other: Trimmed) -> Trimmed:
+        """What they must become so that they show in neither of two views."""
+        return Trimmed(torch.minimum(self.log_scales, other.log_scales), self.kept & other.kept)
+
+    def of(self, gaussians: Gaussians) -> Gaussians:
+        """Those that are left, at their sizes."""
+        return gaussians.with_values(log_scales=self.log_scales).select(self.kept)
+
+
+def trim_leaks(old: Gaussians, added: Gaussians, camera: Cameras, known: Bool[Tensor, "1 h w"]) -> Gaussians:
     """``added`` with those Gaussians that show in a view made smaller, or left out where that does not help.
 
     Args:
         old: the scene so far.
         camera: of the view to protect.
         known: pixels of it that the scene so far shows.
+    """
+    trimmed = leaks_trimmed(old, added, camera, known)
+    return added if trimmed is None else trimmed.of(added)
+
+
+def leaks_trimmed(
+    old: Gaussians,
+    added: Gaussians,
+    camera: Cameras,
+    known: Bool[Tensor, "1 h w"],
+    suspected: Bool[Tensor, " n"] | None = None,
+    old_places: Footprints | None = None,
+) -> Trimmed | None:
+    """What added Gaussians must become so that they do not show in a view; None where none does.
+
+    Args:
+        old, camera, known: as in ``trim_leaks``.
         suspected: which of the added may show there at all; None: any of them.
         old_places: where in the picture the old ones may show, if that is at hand.
     """
@@ -134,6 +165,7 @@ def trim_leaks(
     if old_places is None:
         old_places = Footprints.of(old, camera)
     touched = with_known = _cells_with(known)
+    changed = False
     for attempt in range(SHRINKINGS + REMOVALS):
         # Only those are looked at again that lie where something was changed: the others show what they showed.
         again = places.touching(touched)
@@ -146,13 +178,14 @@ def trim_leaks(
         leaking[others] = _leaking(old.select(old_places.touching(around)), tried, camera, known) & again[others]
         if not leaking.any():
             break
+        changed = True
         touched = places.select(leaking).cells() & with_known
         if attempt < SHRINKINGS:  # the thin axis stays: it says how finely the surface was sampled
             log_scales[indices[leaking], :2] -= math.log(2)
         else:  # what they hid in the view may leak then
             kept[indices[leaking]] = False
             indices, places = indices[~leaking], places.select(~leaking)
-    return added if attempt == 0 else added.with_values(log_scales=log_scales).select(kept)
+    return Trimmed(log_scales, kept) if changed else None
 
 
 def _cells_with(pixels: Bool[Tensor, "1 h w"]) -> Bool[Tensor, "rows columns"]:

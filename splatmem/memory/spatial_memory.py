@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,7 +33,7 @@ from splatmem.memory.free_space import (
     push_out_of_free_space,
 )
 from splatmem.memory.held_views import HELD_WIDTH, HeldViews
-from splatmem.memory.leaks import Footprints, part_around, trim_leaks
+from splatmem.memory.leaks import Trimmed, leaks_trimmed, part_around, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
 from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
@@ -47,6 +49,7 @@ FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more th
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
 VIEWS_AT_ONCE = 8  # of these that are drawn side by side
 VISIBLE_EXTENT = 3.0  # standard deviations of a Gaussian within which it shows
+FITTED_MARGIN = 16  # pixels around what was written of a frame that are drawn to fit its colours
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
 
 
@@ -56,17 +59,6 @@ class WriteReport:
 
     added: int
     left_out: int
-
-
-@dataclass(frozen=True)
-class _Protected:
-    """What of a view is to be kept from new Gaussians: ``pixels`` ``[1, h, w]`` of the camera of a part of it, and the scene's
-    Gaussians and their places there."""
-
-    camera: Cameras
-    pixels: Bool[Tensor, "1 h w"]
-    gaussians: Gaussians
-    places: Footprints
 
 
 @dataclass(repr=False)
@@ -263,9 +255,10 @@ class SpatialMemory:
         added = added.to(self.device)
         if refine_steps > 0 and len(added):
             with (clock or StageClock()).stage("refine"):
-                before = self._near(camera) if count else self.gaussians
+                part = _fitted_part(view)
+                before = self._near(part.camera) if count else self.gaussians
                 new = (len(before), len(before) + len(added))
-                added = _fitted(Gaussians.cat([before, added]), new, view, refine_steps).select(slice(*new))
+                added = _fitted(Gaussians.cat([before, added]), new, part, refine_steps).select(slice(*new))
         joined = self._appender.joined(self.gaussians, added)
         down = down_in_world(from_uint8(view.rgb), camera) if self.down is None else self.down
         self.gaussians, self.views, self.scale, self.down = joined, [*self.views, view], scale, down
@@ -335,33 +328,34 @@ class SpatialMemory:
         near[0] = True
         shown[near] = space.at(near).may_show(some, sizes).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
-        views = [0, *order[shown[order] > 0].tolist()]
-        for first in range(0, len(views), VIEWS_AT_ONCE):
+        others = order[shown[order] > 0].tolist()
+        # The first view alone: most that leaks anywhere leaks there as well.
+        for views in ([0], *(others[first : first + VIEWS_AT_ONCE] for first in range(0, len(others), VIEWS_AT_ONCE))):
 
-            def looked_at(index: int, added: Gaussians = added) -> _Protected | None:
-                return self._protected(index, seen[index].camera, added, space)
+            def trimmed(index: int, added: Gaussians = added) -> Trimmed | None:
+                return self._trimmed(index, seen[index].camera, added, space)
 
-            some = views[first : first + VIEWS_AT_ONCE]
             # A GPU does one thing after another whichever thread asks for it.
-            looks = side_by_side(looked_at, some) if self.device.type == "cpu" else map(looked_at, some)
-            for index, protected in zip(some, looks, strict=True):
-                if protected is None or not len(added):
-                    continue
-                suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0]
-                added = trim_leaks(protected.gaussians, added, protected.camera, protected.pixels, suspected, protected.places)
+            found = side_by_side(trimmed, views) if self.device.type == "cpu" else map(trimmed, views)
+            changes = [change for change in found if change is not None]
+            if changes:
+                added = functools.reduce(Trimmed.both, changes).of(added)
         return added
 
     @torch.no_grad()
-    def _protected(self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace) -> _Protected | None:
-        """What of a stored or held view is to be kept from added Gaussians; None where none of them may show in it."""
-        suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0]
+    def _trimmed(self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace) -> Trimmed | None:
+        """What added Gaussians must become so as not to show in a stored or held view; None where none does."""
+        suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0] if len(added) else None
+        if suspected is None or not suspected.any():
+            return None
         part = part_around(added.select(suspected), camera.to(self.device))
         if part is None:
             return None
         old, places = part.around(self._near(part.camera))
         known, alpha = draw_coverage(old, part.camera)
         # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
-        return _Protected(part.camera, part.pixels & known & ((alpha >= SOLID_ALPHA) | (index == 0)), old, places)
+        pixels = part.pixels & known & ((alpha >= SOLID_ALPHA) | (index == 0))
+        return leaks_trimmed(old, added, part.camera, pixels, suspected, places)
 
     def refine(self, steps: int) -> None:
         """Fits the colours of the last write's Gaussians to its frame; all others, places and sizes are frozen."""
@@ -369,15 +363,16 @@ class SpatialMemory:
         first, last = view.gaussians
         if steps < 1 or last == first:
             return
-        index = self._spheres.near(self.gaussians, view.camera)
+        part = _fitted_part(view)
+        index = self._spheres.near(self.gaussians, part.camera)
         if index is None:
-            self.gaussians = _fitted(self.gaussians, (first, last), view, steps)
+            self.gaussians = _fitted(self.gaussians, (first, last), part, steps)
             return
         index = torch.cat([index[index < first], torch.arange(first, last), index[index >= last]])
         begin = int(torch.searchsorted(index, first))
         chosen = (begin, begin + last - first)
         sh = self.gaussians.sh.clone()
-        sh[first:last] = _fitted(self.gaussians.select(index), chosen, view, steps).sh[slice(*chosen)]
+        sh[first:last] = _fitted(self.gaussians.select(index), chosen, part, steps).sh[slice(*chosen)]
         self.gaussians = self.gaussians.recoloured(sh, first, last)
 
     def as_given(self) -> SpatialMemory:
@@ -445,10 +440,33 @@ class SpatialMemory:
         return [fidelity.psnr for fidelity in self.retention()]
 
 
-def _fitted(scene: Gaussians, chosen: tuple[int, int], view: StoredView, steps: int) -> Gaussians:
+class _Fitted(NamedTuple):
+    """What of a view is fitted: the camera of a rectangle of it, and the frame's colours (0..1) and z-depth there."""
+
+    camera: Cameras
+    rgb: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"]
+
+
+def _fitted_part(view: StoredView) -> _Fitted:
+    """The rectangle around what was written of a view, and a margin in which its outermost Gaussians show."""
+    rows, columns = (_span(view.written.any(axis)) for axis in (1, 0))
+    camera = view.camera.part(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+    return _Fitted(camera, from_uint8(view.rgb)[rows, columns], view.depth[rows, columns])
+
+
+def _span(some: Bool[Tensor, " n"]) -> slice:
+    """The places from the first to the last of some, with a margin; all of them where there are none."""
+    places = torch.nonzero(some)[:, 0]
+    if not len(places):
+        return slice(0, len(some))
+    return slice(max(0, int(places[0]) - FITTED_MARGIN), min(len(some), int(places[-1]) + 1 + FITTED_MARGIN))
+
+
+def _fitted(scene: Gaussians, chosen: tuple[int, int], part: _Fitted, steps: int) -> Gaussians:
     """``scene`` with the colours of a range fitted to the frame that it was written from."""
     device = scene.device
-    return refine(scene, chosen, from_uint8(view.rgb).to(device), view.depth.to(device), view.camera.to(device), steps)
+    return refine(scene, chosen, part.rgb.to(device), part.depth.to(device), part.camera.to(device), steps)
 
 
 def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:

@@ -209,7 +209,7 @@ class SceneEdits(SceneState):
     def compact(self, announce: Announce = silent) -> int:
         """Makes the scene small: Gaussians that no view tells apart are merged, the rest is fitted to what the scene showed,
         and numbers are rounded and held in a third of their bytes; returns how many Gaussians fewer there are. See
-        docs/scenes.md.
+        docs/small.md.
 
         This is no step that can be undone, and steps before it cannot be undone any more: save a copy first to keep them.
 

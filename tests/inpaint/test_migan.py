@@ -68,6 +68,16 @@ def test_the_network_is_shown_multiples_of_its_stride_and_not_too_many_pixels() 
     fill_picture(network, torch.rand(100, 140, 3), known[:100, :140])
     assert network.shape == (128, 256)
     assert network.share == pytest.approx(100 * 140 / (128 * 256)), "margins are not known"
+    fill_picture(network, torch.rand(96, 160, 3), known[:96, :160])
+    assert network.shape == (96, 160), "a picture that fits gets no margins"
+
+
+def test_sides_that_cannot_be_halved_all_the_way_are_filled(fill: PictureFiller) -> None:
+    rgb, known = lawn(160, 224), torch.ones(160, 224, dtype=torch.bool)
+    known[60:100, 100:140] = False
+    filled = fill(rgb, known)
+    assert torch.equal(filled[known], rgb[known])
+    assert (filled - rgb)[~known].abs().mean() < 0.15
 
 
 def test_doubling_is_the_binomial_filter_between_zeros() -> None:

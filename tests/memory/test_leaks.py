@@ -5,7 +5,7 @@ from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import identity_camera
 from splatmem.memory import SpatialMemory, leaks
-from splatmem.memory.leaks import part_around, trim_leaks
+from splatmem.memory.leaks import leaks_trimmed, part_around, trim_leaks
 
 CAMERA = identity_camera(60.0, 64, 36)
 
@@ -65,7 +65,9 @@ def test_what_a_leak_hid_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_suspected_alone_are_looked_at():
     both = Gaussians.cat([spot(0.0, 1.5, 0.1), spot(0.5, 1.5, 0.1)])
-    kept = trim_leaks(wall(), both, CAMERA, KNOWN, torch.tensor([False, True]))
+    trimmed = leaks_trimmed(wall(), both, CAMERA, KNOWN, torch.tensor([False, True]))
+    assert trimmed is not None
+    kept = trimmed.of(both)
     assert torch.equal(kept.means, both.means[:1])
     assert torch.equal(kept.log_scales, both.log_scales[:1])
 

@@ -17,11 +17,12 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-STRIDE = 128  # sides of its pictures are multiples of this
+STRIDE = 128  # sides of the pictures that it was trained on are multiples of this
+FINE_STRIDE = 32  # ... and of the smallest that it takes: then its coarsest features get a margin of zeros
 
 
 class MIGAN(nn.Module):
-    """Fills pictures whose sides are multiples of ``STRIDE``."""
+    """Fills pictures whose sides are multiples of ``FINE_STRIDE``."""
 
     def __init__(self, channels: list[int]) -> None:
         """Args:
@@ -118,12 +119,14 @@ class _Generate(nn.Module):
     def forward(
         self, x: Float[Tensor, "n k i j"], features: Float[Tensor, "n c h w"], picture: Float[Tensor, "n 3 i j"] | None
     ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n 3 h w"]]:
-        x = self.second(self.first(x, doubled=self.doubled).add_(features))
+        height, width = features.shape[2:]
+        x = self.second(self.first(x, doubled=self.doubled)[..., :height, :width] + features)
         own = self.to_rgb(x)
-        return x, own if picture is None else own.add_(_doubled(picture))
+        return x, own if picture is None else own.add_(_doubled(picture)[..., :height, :width])
 
 
 def _halved(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c i j"]:
+    x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     line = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
     return F.conv2d(x, (line[:, None] * line).expand(x.shape[1], 1, 4, 4), stride=2, padding=1, groups=x.shape[1])
 

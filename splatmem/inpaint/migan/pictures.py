@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.inpaint.migan.network import MIGAN, STRIDE
+from splatmem.inpaint.migan.network import FINE_STRIDE, MIGAN, STRIDE
 
 MOST_PIXELS = 200_000
 """Pixels that the network is shown at most. It was trained on 512 x 512: the larger a picture is, the sharper is what it makes,
@@ -36,7 +36,8 @@ def fill_picture(network: MIGAN, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor
     """The picture with what is not known filled; the rest is as it was.
 
     Args:
-        network: is shown the picture at ``shown_size``, in the middle of a multiple of its stride.
+        network: is shown the picture at ``shown_size``, in the middle of a multiple of its stride; just the picture if that is
+            shown at its own size and its sides are multiples of the fine stride.
         rgb: 0..1, meaningless where not known.
     """
     height, width = known.shape
@@ -44,7 +45,8 @@ def fill_picture(network: MIGAN, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor
     weights = known[None, None].float()
     covered = F.interpolate(weights, size=size, mode="area")
     colours = F.interpolate(rgb.permute(2, 0, 1)[None] * weights, size=size, mode="area") / covered.clamp_min(1e-4)
-    margins = [-side % STRIDE for side in size]
+    fits = size == (height, width) and height % FINE_STRIDE == width % FINE_STRIDE == 0
+    margins = [0 if fits else -side % STRIDE for side in size]
     top, left = margins[0] // 2, margins[1] // 2
     around = (left, margins[1] - left, top, margins[0] - top)
     shown = (F.pad(part, around).contiguous(memory_format=torch.channels_last) for part in (colours, (covered > HALF).float()))
@@ -78,7 +80,7 @@ def fill_near(
 def _widened(first: int, last: int, length: int) -> tuple[int, int]:
     """A span of a picture's side, within the picture, made as long as what the network is shown in any case."""
     first, last = max(0, first), min(length, last)
-    size = min(length, STRIDE * math.ceil((last - first) / STRIDE))
+    size = min(length, max(STRIDE, FINE_STRIDE * math.ceil((last - first) / FINE_STRIDE)))
     first = min(max(0, first - (size - (last - first)) // 2), length - size)
     return first, first + size
 
