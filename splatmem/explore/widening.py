@@ -19,7 +19,7 @@ from splatmem.inpaint.protocol import prepared
 from splatmem.memory import SpatialMemory
 
 SLIVERS = 0.06
-"""Share of a window that the wide views leave open, up to which it is closed smoothly from around."""
+"""Share of a window that is left open, up to which it is closed smoothly from around."""
 
 
 @runtime_checkable
@@ -139,21 +139,29 @@ class WideViewsFirst:
             depth=torch.where(partial.known, partial.depth, seen.depth),
             trust=torch.where(partial.known, partial.trust, seen.trust),
         )  # fmt: skip
-        if self.around.beyond is not None:
-            sure = torch.where(partial.known, 1.0, self.around.inside(partial.cameras, seen.depth) * seen.known)
-            return faded(helped, self.around.beyond(replace(helped, known=sure == 1)), sure)
-        if (~helped.known).float().mean() <= SLIVERS:
-            return _closed(helped)
+        around = self.around
+        few = (~helped.known).float().mean() <= SLIVERS
+        if few and (around.beyond is None or not around.made):
+            closed = _closed(helped)
+            return FilledFrames(closed.rgb, closed.depth)
+        if around.beyond is not None:
+            closed = _closed(helped)
+            # Gaps between what the first wide view shows in front and behind: nothing lies beyond there.
+            inside = around.inside(partial.cameras, closed.depth)
+            sure = torch.where(partial.known, 1.0, inside)
+            whole = replace(closed, known=helped.known | (inside > 0))
+            return faded(whole, around.beyond(replace(whole, known=sure == 1)), sure)
         if self._rest is None:
             self._rest = self.prepare_rest()
         return self._rest(helped, generator=generator, prompt=prompt, reference=reference)
 
 
-def _closed(partial: PartialFrames) -> FilledFrames:
+def _closed(partial: PartialFrames) -> PartialFrames:
     """Frames whose gaps take smoothly what is around them."""
     far = torch.isinf(partial.depth)
     inverse = torch.where(far, 0.0, 1 / partial.depth.clamp_min(1e-12))[:, None]
     maps = torch.cat([partial.rgb.permute(0, 3, 1, 2), inverse], dim=1)
     filled = fill_gaps(maps, partial.known)
     made = 1 / filled[:, 3]
-    return FilledFrames(filled[:, :3].permute(0, 2, 3, 1).contiguous(), torch.where(partial.known, partial.depth, made))
+    rgb = filled[:, :3].permute(0, 2, 3, 1).contiguous()
+    return replace(partial, rgb=rgb, depth=torch.where(partial.known, partial.depth, made))

@@ -73,9 +73,11 @@ class Grey:
     def __init__(self, knows: KnowsTheRoom) -> None:
         self.fill_wide, self.unknown = knows.fill, 0
 
-    def __call__(self, frames: PartialFrames, **_: object) -> FilledFrames:
-        self.unknown += int((~frames.known).sum())
-        return FilledFrames(torch.where(frames.known[..., None], frames.rgb, 0.5), torch.where(frames.known, frames.depth, 3.0))
+    def __call__(self, partial: PartialFrames, **_: object) -> FilledFrames:
+        self.unknown += int((~partial.known).sum())
+        return FilledFrames(
+            torch.where(partial.known[..., None], partial.rgb, 0.5), torch.where(partial.known, partial.depth, 3.0)
+        )
 
 
 @pytest.mark.parametrize("fov", [30.0, 60.0, 90.0])
