@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +16,11 @@ from splatmem.geometry.push_pull import push_pull
 
 BORDER = 8  # pixels beside the unknown whose residuals are looked at
 CELL = 4  # pixels of the side of a cell in which residuals are averaged
-LAYERS = 8  # of log depth: what is near and what is far have residuals of their own
+LAYERS = 4  # of log depth: what is near and what is far have residuals of their own
 LEAST_RANGE = 0.2  # of log depth at the border, over which the layers are spread
 RESIDUAL_LIMIT = 0.25  # log residuals that differ more from their layer's median come from other surfaces, and are left out
-ELSEWHERE = 1e-3  # weight of other layers' residuals: they tell where a layer has none
-FADE = 0.7  # share of the picture's width over which the residual's influence falls off in the unknown
+ELSEWHERE = 0.01  # weight of other layers' residuals: they tell where a layer has none
+FADE = 0.35  # share of the picture's width over which the residual's influence falls off in the unknown
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,14 @@ def _extended(
     row, column = torch.nonzero(told, as_tuple=True)
     values = residual[told]
     inlier = _near_median_of(layer[told].round().long(), values)
-    sums, weights = torch.zeros(2, LAYERS, *(-(-side // CELL) for side in depth.shape))
-    for index, part in ((below, 1 - share), (below + 1, share)):
-        place = index, row // CELL, column // CELL
-        weights.index_put_(place, part * inlier / CELL**2, accumulate=True)
-        sums.index_put_(place, part * inlier * values / CELL**2, accumulate=True)
+    shape = LAYERS, *(-(-side // CELL) for side in depth.shape)
+    cell = row // CELL * shape[2] + column // CELL
+    cells = torch.cat([below, below + 1]) * (shape[1] * shape[2]) + cell.repeat(2)
+    shares = torch.cat([1 - share, share]) * inlier.repeat(2) / CELL**2
+    # bincount adds in order: adding by several threads would give other last digits each time.
+    weights, sums = (
+        torch.bincount(cells, part, math.prod(shape)).float().view(shape) for part in (shares, shares * values.repeat(2))
+    )
     sums, weights = (maps + ELSEWHERE * maps.sum(dim=0) for maps in (sums, weights))
     grid = push_pull((sums / weights.clamp_min(1e-12))[:, None], weights[:, None])[:, 0]
 
