@@ -7,7 +7,6 @@ import os
 import sys
 
 from splatmem.cli import interruption
-from splatmem.cli.allocation import keep_freed_memory
 
 
 def main() -> None:
@@ -15,7 +14,6 @@ def main() -> None:
     interruption.ends_at_once()
     open_missing_streams()
     spell_out_what_cannot_be_printed()
-    keep_freed_memory()
     from splatmem.cli.main import main as run
 
     try:
