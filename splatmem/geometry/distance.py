@@ -9,12 +9,14 @@ from torch import Tensor
 
 
 def distance_inside(mask: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Distance in pixels from every pixel of a mask to the nearest one outside of it; 0 outside, and beyond all measure where
-    nothing is outside.
+    """Distance in pixels from every pixel of a mask to the nearest one outside of it; 0 outside, and infinity where nothing
+    is outside.
 
-    OpenCV finds the numbers of SciPy's ``distance_transform_edt``, rounded to single precision, in a fifth of the time.
+    OpenCV's exact transform takes a fifth of the time, but its last digits depend on where the numbers lie in memory, and a run
+    would not be the same, to the byte, when it is repeated or resumed.
     """
-    import cv2
+    from scipy.ndimage import distance_transform_edt
 
-    inside = mask.numpy().view(np.uint8)
-    return torch.from_numpy(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    if mask.all():
+        return torch.full(mask.shape, torch.inf)
+    return torch.from_numpy(np.asarray(distance_transform_edt(mask.numpy()))).float()
