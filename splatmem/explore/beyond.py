@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splatmem.extrapolate.plain_land import PlainLand
 from splatmem.extrapolate.plain_room import PlainRoom
 from splatmem.extrapolate.surroundings import is_close_up, shows_open_air
 from splatmem.geometry.cameras import Cameras
@@ -21,6 +22,7 @@ TONE_REACH, TONE = 0.15, 0.25
 """Of a window's width: how far the plain room takes the colours of what is known beside it, where they differ by so much at
 most: what differs more is a thing."""
 
+SKY = 0.01
 Beyond: TypeAlias = Callable[[PartialFrames], FilledFrames]
 """Makes whole frames of what lies beyond what is known; what is known itself need not come back."""
 
@@ -34,10 +36,12 @@ def beyond(memory: SpatialMemory, cameras: Cameras, prepare: Callable[[], VideoI
         prepare: gives the inpainter for close-ups; asked when it is needed for the first time.
     """
     if not is_close_up(memory):
-        if shows_open_air(memory):
-            return None
-        room = PlainRoom.around(memory, cameras)
-        return lambda partial: in_room(partial, room)
+        if not shows_open_air(memory):
+            room = PlainRoom.around(memory, cameras)
+            return lambda partial: in_room(partial, room)
+        if torch.isinf(memory.views[0].depth).float().mean() > SKY:
+            land = PlainLand.around(memory, cameras)
+            return lambda partial: in_room(partial, land)
     prepared: list[VideoInpainter] = []
 
     def around(partial: PartialFrames) -> FilledFrames:
@@ -48,7 +52,7 @@ def beyond(memory: SpatialMemory, cameras: Cameras, prepare: Callable[[], VideoI
     return around
 
 
-def in_room(partial: PartialFrames, room: PlainRoom) -> FilledFrames:
+def in_room(partial: PartialFrames, room: PlainRoom | PlainLand) -> FilledFrames:
     """Frames that show the plain room everywhere, near what is known in its colours."""
     plain = room.render(partial.cameras)
     difference = partial.rgb - plain.rgb
