@@ -1,16 +1,16 @@
-"""What lies beyond a photo and its wide view where these show a room or something near, made without a network that dreams."""
+"""What lies beyond a photo and its wide view, made without a network that dreams."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.extrapolate.plain_land import PlainLand
-from splatmem.extrapolate.plain_room import PlainRoom
+from splatmem.extrapolate.plain_room import PlainReading, PlainRoom
 from splatmem.extrapolate.surroundings import is_close_up, shows_open_air
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.distance import distance_inside
@@ -19,42 +19,61 @@ from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
 from splatmem.memory import SpatialMemory
 
 TONE_REACH, TONE = 0.15, 0.25
-"""Of a window's width: how far the plain room takes the colours of what is known beside it, where they differ by so much at
-most: what differs more is a thing."""
-
+"""Of a window's width: how far a plain place takes the colours of what is known beside it, where they differ by so much at most:
+what differs more is a thing."""
 SKY = 0.01
+"""Share of a photo in the open that must be sky for level ground under the sky to lie around it. Without, it may be a wood, or an
+animal's fur before leaves."""
+
 Beyond: TypeAlias = Callable[[PartialFrames], FilledFrames]
 """Makes whole frames of what lies beyond what is known; what is known itself need not come back."""
 
 
-def beyond(memory: SpatialMemory, cameras: Cameras, prepare: Callable[[], VideoInpainter]) -> Beyond | None:
-    """What lies beyond what a memory shows: the plain room around it; around a close-up, which does not show its place, what
-    another inpainter makes of it; None in the open.
+class PlainPlace(Protocol):
+    """A place without things."""
+
+    def render(self, cameras: Cameras) -> PlainReading:
+        """What cameras in it see."""
+        ...
+
+
+def beyond(memory: SpatialMemory, cameras: Cameras, prepare: Callable[[], VideoInpainter]) -> Beyond:
+    """What lies beyond what a memory shows: a plain room around a room, plain land around what stands under the sky. Around all
+    else, such as a close-up, which does not show its place, it is what another inpainter makes of it.
+
+    It is found out when it is asked for the first time.
 
     Args:
         cameras: that will look at it.
-        prepare: gives the inpainter for close-ups; asked when it is needed for the first time.
+        prepare: gives the other inpainter.
     """
-    if not is_close_up(memory):
-        if not shows_open_air(memory):
-            room = PlainRoom.around(memory, cameras)
-            return lambda partial: in_room(partial, room)
-        if torch.isinf(memory.views[0].depth).float().mean() > SKY:
-            land = PlainLand.around(memory, cameras)
-            return lambda partial: in_room(partial, land)
-    prepared: list[VideoInpainter] = []
+    found: list[Beyond] = []
 
     def around(partial: PartialFrames) -> FilledFrames:
-        if not prepared:
-            prepared.append(prepare())
-        return prepared[0](partial, generator=torch.Generator().manual_seed(0))
+        if not found:
+            place = _plain_place(memory, cameras)
+            if place is None:
+                inpainter = prepare()
+                found.append(lambda frames: inpainter(frames, generator=torch.Generator().manual_seed(0)))
+            else:
+                found.append(lambda frames: plainly(frames, place))
+        return found[0](partial)
 
     return around
 
 
-def in_room(partial: PartialFrames, room: PlainRoom | PlainLand) -> FilledFrames:
-    """Frames that show the plain room everywhere, near what is known in its colours."""
-    plain = room.render(partial.cameras)
+def _plain_place(memory: SpatialMemory, cameras: Cameras) -> PlainPlace | None:
+    if is_close_up(memory):
+        return None
+    if not shows_open_air(memory):
+        return PlainRoom.around(memory, cameras)
+    under_the_sky = torch.isinf(memory.views[0].depth).float().mean() > SKY
+    return PlainLand.around(memory, cameras) if under_the_sky else None
+
+
+def plainly(partial: PartialFrames, place: PlainPlace) -> FilledFrames:
+    """Frames that show a plain place everywhere, near what is known in its colours."""
+    plain = place.render(partial.cameras)
     difference = partial.rgb - plain.rgb
     alike = partial.known & (difference.abs().amax(-1) < TONE)
     spread = push_pull(difference.permute(0, 3, 1, 2), alike[:, None].float()).permute(0, 2, 3, 1)

@@ -1,8 +1,7 @@
 """A place in the open that goes on plainly: the ground, a low skyline far away and the sky, in the colours that were seen of them.
 
-What a photo shows does not come again beside it: a second house or a second tower is what a stranger sees first. Open ground
-under a wide sky is what may lie around anything in the open. Its texture is that of the photo, with random phases (random-phase
-noise: Galerne, Gousseau and Morel 2011): grass, gravel, water and clouds are known again by it, and nothing in it is seen twice.
+What a photo shows does not come again beside it: a second house or a second tower is what a stranger sees first. Level ground
+under a wide sky is what may lie around anything in the open.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
-from scipy.ndimage import gaussian_filter1d
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splatmem.classes import PixelClass
+from splatmem.classes import PixelClass, PixelClasses
 from splatmem.extrapolate.azimuth import AzimuthRange
 from splatmem.extrapolate.plain_room import PlainReading
+from splatmem.extrapolate.random_phase import continued_around
 from splatmem.extrapolate.surroundings import classes_of
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
@@ -27,43 +26,43 @@ from splatmem.memory.stored_view import StoredView
 from splatmem.pixels import from_uint8
 
 FAR = 12.0
-"""Distance of the skyline, in units of the memory's scale."""
+"""Distance of what stands on the horizon, in units of the memory's scale."""
 EYE_HEIGHT = 0.2
 """Height of a camera above a ground that no view shows, in units of the memory's scale."""
+LEAST_HEIGHT = 0.05
+"""The same for the lowest camera above any ground."""
 STEEPEST = math.radians(75)
-"""Inclination up to which the pictures go."""
+"""Inclination up to which there are pictures; beyond it they are as there."""
 MOST_COLUMNS = 2048
 """Of the pictures, once around."""
 SKYLINE, ROUGHNESS = math.radians(2.0), math.radians(0.8)
 """Height of the skyline above the horizon, at most, and how far it rises and falls."""
+RISES = 6
+"""How many times around, at least, so that it looks as hills and trees and not as a slope."""
+LOWEST_SKIES = 0.2
+"""Share of a photo's columns whose sky may go down below the skyline: a gap between trees says nothing."""
 BELOW_SKYLINE = math.radians(5.0)
 """How far below its skyline a photo shows what stands on the horizon."""
 HAZE = 0.4
 """Share of the sky in the colours of what stands far away."""
-LIGHT = math.radians(4.0)
-"""Width over which colours are light, not texture."""
-SMOOTH = math.radians(1.0)
-"""Height over which colours at a height are one."""
-ENOUGH = 0.1
-RARE = 0.25
-"""Difference from the colour that is usual at a height: what differs more is another thing."""
 EDGE = 2
-"""Pixels at the edge of what is told apart that may show what lies beside."""
-FEWEST = 0.1
-"""Share of a row that must show something for its texture to be taken from there."""
+"""Pixels at the edge of what is told apart that may show what lies beside it."""
+ENOUGH = 0.1
+"""Share of what a photo shows below the horizon from which colours of the ground are taken: less is a stain."""
 
 
 @dataclass(frozen=True)
 class PlainLand:
     """Level ground around a camera, what stands on it far away, and the sky.
 
+    Pictures lie at inclinations from ``-STEEPEST`` to ``STEEPEST`` and at azimuths once around, ``[rows, columns, 3]`` in 0..1.
+
     Attributes:
         directions: azimuths and inclinations about the camera.
         ground: distance from the camera down to the ground.
         far: horizontal distance of what stands on the horizon.
-        skyline: its height above the horizon, in radians, at ``columns`` azimuths once around.
-        level, standing, sky: colours of the ground, of what stands on the horizon and of the sky, by inclination from
-            ``-STEEPEST`` to ``STEEPEST`` and by azimuth, ``[rows, columns, 3]``.
+        skyline: where the sky ends, in radians above the horizon; below the horizon where a photo shows the sky farther down.
+        level, standing, sky: pictures of the ground, of what stands on the horizon and of the sky.
     """
 
     directions: AzimuthRange
@@ -85,187 +84,156 @@ class PlainLand:
         assert memory.down is not None
         view = memory.views[0]
         directions = AzimuthRange.of(view.camera, memory.down)
-        shown = _Shown.of(view, memory.down, directions)
-        heights = (cameras.centers - directions.center) @ memory.down
-        ground = max(_ground(view, memory, shown), float(heights.max()) + 0.25 * EYE_HEIGHT * memory.scale)
-        far = FAR * memory.scale + float(directions.distance(cameras.centers).max())
+        classes = classes_of(view, memory.down)
+        height = _height_above_ground(view, classes, memory.down) or EYE_HEIGHT * memory.scale
+        lowest = float(((cameras.centers - directions.center) @ memory.down).max())
+        shown = _Shown.of(view, classes, directions)
         generator = torch.Generator().manual_seed(0)
-        columns = shown.columns
-        sky = _going_on(shown.rgb, _enough([shown.sky], 0.0), columns, generator)
-        grounds = [shown.level, shown.other & shown.below, shown.below & shown.solid, shown.other, shown.solid]
-        ground_shown = _enough(grounds, float(shown.below.sum()))
-        level = _going_on(shown.rgb, ground_shown, columns, generator)
-        if ground_shown is not shown.level:
-            level = level.mean(1,keepdim=True).expand_as(level)
-        standing, skyline = _standing(shown, columns, generator)
-        horizon = sky[len(sky) // 2 - 1]
-        return PlainLand(directions, ground, far, skyline, level, torch.lerp(standing, horizon.expand_as(standing), HAZE), sky)
+        sky = shown.continued(shown.sky, generator)
+        level = shown.ground(generator)
+        standing, skyline = _standing(shown, generator)
+        standing = torch.lerp(standing, sky[len(sky) // 2 - 1].expand_as(standing), HAZE)
+        return PlainLand(
+            directions,
+            ground=max(height, lowest + LEAST_HEIGHT * memory.scale),
+            far=FAR * memory.scale + float(directions.distance(cameras.centers).max()),
+            skyline=skyline,
+            level=level,
+            standing=standing if (skyline > 0).any() else level,
+            sky=sky,
+        )
 
     def render(self, cameras: Cameras) -> PlainReading:
         """What cameras above the ground see of it."""
-        rays = cameras.world_rays() @ self.directions.axes.T
-        origin = ((cameras.centers - self.directions.center) @ self.directions.axes.T)[:, None, None]
-        side, down, ahead = rays.unbind(-1)
-        across = torch.hypot(side, ahead).clamp_min(1e-9)
-        # Where rays leave the upright cylinder about the first camera on which the skyline stands.
-        inward = (origin[..., 0] * side + origin[..., 2] * ahead) / across.square()
-        rest = (origin[..., 0].square() + origin[..., 2].square() - self.far**2) / across.square()
-        leaves = -inward + (inward.square() - rest).clamp_min(0).sqrt()
+        axes = self.directions.axes
+        rays = cameras.world_rays() @ axes.T
+        origin = ((cameras.centers - self.directions.center) @ axes.T)[:, None, None]
+        down, across = rays[..., 1], rays[..., [0, 2]].norm(dim=-1).clamp_min(1e-9)
+        # What stands on the horizon stands on an upright cylinder about the first camera: where rays leave it.
+        inward = (origin[..., 0] * rays[..., 0] + origin[..., 2] * rays[..., 2]) / across.square()
+        outside = (origin[..., 0].square() + origin[..., 2].square() - self.far**2) / across.square()
+        leaves = (inward.square() - outside).clamp_min(0).sqrt() - inward
         lands = torch.where(down > 1e-9, (self.ground - origin[..., 1]) / down.clamp_min(1e-9), torch.inf)
         depth = torch.minimum(leaves, lands)
         points = origin + depth[..., None] * rays
-        azimuth = torch.atan2(points[..., 0], points[..., 2])
-        inclination = torch.atan2(points[..., 1], torch.hypot(points[..., 0], points[..., 2]))
-        column = (azimuth / (2 * math.pi)) % 1.0 * len(self.skyline)
-        pixel = 1 / float(cameras.focal.amax())
-        top = _at_columns(self.skyline[None, :, None], torch.zeros_like(column), column)[..., 0]
-        rises = ((inclination + top) / pixel + 0.5).clamp(0, 1)  # 1 below the skyline, with a soft edge of one pixel
-        row = ((inclination / STEEPEST).clamp(-1, 1) + 1) / 2 * len(self.level) - 0.5
-        up = torch.atan2(down, across)
-        above = _at_columns(self.sky, ((up / STEEPEST).clamp(-1, 1) + 1) / 2 * len(self.sky) - 0.5, column)
-        below = torch.where((lands < leaves)[..., None], _at_columns(self.level, row, column), _at_columns(self.standing, row, column))
-        return PlainReading(torch.lerp(above, below, rises[..., None]), torch.where(rises > 0.5, depth, torch.inf))
+        inclination = torch.atan2(points[..., 1], points[..., [0, 2]].norm(dim=-1))
+        column = (torch.atan2(points[..., 0], points[..., 2]) / (2 * math.pi)) % 1.0 * len(self.skyline)
+        skyline = _sampled(self.skyline[None, :, None], torch.zeros_like(column), column)[..., 0]
+        below = ((inclination + skyline) * float(cameras.focal.amax()) + 0.5).clamp(0, 1)  # its edge is one pixel soft
+        row = self._row(inclination)
+        solid = torch.where(
+            (lands < leaves)[..., None], _sampled(self.level, row, column), _sampled(self.standing, row, column)
+        )
+        sky = _sampled(self.sky, self._row(torch.atan2(down, across)), column)
+        return PlainReading(torch.lerp(sky, solid, below[..., None]), torch.where(below > 0.5, depth, torch.inf))
+
+    def _row(self, inclination: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        return (inclination / STEEPEST + 1) / 2 * len(self.level) - 0.5
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """What a view shows, by inclination and azimuth, ``rows`` from ``-STEEPEST`` to ``STEEPEST``, and ``seen`` columns."""
+    """What a view shows, as the pictures of ``PlainLand`` but for the columns that it does not see.
+
+    Attributes:
+        rgb: 0..1.
+        sky, solid: where there is sky, or anything else.
+        place: of what is solid, what belongs to no thing.
+        level: of that, ground and what grows there, below the horizon.
+        below: what is below the horizon.
+        columns: of the pictures once around.
+    """
 
     rgb: Float[Tensor, "rows seen 3"]
     sky: Bool[Tensor, "rows seen"]
-    level: Bool[Tensor, "rows seen"]
-    other: Bool[Tensor, "rows seen"]
     solid: Bool[Tensor, "rows seen"]
+    place: Bool[Tensor, "rows seen"]
+    level: Bool[Tensor, "rows seen"]
     below: Bool[Tensor, "rows seen"]
     columns: int
 
+    @property
+    def step(self) -> float:
+        """Angle of a pixel, in radians."""
+        return 2 * math.pi / self.columns
+
     @staticmethod
-    def of(view: StoredView, down: Float[Tensor, "3"], directions: AzimuthRange) -> _Shown:
-        columns = min(MOST_COLUMNS, round(2 * math.pi / directions.width * view.camera.width))
-        rows = 2 * round(STEEPEST / (2 * math.pi) * columns)
-        seen = max(2, int(directions.width / (2 * math.pi) * columns))
+    def of(view: StoredView, classes: PixelClasses, directions: AzimuthRange) -> _Shown:
+        camera = view.camera
+        columns = min(MOST_COLUMNS, round(2 * math.pi / directions.width * camera.width))
+        rows, seen = 2 * round(STEEPEST / (2 * math.pi) * columns), max(2, int(directions.width / (2 * math.pi) * columns))
         azimuth = directions.left + (torch.arange(seen) + 0.5) / columns * 2 * math.pi
-        inclination = ((torch.arange(rows) + 0.5) / rows * 2 - 1) * STEEPEST
+        inclination = (((torch.arange(rows) + 0.5) / rows * 2 - 1) * STEEPEST)[:, None]
         ahead = azimuth.sin()[:, None] * directions.axes[0] + azimuth.cos()[:, None] * directions.axes[2]
-        rays = ahead * inclination.cos()[:, None, None] + directions.axes[1] * inclination.sin()[:, None, None]
-        pixels, ahead_of = view.camera.project(directions.center + rays)
-        size = torch.tensor([view.camera.width, view.camera.height])
-        place = pixels[0] / size * 2 - 1
-        inside = (place.abs() < 1).all(-1) & (ahead_of[0] > 0)
-        classes = classes_of(view, down)
+        rays = ahead * inclination.cos()[..., None] + directions.axes[1] * inclination.sin()[..., None]
+        pixels, before = camera.project(directions.center + rays)
+        at = pixels / torch.tensor([camera.width, camera.height]) * 2 - 1
+        inside = (at[0].abs() < 1).all(dim=-1) & (before[0] > 0)
         sky = torch.isinf(view.depth)
-        empty = (classes.things == 0) & view.written & ~sky
-        level = empty & classes.where(PixelClass.GROUND, PixelClass.FLOOR, PixelClass.VEGETATION)
-        masks = torch.stack([sky & view.written, level, empty, view.written & ~sky]).float()
-        maps = torch.cat([from_uint8(view.rgb).permute(2, 0, 1), masks])[None]
-        rgb = F.grid_sample(maps[:, :3], place[None], padding_mode="border", align_corners=False)[0].permute(1, 2, 0)
-        sampled = F.grid_sample(maps[:, 3:], place[None], mode="nearest", padding_mode="border", align_corners=False)[0]
-        sky, level, empty, solid = ~dilate(~((sampled > 0.5) & inside), EDGE)
-        below = (inclination > 0)[:, None]
-        return _Shown(rgb, sky, level & below, empty, solid, below & inside, columns)
+        place = ~sky & (classes.things == 0)
+        level = place & classes.where(PixelClass.GROUND, PixelClass.FLOOR, PixelClass.VEGETATION)
+        masks = (torch.stack([sky, ~sky, place, level]) & view.written).float()[None]
+        rgb = F.grid_sample(from_uint8(view.rgb).permute(2, 0, 1)[None], at, padding_mode="border", align_corners=False)[0]
+        shown = (F.grid_sample(masks, at, mode="nearest", align_corners=False)[0] > 0.5) & inside
+        sky, solid, place, level = ~dilate(~shown, EDGE)
+        below = inside & (inclination > 0)
+        return _Shown(rgb.permute(1, 2, 0), sky, solid, place, level & below, below, columns)
+
+    def continued(self, where: Bool[Tensor, "rows seen"], generator: torch.Generator | None) -> Float[Tensor, "rows columns 3"]:
+        """Once around as it is where it may be taken from; anywhere, if that is nowhere."""
+        return continued_around(self.rgb, where if where.any() else self.solid | self.sky, self.columns, self.step, generator)
+
+    def ground(self, generator: torch.Generator) -> Float[Tensor, "rows columns 3"]:
+        """The ground; without texture where the view shows none, but in the colour of what comes next to it."""
+        least = ENOUGH * float(self.below.sum())
+        if self.level.sum() > least:
+            return self.continued(self.level, generator)
+        others = (self.place & self.below, self.solid & self.below, self.place, self.solid)
+        return self.continued(next((other for other in others if other.sum() > least), self.solid), None)
 
 
-def _enough(masks: list[Bool[Tensor, "rows seen"]], of: float) -> Bool[Tensor, "rows seen"]:
-    """The first of the masks that holds enough of a number of pixels; else all."""
-    return next((mask for mask in masks if mask.sum() > ENOUGH * of), torch.ones_like(masks[0]))
+def _height_above_ground(view: StoredView, classes: PixelClasses, down: Float[Tensor, "3"]) -> float | None:
+    """Height of a view's camera above the ground that it shows; None if it shows none below it."""
+    ground = classes.where(PixelClass.GROUND, PixelClass.FLOOR) & torch.isfinite(view.depth)
+    if not ground.any():
+        return None
+    points = view.camera.unproject(torch.where(ground, view.depth, 1.0)[None])[0][ground]
+    height = float(((points - view.camera.centers[0]) @ down).median())
+    return height if height > 0 else None
 
 
-def _ground(view: StoredView, memory: SpatialMemory, shown: _Shown) -> float:
-    """How far below the camera the ground lies."""
-    assert memory.down is not None
-    classes = classes_of(view, memory.down)
-    where = classes.where(PixelClass.GROUND, PixelClass.FLOOR) & torch.isfinite(view.depth)
-    if where.float().mean() < 0.01:
-        return EYE_HEIGHT * memory.scale
-    points = view.camera.unproject(torch.where(where, view.depth, 1.0)[None])[0][where]
-    height = float(((points - view.camera.centers[0]) @ memory.down).median())
-    return height if height > 0 else EYE_HEIGHT * memory.scale
-
-
-def _standing(
-    shown: _Shown, columns: int, generator: torch.Generator
-) -> tuple[Float[Tensor, "rows columns 3"], Float[Tensor, " columns"]]:
-    """Colours of what stands on the horizon, at each inclination, and its skyline."""
-    rows, seen = shown.sky.shape
-    step = 2 * STEEPEST / rows
-    below_sky = ~shown.sky & (shown.sky.flip(0).cumsum(0).flip(0) == 0) & (shown.other | shown.level)
-    # The lowest sky in each column; columns without any are left out.
-    has = shown.sky.any(0)
-    lowest = rows - 1 - shown.sky.flip(0).float().argmax(0)
-    heights = (rows / 2 - 1 - lowest) * step
-    height = float(heights[has].quantile(0.2).clamp_max(SKYLINE)) if has.any() else SKYLINE
-    reach = max(1, round(BELOW_SKYLINE / step))
-    # What lies right below the skyline, moved so that all skylines lie in one row.
-    row = (lowest[None, :] + 1 + torch.arange(reach)[:, None]).clamp_max(rows - 1)
+def _standing(shown: _Shown, generator: torch.Generator) -> tuple[Float[Tensor, "rows columns 3"], Float[Tensor, " columns"]]:
+    """A picture of what stands on the horizon, and its skyline in radians above the horizon."""
+    rows, middle = len(shown.rgb), len(shown.rgb) / 2
+    under_sky = shown.sky.any(dim=0)
+    lowest = rows - 1 - shown.sky.flip(0).float().argmax(dim=0)  # row of the lowest sky in each column
+    height = SKYLINE
+    if under_sky.any():
+        height = min(SKYLINE, float((middle - 1 - lowest[under_sky]).quantile(LOWEST_SKIES)) * shown.step)
+    waves = torch.fft.rfft(torch.randn(shown.columns, generator=generator))
+    waves = torch.fft.irfft(waves / torch.arange(len(waves)).clamp_min(RISES), n=shown.columns)
+    waves = waves - waves.mean()
+    skyline = height + waves / waves.std() * min(ROUGHNESS, 0.4 * max(height, 0.0))
+    # What lies right below the sky, moved so that the sky ends in one row.
+    reach = torch.arange(max(1, round(BELOW_SKYLINE / shown.step)))[:, None]
+    row = (lowest + 1 + reach).clamp_max(rows - 1)
+    where = shown.place.gather(0, row) & under_sky
     rgb = shown.rgb.gather(0, row[..., None].expand(-1, -1, 3))
-    where = below_sky.gather(0, row) & has
-    band = _going_on(rgb, _enough([where, has.expand_as(where)], 0.0), columns, generator)
-    rough = torch.fft.rfft(torch.randn(columns, generator=generator))
-    frequency = torch.arange(len(rough)).float()
-    rough = torch.fft.irfft(rough / frequency.clamp_min(6), n=columns)
-    skyline = height + rough / rough.std() * min(ROUGHNESS, 0.4 * max(height, 0.0))
-    top = rows / 2 - skyline / step
-    index = (torch.arange(rows)[:, None] - top).round().long().clamp(0, reach - 1)
-    return band.gather(0, index[..., None].expand(-1, -1, 3)), skyline
+    where = where if where.any() else torch.ones_like(where)
+    band = continued_around(rgb, where, shown.columns, shown.step, generator)
+    below = (torch.arange(rows)[:, None] - (middle - skyline / shown.step)).round().long().clamp(0, len(reach) - 1)
+    return band.gather(0, below[..., None].expand(-1, -1, 3)), skyline
 
 
-def _going_on(
-    rgb: Float[Tensor, "rows seen 3"], where: Bool[Tensor, "rows seen"], columns: int, generator: torch.Generator
-) -> Float[Tensor, "rows columns 3"]:
-    """Colours once around that are at each height as those ``where``, with their texture."""
-    rows, seen = where.shape
-    step = 2 * math.pi / columns
-    usual = torch.where(where[..., None], rgb, torch.nan).nanmedian(dim=1, keepdim=True).values
-    where = where & ((rgb - usual).abs().amax(-1) < RARE)
-    weight = where.float()[..., None]
-    # The colour at each height.
-    sums = torch.cat([(rgb * weight).sum(1), weight.sum(1)], dim=-1)
-    sums = _blurred(sums, SMOOTH / step)
-    told = torch.nonzero(sums[:, 3] > 0.1 * sums[:, 3].max())[:, 0]
-    colour = (sums[:, :3] / sums[:, 3:].clamp_min(1e-6))[_nearest(told, torch.arange(rows))]
-    # Its texture: what differs there from the light, under white noise along the row.
-    light = torch.cat([rgb * weight, weight], dim=-1)
-    light = _blurred(_blurred(light, 0.3 * LIGHT / step).transpose(0, 1), LIGHT / step).transpose(0, 1)
-    detail = (rgb - light[..., :3] / light[..., 3:].clamp_min(1e-6)) * weight
-    count = weight.sum(1)[:, 0]
-    full = torch.nonzero(count > FEWEST * seen)[:, 0]
-    if not len(full):
-        return colour[:, None].expand(rows, columns, 3).clone()
-    noise = torch.fft.rfft(torch.randn(columns, generator=generator))
-    spread = torch.fft.irfft(torch.fft.rfft(detail.transpose(1, 2), n=columns) * noise, n=columns).transpose(1, 2)
-    texture = spread / count.clamp_min(1).sqrt()[:, None, None]
-    first, last = int(full[0]), int(full[-1])
-    row = torch.arange(rows)
-    outside = torch.maximum(first - row, row - last).clamp_min(0)
-    fading = (1 - outside / (2 * (last - first + 1))).clamp_min(0)[:, None, None]
-    return (colour[:, None] + fading * texture[_nearest(full, _reflected(row, first, last))]).clamp(0, 1)
-
-
-def _nearest(some: Int[Tensor, " n"], rows: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
-    """The nearest of some rows to each row."""
-    return some[(rows[:, None] - some).abs().argmin(1)]
-
-
-def _reflected(index: Tensor, first: int, last: int) -> Tensor:
-    """Rows inside of a range for rows outside, as in mirrors at its ends."""
-    span = max(1, last - first)
-    return first + (span - ((index - first) % (2 * span) - span).abs())
-
-
-def _blurred(values: Float[Tensor, "rows *n"], sigma: float) -> Float[Tensor, "rows *n"]:
-    """Values blurred along rows by a Gaussian; nothing comes from outside."""
-    return torch.from_numpy(gaussian_filter1d(values.numpy(), sigma, axis=0, mode="constant", truncate=3.0))
-
-
-def _at_columns(
+def _sampled(
     picture: Float[Tensor, "rows columns c"], row: Float[Tensor, "*n"], column: Float[Tensor, "*n"]
 ) -> Float[Tensor, "*n c"]:
-    """Bilinear samples of a picture that is closed sideways."""
+    """Bilinear samples of a picture whose ends meet sideways; above and below it is as at its edges."""
     rows, columns = picture.shape[:2]
-    row, left = row.clamp(0, rows - 1), (column - 0.5).floor()
-    above = row.floor().clamp_max(max(0, rows - 2))
-    fx, fy = (column - 0.5 - left)[..., None], (row - above)[..., None]
-    y0, x0 = above.long(), left.long() % columns
-    y1, x1 = (y0 + 1).clamp_max(rows - 1), (x0 + 1) % columns
-    upper = torch.lerp(picture[y0, x0], picture[y0, x1], fx)
-    return torch.lerp(upper, torch.lerp(picture[y1, x0], picture[y1, x1], fx), fy)
+    row, column = row.clamp(0, rows - 1), column - 0.5
+    above, left = row.floor(), column.floor()
+    top, first = above.long(), left.long() % columns
+    bottom, second = (top + 1).clamp_max(rows - 1), (first + 1) % columns
+    right, low = (column - left)[..., None], (row - above)[..., None]
+    upper = torch.lerp(picture[top, first], picture[top, second], right)
+    return torch.lerp(upper, torch.lerp(picture[bottom, first], picture[bottom, second], right), low)

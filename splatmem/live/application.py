@@ -36,7 +36,7 @@ LABEL = "splatmem"
 BRAND = (56, 128, 255)
 REST_SECONDS = 0.2  # without a movement: the view rests
 QUIET_SECONDS = 1.0  # without a movement of any view: there is time to make ahead what lies around
-PREPARED = "all around is prepared"
+PREPARED = "what lies beside the first picture is prepared"
 TICK_SECONDS = 0.05
 STATUS_SECONDS = 0.5
 CANVAS = (1600, 900)  # that a browser is taken to have until it says so
@@ -260,12 +260,8 @@ def get_ready(scene: Scene, announce: Announce) -> None:
 
 
 def look_ahead(scene: Scene, pause: Callable[[], None]) -> str | None:
-    """Makes one piece of what first looks in new directions want."""
-    made = scene.look_ahead(pause)
-    if made is None:
-        return None
-    done, of = made
-    return PREPARED if done == of else f"prepared ahead: {done} of {of} parts of what lies around"
+    """Makes what first looks in new directions want."""
+    return PREPARED if scene.look_ahead(pause) else None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from splatmem.edit.history import ADDING, counts
 from splatmem.explore.live import LiveInpainter, look
 from splatmem.explore.loop import ExploreState, explore
-from splatmem.explore.widening import WideViewsFirst
+from splatmem.explore.widening import WideViewFirst
 from splatmem.geometry.cameras import Cameras
 from splatmem.scene.announce import MAKING_THE_UNSEEN, Announce, silent
 from splatmem.scene.state import SceneState
@@ -162,19 +162,19 @@ class GrowingScene(SceneState):
             one = torch.ones(1, requires_grad=True)
             torch.autograd.grad(2 * one, one, torch.ones(1))
 
-    def look_ahead(self, pause: Callable[[], None] = lambda: None) -> tuple[int, int] | None:
-        """Makes one of the things that a ``look`` in a new direction would have to make first, such as a wide view; after
+    def look_ahead(self, pause: Callable[[], None] = lambda: None) -> bool:
+        """Makes what a ``look`` in a new direction would have to make first, the wide view around the first one; after
         ``prepare_to_look``. The scene stays as it is.
 
         Args:
             pause: called where this may be left off: it may raise, and nothing that was made is lost.
 
         Returns:
-            how many of them are made, and of how many; None if none is left to be made.
+            whether there was anything left to be made.
         """
         ready = None if self._live is None else self._live.ready
-        if not isinstance(ready, WideViewsFirst):
-            return None
+        if not isinstance(ready, WideViewFirst):
+            return False
         with self.clock.stage("fill"):
             return ready.make_ahead(pause)
 
