@@ -63,12 +63,9 @@ def beyond(memory: SpatialMemory, cameras: Cameras, prepare: Callable[[], VideoI
 
 
 def _plain_place(memory: SpatialMemory, cameras: Cameras) -> PlainPlace | None:
-    if is_close_up(memory):
-        return None
-    if not shows_open_air(memory):
+    if not is_close_up(memory) and not shows_open_air(memory):
         return PlainRoom.around(memory, cameras)
-    under_the_sky = torch.isinf(memory.views[0].depth).float().mean() > SKY
-    return PlainLand.around(memory, cameras) if under_the_sky else None
+    return PlainLand.around(memory, cameras)
 
 
 def plainly(partial: PartialFrames, place: PlainPlace) -> FilledFrames:

@@ -91,12 +91,15 @@ class PlainLand:
         generator = torch.Generator().manual_seed(0)
         sky = shown.continued(shown.sky, generator)
         level = shown.ground(generator)
-        standing, skyline = _standing(shown, generator)
-        standing = torch.lerp(standing, sky[len(sky) // 2 - 1].expand_as(standing), HAZE)
+        if shown.sky.any():
+            standing, skyline = _standing(shown, generator)
+            standing = torch.lerp(standing, sky[len(sky) // 2 - 1].expand_as(standing), HAZE)
+        else:
+            standing, skyline = shown.continued(shown.place & ~shown.level, generator), torch.full((shown.columns,), math.pi / 2)
         return PlainLand(
             directions,
             ground=max(height, lowest + LEAST_HEIGHT * memory.scale),
-            far=FAR * memory.scale + float(directions.distance(cameras.centers).max()),
+            far=(FAR if shown.sky.any() else 2.0) * memory.scale + float(directions.distance(cameras.centers).max()),
             skyline=skyline,
             level=level,
             standing=standing if (skyline > 0).any() else level,
