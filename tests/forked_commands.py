@@ -145,7 +145,7 @@ IMPORTED_BEFOREHAND = (
     *(
         "splatmem.cli.main",
         "splatmem.jobs.flyaround",
-        "splatmem.inpaint.embedded.inpainter",
+        "splatmem.inpaint.migan.inpainter",
         "splatmem.depth.embedded.network",
         "splatmem.viewer.inspect",
     ),

@@ -24,7 +24,7 @@ from splatmem.edit.thing import gaussians_in_outline
 from splatmem.evaluation.features import PatchFeatures, feature_distance
 from splatmem.explore.loop import ExploreSettings
 from splatmem.geometry.cameras import Cameras, identity_camera
-from splatmem.inpaint import PLACES_FOLDER, VideoInpainter
+from splatmem.inpaint import EMBEDDED_FOLDER, VideoInpainter
 from splatmem.inpaint.classical import ClassicalInpainter
 from splatmem.inpaint.migan.inpainter import FrameByFrame
 from splatmem.inpaint.migan.pictures import picture_filler
@@ -74,7 +74,7 @@ def main() -> None:
     features, estimator = PatchFeatures.pretrained(), load_depth_estimator("embedded")
     figures: dict[str, list[list[float]]] = {name: [] for name in METHODS}
     depths: dict[str, list[float]] = {"surroundings": [], "depth model": []}
-    places = FrameByFrame(picture_filler(assets.path(PLACES_FOLDER)), around=AROUND_HOLES)
+    places = FrameByFrame(picture_filler(assets.path(EMBEDDED_FOLDER)), around=AROUND_HOLES)
     others = {name: ClassicalInpainter(name) for name in METHODS[2:]}
     fillers: dict[str, VideoInpainter | None] = {"places": places, "surroundings": None, **others}
     rows = []

@@ -33,8 +33,6 @@ from splatmem.depth.huggingface import HuggingFaceDepth
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings
 from splatmem.explore.widening import ready_for_path
-from splatmem.extrapolate.emptied import in_the_open
-from splatmem.extrapolate.standing import removable_standing
 from splatmem.geometry.cameras import Cameras, identity_camera
 from splatmem.inpaint import PartialFrames, VideoInpainter, load_inpainter
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES, load_photo
@@ -166,11 +164,6 @@ def measure(path: Path, options: Options, estimate: HuggingFaceDepth, inpainter:
     assert classes is not None
     own, around = (tokens_of(estimate.model, rgb) for rgb in (picture.rgb[None], made))
     things = classes.where(PixelClass.THING, PixelClass.BUILDING)
-    depth = memory.views[0].depth
-    if in_the_open(classes, depth, memory.metric):  # also what no class names, such as a tower's walls
-        things |= removable_standing(
-            depth, classes.where(PixelClass.GROUND, PixelClass.FLOOR), classes.where(PixelClass.VEGETATION)
-        )
     unlike = unlikeness(picture.rgb, torch.ones_like(things))
     things = (things | (torch.isfinite(unlike) & (unlike > UNLIKE)))[None]
     return repeated_share(own, covered(things, own), around, covered(~reading.known, around))

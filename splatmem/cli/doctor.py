@@ -134,7 +134,7 @@ def _models() -> Finding:
     from splatmem import assets
 
     missing = []
-    for folder in ("models/inpaint-places", "models/inpaint-small", "models/depth-small"):
+    for folder in ("models/inpaint-places", "models/depth-small"):
         try:
             assets.path(folder)
         except FileNotFoundError:

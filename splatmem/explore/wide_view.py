@@ -1,9 +1,9 @@
 """A scene that begins with a wide picture around its first view.
 
 A picture inpainter is at its best between what it is shown, and loses the place away from it. So the first view is made wider,
-and along its sides the network is shown what lies beyond: in a room plain walls and a floor, in the open level ground under a wide
-sky, at a close-up what is out of focus. It ends there what the photo cut off. The wide view is lifted by its depth into a memory of
-its own, as frames are in the loop, and windows take from there what they do not know.
+and along its sides the network is shown what lies beyond: in a room plain walls and a floor, in the open level ground under the
+sky. It ends there what the photo cut off. The wide view is lifted by its depth into a memory of its own, as frames are in the
+loop, and windows take from there what they do not know.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ LOOKED_AT, LOOKED_AT_WIDTH = 48, 48
 MIN_PIXELS = 16
 """A view with fewer unknown pixels is not written."""
 ENDS = 0.1, 0.07
-"""Of the wide view's width, at each side, and of its height, above and below, where it shows what lies beyond it, and fades into
-that."""
+"""Of the wide view's width, at each side, and of its height, above and below, where it shows what lies beyond it, and fades
+into that."""
 REFINE_STEPS = 2
 """Steps of conjugate gradients that fit the view: windows are fitted again when they are written."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial as applied
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -45,10 +44,10 @@ def ready_for_path(
         seed: of what the inpainter prepares.
         estimate_depth: tells the depth of the wide view.
     """
-    fill, prepare = _wide_filler(inpainter), applied(prepared, inpainter, memory, cameras, seed)
+    fill = _wide_filler(inpainter)
     if fill is None:
-        return prepare()
-    return WideViewFirst(WideView(memory, fill, estimate_depth, beyond(memory, cameras, prepare)), cameras)
+        return prepared(inpainter, memory, cameras, seed)
+    return WideViewFirst(WideView(memory, fill, estimate_depth, beyond(memory, cameras)), cameras)
 
 
 def ready_to_look(
@@ -65,10 +64,10 @@ def ready_to_look(
         cameras: that what the inpainter prepares leaves room for.
         before: what this gave for the scene before, whose wide view stays, if it did.
     """
-    fill, prepare = _wide_filler(inpainter), applied(prepared, inpainter, memory, cameras, seed)
+    fill = _wide_filler(inpainter)
     if fill is None:
-        return prepare()
-    lies_beyond = beyond(memory, cameras, prepare)
+        return prepared(inpainter, memory, cameras, seed)
+    lies_beyond = beyond(memory, cameras)
     if isinstance(before, WideViewFirst):
         before.around.beyond = lies_beyond
         return before

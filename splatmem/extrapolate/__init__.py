@@ -1,1 +1,1 @@
-"""What may lie around a view: a closed room, and the empty place that the view shows, going on around in it."""
+"""What may lie around a view: a closed room, or level ground, going on plainly around what it shows."""

@@ -1,7 +1,8 @@
-"""A place in the open that goes on plainly: the ground, a low skyline far away and the sky, in the colours that were seen of them.
+"""A place that goes on plainly: its ground, a low skyline far away and the sky, in the colours that were seen of them.
 
 What a photo shows does not come again beside it: a second house or a second tower is what a stranger sees first. Level ground
-under a wide sky is what may lie around anything in the open.
+under a wide sky is what may lie around anything in the open. Where a photo shows no sky, what it shows above the ground stands
+around it, such as the leaves of a wood or what is out of focus behind a flower.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from torch import Tensor
 
 from splatmem.classes import PixelClass, PixelClasses
 from splatmem.extrapolate.azimuth import AzimuthRange
+from splatmem.extrapolate.first_view import classes_of
 from splatmem.extrapolate.plain_room import PlainReading
 from splatmem.extrapolate.random_phase import continued_around
-from splatmem.extrapolate.surroundings import classes_of
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 from splatmem.memory import SpatialMemory
 from splatmem.memory.stored_view import StoredView
 from splatmem.pixels import from_uint8
 
-FAR = 12.0
-"""Distance of what stands on the horizon, in units of the memory's scale."""
+FAR, NEAR = 12.0, 2.0
+"""Distance of what stands on the horizon, and of what stands around where there is no sky, in units of the memory's scale."""
 EYE_HEIGHT = 0.2
 """Height of a camera above a ground that no view shows, in units of the memory's scale."""
 LEAST_HEIGHT = 0.05
@@ -53,16 +54,16 @@ ENOUGH = 0.1
 
 @dataclass(frozen=True)
 class PlainLand:
-    """Level ground around a camera, what stands on it far away, and the sky.
+    """Level ground around a camera, what stands on it, and the sky.
 
     Pictures lie at inclinations from ``-STEEPEST`` to ``STEEPEST`` and at azimuths once around, ``[rows, columns, 3]`` in 0..1.
 
     Attributes:
         directions: azimuths and inclinations about the camera.
         ground: distance from the camera down to the ground.
-        far: horizontal distance of what stands on the horizon.
+        far: horizontal distance of what stands on it.
         skyline: where the sky ends, in radians above the horizon; below the horizon where a photo shows the sky farther down.
-        level, standing, sky: pictures of the ground, of what stands on the horizon and of the sky.
+        level, standing, sky: pictures of the ground, of what stands on it and of the sky.
     """
 
     directions: AzimuthRange
@@ -78,7 +79,7 @@ class PlainLand:
         """The land around what a memory shows, in the colours of its first view.
 
         Args:
-            memory: with at least one view, which shows some sky.
+            memory: with at least one view.
             cameras: that will look at it: all of them are above the ground.
         """
         assert memory.down is not None
@@ -89,17 +90,19 @@ class PlainLand:
         lowest = float(((cameras.centers - directions.center) @ memory.down).max())
         shown = _Shown.of(view, classes, directions)
         generator = torch.Generator().manual_seed(0)
-        sky = shown.continued(shown.sky, generator)
-        level = shown.ground(generator)
+        level, sky = shown.ground(generator), shown.continued(shown.sky, generator)
         if shown.sky.any():
+            far = FAR
             standing, skyline = _standing(shown, generator)
             standing = torch.lerp(standing, sky[len(sky) // 2 - 1].expand_as(standing), HAZE)
         else:
-            standing, skyline = shown.continued(shown.place & ~shown.level, generator), torch.full((shown.columns,), math.pi / 2)
+            far = NEAR
+            standing = shown.continued(shown.place & ~shown.level, generator)
+            skyline = torch.full((shown.columns,), math.pi / 2)
         return PlainLand(
             directions,
             ground=max(height, lowest + LEAST_HEIGHT * memory.scale),
-            far=(FAR if shown.sky.any() else 2.0) * memory.scale + float(directions.distance(cameras.centers).max()),
+            far=far * memory.scale + float(directions.distance(cameras.centers).max()),
             skyline=skyline,
             level=level,
             standing=standing if (skyline > 0).any() else level,
@@ -112,7 +115,7 @@ class PlainLand:
         rays = cameras.world_rays() @ axes.T
         origin = ((cameras.centers - self.directions.center) @ axes.T)[:, None, None]
         down, across = rays[..., 1], rays[..., [0, 2]].norm(dim=-1).clamp_min(1e-9)
-        # What stands on the horizon stands on an upright cylinder about the first camera: where rays leave it.
+        # What stands around stands on an upright cylinder about the first camera: where rays leave it.
         inward = (origin[..., 0] * rays[..., 0] + origin[..., 2] * rays[..., 2]) / across.square()
         outside = (origin[..., 0].square() + origin[..., 2].square() - self.far**2) / across.square()
         leaves = (inward.square() - outside).clamp_min(0).sqrt() - inward

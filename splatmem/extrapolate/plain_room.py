@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splatmem.classes import PixelClass
+from splatmem.extrapolate.first_view import classes_of
 from splatmem.extrapolate.room_layout import RoomLayout
 from splatmem.extrapolate.scene import fit_scene_layout
-from splatmem.extrapolate.surroundings import classes_of
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory import SpatialMemory
 from splatmem.memory.stored_view import StoredView

@@ -1,8 +1,8 @@
 """Colours that go on around a turn as they are at each height, with their texture and with nothing that comes again.
 
-The texture is what a picture shows, under white noise along its rows: random-phase noise (Galerne, Gousseau and Morel 2011), in one
-direction alone, so that each height keeps its own grain: fine near the horizon, coarse near the camera. Grass, gravel, water and
-clouds are known again by it; a path or a bird is not.
+The texture is what a picture shows, under white noise along its rows: random-phase noise (Galerne, Gousseau and Morel 2011), in
+one direction alone, so that each height keeps its grain: fine near the horizon, coarse near the camera. Grass, gravel, water
+and clouds are known again by it; a path or a bird is not.
 """
 
 from __future__ import annotations

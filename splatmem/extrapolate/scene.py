@@ -1,26 +1,15 @@
-"""What may lie around a whole scene: a closed room fitted to a memory's views, and its first view, going on in it."""
+"""The closed room that what a memory shows lies in."""
 
 from __future__ import annotations
 
 import torch
 
 from splatmem.extrapolate.room_layout import RoomLayout, fit_room_layout
-from splatmem.extrapolate.surroundings import Surroundings, extrapolate_view
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.normals import surface_normals
 from splatmem.memory import SpatialMemory
 
 LAYOUT_WIDTH = 64  # pixels; the room is fitted to the stored views at this width
-
-
-def extrapolate_scene(memory: SpatialMemory, cameras: Cameras) -> Surroundings:
-    """What may be seen in any direction, given what the memory shows.
-
-    Args:
-        memory: what is known.
-        cameras: that will look at it; they are kept clear of what is placed around.
-    """
-    return extrapolate_view(memory, fit_scene_layout(memory, cameras), cameras)
 
 
 def fit_scene_layout(memory: SpatialMemory, cameras: Cameras) -> RoomLayout:

@@ -14,7 +14,7 @@ from splatmem.models.parts import pipeline_index
 
 __all__ = ["FilledFrames", "PartialFrames", "ReferenceViews", "VideoInpainter", "load_inpainter"]
 
-EMBEDDED_FOLDER, PLACES_FOLDER = "models/inpaint-small", "models/inpaint-places"
+EMBEDDED_FOLDER = "models/inpaint-places"
 
 
 def load_inpainter(
@@ -72,18 +72,11 @@ def _load(settings: InpainterConfig, device: str, hardware: HardwareConfig | Non
     from splatmem.models.locate import looks_like_hub_id
 
     if settings.model == "embedded":
-        from splatmem.inpaint.embedded.inpainter import EmbeddedInpainter
+        from splatmem.inpaint.migan.inpainter import EmbeddedInpainter
         from splatmem.inpaint.migan.pictures import picture_filler
 
-        fill_wide = load_model(str(assets.path(PLACES_FOLDER)), "embedded inpainter", picture_filler)
-        # Its network alone is looked at: what the whole pipeline needs only diffusers knows, which is not imported for it.
-        return load_model(
-            str(assets.path(EMBEDDED_FOLDER) / "unet"),
-            "embedded inpainter",
-            lambda unet: EmbeddedInpainter.from_pretrained(
-                unet.parent, device=device, steps=settings.steps, fill_wide=fill_wide
-            ),
-        )
+        folder = str(assets.path(EMBEDDED_FOLDER))
+        return load_model(folder, "embedded inpainter", lambda found: EmbeddedInpainter(picture_filler(found)))
     if not Path(settings.model).expanduser().is_dir() and not looks_like_hub_id(settings.model):
         raise ValueError(
             f"no inpainter {settings.model!r}: expected 'embedded', one of {', '.join(CLASSICAL_NAMES)}, a folder with a "
@@ -99,10 +92,6 @@ def _load(settings: InpainterConfig, device: str, hardware: HardwareConfig | Non
 
 def _from_folder(folder: Path, settings: InpainterConfig, hardware: HardwareConfig, device: str) -> VideoInpainter:
     class_name = str(pipeline_index(folder).get("_class_name"))
-    if class_name == "RGBDInpaintPipeline":
-        from splatmem.inpaint.embedded.inpainter import EmbeddedInpainter
-
-        return EmbeddedInpainter.from_pretrained(folder, device=device, steps=settings.steps)
     return _of_diffusers(folder, class_name, settings, hardware, device)
 
 

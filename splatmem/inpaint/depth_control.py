@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splatmem.extrapolate.scene import extrapolate_scene
-from splatmem.extrapolate.surroundings import Surroundings
+from splatmem.extrapolate.plain_place import PlainPlace, plain_place
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint.protocol import FilledFrames, PartialFrames, ReferenceViews, Traits, VideoInpainter
 from splatmem.memory import SpatialMemory
@@ -26,12 +25,12 @@ NEAREST = 0.005  # share of a window's pixels that may be nearer than what is sh
 class DepthSteered:
     """An inpainter whose windows say how far everything is, the unknown too."""
 
-    def __init__(self, inpainter: VideoInpainter, surroundings: Surroundings | None = None) -> None:
+    def __init__(self, inpainter: VideoInpainter, place: PlainPlace | None = None) -> None:
         """Args:
         inpainter: is given ``PartialFrames.expected_depth``.
-        surroundings: what may lie around; ``prepare`` makes an inpainter that has them.
+        place: that lies around; ``prepare`` makes an inpainter that has it.
         """
-        self.inpainter, self.surroundings = inpainter, surroundings
+        self.inpainter, self.place = inpainter, place
         traits = Traits.of(inpainter)
         self.name, self.window_frames, self.continuous = traits.name, traits.window_frames, traits.continuous
         self.reads_prompt, self.reference_views = traits.reads_prompt, traits.reference_views
@@ -39,7 +38,7 @@ class DepthSteered:
     def prepare(self, memory: Any, trajectory: Cameras, seed: int) -> DepthSteered:
         """One that knows what may lie around this scene."""
         assert isinstance(memory, SpatialMemory)
-        return DepthSteered(self.inpainter, extrapolate_scene(memory, trajectory))
+        return DepthSteered(self.inpainter, plain_place(memory, trajectory))
 
     def __call__(
         self,
@@ -53,20 +52,16 @@ class DepthSteered:
         return self.inpainter(steered, generator=generator, prompt=prompt, reference=reference)
 
     def expected_depth(self, partial: PartialFrames) -> Float[Tensor, "t h w"]:
-        """How far everything in a window is: what is known, and elsewhere the empty place.
-
-        That is the farther of the room that closes the scene and of what the surroundings have there. Things that these repeat
-        stand before the room, and a model is not to make them again; the sky lies behind it.
+        """How far everything in a window is: what is known, and elsewhere the plain place around the scene.
 
         Raises:
             ValueError: nothing is known of what may lie around.
         """
-        if self.surroundings is None:
+        if self.place is None:
             raise ValueError("depth that steers a model is completed by what may lie around a scene: call prepare() first")
         with torch_alone(partial.cameras.width * partial.cameras.height):
-            proposal = self.surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
-            room = self.surroundings.layout.render(partial.cameras).depth
-        return torch.where(partial.known, partial.depth, torch.maximum(proposal.depth, room))
+            around = self.place.render(partial.cameras).depth
+        return torch.where(partial.known, partial.depth, around)
 
 
 def depth_pictures(depth: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w 3"]:

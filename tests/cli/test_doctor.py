@@ -27,7 +27,7 @@ def test_models_that_are_missing(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(assets, "PACKAGE", tmp_path)
     code, said = status(capsys)
     assert code == 1
-    assert "NO   embedded models: missing: models/inpaint-places, models/inpaint-small, models/depth-small" in said
+    assert "NO   embedded models: missing: models/inpaint-places, models/depth-small" in said
     assert "Missing, and needed by every run: embedded models" in said
 
 

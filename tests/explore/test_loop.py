@@ -4,10 +4,10 @@ import torch
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings, explore
 from splatmem.explore.planner import PlanSettings, plan_window
-from splatmem.extrapolate.scene import extrapolate_scene, fit_scene_layout
+from splatmem.explore.widening import ready_for_path
+from splatmem.extrapolate.scene import fit_scene_layout
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, load_inpainter
-from splatmem.inpaint.protocol import prepared
 from splatmem.memory.spatial_memory import VISIBLE_EXTENT
 from splatmem.timing import StageClock
 from splatmem.trajectory.trajectory import Trajectory
@@ -26,18 +26,18 @@ class RecordingInpainter:
 
     def __init__(self) -> None:
         self.given: list[PartialFrames] = []
-        self.surroundings = None
+        self.layout = None
 
     def prepare(self, memory, trajectory, seed):
-        self.surroundings = extrapolate_scene(memory, trajectory)
+        self.layout = fit_scene_layout(memory, trajectory)
         return self
 
     def __call__(self, partial, *, generator, prompt="", reference=None) -> FilledFrames:
         self.given.append(partial)
-        assert self.surroundings is not None
-        proposal = self.surroundings.propose(partial.cameras, partial.rgb, partial.depth, partial.known)
+        assert self.layout is not None
+        depth = torch.where(partial.known, partial.depth, self.layout.render(partial.cameras).depth)
         # The loop puts the known pixels back by itself.
-        return FilledFrames(torch.full_like(partial.rgb, 0.5), proposal.depth, notes=("a note",))
+        return FilledFrames(torch.full_like(partial.rgb, 0.5), depth, notes=("a note",))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
     cameras = room_turn[[2, 3, 4]]
     reading = memory.read(cameras)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras)
-    inpainter = prepared(load_inpainter("embedded", steps=1), memory, room_turn, 0)
+    inpainter = ready_for_path(load_inpainter("embedded"), memory, room_turn, 0, RoomDepth(room_turn[0]))
     filled = inpainter(partial, generator=torch.Generator().manual_seed(1))
     again = inpainter(partial, generator=torch.Generator().manual_seed(1))
     assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])

@@ -12,7 +12,7 @@ from splatmem.explore.beyond import beyond, plainly
 from splatmem.explore.loop import ExploreSettings, explore
 from splatmem.explore.wide_view import WideView, wide_camera
 from splatmem.explore.widening import WideViewFirst, ready_for_path, ready_to_look
-from splatmem.extrapolate.plain_land import PlainLand
+from splatmem.extrapolate.plain_place import plain_place
 from splatmem.extrapolate.plain_room import PlainRoom
 from splatmem.geometry.cameras import Cameras
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter, load_inpainter
@@ -96,31 +96,10 @@ def test_it_is_made_once_for_cameras_that_lack_what_it_shows(view: Cameras, give
     assert knows.filled == 1
 
 
-@pytest.mark.parametrize(
-    ("open_air", "sky", "scale", "kind"),
-    [(False, False, 3.0, PlainRoom), (True, True, 3.0, PlainLand), (True, False, 3.0, None), (False, False, 0.5, None)],
-    ids=["room", "open", "no-sky", "close-up"],
-)
-def test_what_lies_beyond_depends_on_what_is_shown(
-    open_air: bool,
-    sky: bool,
-    scale: float,
-    kind: type[PlainRoom | PlainLand] | None,
-    view: Cameras,
-    given: SpatialMemory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Plain places where the photo shows what they are like, what another inpainter makes where it does not."""
+def test_beyond_it_the_place_goes_on_plainly(view: Cameras, given: SpatialMemory) -> None:
     behind = view.turned(180.0)
-    monkeypatch.setattr("splatmem.explore.beyond.shows_open_air", lambda memory: open_air)
-    given.metric, given.scale = True, scale
-    if sky:
-        given.views[0].depth[:10] = torch.inf
-    made = beyond(given, behind, lambda: Grey(KnowsTheRoom(given)))(partial_frames(given, behind))
-    if kind is None:
-        assert (made.rgb == 0.5).all()
-    else:
-        torch.testing.assert_close(made.rgb, kind.around(given, behind).render(behind).rgb)
+    made = beyond(given, behind)(partial_frames(given, behind))
+    torch.testing.assert_close(made.rgb, plain_place(given, behind).render(behind).rgb)
 
 
 def test_the_network_is_shown_a_plain_room_along_the_sides(view: Cameras, given: SpatialMemory) -> None:

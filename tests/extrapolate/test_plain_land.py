@@ -1,4 +1,4 @@
-"""Plain land around a place in the open: where its ground, skyline and sky are, in which colours, and that nothing comes again."""
+"""Plain land around a place: where its ground, skyline and sky are, in which colours, and that nothing comes again."""
 
 from __future__ import annotations
 
@@ -84,6 +84,16 @@ def test_where_the_photo_shows_the_sky_far_down_it_goes_on_so() -> None:
     slope = behind.world_rays()[0, ..., 1]
     assert torch.isinf(reading.depth[0][slope < 0.15]).all()
     assert torch.isfinite(reading.depth[0][slope > 0.25]).all()
+
+
+def test_without_sky_what_is_above_the_ground_stands_around() -> None:
+    memory = begun(hills=2.0, red_post=False)
+    behind = memory.views[0].camera.turned(180.0)
+    reading = PlainLand.around(memory, behind).render(behind)
+    slope = behind.world_rays()[0, ..., 1]
+    assert torch.isfinite(reading.depth).all()
+    assert ((reading.rgb[0] - BROWN).abs().amax(-1)[slope < -0.1] < 0.05).all()
+    torch.testing.assert_close(reading.depth[0][slope > 0.25], EYE / slope[slope > 0.25], rtol=0.05, atol=0)
 
 
 def test_it_is_the_same_each_time() -> None:

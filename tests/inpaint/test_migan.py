@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from splatmem import assets
 from splatmem.geometry.cameras import Cameras
-from splatmem.inpaint import PLACES_FOLDER, PartialFrames
+from splatmem.inpaint import EMBEDDED_FOLDER, PartialFrames
 from splatmem.inpaint.migan.inpainter import FrameByFrame
 from splatmem.inpaint.migan.network import MIGAN, STRIDE, _doubled
 from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, fill_near, fill_picture, picture_filler, shown_size
@@ -15,7 +15,7 @@ from splatmem.inpaint.migan.pictures import MOST_PIXELS, PictureFiller, fill_nea
 
 @pytest.fixture(scope="module")
 def fill() -> PictureFiller:
-    return picture_filler(assets.path(PLACES_FOLDER))
+    return picture_filler(assets.path(EMBEDDED_FOLDER))
 
 
 def lawn(height: int, width: int) -> torch.Tensor:

@@ -242,13 +242,13 @@ class TestInstallation:
         shutil.copytree(assets.configs(), root / "configs")
         return root
 
-    @pytest.mark.parametrize("model", ["inpaint-places", "inpaint-small", "depth-small"])
+    @pytest.mark.parametrize("model", ["inpaint-places", "depth-small"])
     def test_no_models(self, refused: Refused, installation: Path, model: str) -> None:
         shutil.rmtree(installation / "assets" / "models" / model)
         error = refused.flyaround(installation=installation)
         assert f"assets/models/{model} is missing from this installation" in error
 
-    @pytest.mark.parametrize("model", ["inpaint-places", "inpaint-small", "depth-small"])
+    @pytest.mark.parametrize("model", ["inpaint-places", "depth-small"])
     @pytest.mark.parametrize("damage", ["missing", "truncated"])
     def test_no_weights(self, refused: Refused, installation: Path, model: str, damage: str) -> None:
         (weights,) = (installation / "assets" / "models" / model).rglob("*.safetensors")

@@ -38,3 +38,17 @@ class FrameByFrame:
 
     def _filled(self, rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"]) -> Float[Tensor, "h w 3"]:
         return self.fill(rgb, known) if self.around is None else fill_near(self.fill, rgb, known, self.around)
+
+
+class EmbeddedInpainter(FrameByFrame):
+    """The inpainter that comes with the package. It is at its best between what it is shown, so it wants a wide view around a
+    scene's first one: see ``splatmem.explore.widening``."""
+
+    window_frames = 4
+
+    def __init__(self, fill: PictureFiller) -> None:
+        """Args:
+        fill: makes whole pictures.
+        """
+        super().__init__(fill, name="embedded")
+        self.fill_wide: PictureFiller | None = fill

@@ -1,1 +1,0 @@
-"""The small RGB-D inpainting diffusion model that comes with the package."""
