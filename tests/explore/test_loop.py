@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from splatmem.depth import DepthPrediction
 from splatmem.explore.beginnings import begin_memory
 from splatmem.explore.loop import ExploreSettings, explore
 from splatmem.explore.planner import PlanSettings, plan_window
@@ -115,7 +116,11 @@ def test_embedded_inpainter_keeps_known_pixels_bit_for_bit(explored, room_turn):
     cameras = room_turn[[2, 3, 4]]
     reading = memory.read(cameras)
     partial = PartialFrames(reading.rgb, reading.depth, reading.known, reading.trust, cameras)
-    inpainter = ready_for_path(load_inpainter("embedded"), memory, room_turn, 0, RoomDepth(room_turn[0]))
+
+    def flat(images, *, fov_x_degrees=None):
+        return DepthPrediction(torch.full(images.shape[:3], 2.0), metric=False)
+
+    inpainter = ready_for_path(load_inpainter("embedded"), memory, room_turn, 0, flat)
     filled = inpainter(partial, generator=torch.Generator().manual_seed(1))
     again = inpainter(partial, generator=torch.Generator().manual_seed(1))
     assert torch.equal(filled.rgb[partial.known], partial.rgb[partial.known])
