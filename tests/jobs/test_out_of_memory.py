@@ -107,7 +107,7 @@ def test_a_full_device_outside_of_the_windows(run, monkeypatch: pytest.MonkeyPat
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(HuggingFaceDepth, "_run", full)
+    monkeypatch.setattr(HuggingFaceDepth, "_predict", full)
     status, printed = run()
     assert status == 2
     assert "cpu has too little memory (CUDA out of memory.): give --low-vram, or give --set " in printed
