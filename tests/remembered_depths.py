@@ -1,21 +1,16 @@
-"""What the embedded depth model says of a picture: computed once in a run of the tests, small ones coarsely.
+"""What the embedded depth model says of a picture, computed once in a run of the tests.
 
 Many tests make small scenes of one photo, and the depth model is most of what they would compute. What it says is kept in a
 folder that all processes of a run share, the forked commands among them, under a key made of the picture and of the model's
 weights. Other models, devices other than the CPU, and weights that are being trained compute as ever.
-
-A picture of no more than ``SMALL`` pixels, which the network would enlarge nine times, is shown to the same network at a third
-of these and with fewer tokens: half the time. What the model itself can do is tested on larger ones.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,9 +21,6 @@ from splatmem.depth.huggingface import HuggingFaceDepth
 
 FOLDER = "SPLATMEM_REMEMBERED_DEPTHS"
 """Environment variable: the folder. Where it is not set, nothing is remembered."""
-
-SMALL = 128 * 96
-SIDE, TOKENS = 160, 120  # of the network's input, instead of 288 and 400
 
 
 def make_folder() -> Path | None:
@@ -50,19 +42,16 @@ def remember() -> None:
     compute = HuggingFaceDepth._predict
 
     def predict(self: HuggingFaceDepth, images: torch.Tensor, fov_x_degrees: float | None) -> DepthPrediction:
-        if not _is_embedded(self):
-            return compute(self, images, fov_x_degrees)
-        looking = _coarse(self) if images[0, ..., 0].numel() <= SMALL else self
         folder = os.environ.get(FOLDER)
-        if folder is None or images.device.type != "cpu" or self.model.device.type != "cpu":
-            return compute(looking, images, fov_x_degrees)
+        if folder is None or images.device.type != "cpu" or not _is_embedded(self):
+            return compute(self, images, fov_x_degrees)
         key = hashlib.sha256(f"{tuple(images.shape)} {fov_x_degrees} {_weights(self)}".encode())
         key.update(images.contiguous().numpy().tobytes())
         file = Path(folder) / key.hexdigest()
         if file.is_file():
             kept = load_file(file)
             return DepthPrediction(kept["depth"], metric=True, class_logits=kept["class_logits"])
-        prediction = compute(looking, images, fov_x_degrees)
+        prediction = compute(self, images, fov_x_degrees)
         assert prediction.fov_x_degrees is None
         assert prediction.class_logits is not None
         _write({"depth": prediction.depth.contiguous(), "class_logits": prediction.class_logits.contiguous()}, file)
@@ -73,16 +62,8 @@ def remember() -> None:
 
 def _is_embedded(estimator: HuggingFaceDepth) -> bool:
     """Whether it is the network that a run loads by itself, as it is used there."""
-    return type(estimator.model) is SmallDepth and not estimator.model.training
-
-
-def _coarse(estimator: HuggingFaceDepth) -> HuggingFaceDepth:
-    """The same weights with a smaller input; the estimator itself stays as it is."""
-    coarse = copy.copy(estimator)
-    coarse.model = copy.copy(estimator.model)
-    coarse.model.config = replace(coarse.model.config, tokens=TOKENS)
-    coarse.processor = replace(coarse.processor, size={"height": SIDE, "width": SIDE})
-    return coarse
+    model = estimator.model
+    return type(model) is SmallDepth and model.device.type == "cpu" and not model.training
 
 
 def _weights(estimator: HuggingFaceDepth) -> str:
