@@ -49,7 +49,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     def run(*options: str) -> tuple[int, str]:
         arguments = [
-            "flyaround", str(PHOTO), "--out", str(tmp_path / "out"), "--size", "96x64", "--frames", "8", "--path", "turn",
+            "flyaround", str(PHOTO), "--out", str(tmp_path / "out"), "--size", "96x64", "--frames", "6", "--path", "turn",
             "--set", f"inpainter.model={model}", "--set", "inpainter.steps=1", "--set", "inpainter.min_pixels=200000", *options,
         ]  # fmt: skip
         with pytest.raises(SystemExit) as stop:
