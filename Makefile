@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OUT ?= out/demo
+export PYTHONDONTWRITEBYTECODE :=  # set by some containers: each of the tests' processes would compile the package anew
 
 .PHONY: demo test test-slow lint types docs lock sanitize neon system clean
 
@@ -14,7 +15,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@echo "== the test suite (make test-slow runs what takes minutes)"
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(STAMP)
 	@echo "== the tests that take minutes"

@@ -33,6 +33,21 @@ remembered_depths.remember()
 hypothesis.settings.register_profile("splatmem", deadline=None)
 hypothesis.settings.load_profile("splatmem")
 
+# Files that take longest, in that order: with workers that take file after file, none of these is left for the end.
+LONGEST_FILES = (
+    "tools/test_measure_gpu.py", "jobs/test_model_runs.py", "live/test_browser.py", "test_scene.py", "evaluation/test_run.py",
+    "test_units.py", "examples/test_own_parts.py", "jobs/test_out_of_memory.py", "test_devices.py", "edit/test_history.py",
+    "tools/test_prepare_windows.py", "jobs/test_edits.py", "jobs/test_interruptions.py", "evaluation/test_film.py",
+    "jobs/test_keep_motion.py", "io/test_page.py", "test_start_and_end.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the rest as they are."""
+    folder = Path(__file__).parent
+    places = {folder / name: place for place, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from splatmem import assets
-from splatmem.depth import EMBEDDED_DEPTH_FOLDER, DepthPrediction
+from splatmem.depth import DepthPrediction
+from splatmem.depth.embedded.network import SmallDepth
 from splatmem.depth.huggingface import HuggingFaceDepth
 
 FOLDER = "SPLATMEM_REMEMBERED_DEPTHS"
@@ -61,9 +61,9 @@ def remember() -> None:
 
 
 def _is_embedded(estimator: HuggingFaceDepth) -> bool:
+    """Whether it is the network that a run loads by itself, as it is used there."""
     model = estimator.model
-    shipped = getattr(model.config, "_name_or_path", None) == str(assets.path(EMBEDDED_DEPTH_FOLDER))
-    return shipped and model.device.type == "cpu" and not model.training
+    return type(model) is SmallDepth and model.device.type == "cpu" and not model.training
 
 
 def _weights(estimator: HuggingFaceDepth) -> str:

@@ -88,7 +88,7 @@ def test_the_photo_is_seen_as_it_was(scene: sm.Scene) -> None:
 
 def test_an_inpainter_needs_no_attributes() -> None:
     made = sm.Scene.from_photo(PHOTO, SIZE, inpainter=grey, settings=FAST)
-    state = made.explore("turn", frames=8)
+    state = made.explore("turn", frames=6)
     assert state.generated_frames > 0
     assert psnr(made.render(made.memory.views[0].camera).rgb[0], made.memory.first_photo) > 25, "the known is put back"
 

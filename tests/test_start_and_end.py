@@ -26,9 +26,20 @@ runpy.run_module("splatmem", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    "module", ["tyro", pytest.param("rich.markup", marks=SLOW), "torch", pytest.param("scipy", marks=SLOW), "splatmem.scene"]
+    ("module", "number"),
+    [
+        ("tyro", signal.SIGINT),
+        ("torch", signal.SIGTERM),
+        ("splatmem.scene", signal.SIGINT),
+        *(
+            pytest.param(module, number, marks=SLOW)
+            for module, number in (
+                *(("tyro", signal.SIGTERM), ("torch", signal.SIGINT), ("splatmem.scene", signal.SIGTERM)),
+                *((module, number) for module in ("rich.markup", "scipy") for number in (signal.SIGINT, signal.SIGTERM)),
+            )
+        ),
+    ],
 )
 def test_a_signal_while_modules_are_imported(number: signal.Signals, module: str, tmp_path: Path) -> None:
     """The signal comes when a module is looked for, in the middle of the imports of the first seconds."""

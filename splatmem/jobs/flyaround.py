@@ -32,7 +32,7 @@ from splatmem.io.source import Source, read_source
 from splatmem.jobs.motion import read_motion, write_motion
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
-from splatmem.jobs.outputs import PACKED_SPLATS, PLAIN_SPLATS, write_moving, write_outputs, write_scene
+from splatmem.jobs.outputs import PACKED_SPLATS, PLAIN_SPLATS, frames_of_sheet, write_moving, write_outputs, write_scene
 from splatmem.jobs.preview import Preview
 from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
@@ -163,7 +163,9 @@ def _make(
     moving = shown_moving(len(run.film), run.state.windows, read_motion(partial))
     with ThreadPoolExecutor(max_workers=1) as writer:
         plain = writer.submit(write_scene, partial, PLAIN_SPLATS, scene.memory, run.film.cameras, options.fps)
-        film = film_memory(scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce, moving)
+        film = film_memory(
+            scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce, moving, frames_of_sheet(run)
+        )
         announce("writing the scene and the report", 0.0)
         plain.result()
         report = write_outputs(partial, run, film, options, inpainter_name, device, writer)

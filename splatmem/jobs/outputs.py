@@ -59,7 +59,7 @@ def write_outputs(
     packed = writer.submit(write_scene, folder, PACKED_SPLATS, memory, run.film.cameras, options.fps)
     save_transforms_json(run.film.cameras, folder / "cameras.json", world=memory.world)
     with clock.stage("render"):
-        sheet = photo_sheet(run)
+        sheet = photo_sheet(run, film)
     with clock.stage("encode"), atomic_path(folder / "contact_sheet.png") as temporary:
         sheet.save(temporary, compress_level=SHEET_COMPRESSION)
     with clock.stage("read"):
@@ -134,13 +134,15 @@ def write_scene(folder: Path, names: Sequence[str], memory: SpatialMemory, film:
         write_splats(memory, folder / name, film, fps=fps)
 
 
-def photo_sheet(run: Run) -> Image.Image:
+def frames_of_sheet(run: Run) -> list[int]:
+    """The numbers of the film's frames that the contact sheet shows."""
+    return evenly_spread(len(run.film), SHEET_FRAMES)
+
+
+def photo_sheet(run: Run, film: FilmFigures) -> Image.Image:
     """The contact sheet: frames of the film, what was known of them before anything was made, and their depth."""
-    cameras = run.film.cameras[evenly_spread(len(run.film), SHEET_FRAMES)]
-    memory, given = run.scene.memory, run.scene.memory.as_given()
-    batches = in_batches(cameras)
-    frames = ((memory.film(some)[0], *given.film(some.coarse(SHEET_TILE_WIDTH))) for some in batches)
-    return contact_sheet(frames, memory.read(cameras.coarse(SHEET_TILE_WIDTH)).depth)
+    cameras, given = run.film.cameras[frames_of_sheet(run)].coarse(SHEET_TILE_WIDTH), run.scene.memory.as_given()
+    return contact_sheet(film.kept, (given.film(some) for some in in_batches(cameras)), run.scene.memory.read(cameras).depth)
 
 
 def _picture(file: Path) -> Image.Image | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -37,23 +37,23 @@ TURBO = (
 
 
 def contact_sheet(
-    frames: Iterable[tuple[Float[Tensor, "_ h w 3"], Float[Tensor, "_ h w 3"], Bool[Tensor, "_ h w"]]],
+    film: Iterable[UInt8[np.ndarray, "h w 3"]],
+    before: Iterable[tuple[Float[Tensor, "_ i j 3"], Bool[Tensor, "_ i j"]]],
     depth: Float[Tensor, "n i j"],
     columns: int = 4,
 ) -> Image.Image:
     """Three tiles for each of ``n`` frames, one above the other, ``columns`` frames a row.
 
     Args:
-        frames: some at a time, since they are large: of the film, and colours and known pixels of what was known before.
-        depth: of the frames; it may have another size.
+        film: its frames.
+        before: colours and known pixels of what was known of them before, some frames at a time.
+        depth: of the frames; each of the three may have another size.
         columns: frames in a row.
     """
     unknown = torch.tensor(UNKNOWN_COLOUR)
-    film, before = [], []
-    for rgb, before_rgb, before_known in frames:
-        film += _tiles(rgb)
-        before += _tiles(torch.where(before_known[..., None], before_rgb, unknown))
-    stacks = [np.concatenate(tiles) for tiles in zip(film, before, _tiles(depth_colours(depth)), strict=True)]
+    known_before = [tile for rgb, known in before for tile in _tiles(to_uint8(torch.where(known[..., None], rgb, unknown)))]
+    rows = (_tiles(film), known_before, _tiles(to_uint8(depth_colours(depth))))
+    stacks = [np.concatenate(tiles) for tiles in zip(*rows, strict=True)]
     return _in_rows(stacks, columns)
 
 
@@ -69,7 +69,7 @@ def _in_rows(tiles: list[np.ndarray], columns: int) -> Image.Image:
 def moving_sheet(rgb: Float[Tensor, "n h w 3"], moving: Bool[Tensor, "n h w"], columns: int = 4) -> Image.Image:
     """The given pictures with what was left out of them tinted, ``columns`` a row."""
     tinted = torch.where(moving[..., None], 0.4 * rgb + 0.6 * torch.tensor(UNKNOWN_COLOUR), rgb)
-    return _in_rows(_tiles(tinted), columns)
+    return _in_rows(_tiles(to_uint8(tinted)), columns)
 
 
 def depth_colours(depth: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w 3"]:
@@ -86,8 +86,10 @@ def _turbo(values: Float[Tensor, "*n"]) -> Float[Tensor, "*n 3"]:
     return torch.lerp(colours[below], colours[below + 1], (place - below)[..., None])
 
 
-def _tiles(frames: Float[Tensor, "n h w 3"]) -> list[np.ndarray]:
-    height = max(1, round(SHEET_TILE_WIDTH * frames.shape[1] / frames.shape[2]))
-    pictures = [Image.fromarray(frame) for frame in to_uint8(frames)]
-    shrunk = [np.array(p.resize((SHEET_TILE_WIDTH, height), Image.Resampling.LANCZOS)) for p in pictures]
+def _tiles(frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> list[np.ndarray]:
+    pictures = [Image.fromarray(frame) for frame in frames]
+    shrunk = [
+        np.array(p.resize((SHEET_TILE_WIDTH, max(1, round(SHEET_TILE_WIDTH * p.height / p.width))), Image.Resampling.LANCZOS))
+        for p in pictures
+    ]
     return [np.pad(tile, ((1, 1), (1, 1), (0, 0)), constant_values=255) for tile in shrunk]

@@ -20,7 +20,7 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
 
 
 def test_an_own_inpainter_fills_the_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own_inpainter.main(str(PHOTO), str(tmp_path / "out"), frames=8, size=(128, 72))
+    own_inpainter.main(str(PHOTO), str(tmp_path / "out"), frames=5, size=(128, 72))
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["inpainter"] == "telea"
     assert report["generated_frames"] > 0

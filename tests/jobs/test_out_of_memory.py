@@ -49,7 +49,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     def run(*options: str) -> tuple[int, str]:
         arguments = [
-            "flyaround", str(PHOTO), "--out", str(tmp_path / "out"), "--size", "96x64", "--frames", "8", "--path", "turn",
+            "flyaround", str(PHOTO), "--out", str(tmp_path / "out"), "--size", "96x64", "--frames", "6", "--path", "turn",
             "--set", f"inpainter.model={model}", "--set", "inpainter.steps=1", "--set", "inpainter.min_pixels=200000", *options,
         ]  # fmt: skip
         with pytest.raises(SystemExit) as stop:
@@ -107,7 +107,7 @@ def test_a_full_device_outside_of_the_windows(run, monkeypatch: pytest.MonkeyPat
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(HuggingFaceDepth, "_run", full)
+    monkeypatch.setattr(HuggingFaceDepth, "_predict", full)
     status, printed = run()
     assert status == 2
     assert "cpu has too little memory (CUDA out of memory.): give --low-vram, or give --set " in printed

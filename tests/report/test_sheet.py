@@ -18,7 +18,9 @@ def sheet_of(count: int, columns: int = 4) -> Image.Image:
     known = torch.ones(count, HEIGHT, WIDTH, dtype=torch.bool)
     known[:, :, WIDTH // 2 :] = False
     film = frames(*(0.1 + 0.05 * i for i in range(count)))
-    return contact_sheet([(film, frames(*[0.9] * count), known)], torch.full((count, HEIGHT, WIDTH), 2.0), columns)
+    return contact_sheet(
+        list(to_uint8(film)), [(frames(*[0.9] * count), known)], torch.full((count, HEIGHT, WIDTH), 2.0), columns
+    )
 
 
 def tile(sheet: Image.Image, row: int, column: int) -> np.ndarray:
@@ -49,9 +51,8 @@ def test_missing_frames_are_white() -> None:
 @pytest.mark.breaks_annotations
 def test_parts_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
-        contact_sheet(
-            [(frames(0, 0), frames(0, 0), torch.ones(2, HEIGHT, WIDTH, dtype=torch.bool))], torch.ones(1, HEIGHT, WIDTH)
-        )
+        known = torch.ones(2, HEIGHT, WIDTH, dtype=torch.bool)
+        contact_sheet(list(to_uint8(frames(0, 0))), [(frames(0, 0), known)], torch.ones(1, HEIGHT, WIDTH))
 
 
 def test_depth_near_is_red_and_far_is_blue_on_one_scale() -> None:

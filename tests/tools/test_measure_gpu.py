@@ -40,6 +40,7 @@ WINDOWS: dict[str, Callable[[Context], None]] = {
     "wan in few steps": windows.wan_small_few_steps, "wan 2.2": windows.wan22,
     "sdxl": windows.sdxl, "sdxl in groups": windows.sdxl_low_vram, "flux": windows.flux,
 }  # fmt: skip
+LIKE_ANOTHER = ("wan, large, at 720p", "sdxl in groups")  # at another size, or with what another has alone
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,7 @@ def check_windows(rows: list[Row]) -> None:
         assert row["window, s (computed)"] > row["steps of the preset"] * row["step, s"] + row["decode, s"]
 
 
-@pytest.mark.parametrize("name", ["wan", "sdxl", "flux"])
+@pytest.mark.parametrize("name", ["sdxl", "flux"])  # Wan's runs there in the next two tests
 def test_windows_on_the_cpu(name: str, tmp_path: Path) -> None:
     check_windows(rows_of(WINDOWS[name], "cpu", tmp_path))
 
@@ -99,7 +100,9 @@ def test_what_no_card_has_shown_comes_first_and_the_longest_last() -> None:
         assert callable(getattr(importlib.import_module(module), function))
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LIKE_ANOTHER else []) for name in WINDOWS]
+)
 def test_windows_on_a_pretended_device(name: str, tmp_path: Path) -> None:
     with pretended("cuda") as device:
         rows = rows_of(WINDOWS[name], "cuda", tmp_path)

@@ -46,9 +46,11 @@ class MIGAN(nn.Module):
     @staticmethod
     def from_folder(folder: Path) -> MIGAN:
         """The network of a folder with ``config.json`` (its channels) and ``model.safetensors``."""
-        network = MIGAN(json.loads((folder / "config.json").read_text(encoding="utf-8"))["channels"])
-        network.load_state_dict(load_file(folder / "model.safetensors"))
-        network.float().eval().requires_grad_(False)
+        with torch.device("meta"):  # nothing is drawn at random that is replaced at once
+            network = MIGAN(json.loads((folder / "config.json").read_text(encoding="utf-8"))["channels"])
+        weights = load_file(folder / "model.safetensors")
+        network.load_state_dict({name: weight.float() for name, weight in weights.items()}, assign=True)
+        network.eval().requires_grad_(False)
         for weights in network.parameters():
             if weights.ndim == 4:  # half the time of the other order
                 weights.data = weights.data.contiguous(memory_format=torch.channels_last)
