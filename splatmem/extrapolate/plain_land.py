@@ -236,10 +236,7 @@ def _sampled(
 ) -> Float[Tensor, "*n c"]:
     """Bilinear samples of a picture whose ends meet sideways; above and below it is as at its edges."""
     rows, columns = picture.shape[:2]
-    row, column = row.clamp(0, rows - 1), column - 0.5
-    above, left = row.floor(), column.floor()
-    top, first = above.long(), left.long() % columns
-    bottom, second = (top + 1).clamp_max(rows - 1), (first + 1) % columns
-    right, low = (column - left)[..., None], (row - above)[..., None]
-    upper = torch.lerp(picture[top, first], picture[top, second], right)
-    return torch.lerp(upper, torch.lerp(picture[bottom, first], picture[bottom, second], right), low)
+    closed = torch.cat([picture[:, -1:], picture, picture[:, :1]], dim=1).permute(2, 0, 1)[None]
+    at = torch.stack([2 * (column + 1) / (columns + 2) - 1, (2 * row + 1) / rows - 1], dim=-1)
+    sampled = F.grid_sample(closed, at.flatten(0, -2)[None, None], padding_mode="border", align_corners=False)
+    return sampled[0, :, 0].T.reshape(*row.shape, -1)
