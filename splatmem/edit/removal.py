@@ -13,13 +13,14 @@ from splatmem.depth import DepthEstimator
 from splatmem.depth.behind import OCCLUDER
 from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
-from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among
+from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among, shown_in
 from splatmem.edit.thing import classes_of
 from splatmem.explore.frames import write_frame
 from splatmem.explore.loop import ExploreSettings
 from splatmem.extrapolate.continuation import Guide, continue_colours, same_colours
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
 from splatmem.memory import SpatialMemory, StoredView
@@ -31,10 +32,11 @@ RIM = 110  # a view's width over this is the width of the rim that goes with a t
 ON_SURFACE = 0.05  # relative difference of depth up to which a Gaussian is part of the surface that shows
 SLIVER = 0.012  # of a view's width: half the width of what is left of a thing and goes with it
 BAND = 0.08  # how far beside a selection is looked for more of the thing, in units of its size
+GLANCE_WIDTH = 96  # pixels of the pictures that tell which view shows most of a selection
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
 WORTH = 0.005  # share of a view that must be unknown for it to be filled once another one was
-LITTLE = 0.015  # share of a view up to which its surroundings go on there, once another one was filled: no network is asked
+THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
@@ -66,12 +68,9 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     """
     if not chosen.any():
         raise ValueError("the selection is empty: nothing of the scene lies in it")
-    shown = _shown_in_views(memory, chosen)
     if with_rim:
-        remnants = _remnants(memory, chosen, shown)
-        if remnants.any():
-            chosen = chosen | remnants
-            shown = _shown_in_views(memory, chosen)
+        chosen = chosen | _remnants(memory, chosen)
+    shown = side_by_side(lambda view: shown_among(memory.gaussians, chosen, view.camera), memory.views)
     shadow = _shadow(memory, chosen, shown) if with_shadow else torch.zeros_like(chosen)
     gone = chosen | shadow
     if with_rim:
@@ -84,11 +83,6 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     left = replace(memory, gaussians=memory.gaussians.select(kept.to(memory.device)), views=renumbered(memory.views, kept))
     # Features of models are of whole cells: they are encoded anew.
     return Removal(replace(left, feature_gaussians=None, num_feature_views=0), kept, holes)
-
-
-def _shown_in_views(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> list[Shown | None]:
-    """Where some Gaussians show in each of the views."""
-    return side_by_side(lambda view: shown_among(memory.gaussians, chosen, view.camera), memory.views)
 
 
 def _beside(memory: SpatialMemory, view: StoredView, shown: Shown | None) -> Bool[Tensor, " n"]:
@@ -130,13 +124,33 @@ def _shadow(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown
     return _on_surface(memory, camera, now.depth[0], where) & ~chosen
 
 
-def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown | None]) -> Bool[Tensor, " n"]:
+def _shown_most(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> tuple[StoredView, Shown] | None:
+    """The view that shows most of some Gaussians, and where; None if none does."""
+    part = memory.gaussians.select(chosen.to(memory.device))
+
+    def at_most(view: StoredView) -> float:
+        """Pixels that it would show if nothing stood before them."""
+        coarse = view.camera.coarse(min(GLANCE_WIDTH, view.camera.width))
+        alone = shown_in(part, coarse)
+        return 0.0 if alone is None else float(alone.where.sum()) * (view.camera.width / coarse.width) ** 2
+
+    bounds, most, size = side_by_side(at_most, memory.views), None, 0
+    for index in sorted(range(len(bounds)), key=lambda i: -bounds[i]):
+        if bounds[index] <= size:
+            break
+        view = memory.views[index]
+        shown = shown_among(memory.gaussians, chosen, view.camera)
+        if shown is not None and int(shown.where.sum()) > size:
+            most, size = (view, shown), int(shown.where.sum())
+    return most
+
+
+def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
     """Gaussians of what would be left of a thing along the outline of a selection, told in the view that shows most of it."""
-    sizes = [0 if s is None else int(s.where.sum()) for s in shown]
-    index = max(range(len(sizes)), key=lambda i: sizes[i])
-    view, own = memory.views[index], shown[index]
-    if own is None:
+    most = _shown_most(memory, chosen)
+    if most is None:
         return torch.zeros_like(chosen)
+    view, own = most
     camera = view.camera
     now = memory.read(camera)
     where = dilate(own.where[None], rim_width(camera))[0]
@@ -271,8 +285,7 @@ def fill_holes(
             with torch_alone(unknown.numel()):
                 behind = behind_hole(hole, now, unknown, told)
         with clock.stage("fill"):
-            little = written > 0 and int(unknown.sum()) < LITTLE * unknown.numel()
-            if inpainter is None or little:
+            if inpainter is None or (written and thickness(unknown) < THIN * unknown.shape[1]):
                 log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
                 # What stands before the hole does not go on in it.
                 source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
@@ -298,9 +311,15 @@ def fill_holes(
             clock,
             usable,
             within=place,
+            now=now,
         )
         written += 1
     return written
+
+
+def thickness(hole: Bool[Tensor, "h w"]) -> float:
+    """Pixels across the largest disc in a hole, which may go on beyond the picture."""
+    return 2 * float(distance_inside(hole).max())
 
 
 def settled(removal: Removal, views_before: int) -> SpatialMemory:

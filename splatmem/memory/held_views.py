@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory.free_space import View
@@ -17,6 +17,20 @@ SAME_TURN = 0.999  # ... what this is the cosine of, show the same
 NEAR_NOTHING = 1e-6  # depth of what is unknown: there nothing was seen to be empty
 
 
+def alike(cameras: Cameras, others: Cameras, scale: float) -> Bool[torch.Tensor, "n m"]:
+    """Which of some cameras stand where which of others do, and look the same way."""
+    near = torch.cdist(cameras.centers, others.centers) <= SAME_PLACE * scale
+    return near & (cameras.forward @ others.forward.T >= SAME_TURN)
+
+
+def latest_of_alike(cameras: Cameras, numbers: Int[torch.Tensor, " n"], scale: float) -> Bool[torch.Tensor, " n"]:
+    """The cameras but for those that are like one with a higher number that stays."""
+    same, stays = alike(cameras, cameras, scale), torch.zeros(len(cameras), dtype=torch.bool)
+    for index in numbers.argsort(descending=True).tolist():
+        stays[index] = not (same[index] & stays).any()
+    return stays
+
+
 class HeldViews:
     """Cameras and what they were shown, the latest last."""
 
@@ -25,11 +39,7 @@ class HeldViews:
 
     def has(self, camera: Cameras, scale: float, others: Iterable[Cameras]) -> bool:
         """Whether a camera stands where one of them, or of ``others``, does."""
-        return any(
-            float((camera.centers - other.centers).norm()) <= SAME_PLACE * scale
-            and float((camera.forward * other.forward).sum()) >= SAME_TURN
-            for other in (*others, *(view.camera for view in list(self.views)))
-        )
+        return any(bool(alike(camera, other, scale)) for other in (*others, *(view.camera for view in list(self.views))))
 
     def add(self, camera: Cameras, depth: Float[torch.Tensor, "h w"], known: Bool[torch.Tensor, "h w"]) -> None:
         """Holds what a camera was shown.
