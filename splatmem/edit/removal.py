@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int16
@@ -10,10 +11,10 @@ from torch import Tensor
 
 from splatmem.classes import LEVEL_CLASSES
 from splatmem.depth import DepthEstimator
-from splatmem.depth.behind import OCCLUDER
+from splatmem.depth.behind import OCCLUDER, Behind
 from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
-from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among, shown_in
+from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among
 from splatmem.edit.thing import classes_of
 from splatmem.explore.frames import write_frame
 from splatmem.explore.loop import ExploreSettings
@@ -23,9 +24,10 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
-from splatmem.memory import SpatialMemory, StoredView
+from splatmem.inpaint.migan.inpainter import FrameByFrame
+from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.memory.spatial_memory import VISIBLE_EXTENT
-from splatmem.threads import side_by_side, torch_alone
+from splatmem.threads import both, side_by_side, torch_alone
 from splatmem.timing import StageClock
 
 RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
@@ -125,24 +127,16 @@ def _shadow(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown
 
 
 def _shown_most(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> tuple[StoredView, Shown] | None:
-    """The view that shows most of some Gaussians, and where; None if none does."""
-    part = memory.gaussians.select(chosen.to(memory.device))
+    """The view that shows most of some Gaussians, told by small pictures, and where it does; None if none does."""
 
-    def at_most(view: StoredView) -> float:
-        """Pixels that it would show if nothing stood before them."""
-        coarse = view.camera.coarse(min(GLANCE_WIDTH, view.camera.width))
-        alone = shown_in(part, coarse)
-        return 0.0 if alone is None else float(alone.where.sum()) * (view.camera.width / coarse.width) ** 2
+    def share(view: StoredView) -> float:
+        shown = shown_among(memory.gaussians, chosen, view.camera.coarse(min(GLANCE_WIDTH, view.camera.width)))
+        return 0.0 if shown is None else float(shown.where.float().mean())
 
-    bounds, most, size = side_by_side(at_most, memory.views), None, 0
-    for index in sorted(range(len(bounds)), key=lambda i: -bounds[i]):
-        if bounds[index] <= size:
-            break
-        view = memory.views[index]
-        shown = shown_among(memory.gaussians, chosen, view.camera)
-        if shown is not None and int(shown.where.sum()) > size:
-            most, size = (view, shown), int(shown.where.sum())
-    return most
+    shares = side_by_side(share, memory.views)
+    view = memory.views[max(range(len(shares)), key=lambda index: shares[index])]
+    shown = shown_among(memory.gaussians, chosen, view.camera)
+    return None if shown is None else (view, shown)
 
 
 def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
@@ -282,20 +276,19 @@ def fill_holes(
             told = classes.get(index)
             if told is None and not written:  # what another view left open is too little to be worth the time
                 told = classes_of(memory, hole.camera, now.depth[0])
-            with torch_alone(unknown.numel()):
+        thin = written > 0 and thickness(unknown) < THIN * unknown.shape[1]
+        if isinstance(inpainter, FrameByFrame) and not thin:  # it is shown no depth
+            paint = partial(_painted, inpainter, hole, now, now.depth[0], generator, prompt)
+            with clock.stage("fill"), torch_alone(unknown.numel()):
+                behind, rgb = both(partial(behind_hole, hole, now, unknown, told), paint)
+        else:
+            with clock.stage("depth"), torch_alone(unknown.numel()):
                 behind = behind_hole(hole, now, unknown, told)
-        with clock.stage("fill"):
-            if inpainter is None or (written and thickness(unknown) < THIN * unknown.shape[1]):
-                log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
-                # What stands before the hole does not go on in it.
-                source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
-                guide = Guide(behind.label, log_depth)
-                with torch_alone(unknown.numel()):
-                    rgb = continue_colours(now.rgb[0], source, unknown, guide, generator, nearness=NEARNESS)
-            else:
-                known = now.known | ~hole.where
-                partial = PartialFrames(now.rgb, behind.depth[None], known, now.trust, hole.camera)
-                rgb = inpainter(partial, generator=generator, prompt=prompt).rgb[0]
+            with clock.stage("fill"):
+                if inpainter is None or thin:
+                    rgb = _continued(memory.scale, now, unknown, behind, generator)
+                else:
+                    rgb = _painted(inpainter, hole, now, behind.depth, generator, prompt)
         made = FilledFrames(rgb[None], behind.depth[None])
         usable = unknown | now.known[0]
         # What is thin elsewhere stays as it is.
@@ -315,6 +308,31 @@ def fill_holes(
         )
         written += 1
     return written
+
+
+def _painted(
+    inpainter: VideoInpainter,
+    hole: Hole,
+    now: MemoryReading,
+    depth: Float[Tensor, "h w"],
+    generator: torch.Generator,
+    prompt: str,
+) -> Float[Tensor, "h w 3"]:
+    """Colours of a view with a hole, which an inpainter makes from all that is known."""
+    frames = PartialFrames(now.rgb, depth[None], now.known | ~hole.where, now.trust, hole.camera)
+    return inpainter(frames, generator=generator, prompt=prompt).rgb[0]
+
+
+def _continued(
+    scale: float, now: MemoryReading, unknown: Bool[Tensor, "h w"], behind: Behind, generator: torch.Generator
+) -> Float[Tensor, "h w 3"]:
+    """Colours of a view with a hole, in which those of its surroundings go on, each surface's on itself."""
+    log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * scale).clamp_min(1e-12).log()
+    # What stands before the hole does not go on in it.
+    source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
+    guide = Guide(behind.label, log_depth)
+    with torch_alone(unknown.numel()):
+        return continue_colours(now.rgb[0], source, unknown, guide, generator, nearness=NEARNESS)
 
 
 def thickness(hole: Bool[Tensor, "h w"]) -> float:
