@@ -330,7 +330,8 @@ class SpatialMemory:
         shown[near] = space.at(near).may_show(some, sizes).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
         order = order[shown[order] > 0]
-        others = order[latest_of_alike(space.cameras[order], order, self.scale)].tolist()
+        age = torch.where(order < len(self.views), order, order - len(seen))  # what was written holds more than what was held
+        others = order[latest_of_alike(space.cameras[order], age, self.scale)].tolist()
         # The first view alone: most that leaks anywhere leaks there as well.
         for views in ([0], *(others[first : first + VIEWS_AT_ONCE] for first in range(0, len(others), VIEWS_AT_ONCE))):
 

@@ -74,6 +74,9 @@ def test_of_views_from_one_place_the_latest_stands_for_all() -> None:
     assert held_views.latest_of_alike(cameras, torch.tensor([0, 1, 2, 3]), 1.0).tolist() == [True, False, True, True]
     assert held_views.latest_of_alike(cameras, torch.tensor([3, 2, 1, 0]), 1.0).tolist() == [True, False, True, True]
     assert held_views.latest_of_alike(cameras, torch.tensor([0, 3, 1, 2]), 1.0).tolist() == [False, True, True, False]
+    longer = Cameras.cat([CAMERA, identity_camera(50.0, 64, 36)])
+    assert held_views.latest_of_alike(longer, torch.tensor([0, 1]), 1.0).all(), "a longer lens sees less"
+    assert held_views.latest_of_alike(longer, torch.tensor([1, 0]), 1.0).tolist() == [True, False]
 
 
 def test_a_write_is_held_off_from_the_latest_of_the_views_from_one_place(
