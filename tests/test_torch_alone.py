@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from splatmem.threads import FEW_PIXELS, kernel_threads, side_by_side, torch_alone, use_all_threads
+from splatmem.threads import FEW_PIXELS, both, kernel_threads, side_by_side, torch_alone, use_all_threads
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +64,19 @@ def test_what_does_not_depend_on_each_other_is_done_side_by_side() -> None:
         assert side_by_side(work, [3, 1, 2]) == [(item, 1, 1, False) for item in (3, 1, 2)]
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 3
+
+
+def test_two_different_things_are_done_at_once() -> None:
+    together = threading.Barrier(2, timeout=20)
+
+    def number() -> int:
+        return together.wait() * 0 + 3
+
+    def word() -> str:
+        return "three" * (together.wait() >= 0)
+
+    with torch_alone(1):
+        assert both(number, word) == (3, "three")
 
 
 def test_where_operations_use_all_threads_one_is_done_after_another() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int16
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from splatmem.classes import LEVEL_CLASSES
 from splatmem.depth import DepthEstimator
-from splatmem.depth.behind import OCCLUDER
+from splatmem.depth.behind import OCCLUDER, Behind
 from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
 from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among
@@ -20,21 +21,24 @@ from splatmem.explore.loop import ExploreSettings
 from splatmem.extrapolate.continuation import Guide, continue_colours, same_colours
 from splatmem.gaussians import Gaussians
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
-from splatmem.memory import SpatialMemory, StoredView
+from splatmem.inpaint.migan.inpainter import FrameByFrame
+from splatmem.memory import MemoryReading, SpatialMemory, StoredView
 from splatmem.memory.spatial_memory import VISIBLE_EXTENT
-from splatmem.threads import side_by_side, torch_alone
+from splatmem.threads import both, side_by_side, torch_alone
 from splatmem.timing import StageClock
 
 RIM = 110  # a view's width over this is the width of the rim that goes with a thing: its pixels show both sides
 ON_SURFACE = 0.05  # relative difference of depth up to which a Gaussian is part of the surface that shows
 SLIVER = 0.012  # of a view's width: half the width of what is left of a thing and goes with it
 BAND = 0.08  # how far beside a selection is looked for more of the thing, in units of its size
+GLANCE_WIDTH = 96  # pixels of the pictures that tell which view shows most of a selection
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
 WORTH = 0.005  # share of a view that must be unknown for it to be filled once another one was
-LITTLE = 0.015  # share of a view up to which its surroundings go on there, once another one was filled: no network is asked
+THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
@@ -66,12 +70,9 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     """
     if not chosen.any():
         raise ValueError("the selection is empty: nothing of the scene lies in it")
-    shown = _shown_in_views(memory, chosen)
     if with_rim:
-        remnants = _remnants(memory, chosen, shown)
-        if remnants.any():
-            chosen = chosen | remnants
-            shown = _shown_in_views(memory, chosen)
+        chosen = chosen | _remnants(memory, chosen)
+    shown = side_by_side(lambda view: shown_among(memory.gaussians, chosen, view.camera), memory.views)
     shadow = _shadow(memory, chosen, shown) if with_shadow else torch.zeros_like(chosen)
     gone = chosen | shadow
     if with_rim:
@@ -84,11 +85,6 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     left = replace(memory, gaussians=memory.gaussians.select(kept.to(memory.device)), views=renumbered(memory.views, kept))
     # Features of models are of whole cells: they are encoded anew.
     return Removal(replace(left, feature_gaussians=None, num_feature_views=0), kept, holes)
-
-
-def _shown_in_views(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> list[Shown | None]:
-    """Where some Gaussians show in each of the views."""
-    return side_by_side(lambda view: shown_among(memory.gaussians, chosen, view.camera), memory.views)
 
 
 def _beside(memory: SpatialMemory, view: StoredView, shown: Shown | None) -> Bool[Tensor, " n"]:
@@ -130,13 +126,25 @@ def _shadow(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown
     return _on_surface(memory, camera, now.depth[0], where) & ~chosen
 
 
-def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown | None]) -> Bool[Tensor, " n"]:
+def _shown_most(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> tuple[StoredView, Shown] | None:
+    """The view that shows most of some Gaussians, told by small pictures, and where it does; None if none does."""
+
+    def share(view: StoredView) -> float:
+        shown = shown_among(memory.gaussians, chosen, view.camera.coarse(min(GLANCE_WIDTH, view.camera.width)))
+        return 0.0 if shown is None else float(shown.where.float().mean())
+
+    shares = side_by_side(share, memory.views)
+    view = memory.views[max(range(len(shares)), key=lambda index: shares[index])]
+    shown = shown_among(memory.gaussians, chosen, view.camera)
+    return None if shown is None else (view, shown)
+
+
+def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
     """Gaussians of what would be left of a thing along the outline of a selection, told in the view that shows most of it."""
-    sizes = [0 if s is None else int(s.where.sum()) for s in shown]
-    index = max(range(len(sizes)), key=lambda i: sizes[i])
-    view, own = memory.views[index], shown[index]
-    if own is None:
+    most = _shown_most(memory, chosen)
+    if most is None:
         return torch.zeros_like(chosen)
+    view, own = most
     camera = view.camera
     now = memory.read(camera)
     where = dilate(own.where[None], rim_width(camera))[0]
@@ -268,21 +276,19 @@ def fill_holes(
             told = classes.get(index)
             if told is None and not written:  # what another view left open is too little to be worth the time
                 told = classes_of(memory, hole.camera, now.depth[0])
-            with torch_alone(unknown.numel()):
+        thin = written > 0 and thickness(unknown) < THIN * unknown.shape[1]
+        if isinstance(inpainter, FrameByFrame) and not thin:  # it is shown no depth
+            paint = partial(_painted, inpainter, hole, now, now.depth[0], generator, prompt)
+            with clock.stage("fill"), torch_alone(unknown.numel()):
+                behind, rgb = both(partial(behind_hole, hole, now, unknown, told), paint)
+        else:
+            with clock.stage("depth"), torch_alone(unknown.numel()):
                 behind = behind_hole(hole, now, unknown, told)
-        with clock.stage("fill"):
-            little = written > 0 and int(unknown.sum()) < LITTLE * unknown.numel()
-            if inpainter is None or little:
-                log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * memory.scale).clamp_min(1e-12).log()
-                # What stands before the hole does not go on in it.
-                source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
-                guide = Guide(behind.label, log_depth)
-                with torch_alone(unknown.numel()):
-                    rgb = continue_colours(now.rgb[0], source, unknown, guide, generator, nearness=NEARNESS)
-            else:
-                known = now.known | ~hole.where
-                partial = PartialFrames(now.rgb, behind.depth[None], known, now.trust, hole.camera)
-                rgb = inpainter(partial, generator=generator, prompt=prompt).rgb[0]
+            with clock.stage("fill"):
+                if inpainter is None or thin:
+                    rgb = _continued(memory.scale, now, unknown, behind, generator)
+                else:
+                    rgb = _painted(inpainter, hole, now, behind.depth, generator, prompt)
         made = FilledFrames(rgb[None], behind.depth[None])
         usable = unknown | now.known[0]
         # What is thin elsewhere stays as it is.
@@ -298,9 +304,40 @@ def fill_holes(
             clock,
             usable,
             within=place,
+            now=now,
         )
         written += 1
     return written
+
+
+def _painted(
+    inpainter: VideoInpainter,
+    hole: Hole,
+    now: MemoryReading,
+    depth: Float[Tensor, "h w"],
+    generator: torch.Generator,
+    prompt: str,
+) -> Float[Tensor, "h w 3"]:
+    """Colours of a view with a hole, which an inpainter makes from all that is known."""
+    frames = PartialFrames(now.rgb, depth[None], now.known | ~hole.where, now.trust, hole.camera)
+    return inpainter(frames, generator=generator, prompt=prompt).rgb[0]
+
+
+def _continued(
+    scale: float, now: MemoryReading, unknown: Bool[Tensor, "h w"], behind: Behind, generator: torch.Generator
+) -> Float[Tensor, "h w 3"]:
+    """Colours of a view with a hole, in which those of its surroundings go on, each surface's on itself."""
+    log_depth = torch.where(torch.isfinite(behind.depth), behind.depth, 50 * scale).clamp_min(1e-12).log()
+    # What stands before the hole does not go on in it.
+    source = now.known[0] & (now.depth[0] > OCCLUDER * behind.depth[unknown].quantile(0.02))
+    guide = Guide(behind.label, log_depth)
+    with torch_alone(unknown.numel()):
+        return continue_colours(now.rgb[0], source, unknown, guide, generator, nearness=NEARNESS)
+
+
+def thickness(hole: Bool[Tensor, "h w"]) -> float:
+    """Pixels across the largest disc in a hole, which may go on beyond the picture."""
+    return 2 * float(distance_inside(hole).max())
 
 
 def settled(removal: Removal, views_before: int) -> SpatialMemory:

@@ -32,15 +32,17 @@ def write_frame(
     usable: Bool[Tensor, "h w"] | None = None,
     ahead: Bodies | None = None,
     within: Bool[Tensor, "h w"] | None = None,
+    now: MemoryReading | None = None,
 ) -> float | None:
     """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
 
     It is fitted by ``refine_steps`` steps of conjugate gradients. Earlier frames of the window are known by now. Where
     something may have moved, ``usable`` pixels alone are written; nothing is added but ``within`` some pixels, if these are
-    given. Nothing is written that reaches the cameras ``ahead``.
+    given. Nothing is written that reaches the cameras ``ahead``. ``now`` is what the memory shows, if that is at hand.
     """
-    with clock.stage("read"):
-        now = memory.read(camera)
+    if now is None:
+        with clock.stage("read"):
+            now = memory.read(camera)
     known = now.known[0]
     unknown = ~known if usable is None else ~known & usable
     if int(unknown.sum()) < max(1, min_pixels):

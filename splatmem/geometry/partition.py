@@ -35,16 +35,11 @@ def shortest_borders(
         hole: pixels whose labels are looked for; what is neither seen nor in the hole says nothing.
         forbidden: pixels that a label may not have.
     """
-    row, column = torch.nonzero(hole, as_tuple=True)
-    if not len(row):
+    if not hole.any():
         return labels
     thickness = 2 * float(np.asarray(distance_transform_edt(np.pad(hole.numpy(), 1))).max())
     stride = max(1, round(thickness / THICKNESS))
-    margin = round(3 * SPREADS[0] * stride)
-    part = (
-        slice(max(0, int(row.min()) - margin), int(row.max()) + margin + 1),
-        slice(max(0, int(column.min()) - margin), int(column.max()) + margin + 1),
-    )
+    part = _reached(hole, SPREADS[0] * stride)
     inner, mask, given, barred = labels[part].clone(), hole[part], seen[part] & ~hole[part], forbidden[(slice(None), *part)]
     coarse = (slice(stride // 2, None, stride),) * 2
     found = inner[coarse]
@@ -52,11 +47,23 @@ def shortest_borders(
         found = _straightened(found, given[coarse], mask[coarse], barred[(slice(None), *coarse)], ROUNDS, spread)
     enlarged = found.repeat_interleave(stride, 0).repeat_interleave(stride, 1)
     enlarged = F.pad(enlarged[None].float(), (0, stride, 0, stride), mode="replicate")[0].to(labels.dtype)
-    inner = torch.where(mask, enlarged[: mask.shape[0], : mask.shape[1]], inner)
-    inner = _straightened(inner, given, mask, barred, SMOOTHING_ROUNDS, max(SMOOTHING_SPREAD, 0.7 * stride))
     result = labels.clone()
-    result[part] = torch.where(mask, inner, labels[part])
+    result[part] = torch.where(mask, enlarged[: mask.shape[0], : mask.shape[1]], inner)
+    spread = max(SMOOTHING_SPREAD, 0.7 * stride)
+    part = _reached(hole, spread)
+    given, barred = seen[part] & ~hole[part], forbidden[(slice(None), *part)]
+    result[part] = _straightened(result[part], given, hole[part], barred, SMOOTHING_ROUNDS, spread)
     return result
+
+
+def _reached(hole: Bool[Tensor, "h w"], spread: float) -> tuple[slice, slice]:
+    """Rows and columns of all that blurs of this spread bring into a hole."""
+    margin = round(3 * spread)
+    row, column = torch.nonzero(hole, as_tuple=True)
+    return (
+        slice(max(0, int(row.min()) - margin), int(row.max()) + margin + 1),
+        slice(max(0, int(column.min()) - margin), int(column.max()) + margin + 1),
+    )
 
 
 def _straightened(

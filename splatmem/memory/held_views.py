@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from splatmem.geometry.cameras import Cameras
 from splatmem.memory.free_space import View
@@ -14,7 +14,26 @@ HELD_WIDTH = 256  # pixels: of the pictures in which what is held is looked up
 MOST_HELD = 50  # views; beyond them the oldest are let go
 SAME_PLACE = 0.02  # of the memory's scale: cameras nearer to each other, and turned by less than ...
 SAME_TURN = 0.999  # ... what this is the cosine of, show the same
+SAME_ANGLE = 0.02  # share by which a view may be narrower than another one and still show what that does
 NEAR_NOTHING = 1e-6  # depth of what is unknown: there nothing was seen to be empty
+
+
+def alike(cameras: Cameras, others: Cameras, scale: float) -> Bool[torch.Tensor, "n m"]:
+    """Which of some cameras stand where which of others do, and look the same way."""
+    same = torch.cdist(cameras.centers, others.centers) <= SAME_PLACE * scale
+    for axis in (0, 2):
+        same &= cameras.world_to_cam[:, axis, :3] @ others.world_to_cam[:, axis, :3].T >= SAME_TURN
+    return same
+
+
+def latest_of_alike(cameras: Cameras, numbers: Int[torch.Tensor, " n"], scale: float) -> Bool[torch.Tensor, " n"]:
+    """The cameras but for those that are like one with a higher number that stays and sees as much."""
+    focal = cameras.focal[:, 0]
+    same = alike(cameras, cameras, scale) & (focal <= (1 + SAME_ANGLE) * focal[:, None])
+    stays = torch.zeros(len(cameras), dtype=torch.bool)
+    for index in numbers.argsort(descending=True).tolist():
+        stays[index] = not (same[index] & stays).any()
+    return stays
 
 
 class HeldViews:
@@ -25,11 +44,7 @@ class HeldViews:
 
     def has(self, camera: Cameras, scale: float, others: Iterable[Cameras]) -> bool:
         """Whether a camera stands where one of them, or of ``others``, does."""
-        return any(
-            float((camera.centers - other.centers).norm()) <= SAME_PLACE * scale
-            and float((camera.forward * other.forward).sum()) >= SAME_TURN
-            for other in (*others, *(view.camera for view in list(self.views)))
-        )
+        return any(bool(alike(camera, other, scale)) for other in (*others, *(view.camera for view in list(self.views))))
 
     def add(self, camera: Cameras, depth: Float[torch.Tensor, "h w"], known: Bool[torch.Tensor, "h w"]) -> None:
         """Holds what a camera was shown.

@@ -23,8 +23,9 @@ from splatmem.geometry.filters import dilate
 
 LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
 LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
-SHRINKINGS = 2  # times that a leaking Gaussian is halved before it is left out
-REMOVALS = 4  # times that those that still leak are left out
+SHRINKINGS = 1  # times that a leaking Gaussian is drawn in before it is left out ...
+SHRUNK = 4.0  # ... to one in so many of its size
+REMOVALS = 3  # times that those that still leak are left out
 CELL = 16  # pixels along a side of the parts of a picture that are looked at
 
 
@@ -181,7 +182,7 @@ def leaks_trimmed(
         changed = True
         touched = places.select(leaking).cells() & with_known
         if attempt < SHRINKINGS:  # the thin axis stays: it says how finely the surface was sampled
-            log_scales[indices[leaking], :2] -= math.log(2)
+            log_scales[indices[leaking], :2] -= math.log(SHRUNK)
         else:  # what they hid in the view may leak then
             kept[indices[leaking]] = False
             indices, places = indices[~leaking], places.select(~leaking)

@@ -32,7 +32,7 @@ from splatmem.memory.free_space import (
     may_see,
     push_out_of_free_space,
 )
-from splatmem.memory.held_views import HELD_WIDTH, HeldViews
+from splatmem.memory.held_views import HELD_WIDTH, HeldViews, latest_of_alike
 from splatmem.memory.leaks import Trimmed, leaks_trimmed, part_around, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
@@ -315,7 +315,8 @@ class SpatialMemory:
         """``added`` trimmed so that it does not show where stored and held views show something else.
 
         That depends on how near things are, not on how much of the added falls into a view: one that looks through a gap at a
-        corner of it is asked too, and one whose walls hide all of it is not.
+        corner of it is asked too, and one whose walls hide all of it is not. Of views from the same place the latest is asked
+        for all: it shows what the earlier ones do, and what was written since.
         """
         seen = self._seen()
         space = self._free_space.of(seen)
@@ -328,7 +329,9 @@ class SpatialMemory:
         near[0] = True
         shown[near] = space.at(near).may_show(some, sizes).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
-        others = order[shown[order] > 0].tolist()
+        order = order[shown[order] > 0]
+        age = torch.where(order < len(self.views), order, order - len(seen))  # what was written holds more than what was held
+        others = order[latest_of_alike(space.cameras[order], age, self.scale)].tolist()
         # The first view alone: most that leaks anywhere leaks there as well.
         for views in ([0], *(others[first : first + VIEWS_AT_ONCE] for first in range(0, len(others), VIEWS_AT_ONCE))):
 

@@ -12,10 +12,11 @@ from splatmem.explore.loop import ExploreSettings
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.gaussians import Gaussians
 from splatmem.inpaint.classical import ClassicalInpainter
+from splatmem.inpaint.migan.inpainter import FrameByFrame
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import psnr
 from splatmem.timing import StageClock
-from thing_before_wall import BLOCK, HEIGHT, MIDDLE, WIDTH, camera, memory, picture
+from thing_before_wall import BLOCK, HEIGHT, MIDDLE, WALL, WIDTH, camera, memory, picture
 
 
 def no_model(*_: object, **__: object) -> None:
@@ -103,6 +104,35 @@ def test_a_pattern_goes_on_in_colours_alone() -> None:
     assert psnr(filled, rgb, hole) > 15, "the checks are there, and in phase"
     again = continue_colours(given, ~hole, hole, Guide.plain(hole), torch.Generator().manual_seed(0))
     assert torch.equal(filled, again)
+
+
+class Painter(FrameByFrame):
+    """Paints all that is missing grey, and knows how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda rgb, known: torch.where(known[..., None], rgb, 0.5))
+        self.asked = 0
+
+    def __call__(self, partial, **more):
+        self.asked += 1
+        return super().__call__(partial, **more)
+
+
+def seen_from_aside() -> SpatialMemory:
+    """The block before the wall, and the same from a step aside, which sees more of what stands beside the block."""
+    made, aside = memory(), camera().moved(right=0.3)
+    reading = made.read(aside)
+    made.write(reading.rgb[0], torch.where(reading.known[0], reading.depth[0], WALL), aside, ~reading.known[0])
+    return made
+
+
+def test_a_thin_rest_of_the_hole_in_a_second_view_goes_on_from_around() -> None:
+    before = seen_from_aside()
+    removal, painter = take_away(before, Thing(camera(), MIDDLE).mask(before)), Painter()
+    settings, generator = ExploreSettings(), torch.Generator().manual_seed(0)
+    assert fill_holes(removal, no_model, settings, StageClock(), generator, painter) == 2  # type: ignore[arg-type]
+    assert painter.asked == 1
+    assert settled(removal, 2).read(camera().moved(right=0.3)).known[0].float().mean() > 0.97
 
 
 def test_what_cannot_be_taken_away() -> None:
