@@ -49,11 +49,12 @@ class ChangePanel:
         self._in_hand = in_hand
         self._desk, self._stream, self._server = desk, stream, desk.server
         self._marks: viser.GaussianSplatHandle | None = None
+        self._pale_marks: viser.GaussianSplatHandle | None = None
         self._gizmo: viser.TransformControlsHandle | None = None
         self._shape: viser.TransformControlsHandle | None = None
         self._outline: Any = None
         self._moved_from = np.zeros(3)
-        self.picking = Picking(desk.session, self._picked)
+        self.picking = Picking(desk.session, self._picked, lambda: self._with_rim.value)
         self._brush = Brush(desk, lambda: self._width.value / 200, self._paint)
         self._build()
 
@@ -78,8 +79,9 @@ class ChangePanel:
         self._grow.on_update(desk.answered(lambda event: self.picking.grow(self._grow.value * desk.scale)))
         with gui.add_folder("Take away"):
             desk.button("Remove, and go on behind it", lambda e: self._remove(True), icon=viser.Icon.ERASER, color="red")
-            desk.button("Remove, leave a hole", lambda e: self._remove(False), color="gray")
+            desk.button("Remove, leave a hole", lambda e: self._remove(False), color="gray", hint="Exactly what glows")
             desk.button("Keep this alone", lambda e: self._crop(), color="gray")
+            self._with_rim = gui.add_checkbox("With its rim", True, hint="Its outline, slivers and shadow go along: pale")
         with gui.add_folder("Move or copy", expand_by_default=False):
             self._moves = gui.add_checkbox("Arrows to drag it by", False)
             self._turn = gui.add_slider("Turn", -180, 180, 1, 0)
@@ -91,6 +93,7 @@ class ChangePanel:
             self._saturation = gui.add_slider("Saturation", 0.0, 2.0, 0.05, 1.0)
             self._tint = gui.add_rgb("Tint", (255, 255, 255))
             desk.button("Colour it", lambda e: self._recolour())
+        self._with_rim.on_update(desk.answered(lambda event: self.picking.find_along()))
         self._moves.on_update(desk.answered(lambda event: self._show_gizmo()))
 
     def _tool_chosen(self, event: Any) -> None:
@@ -186,17 +189,21 @@ class ChangePanel:
 
     def _picked(self) -> None:
         """Another part is selected: it is marked."""
-        points, picked = self.picking.points, self.picking.picked
-        if self._marks is not None:
-            self._marks.remove()
-            self._marks = None
+        points, picked, along = self.picking.points, self.picking.picked, self.picking.along
+        for marks in (self._marks, self._pale_marks):
+            if marks is not None:
+                marks.remove()
+        self._marks = self._pale_marks = None
         if picked is None:
             self._stream.show_alone(None)
             self._count.content = "*Nothing is selected.*"
             self._moves.value = False
         else:
-            self._count.content = f"**{len(points):,} splats are selected.**"
+            more = "" if along is None else f" {int(along.sum()):,} more, pale, go along if it is taken away."
+            self._count.content = f"**{len(points):,} splats are selected.**{more}"
             self._marks = self._stream.mark(picked.mask(self._desk.session.snapshot.memory))
+            if along is not None:
+                self._pale_marks = self._stream.mark(along, pale=True)
         self._show_gizmo()
 
     def _show_gizmo(self) -> None:
@@ -233,7 +240,8 @@ class ChangePanel:
         self._desk.session.submit(label, work)
 
     def _remove(self, fill: bool) -> None:
-        self._change("taking it away", lambda scene, part: f"{scene.remove(part, fill):,} splats taken away")
+        exactly = not (fill and self._with_rim.value)
+        self._change("taking it away", lambda scene, part: f"{scene.remove(part, fill, exactly=exactly):,} splats taken away")
 
     def _crop(self) -> None:
         self._change("taking all else away", lambda scene, part: f"{scene.crop(part):,} splats taken away")

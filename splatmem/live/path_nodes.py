@@ -1,8 +1,9 @@
-"""A shot as it stands in the scene: a frustum for each keyframe, the curve through them, and arrows to drag one by."""
+"""A shot as it stands in the scene: a frustum for each keyframe, which is dragged, the curve through them, and arrows that turn
+one and drag it into the depth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,30 @@ class PathNodes:
             wxyz=quaternion(pose), position=self._desk.to_browser(pose[:3, 3]),
         )  # fmt: skip
         frustum.on_click(lambda event: self._choose(place))
+        frustum.on_drag("left")(self._drag(frustum, key, place))
         return frustum
+
+    def _drag(
+        self, frustum: viser.CameraFrustumHandle, key: Key, place: int
+    ) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        """What a frustum does while it is dragged: it stays under the pointer, as far from the camera as it is."""
+        begun = np.array(frustum.position, np.float64)
+        grabbed = np.zeros(3)
+
+        async def dragged(event: Any) -> None:
+            """Asynchronous, since viser runs other callbacks in any order."""
+            nonlocal grabbed
+            if event.phase == "start":
+                grabbed = np.asarray(event.start_position, np.float64)
+            position = begun + np.asarray(event.end_position) - grabbed
+            if event.phase != "end":
+                frustum.position = position
+                return
+            moved = key.cam_to_world.clone()
+            moved[:3, 3] = torch.from_numpy(self._desk.from_browser(position))
+            self._desk.answered(lambda _: self._dragged(place, Key.of(moved, key.fov, key.seconds)))(event)
+
+        return dragged
 
     def _curve(self, shot: Shot) -> viser.LineSegmentsHandle:
         moments = np.linspace(0, shot.seconds, CURVE_POINTS)
