@@ -63,9 +63,7 @@ class PathNodes:
         frustum.on_drag("left")(self._drag(frustum, key, place))
         return frustum
 
-    def _drag(
-        self, frustum: viser.CameraFrustumHandle, key: Key, place: int
-    ) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    def _drag(self, frustum: viser.CameraFrustumHandle, key: Key, place: int) -> Callable[[Any], Coroutine[Any, Any, None]]:
         """What a frustum does while it is dragged: it stays under the pointer, as far from the camera as it is."""
         begun = np.array(frustum.position, np.float64)
         grabbed = np.zeros(3)
