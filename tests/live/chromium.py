@@ -165,7 +165,13 @@ class Browser:
 
     def tap_picture(self, x: float, y: float) -> None:
         """Taps a place of the canvas with a finger."""
-        self.swipe([(x, y)])
+        box = self.driver.execute_script(
+            "const r = document.querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]"
+        )
+        point = {"x": box[0] + x * box[2], "y": box[1] + y * box[3]}
+        for kind, points in (("touchStart", [point]), ("touchEnd", [])):
+            self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            time.sleep(0.1)
 
     def _to(self, actions: Any, x: float, y: float) -> Any:
         canvas = self.driver.find_element("css selector", "canvas")
@@ -174,7 +180,7 @@ class Browser:
 
     def tab(self, label: str) -> None:
         """Opens a tab of the panel."""
-        self._click(f"//*[@role='tab'][@title='{label}']")
+        self._click(f"//*[@role='tab'][@title='{label}' or normalize-space(.)='{label}']")
 
     def button(self, label: str) -> None:
         """Presses a button of the panel."""

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 from chromium import Browser, until
-from panels import ARROW_LEFT, changed, look_at_the_beginning, selected, splats, steps
+from panels import ARROW_LEFT, changed, keep_screenshot, look_at_the_beginning, red_share, selected, splats, steps
 from served import Served
 
 pytestmark = pytest.mark.slow
@@ -53,24 +53,31 @@ def test_fingers_turn_the_view(browser: Browser) -> None:
     assert until("the view to turn", lambda: changed(before, browser.picture()) > 0.1)
 
 
-def test_a_thing_is_tapped_on_a_phone(browser: Browser) -> None:
+def test_a_thing_is_tapped_on_a_phone(browser: Browser, served: Served) -> None:
     look_at_the_beginning(browser)
     browser.tab("Change")
     browser.choose("Tool", "this thing")
     until("the tool", lambda: "Click a thing" in browser.text)
-    browser.button("clear")
-    until("nothing", lambda: "Nothing is selected" in browser.text)
     browser.be_a_phone(True)
     try:
-        browser.still_picture()
+        browser.open(served.address)  # as one that sees what is chosen already
+        browser.tab("Change")
+        until("the tool", lambda: "Click a thing" in browser.text)
+        browser.button("clear")
+        until("nothing", lambda: "Nothing is selected" in browser.text)
         browser.unfold("splatmem")  # its title folds the panel, which lies over the picture
+        until("the block", lambda: red_share(browser) > 0.01)
         browser.still_picture()
         browser.tap_picture(*browser.middle_of_red())
-        until("a selection", lambda: "Ready" not in browser.text or selected(browser))
+        time.sleep(2.0)
+        keep_screenshot(browser, "phone_tapped")
         browser.unfold("splatmem")
         assert until("a selection", lambda: selected(browser))
+        keep_screenshot(browser, "phone_selected")
     finally:
         browser.be_a_phone(False)
+    browser.open(served.address)
+    browser.tab("Change")
     browser.choose("Tool", "none")
 
 
