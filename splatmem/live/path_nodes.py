@@ -20,6 +20,7 @@ PATH = "/path"
 MOST_FRUSTA = 40
 COLOUR, CHOSEN_COLOUR = (80, 170, 255), (255, 170, 40)
 CURVE_POINTS = 200
+SIZES = (0.015, 0.06)  # of the frusta, in the memory's scale
 
 
 class PathNodes:
@@ -43,19 +44,28 @@ class PathNodes:
             if shot is None:
                 return
             step = max(1, -(-len(shot.keys) // MOST_FRUSTA))
+            size = self._size(shot)
             for place in range(0, len(shot.keys), step):
-                self._nodes.append(self._frustum(shot.keys[place], place, place == chosen))
+                self._nodes.append(self._frustum(shot.keys[place], place, place == chosen, size))
             if len(shot.keys) > 1:
                 self._nodes.append(self._curve(shot))
             if arrows and chosen is not None and chosen < len(shot.keys):
                 self._nodes.append(self._arrows(shot.keys[chosen], chosen))
 
-    def _frustum(self, key: Key, place: int, is_chosen: bool) -> viser.CameraFrustumHandle:
+    def _size(self, shot: Shot) -> float:
+        """Of the frusta, in the memory's scale: those of keyframes that stand close together are smaller, so that they do not
+        hide the picture and each other."""
+        places = np.stack([key.cam_to_world[:3, 3].numpy() for key in shot.keys]) if shot.keys else np.zeros((0, 3))
+        apart = np.linalg.norm(np.diff(places, axis=0), axis=1) / self._desk.scale
+        apart = apart[apart > 0]  # a turn's stand in one place
+        return float(np.clip(np.median(apart), *SIZES)) if len(apart) else SIZES[1]
+
+    def _frustum(self, key: Key, place: int, is_chosen: bool, size: float) -> viser.CameraFrustumHandle:
         aspect = self._desk.aspect
         fov_y = 2 * np.arctan(np.tan(np.deg2rad(0.5 * key.fov)) / aspect)
         pose = key.cam_to_world
         frustum = self._desk.server.scene.add_camera_frustum(
-            f"{PATH}/key_{place}", float(fov_y), aspect, scale=0.06 * BROWSER_SCALE,
+            f"{PATH}/key_{place}", float(fov_y), aspect, scale=size * BROWSER_SCALE,
             thickness=2.0, thickness_units="screen", color=CHOSEN_COLOUR if is_chosen else COLOUR,
             wxyz=quaternion(pose), position=self._desk.to_browser(pose[:3, 3]),
         )  # fmt: skip
