@@ -44,6 +44,21 @@ NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and 
 
 
 @dataclass(frozen=True)
+class Going:
+    """What goes when some Gaussians are taken away.
+
+    Attributes:
+        gone: all of them, ``[n]``: the chosen ones, and what goes along.
+        shown: by view, where the chosen ones and the slivers of them show; None where they do not.
+        shadow: which of them are a shadow on what stays, ``[n]``.
+    """
+
+    gone: Bool[Tensor, " n"]
+    shown: list[Shown | None]
+    shadow: Bool[Tensor, " n"]
+
+
+@dataclass(frozen=True)
 class Removal:
     """A memory without some of its Gaussians.
 
@@ -58,15 +73,15 @@ class Removal:
     holes: list[Hole | None]
 
 
-def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool = True, with_shadow: bool = False) -> Removal:
-    """The memory without the chosen Gaussians. Its views still store what was there.
+def what_goes(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool = True, with_shadow: bool = False) -> Going:
+    """What a removal takes of a memory.
 
     Args:
         with_rim: those of the pixels around the chosen ones go too: they show both a thing and what is behind it.
         with_shadow: those of the shadow that they throw on plain surfaces beside them go too.
 
     Raises:
-        ValueError: nothing is chosen, or all.
+        ValueError: nothing is chosen.
     """
     if not chosen.any():
         raise ValueError("the selection is empty: nothing of the scene lies in it")
@@ -78,10 +93,20 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     if with_rim:
         for more in side_by_side(lambda pair: _beside(memory, *pair), list(zip(memory.views, shown, strict=True))):
             gone |= more
-    if gone.all():
+    return Going(gone, shown, shadow)
+
+
+def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool = True, with_shadow: bool = False) -> Removal:
+    """The memory without the chosen Gaussians and what goes along, see ``what_goes``. Its views still store what was there.
+
+    Raises:
+        ValueError: nothing is chosen, or all.
+    """
+    going = what_goes(memory, chosen, with_rim, with_shadow)
+    if going.gone.all():
         raise ValueError("the selection holds the whole scene: nothing would be left")
-    holes = [_hole(memory, view.camera, s, shadow) for view, s in zip(memory.views, shown, strict=True)]
-    kept = ~gone
+    holes = [_hole(memory, view.camera, s, going.shadow) for view, s in zip(memory.views, going.shown, strict=True)]
+    kept = ~going.gone
     left = replace(memory, gaussians=memory.gaussians.select(kept.to(memory.device)), views=renumbered(memory.views, kept))
     # Features of models are of whole cells: they are encoded anew.
     return Removal(replace(left, feature_gaussians=None, num_feature_views=0), kept, holes)

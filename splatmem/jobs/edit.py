@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +233,13 @@ def film(options: FilmOptions, announce: Announce = silent) -> FilmReport:
     return FilmReport(figures, len(cameras), tuple(states), tuple(dict.fromkeys(notes)))
 
 
-def fill_for(scene: Scene, film: Trajectory, prompt: str | None, announce: Announce = silent) -> ExploreState:
+def fill_for(
+    scene: Scene,
+    film: Trajectory,
+    prompt: str | None,
+    announce: Announce = silent,
+    after_window: Callable[[ExploreState], None] | None = None,
+) -> ExploreState:
     """Extends a scene by what a film will show. The film may be of another size: the scene is extended at its own."""
     first = scene.memory.views[0].camera
     if (film.cameras.width, film.cameras.height) != (first.width, first.height):
@@ -241,4 +247,4 @@ def fill_for(scene: Scene, film: Trajectory, prompt: str | None, announce: Annou
         film = Trajectory(cameras, film.moments, film.name)
     if len(film) == 1:
         film = Trajectory(film.cameras[torch.tensor([0, 0])], name=film.name)
-    return scene.extend(film, prompt=prompt, announce=announce)
+    return scene.extend(film, prompt=prompt, announce=announce, after_window=after_window)

@@ -10,11 +10,11 @@ import viser
 
 from splatmem.edit.selection import Box, Region, Sphere, Stroke, Thing
 from splatmem.geometry.cameras import Cameras
-from splatmem.live.brush import Brush
 from splatmem.live.desk import Desk
 from splatmem.live.framing import BROWSER_SCALE
 from splatmem.live.look_panel import distance_ahead
 from splatmem.live.picking import Combine, Exactly, Picking
+from splatmem.live.pointer import Drags, Pixels, Pointer
 from splatmem.live.splat_stream import SplatStream
 from splatmem.scene import Announce, Scene
 
@@ -22,6 +22,7 @@ NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE = (
     "none: I look around", "this thing (click)", "brush (paint)", "rectangle (drag)", "box (place it)", "ball (place it)",
 )  # fmt: skip
 TOOLS = (NO_TOOL, THING, BRUSH, RECTANGLE, BOX, SPHERE)
+DRAGS: dict[str, Drags] = {THING: "none", BRUSH: "stroke", RECTANGLE: "rectangle"}
 COLOUR = (255, 120, 40)
 GIZMO, SHAPE = "/gizmo", "/shape"
 COMBINATIONS: dict[str, Combine] = {
@@ -49,12 +50,13 @@ class ChangePanel:
         self._in_hand = in_hand
         self._desk, self._stream, self._server = desk, stream, desk.server
         self._marks: viser.GaussianSplatHandle | None = None
+        self._pale_marks: viser.GaussianSplatHandle | None = None
         self._gizmo: viser.TransformControlsHandle | None = None
         self._shape: viser.TransformControlsHandle | None = None
         self._outline: Any = None
         self._moved_from = np.zeros(3)
-        self.picking = Picking(desk.session, self._picked)
-        self._brush = Brush(desk, lambda: self._width.value / 200, self._paint)
+        self.picking = Picking(desk.session, self._picked, lambda: self._with_rim.value)
+        self._pointer = Pointer(desk, lambda: self._width.value / 200, self._pointed)
         self._build()
 
     # ------------------------------------------------------------------------------------------------ the interface
@@ -78,8 +80,9 @@ class ChangePanel:
         self._grow.on_update(desk.answered(lambda event: self.picking.grow(self._grow.value * desk.scale)))
         with gui.add_folder("Take away"):
             desk.button("Remove, and go on behind it", lambda e: self._remove(True), icon=viser.Icon.ERASER, color="red")
-            desk.button("Remove, leave a hole", lambda e: self._remove(False), color="gray")
+            desk.button("Remove, leave a hole", lambda e: self._remove(False), color="gray", hint="Exactly what glows")
             desk.button("Keep this alone", lambda e: self._crop(), color="gray")
+            self._with_rim = gui.add_checkbox("With its rim", True, hint="Its outline, slivers and shadow go along: pale")
         with gui.add_folder("Move or copy", expand_by_default=False):
             self._moves = gui.add_checkbox("Arrows to drag it by", False)
             self._turn = gui.add_slider("Turn", -180, 180, 1, 0)
@@ -91,49 +94,36 @@ class ChangePanel:
             self._saturation = gui.add_slider("Saturation", 0.0, 2.0, 0.05, 1.0)
             self._tint = gui.add_rgb("Tint", (255, 255, 255))
             desk.button("Colour it", lambda e: self._recolour())
+        self._with_rim.on_update(desk.answered(lambda event: self.picking.find_along()))
         self._moves.on_update(desk.answered(lambda event: self._show_gizmo()))
 
     def _tool_chosen(self, event: Any) -> None:
-        tool, scene = self._tool.value, self._server.scene
+        tool = self._tool.value
         self._size.visible = tool == SPHERE
         self._width.visible = tool == BRUSH
         self._sides.visible = tool == BOX
         self._take.visible = tool in (BOX, SPHERE)
-        scene.remove_click_callback()
-        scene.remove_rect_select_callback()
-        if tool in (THING, BRUSH):
-            scene.on_click()(self._desk.answered(self._clicked))
-        if tool == BRUSH:
-            self._brush.take_up()
+        if tool in DRAGS:
+            self._pointer.take_up(tool != RECTANGLE, DRAGS[tool])
         else:
-            self._brush.lay_down()
-        if tool == RECTANGLE:
-            scene.on_rect_select()(self._desk.answered(self._dragged))
+            self._pointer.lay_down()
         self._place_shape(event.client if tool in (BOX, SPHERE) else None)
         self._in_hand(tool != NO_TOOL)
         self._hint.content = HINTS[tool]
 
     # ------------------------------------------------------------------------------------------------ selecting
 
-    def _clicked(self, event: viser.SceneClickEvent) -> None:
-        camera = self._desk.canvas_camera(event.client)
-        pixel = (event.screen_pos[0] * camera.width, event.screen_pos[1] * camera.height)
-        if self._tool.value == THING:
-            self.picking.pick(lambda memory: Thing(camera, pixel), COMBINATIONS[self._how.value])
+    def _pointed(self, client: viser.ClientHandle, camera: Cameras, pixels: Pixels, drag: Drags) -> None:
+        how = COMBINATIONS[self._how.value]
+        if drag == "rectangle":
+            (left, top), (right, bottom) = pixels[0], pixels[-1]
+            corners = [[min(left, right), min(top, bottom)], [max(left, right), max(top, bottom)]]
+            self.picking.pick(lambda memory: Region(camera, corners), how)
+        elif self._tool.value == THING:
+            self.picking.pick(lambda memory: Thing(camera, pixels[0]), how)
         else:
-            self._paint(event.client, camera, [pixel])
-
-    def _paint(self, client: viser.ClientHandle, camera: Cameras, pixels: list[tuple[float, float]]) -> None:
-        radius = 0.005 * self._width.value * self._desk.size[0]
-        self.picking.pick(lambda memory: Stroke(camera, pixels, radius), COMBINATIONS[self._how.value])
-
-    def _dragged(self, event: viser.SceneRectSelectEvent) -> None:
-        camera = self._desk.canvas_camera(event.client)
-        size = (camera.width, camera.height)
-        low, high = (
-            [x * side for x, side in zip(corner, size, strict=True)] for corner in (event.screen_min, event.screen_max)
-        )
-        self.picking.pick(lambda memory: Region(camera, [low, high]), COMBINATIONS[self._how.value])
+            radius = 0.005 * self._width.value * self._desk.size[0]
+            self.picking.pick(lambda memory: Stroke(camera, pixels, radius), how)
 
     def _place_shape(self, client: viser.ClientHandle | None) -> None:
         """Puts the box or ball where a browser looks; None takes it away."""
@@ -186,17 +176,21 @@ class ChangePanel:
 
     def _picked(self) -> None:
         """Another part is selected: it is marked."""
-        points, picked = self.picking.points, self.picking.picked
-        if self._marks is not None:
-            self._marks.remove()
-            self._marks = None
+        points, picked, along = self.picking.points, self.picking.picked, self.picking.along
+        for marks in (self._marks, self._pale_marks):
+            if marks is not None:
+                marks.remove()
+        self._marks = self._pale_marks = None
         if picked is None:
             self._stream.show_alone(None)
             self._count.content = "*Nothing is selected.*"
             self._moves.value = False
         else:
-            self._count.content = f"**{len(points):,} splats are selected.**"
+            more = "" if along is None else f" {int(along.sum()):,} more, pale, go along if it is taken away."
+            self._count.content = f"**{len(points):,} splats are selected.**{more}"
             self._marks = self._stream.mark(picked.mask(self._desk.session.snapshot.memory))
+            if along is not None:
+                self._pale_marks = self._stream.mark(along, pale=True)
         self._show_gizmo()
 
     def _show_gizmo(self) -> None:
@@ -233,7 +227,8 @@ class ChangePanel:
         self._desk.session.submit(label, work)
 
     def _remove(self, fill: bool) -> None:
-        self._change("taking it away", lambda scene, part: f"{scene.remove(part, fill):,} splats taken away")
+        exactly = not (fill and self._with_rim.value)
+        self._change("taking it away", lambda scene, part: f"{scene.remove(part, fill, exactly=exactly):,} splats taken away")
 
     def _crop(self) -> None:
         self._change("taking all else away", lambda scene, part: f"{scene.crop(part):,} splats taken away")

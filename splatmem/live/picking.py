@@ -38,20 +38,27 @@ class Exactly(Selection):
 class Picking:
     """What is selected, for all browsers alike."""
 
-    def __init__(self, session: Session, changed: Callable[[], None]) -> None:
+    def __init__(self, session: Session, changed: Callable[[], None], with_rim: Callable[[], bool] = lambda: True) -> None:
         """Args:
-        changed: called in the session's thread when another part is selected.
+        changed: called in the session's thread when another part is selected, and when it is known what goes along with it.
+        with_rim: whether a removal is to take along what hangs on the selection.
         """
-        self._session, self._changed = session, changed
+        self._session, self._changed, self._with_rim = session, changed, with_rim
         self._base: Selection | None = None
         self._grow = 0.0
         self._picked: Exactly | None = None
+        self._along: Bool[Tensor, " n"] | None = None
         self._of = session.snapshot
 
     @property
     def picked(self) -> Exactly | None:
         """What is selected; None if nothing is."""
         return self._picked
+
+    @property
+    def along(self) -> Bool[Tensor, " n"] | None:
+        """What goes along with it when it is taken away; None where nothing does, or that is not known yet."""
+        return self._along
 
     def require(self) -> Exactly:
         """The selection.
@@ -97,7 +104,7 @@ class Picking:
 
     def clear(self) -> None:
         """Selects nothing."""
-        self._base, self._picked, self._grow = None, None, 0.0
+        self._base, self._picked, self._along, self._grow = None, None, None, 0.0
         self._changed()
 
     @staticmethod
@@ -110,9 +117,28 @@ class Picking:
         if not chosen.any():
             raise ValueError("nothing is there to be selected")
         self._base, self._grow, self._picked = base, grow, Exactly(grown, chosen)
-        self._of = self._session.snapshot
+        self._of, self._along = self._session.snapshot, None
         self._changed()
+        self.find_along()
         return f"{int(chosen.sum()):,} splats selected"
+
+    def find_along(self) -> None:
+        """Finds out, after what waits already, what goes along with the selection when it is taken away."""
+        picked = self._picked
+        if picked is None:
+            return
+
+        def work(scene: Scene, announce: Announce) -> None:
+            if picked is not self._picked:
+                return  # another part was selected meanwhile
+            along = None
+            if self._with_rim():
+                along = scene.removes(picked) & ~picked.mask(scene.memory)
+                along = along if along.any() else None
+            self._along = along
+            self._changed()
+
+        self._session.submit("seeing what goes along", work)
 
     def follow(self, snapshot: Snapshot) -> None:
         """The scene has changed: what grew at its end leaves the selection as it is, and all else ends it."""
@@ -124,5 +150,9 @@ class Picking:
             now.memory.gaussians.means[:count], before.memory.gaussians.means
         )
         self._of = now
-        if not grew and self._picked is not None:
+        if self._picked is None:
+            return
+        if grew:
+            self.find_along()
+        else:
             self.clear()

@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from splatmem.scene import Announce, Scene
 Work = Callable[[Scene, Announce], str | None]  # returns a sentence about what was done
 Spare = Callable[[Scene, Callable[[], None]], str | None]  # told where it may be left off; returns what is done, or None
 SPARE_SECONDS = 0.25  # between two looks whether there is time to spare
+INTERRUPTED = "the program ended in the middle of a path: what it had made is kept, and filming the path again makes the rest"
 SMOOTHING = 0.5  # of the durations by which the time left is told
 
 
@@ -107,7 +109,7 @@ class Session:
         self._unsaved = False
         self.snapshot = self._snapshot(0)
         self.activity: Activity | None = None
-        self.told = Told("", False, 0)
+        self.told = Told(INTERRUPTED if scene.history and scene.history[-1].unfinished else "", False, 0)
         self.ahead = ""  # what was done ahead in spare time
         self._spare: Spare | None = None
         self._has_time: Callable[[], bool] = lambda: True
@@ -167,6 +169,13 @@ class Session:
         """Shows the scene as it is in the middle of an operation, in whose thread this is called."""
         self.snapshot = self._snapshot(self.snapshot.version + 1)
         self._notify()
+
+    def keep(self) -> None:
+        """Shows and saves the scene as it is in the middle of an operation, in whose thread this is called: if the program is
+        killed later, what was made so far stays. An operation that is stopped, or fails, is taken back from the disk too."""
+        self.show()
+        with suppress(OSError, ValueError):  # told at its end
+            self._save()
 
     def _snapshot(self, version: int) -> Snapshot:
         scene = self._scene
@@ -263,7 +272,7 @@ class Session:
     def _take_back(self) -> None:
         """Shows the scene as it was before an operation that did not come to its end, if parts of that were shown."""
         if self.snapshot.memory.gaussians is not self._scene.memory.gaussians:
-            self.show()
+            self.keep()
 
     def _state(self) -> list[object]:
         """What is another object whenever the scene has changed."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -293,22 +294,33 @@ class ShootPanel:
         size, board = parse_size(self._film_size.value), self._board
         check_film(2, size, board.fps)
         shots = board.shots if self._what.value == WHOLE_FILM else (self.shot,)
-        for shot in shots:
-            shot.cameras(board.fps, *size)
-        fill, desk, client = bool(self._fill.value), self._desk, event.client
+        desk, session, client = self._desk, self._desk.session, event.client
+        parts = [shot.cameras(board.fps, *size) for shot in shots]
+        given_up = threading.Event()
 
-        def work(scene: Scene, announce: Announce) -> str:
-            parts = [shot.cameras(board.fps, *size) for shot in shots]
-            if fill:
-                for shot, part in zip(shots, parts, strict=True):
-                    fill_for(scene, Trajectory(part, name=shot.name), shot.prompt or None, announce)
-            file = free_name(desk.session.folder / FILMS, "film", ".mp4")
+        def end(carried_out: bool) -> None:
+            if not carried_out:
+                given_up.set()
+
+        def fill(scene: Scene, announce: Announce, shot: Shot, cameras: Cameras) -> None:
+            if not given_up.is_set():
+                path = Trajectory(cameras, name=shot.name)
+                fill_for(scene, path, shot.prompt or None, announce, lambda state: session.keep())
+
+        def film(scene: Scene, announce: Announce) -> str | None:
+            if given_up.is_set():
+                return None
+            file = free_name(session.folder / FILMS, "film", ".mp4")
             figures = film_memory(scene.memory, Cameras.cat(parts), file, board.fps, scene.clock, announce)
             self._show()
             desk.say(client, f"{FILMS}/{file.name} is in the scene's folder; Download brings it here")
             return f"{file.name}: {sum(map(len, parts))} frames, {100 * figures.unknown_fraction:.1f} % of it unknown"
 
-        desk.session.submit("filming", work)
+        if self._fill.value:
+            for shot, cameras in zip(shots, parts, strict=True):
+                label = f"making what {shot.name} shows"
+                session.submit(label, partial(fill, shot=shot, cameras=cameras), "filling a shot", end)
+        session.submit("filming", film)
 
     def _download(self, event: Any) -> None:
         if self._films.value == "none yet":

@@ -19,12 +19,12 @@ from splatmem.memory import SpatialMemory
 
 SPLATS = "/splats"
 ALONE = "/alone"
-CHOSEN = "/chosen"
-GLOW = (255, 120, 40)
+CHOSEN, ALONG = "/chosen", "/along"
+GLOW, PALE_GLOW = (255, 120, 40), (255, 225, 130)
 GLOW_OPACITY = (28, 120)  # of 255, of a mark: many lie over each other, and the thing shows through them; few must be seen too
 FEW_GLOWING = 1500  # splats: of fewer each mark is more opaque
 GLOW_SIZE = 1.25
-MOST_GLOWING = 20_000  # splats: a browser without a graphics card draws more of them in seconds, not in moments
+MOST_GLOWING, MOST_PALE = 14_000, 6_000  # splats: a browser without a graphics card draws more in seconds, not in moments
 UNIT_SHARE = 0.01  # of the memory's scale: places and sizes are told in this unit
 
 
@@ -84,11 +84,11 @@ class SplatStream:
         """Whether a part is shown alone."""
         return self._alone is not None
 
-    def mark(self, chosen: torch.Tensor) -> GaussianSplatHandle:
-        """Puts a glow over the chosen Gaussians, ``[n]`` of the snapshot shown last."""
+    def mark(self, chosen: torch.Tensor, pale: bool = False) -> GaussianSplatHandle:
+        """Puts a glow, or a pale one, over the chosen Gaussians, ``[n]`` of the snapshot shown last."""
         with self._lock:
             rows = self._rows[: len(chosen)][chosen.numpy()[: len(self._rows)]]
-        return self._add(CHOSEN, glowing(rows))
+        return self._add(ALONG, glowing(rows, PALE_GLOW, MOST_PALE)) if pale else self._add(CHOSEN, glowing(rows))
 
     def show_alone(self, chosen: torch.Tensor | None) -> None:
         """Shows the chosen Gaussians, ``[n]`` of the snapshot shown last, and hides all others; None shows all again."""
@@ -120,15 +120,15 @@ class SplatStream:
         return [client for number, client in self._server.get_clients().items() if number in self._hidden]
 
 
-def glowing(rows: Rows) -> Rows:
-    """What marks splats: their glow. Of very many every other, third, ... is taken, and is as much larger."""
-    every = -(-len(rows) // MOST_GLOWING)
+def glowing(rows: Rows, colour: tuple[int, int, int] = GLOW, most: int = MOST_GLOWING) -> Rows:
+    """What marks splats: their glow. Of more than ``most`` every other, third, ... is taken, and is as much larger."""
+    every = -(-len(rows) // most)
     marks = rows[:: max(1, every)].copy()
     larger = np.float32(GLOW_SIZE**2 * max(1, every))
     covariances = marks[:, 4:7].copy().view(np.float16).astype(np.float32) * larger
     marks[:, 4:7] = covariances.clip(-65504, 65504).astype(np.float16).view(np.uint32)
     opacity = int(np.clip(GLOW_OPACITY[0] * FEW_GLOWING / max(1, len(marks)), *GLOW_OPACITY))
-    marks[:, 7:] = np.array((*GLOW, opacity), np.uint8).view(np.uint32)
+    marks[:, 7:] = np.array((*colour, opacity), np.uint8).view(np.uint32)
     return marks
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from splatmem.edit.changes import merged, require_some, with_added, with_colours
 from splatmem.edit.history import COMPACTING, Timeline, after_compaction, put
-from splatmem.edit.removal import Removal, fill_holes, settled, take_away
+from splatmem.edit.removal import Removal, fill_holes, settled, take_away, what_goes
 from splatmem.edit.selection import Parts, Selection, described_part
 from splatmem.explore.widening import WideningInpainter
 from splatmem.gaussians.transform import transformed
@@ -59,6 +60,7 @@ class SceneEdits(SceneState):
         selection: Selection,
         fill: bool = True,
         *,
+        exactly: bool = False,
         inpainter: VideoInpainter | None = None,
         prompt: str | None = None,
     ) -> int:
@@ -68,17 +70,29 @@ class SceneEdits(SceneState):
         their colours patch by patch; a preset with a large model paints the colours with that.
 
         Args:
-            selection: what goes, with the pixels around it that show both it and what is behind.
+            selection: what goes, with the pixels around it that show both it and what is behind; ``removes`` tells which.
             fill: whether what was behind is made.
+            exactly: nothing goes along with the selection.
             inpainter: makes the colours instead.
             prompt: what is to be seen behind, for models that read words.
 
         Raises:
             ValueError: the selection is empty, or all of the scene.
         """
-        with self._step("remove", {"selection": selection.to_json(), "fill": fill, "prompt": prompt or self.prompt}):
-            removal = self._taken_away(selection.mask(self.memory), fill, inpainter, prompt)
+        details = {"selection": selection.to_json(), "fill": fill, "exactly": exactly, "prompt": prompt or self.prompt}
+        with self._step("remove", details):
+            removal = self._taken_away(selection.mask(self.memory), fill, inpainter, prompt, with_rim=not exactly)
         return int((~removal.kept).sum())
+
+    def removes(self, selection: Selection, fill: bool = True) -> Bool[Tensor, " n"]:
+        """Which Gaussians ``remove`` would take: the selection, and what goes along with it. That is its rim, slivers of it,
+        what was guessed behind it, and, if what was behind is made, its shadow.
+
+        Raises:
+            ValueError: the selection is empty.
+        """
+        with torch_alone(self.memory.views[0].camera.width * self.memory.views[0].camera.height):
+            return what_goes(self.memory, selection.mask(self.memory), with_shadow=fill).gone
 
     def _taken_away(
         self, chosen: Tensor, fill: bool, inpainter: VideoInpainter | None, prompt: str | None, with_rim: bool = True
@@ -87,7 +101,7 @@ class SceneEdits(SceneState):
         views, size = len(self.memory.views), self.memory.views[0].camera
         pixels = size.width * size.height
         with self.clock.stage("write"), torch_alone(pixels):
-            removal = take_away(self.memory, chosen, with_rim, with_shadow=fill)
+            removal = take_away(self.memory, chosen, with_rim, with_shadow=fill and with_rim)
         if fill:
             inpainter = inpainter or self._of_holes()
             fill_holes(

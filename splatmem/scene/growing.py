@@ -60,7 +60,13 @@ class GrowingScene(SceneState):
         return self._explore("explore", path, frames, self.prompt, state, generator, announce, progress, after_window)
 
     def extend(
-        self, path: PathLike, frames: int = 96, *, prompt: str | None = None, announce: Announce = silent
+        self,
+        path: PathLike,
+        frames: int = 96,
+        *,
+        prompt: str | None = None,
+        announce: Announce = silent,
+        after_window: Callable[[ExploreState], None] | None = None,
     ) -> ExploreState:
         """Goes on with the scene: what a path will show and the memory does not know is made. If that fails or is interrupted,
         the scene is as it was.
@@ -70,13 +76,14 @@ class GrowingScene(SceneState):
             frames: number of cameras of a preset.
             prompt: what is to be seen there, for models that read words; the scene's own if None.
             announce: told of the progress.
+            after_window: called when a window has become part of the memory; what it raises takes all of them back.
 
         Raises:
             ValueError: there is no such path; or an own inpainter gave back what cannot be used.
         """
         with self._whole():
             words = self.prompt if prompt is None else prompt
-            return self._explore("extend", path, frames, words, None, None, announce, None, None)
+            return self._explore("extend", path, frames, words, None, None, announce, None, after_window)
 
     def _explore(
         self,
@@ -106,6 +113,7 @@ class GrowingScene(SceneState):
                 progress(unknown_share)
 
         def written(now: ExploreState) -> None:
+            self.timeline.ahead.clear()
             self._note_windows(now)
             if after_window is not None:
                 after_window(now)
@@ -129,7 +137,6 @@ class GrowingScene(SceneState):
         finally:
             self._note_makers()
         self.remark(*state.notes)
-        self.timeline.ahead.clear()
         return state
 
     def _note_windows(self, state: ExploreState) -> None:

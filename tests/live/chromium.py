@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 T = TypeVar("T")
-WINDOW = (760, 460)
+WINDOW, PHONE = (760, 460), (390, 844)
 PATIENCE = 90.0  # seconds, on a machine that does other things
 ARGUMENTS = (
     "--headless=new", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -153,6 +153,26 @@ class Browser:
                 time.sleep(0.1)
         touch("touchEnd", [])
 
+    def be_a_phone(self, on: bool) -> None:
+        """Makes the window as large as a phone's, with a finger in the place of the mouse; or what it was again."""
+        command = self.driver.execute_cdp_cmd
+        if on:
+            size = {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True}
+            command("Emulation.setDeviceMetricsOverride", size)
+        else:
+            command("Emulation.clearDeviceMetricsOverride", {})
+        command("Emulation.setTouchEmulationEnabled", {"enabled": on, "maxTouchPoints": 5 if on else 1})
+
+    def tap_picture(self, x: float, y: float) -> None:
+        """Taps a place of the canvas with a finger."""
+        box = self.driver.execute_script(
+            "const r = document.querySelector('canvas').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]"
+        )
+        point = {"x": box[0] + x * box[2], "y": box[1] + y * box[3]}
+        for kind, points in (("touchStart", [point]), ("touchEnd", [])):
+            self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            time.sleep(0.1)
+
     def _to(self, actions: Any, x: float, y: float) -> Any:
         canvas = self.driver.find_element("css selector", "canvas")
         size = canvas.size
@@ -160,7 +180,7 @@ class Browser:
 
     def tab(self, label: str) -> None:
         """Opens a tab of the panel."""
-        self._click(f"//*[@role='tab'][@title='{label}']")
+        self._click(f"//*[@role='tab'][@title='{label}' or normalize-space(.)='{label}']")
 
     def button(self, label: str) -> None:
         """Presses a button of the panel."""

@@ -46,7 +46,7 @@ def settled_splats(browser: Browser) -> int:
 
 def selected(browser: Browser) -> int:
     """How many splats the panel says are selected; 0 if none."""
-    lines = [line for line in browser.text.splitlines() if line.endswith(" splats are selected.")]
+    lines = [line for line in browser.text.splitlines() if " splats are selected." in line]
     return int(lines[0].split(" ")[0].replace(",", "")) if lines else 0
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 
+import numpy as np
 import pytest
 from chromium import Browser, until
-from panels import ARROW_LEFT, changed, look_at_the_beginning, selected, splats, steps
+from panels import ARROW_LEFT, changed, keep_screenshot, look_at_the_beginning, red_share, selected, splats, steps
 from served import Served
 
 pytestmark = pytest.mark.slow
@@ -49,6 +51,75 @@ def test_fingers_turn_the_view(browser: Browser) -> None:
     before = browser.still_picture()
     browser.swipe([(0.4, 0.4), (0.6, 0.4)])
     assert until("the view to turn", lambda: changed(before, browser.picture()) > 0.1)
+
+
+def test_a_thing_is_tapped_on_a_phone(browser: Browser, served: Served) -> None:
+    look_at_the_beginning(browser)
+    browser.tab("Change")
+    browser.choose("Tool", "this thing")
+    until("the tool", lambda: "Click a thing" in browser.text)
+    browser.be_a_phone(True)
+    try:
+        browser.open(served.address)  # as one that sees what is chosen already
+        browser.tab("Change")
+        until("the tool", lambda: "Click a thing" in browser.text)
+        browser.button("clear")
+        until("nothing", lambda: "Nothing is selected" in browser.text)
+        browser.unfold("splatmem")  # its title folds the panel, which lies over the picture
+        until("the block", lambda: red_share(browser) > 0.01)
+        browser.still_picture()
+        browser.tap_picture(*browser.middle_of_red())
+        time.sleep(2.0)
+        keep_screenshot(browser, "phone_tapped")
+        browser.unfold("splatmem")
+        assert until("a selection", lambda: selected(browser))
+        keep_screenshot(browser, "phone_selected")
+    finally:
+        browser.be_a_phone(False)
+    browser.open(served.address)
+    browser.tab("Change")
+    browser.choose("Tool", "none")
+
+
+def places(served: Served) -> list[list[float]]:
+    """Where the keyframes of the first shot stand, as they are kept on disk."""
+    shots = json.loads((served.folder / "storyboard.json").read_text())["shots"]
+    return [[row[3] for row in key["pose"][:3]] for key in shots[0]["keys"]]
+
+
+def test_keyframes_are_dragged_and_reordered(browser: Browser, served: Served) -> None:
+    look_at_the_beginning(browser)
+    browser.check("By itself", False)
+    browser.still_picture()
+    browser.tab("Shoot")
+    browser.press("k")
+    until("a keyframe", lambda: "1 keyframe," in browser.text)
+    before = browser.still_picture()
+
+    def aside() -> bool:
+        browser.press("d", 0.4)  # again, where a busy page missed it
+        return changed(before, browser.still_picture()) > 0.1
+
+    until("a step aside", aside)
+    browser.press("k")
+    until("a second keyframe", lambda: "2 keyframes" in browser.text)
+    browser.press("s", 0.8)
+    height, width = browser.still_picture().shape[:2]
+    r, g, b = np.moveaxis(browser.picture(), -1, 0)
+    rows, columns = np.nonzero((r > 200) & (g > 140) & (g < 200) & (b < 110))  # the chosen keyframe's frustum
+    side = rows[columns == columns.max()]
+    start = columns.max() / width, np.median(side) / height
+    first, second = places(served)
+    browser.drag_picture([start, (start[0] - 0.05, start[1] + 0.1)])
+    until("the keyframe to move", lambda: places(served)[1] != second)
+    moved = places(served)[1]
+    assert places(served)[0] == first
+    assert moved[0] < second[0], "to the left, as it was dragged"
+    assert moved[1] > second[1], "and down"
+    assert moved[2] == pytest.approx(second[2], abs=1e-6), "as far away as it was"
+    browser.unfold("Keyframes")
+    browser.button("earlier")
+    until("the other order", lambda: places(served) == [moved, first])
 
 
 def test_a_full_disk_is_answered_and_breaks_nothing(browser: Browser, served: Served) -> None:

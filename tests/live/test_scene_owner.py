@@ -13,11 +13,13 @@ import thing_before_wall
 import torch
 from splatmem.config import load_preset
 from splatmem.edit.selection import Sphere, Stroke
+from splatmem.explore.loop import ExploreState
 from splatmem.explore.models import Models
+from splatmem.geometry.cameras import Cameras
 from splatmem.live.framing import View
 from splatmem.live.growing import Growing
 from splatmem.live.picking import Picking
-from splatmem.live.session import Session, Work
+from splatmem.live.session import INTERRUPTED, Session, Work
 from splatmem.scene import Announce, Scene
 from thing_before_wall import MIDDLE, camera
 
@@ -153,6 +155,57 @@ def test_a_selection_is_what_is_changed(session: Session) -> None:
     assert gone[0] >= len(picking.points)
     picking.follow(session.snapshot)
     assert picking.picked is None
+
+
+def test_what_is_told_to_go_is_what_goes(session: Session) -> None:
+    picking = Picking(session, lambda: None)
+    picking.pick(lambda memory: Stroke(camera(), [MIDDLE], 6.0), "new")
+    assert carried_out(session, lambda scene, announce: None)
+    assert carried_out(session, lambda scene, announce: None)  # what goes along is found after the selection
+    chosen, along = picking.require(), picking.along
+    assert along is not None
+    assert not (along & chosen.chosen).any()
+    told = int((along | chosen.chosen).sum())
+    gone: list[int] = []
+    assert carried_out(session, lambda scene, announce: gone.append(scene.remove(chosen)))
+    assert carried_out(session, lambda scene, announce: scene.undo())
+    assert carried_out(session, lambda scene, announce: gone.append(scene.remove(chosen, exactly=True)))
+    assert gone == [told, int(chosen.chosen.sum())]
+
+
+def test_nothing_is_told_to_go_along_where_it_does_not(session: Session) -> None:
+    picking = Picking(session, lambda: None, lambda: False)
+    picking.pick(lambda memory: Stroke(camera(), [MIDDLE], 6.0), "new")
+    assert carried_out(session, lambda scene, announce: None)
+    assert carried_out(session, lambda scene, announce: None)  # what goes along is found after the selection
+    assert picking.picked is not None
+    assert picking.along is None
+
+
+def test_what_is_kept_in_the_middle_outlives_the_program(session: Session, scene: Scene, tmp_path: Path) -> None:
+    turned = Cameras.cat([camera(), camera().turned(25.0), camera().turned(50.0)])
+    kept: list[Scene] = []
+
+    def extend(scene: Scene, announce: Announce) -> None:
+        def after_window(state: ExploreState) -> None:
+            session.keep()
+            kept.append(Scene.open(tmp_path / "scene", device="cpu"))  # as after a kill at this moment
+            session.stop_current()
+            announce("", 0.0)
+
+        scene.extend(turned, after_window=after_window)
+
+    before = session.snapshot
+    assert not carried_out(session, extend)
+    again = kept[0]
+    assert [step.operation for step in again.history] == ["begin", "extend"]
+    assert len(again.memory.views) == len(before.memory.views) + 1
+    assert Session(again, tmp_path / "scene").told.text == INTERRUPTED
+    again.undo()
+    assert torch.equal(again.memory.gaussians.means, before.memory.gaussians.means)
+    stopped = Scene.open(tmp_path / "scene", device="cpu")
+    assert [step.operation for step in stopped.history] == ["begin"], "what is stopped is taken back on disk too"
+    assert torch.equal(stopped.memory.gaussians.means, session.snapshot.memory.gaussians.means)
 
 
 def test_an_empty_selection_is_answered(session: Session) -> None:
