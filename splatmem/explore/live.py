@@ -126,5 +126,5 @@ def look(
 
 def _unknown(memory: SpatialMemory, cameras: Cameras) -> list[float]:
     """Shares of views that the memory does not know."""
-    known, _ = memory.coverage(cameras.coarse(min(READ_WIDTH, cameras.width)))
+    known, _ = memory.coverage(cameras.coarse(min(READ_WIDTH, cameras.width)), coarse=cameras.width > READ_WIDTH)
     return (~known).flatten(1).float().mean(1).tolist()

@@ -29,7 +29,7 @@ def unknown_cells(memory: SpatialMemory, coarse: Cameras) -> tuple[Bool[Tensor, 
 
 def _unknown_shares(memory: SpatialMemory, coarse: Cameras) -> Float[Tensor, "f h w"]:
     pixels = coarse.resized(SUPERSAMPLING * coarse.width, SUPERSAMPLING * coarse.height)
-    unknown = (~memory.coverage(pixels)[0]).float()[:, None]
+    unknown = (~memory.coverage(pixels, coarse=True)[0]).float()[:, None]
     return F.avg_pool2d(unknown, SUPERSAMPLING)[:, 0]
 
 

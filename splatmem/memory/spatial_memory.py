@@ -36,7 +36,7 @@ from splatmem.memory.held_views import HELD_WIDTH, HeldViews, latest_of_alike
 from splatmem.memory.leaks import Trimmed, leaks_trimmed, part_around, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
-from splatmem.memory.visibility import SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
+from splatmem.memory.visibility import CRACK_WIDTH, SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
 from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_uint8
 from splatmem.threads import side_by_side, torch_alone
@@ -183,12 +183,17 @@ class SpatialMemory:
             return draw_known(self._near(cameras), cameras.to(self.device))
 
     @torch.no_grad()
-    def coverage(self, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
-        """``known`` and ``alpha`` of a reading, without the rest of it."""
+    def coverage(self, cameras: Cameras, *, coarse: bool = False) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
+        """``known`` and ``alpha`` of a reading, without the rest of it.
+
+        Args:
+            cameras: the views.
+            coarse: whether they stand for larger pictures, in which a gap of a pixel here is no crack: it stays unknown.
+        """
         parts = []
         for batch in in_batches(cameras):
             with torch_alone(batch.width * batch.height):
-                parts.append(draw_coverage(self._near(batch), batch.to(self.device)))
+                parts.append(draw_coverage(self._near(batch), batch.to(self.device), 0 if coarse else CRACK_WIDTH))
         known, alpha = (torch.cat(list(maps)).cpu() for maps in zip(*parts, strict=True))
         return known, alpha
 

@@ -45,10 +45,12 @@ def draw_known(gaussians: Gaussians, cameras: Cameras) -> tuple[Float[Tensor, "v
     return shown_colours(rgb, alpha, known), known
 
 
-def draw_coverage(gaussians: Gaussians, cameras: Cameras) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
+def draw_coverage(
+    gaussians: Gaussians, cameras: Cameras, crack_width: int = CRACK_WIDTH
+) -> tuple[Bool[Tensor, "v h w"], Float[Tensor, "v h w"]]:
     """What of views is known, and the accumulated opacity: what plans and writes ask for, at a third of the cost."""
     _, alpha, backfacing = rasterize_colours(gaussians, cameras)
-    return known_pixels(alpha, backfacing), alpha
+    return known_pixels(alpha, backfacing, crack_width), alpha
 
 
 def shown_colours(
@@ -100,11 +102,13 @@ def draw_visibility(gaussians: Gaussians, cameras: Cameras) -> tuple[Rendering, 
     return replace(drawn, extra=None if features is None else drawn.extra[..., 1:]), Visibility(known, trust)
 
 
-def known_pixels(alpha: Float[Tensor, "v h w"], backfacing: Float[Tensor, "v h w"]) -> Bool[Tensor, "v h w"]:
-    """What is covered by surfaces seen from their front, thin cracks closed, from composited opacity and the part of it that
-    is seen from behind."""
+def known_pixels(
+    alpha: Float[Tensor, "v h w"], backfacing: Float[Tensor, "v h w"], crack_width: int = CRACK_WIDTH
+) -> Bool[Tensor, "v h w"]:
+    """What is covered by surfaces seen from their front, cracks closed that are at most so many pixels wide, from composited
+    opacity and the part of it that is seen from behind."""
     opaque = alpha > KNOWN_ALPHA
     behind = opaque & (backfacing >= (1 - KNOWN_FRONT) * alpha)
     covered = opaque & ~behind
     # A crack is a thin line of weak opacity; where a back shows, nothing is closed.
-    return (close_gaps(covered, CRACK_WIDTH) & ~behind) | covered
+    return (close_gaps(covered, crack_width) & ~behind) | covered if crack_width else covered
