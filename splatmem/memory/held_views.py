@@ -15,21 +15,25 @@ MOST_HELD = 50  # views; beyond them the oldest are let go
 SAME_PLACE = 0.02  # of the memory's scale: cameras nearer to each other, and turned by less than ...
 SAME_TURN = 0.999  # ... what this is the cosine of, show the same
 SAME_ANGLE = 0.02  # share by which a view may be narrower than another one and still show what that does
+EXACT = 1e-4  # of the memory's scale, and of a turn's cosine: cameras that are nearer and turned less are the same one
 NEAR_NOTHING = 1e-6  # depth of what is unknown: there nothing was seen to be empty
 
 
-def alike(cameras: Cameras, others: Cameras, scale: float) -> Bool[torch.Tensor, "n m"]:
+def alike(
+    cameras: Cameras, others: Cameras, scale: float, place: float = SAME_PLACE, turn: float = SAME_TURN
+) -> Bool[torch.Tensor, "n m"]:
     """Which of some cameras stand where which of others do, and look the same way."""
-    same = torch.cdist(cameras.centers, others.centers) <= SAME_PLACE * scale
+    same = torch.cdist(cameras.centers, others.centers) <= place * scale
     for axis in (0, 2):
-        same &= cameras.world_to_cam[:, axis, :3] @ others.world_to_cam[:, axis, :3].T >= SAME_TURN
+        same &= cameras.world_to_cam[:, axis, :3] @ others.world_to_cam[:, axis, :3].T >= turn
     return same
 
 
 def latest_of_alike(cameras: Cameras, numbers: Int[torch.Tensor, " n"], scale: float) -> Bool[torch.Tensor, " n"]:
-    """The cameras but for those that are like one with a higher number that stays and sees as much."""
+    """The cameras but for those that are the same as one with a higher number that stays and sees as much. What is only near to
+    another one may see past an edge that hides something there: all such views are kept."""
     focal = cameras.focal[:, 0]
-    same = alike(cameras, cameras, scale) & (focal <= (1 + SAME_ANGLE) * focal[:, None])
+    same = alike(cameras, cameras, scale, EXACT, 1 - EXACT) & (focal <= (1 + SAME_ANGLE) * focal[:, None])
     stays = torch.zeros(len(cameras), dtype=torch.bool)
     for index in numbers.argsort(descending=True).tolist():
         stays[index] = not (same[index] & stays).any()
