@@ -46,6 +46,10 @@ BESIDE = 3
 SURROUNDED = 0.5
 """Share of these that other things must have for them to go on behind it: a cup on a table stands before the table, while what
 stands beside a thing does not go on behind it."""
+SIDES = 0.05
+"""Share of the picture's width along its sides behind which nothing goes on that is ``FAR_BEHIND`` times as far: what is cut
+off there goes on beside the picture, and a step aside uncovers what is made of that, not what is behind it."""
+FAR_BEHIND = 1.5
 MARGIN = 0.12
 """How far around a hole the picture is looked at, as a share of its width."""
 
@@ -98,9 +102,13 @@ def hidden_background(
         new_rgb, new_depth, new = filled
         made_rgb[part][new], made_depth[part][new] = new_rgb[new], new_depth[new]
         where[part] |= new
+    sides, edge = torch.ones_like(where), torch.ones_like(where)
+    margin = round(SIDES * small.width)
+    sides[margin : small.height - margin, margin : small.width - margin] = False
     # Beyond the picture's edge there is nothing that wide Gaussians of the background would hide behind.
-    within = F.pad(torch.ones(small.height - 2, small.width - 2, dtype=torch.bool), (1, 1, 1, 1))
-    return Hidden(small, made_rgb, made_depth, where & within)
+    edge[1:-1, 1:-1] = False
+    where &= ~edge & ~(sides & (made_depth > FAR_BEHIND * shown))
+    return Hidden(small, made_rgb, made_depth, where)
 
 
 def _surfaces(thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], hiding: Bool[Tensor, "h w"]) -> Int16[Tensor, "h w"]:

@@ -95,3 +95,19 @@ def test_classes_and_what_lies_behind_are_kept_in_a_session(memory: SpatialMemor
     assert memory.views[0].classes is not None
     assert torch.equal(again.views[0].classes.labels, memory.views[0].classes.labels)
     assert torch.equal(again.views[0].classes.things, memory.views[0].classes.things)
+
+
+@pytest.mark.parametrize(("distance", "goes_on"), [(2.6, True), (5.0, False)], ids=["near", "far"])
+def test_what_is_far_behind_a_thing_that_is_cut_off_ends_before_the_side(
+    photo: Cameras, distance: float, goes_on: bool
+) -> None:
+    """Beside the picture the thing goes on: a step aside would show a slit of what is far behind between the two."""
+    depth = torch.full((photo.height, photo.width), distance)
+    thing = torch.zeros_like(depth, dtype=torch.bool)
+    thing[:, 76:] = True
+    depth[thing] = 2.0
+    labels = torch.where(thing, int(PixelClass.THING), int(PixelClass.WALL)).to(torch.uint8)
+    rgb = torch.where(thing[..., None], torch.tensor([0.8, 0.1, 0.1]), torch.tensor(0.5))
+    where = hidden_background(rgb, depth, PixelClasses(labels, thing.short()), photo).where
+    assert where[10:17, 39:44].all()
+    assert where[10:17, -2].all() == goes_on
