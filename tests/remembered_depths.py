@@ -53,7 +53,8 @@ def remember() -> None:
             return DepthPrediction(kept["depth"], metric=True, class_logits=kept["class_logits"])
         prediction = compute(self, images, fov_x_degrees)
         assert prediction.fov_x_degrees is None
-        assert prediction.class_logits is not None
+        if prediction.class_logits is None:  # a test's own network of this kind, which tells no classes
+            return prediction
         _write({"depth": prediction.depth.contiguous(), "class_logits": prediction.class_logits.contiguous()}, file)
         return prediction
 
