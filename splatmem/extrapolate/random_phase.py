@@ -23,6 +23,8 @@ FEWEST = 0.2
 """Share of a row that must be shown for its texture to be taken from there."""
 FADING = 2.0
 """How far beyond the rows that have a texture it goes on, in units of their number."""
+APART = 3
+"""Rows away from the nearest one that has a texture by which it is gone: the same row again and again is a streak."""
 
 
 def continued_around(
@@ -61,8 +63,10 @@ def continued_around(
     texture = torch.fft.irfft(torch.fft.rfft(detail.transpose(1, 2), n=columns) * noise, n=columns).transpose(1, 2)
     texture = texture / shown[part].clamp_min(1).sqrt()[:, None, None]
     outside = torch.maximum(first - rows, rows - last).clamp_min(0)
-    fading = (1 - outside / (FADING * len(texture))).clamp_min(0)[:, None, None]
-    return (colour[:, None] + fading * texture[_nearest(full, _mirrored(rows, first, last)) - first]).clamp(0, 1)
+    taken = _mirrored(rows, first, last)
+    source = _nearest(full, taken)
+    fading = (1 - outside / (FADING * len(texture))).clamp_min(0) * (1 - (taken - source).abs() / APART).clamp_min(0)
+    return (colour[:, None] + fading[:, None, None] * texture[source - first]).clamp(0, 1)
 
 
 def _nearest(some: Int[Tensor, " n"], rows: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:

@@ -117,3 +117,13 @@ def test_a_texture_keeps_its_rows_light_and_strength_and_does_not_repeat() -> No
     assert alike[20:-20].abs().max() < 0.3 * alike[0]
     plain = continued_around(picture, torch.ones(40, 256, dtype=torch.bool), 1024, step, None)
     assert (plain == plain[:, :1]).all()
+
+
+def test_rows_without_texture_of_their_own_are_no_streaks() -> None:
+    generator = torch.Generator().manual_seed(0)
+    picture = (0.5 + 0.05 * torch.randn(40, 256, 1, generator=generator)).expand(-1, -1, 3)
+    where = torch.ones(40, 256, dtype=torch.bool)
+    where[10:30] = False
+    around = continued_around(picture, where, 1024, 2 * math.pi / 1024, generator)
+    assert around[5].std() > 0.02
+    assert around[14:26].std(dim=1).max() < 0.002
