@@ -12,6 +12,7 @@ from splatmem.depth import DepthEstimator
 from splatmem.explore.beyond import beyond, faded
 from splatmem.explore.wide_view import WideView
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoInpainter
 from splatmem.inpaint.migan.pictures import PictureFiller
@@ -20,6 +21,8 @@ from splatmem.memory import SpatialMemory
 
 SLIVERS = 0.06
 """Share of a window that is left open, up to which it is closed smoothly from around."""
+NARROW = 0.02
+"""Of a window's width: gaps are closed so far from their rims."""
 
 
 @runtime_checkable
@@ -122,8 +125,9 @@ class WideViewFirst:
         closed = _closed(helped)
         if not around.made and (~helped.known).float().mean() <= SLIVERS:
             return FilledFrames(closed.rgb, closed.depth)
-        # Gaps between what the wide view shows in front and behind: nothing lies beyond there.
-        inside = around.inside(partial.cameras, closed.depth)
+        # Narrow gaps are closed; wide ones show the place behind, since what lies between two surfaces is neither.
+        away = torch.stack([distance_inside(~known) for known in helped.known]) / partial.cameras.width
+        inside = around.inside(partial.cameras, closed.depth) * (1 - away / NARROW).clamp_min(0)
         sure = torch.where(partial.known, 1.0, inside)
         whole = replace(closed, known=helped.known | (inside > 0))
         return faded(whole, around.beyond(replace(whole, known=sure == 1)), sure)
