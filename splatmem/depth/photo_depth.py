@@ -50,7 +50,8 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
     estimate = estimate_depth(rgb[None], fov_x_degrees=camera.fov_x_degrees)
     with torch_alone(camera.width * camera.height):
         down = gravity_of(rgb, camera)
-        depth, thin = with_thin_things(plausible_sky(estimate.depth[0], camera, down, rgb), rgb)
+        logits = None if estimate.class_logits is None else estimate.class_logits[0]
+        depth, thin = with_thin_things(plausible_sky(estimate.depth[0], camera, down, rgb, logits), rgb)
         classes = classes_of(rgb, depth, camera, down, estimate, thin)
         # Before lines are straightened: rims lie along them, and would bend them again.
         depth, classes = with_rims(depth, classes, rgb)

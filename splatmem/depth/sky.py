@@ -2,22 +2,26 @@
 
 Depth models lift a clear sky as a wall where they are not sure. Sky lies above the horizon, and it ends at an edge, not within
 a smooth region: one that is sky in part is sky as a whole. A large smooth blue region along a picture's upper edge is sky even
-where the model sees a surface.
+where the model sees a surface. Where the model also tells what pixels show, its word counts: a lake in the haze is as smooth and
+as pale as the sky above it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 from torch import Tensor
 
+from splatmem.classes import PixelClass
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.push_pull import push_pull
 
 HORIZON = 0.02  # tangent below the horizon up to which sky may reach, for the error of gravity
 LOWEST, MOSTLY = 0.25, 0.6  # the same for a patch that the model saw, of which this share lies above the horizon
+JOINED = 0.02  # of the picture's width: patches that lie as close are one sky, which a cable parts
 SMALLEST_SKY = 0.002  # share of the picture that a patch of sky covers at least
 EDGE = 0.025  # step of a colour from pixel to pixel, in a picture 512 pixels wide, from which it is an edge
 # Share of a smooth region that must be sky for all of it to be: of a blue one, of a pale one, and of any other, such as a wall.
@@ -27,12 +31,17 @@ RIM = 4  # pixels beside the sky that may belong to it, in a picture 512 pixels 
 BLUE = 1.25  # ratio of blue to red from which a region counts as blue
 BLUE_AREA, BLUE_TOP = 0.08, 0.4  # shares of the picture and of its upper edge that a blue sky covers at least
 ALL_BLUE, ALL_BRIGHT = 0.5, 0.4  # share of a picture, and blue at its lower edge, from which all is sky: no lake is as bright
+SOLID = (PixelClass.FLOOR, PixelClass.WALL, PixelClass.GROUND, PixelClass.BUILDING)  # what a sky does not reach into
 PALE = 0.25  # saturation up to which what is enclosed by sky is a cloud
 SPECK = 0.01  # share of the picture up to which anything enclosed by sky is far away: a bird, a kite
 
 
 def plausible_sky(
-    depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tensor, "3"], rgb: Float[Tensor, "h w 3"]
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
+    down: Float[Tensor, "3"],
+    rgb: Float[Tensor, "h w 3"],
+    class_logits: Float[Tensor, "k p q"] | None = None,
 ) -> Float[Tensor, "h w"]:
     """The depth map with infinite depth where the sky is, and nowhere else.
 
@@ -44,6 +53,7 @@ def plausible_sky(
         camera: the one camera that saw it.
         down: unit vector of gravity in the world.
         rgb: the picture, 0..1.
+        class_logits: what the model says that the picture shows, as a ``DepthPrediction`` has it; None: it says nothing.
     """
     told = ~torch.isfinite(depth)
     if told.all():
@@ -52,8 +62,14 @@ def plausible_sky(
     drop = (rays @ down) / rays.norm(dim=-1)
     above = (drop <= HORIZON).numpy()
     # Gravity is a guess in the open air: a sky that the model saw may end lower, one that it saw in a lake may not.
-    patches, count = _labelled(told.numpy())
+    joined = ndimage.binary_dilation(told.numpy(), np.ones((3, 3), bool), max(1, round(JOINED * depth.shape[1] / 2)))
+    patches, count = _labelled(joined)
+    patches = np.where(told.numpy(), patches, 0)
     above |= (_means(above, patches, count) >= MOSTLY)[patches] & told.numpy() & (drop <= LOWEST).numpy()
+    if class_logits is not None:
+        classes = _classes(class_logits, depth.shape)
+        above |= _from_upper_edge(told.numpy() & (classes == PixelClass.SKY))
+        above &= told.numpy() | ~np.isin(classes, [int(kind) for kind in SOLID])
     sky = torch.from_numpy(_completed(_large(told.numpy() & above), above, rgb.numpy()))
     if not told.any() and not sky.any():
         return depth
@@ -83,6 +99,19 @@ def _completed(sky: Bool[np.ndarray, "h w"], above: Bool[np.ndarray, "h w"], rgb
     sky = sky | (shares >= wanted)[regions]
     sky = _with_rims(sky, above, rgb, round(RIM * unit))
     return _with_islands(sky, above, rgb)
+
+
+def _classes(class_logits: Float[Tensor, "k p q"], shape: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
+    """The likeliest class of each pixel."""
+    shares = F.interpolate(class_logits.softmax(0)[None], size=shape, mode="bilinear", align_corners=False)[0]
+    shares[PixelClass.UNKNOWN] = 0.0  # never trained
+    return shares.argmax(0).to(torch.uint8).numpy()
+
+
+def _from_upper_edge(sky: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Patches of sky that reach the picture's upper edge: the sky itself, and neither a lake nor a window."""
+    patches, _ = _labelled(sky)
+    return np.isin(patches, np.unique(patches[0])[np.unique(patches[0]) > 0])
 
 
 def _steps(rgb: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:

@@ -76,7 +76,7 @@ def with_thin_things(
         unlike = torch.where(background, differs, unlike)
         plain |= background & (rough < DIFFERENT)
     rims = unlike > RIM
-    numbers = _slender((unlike > 1) & (before_sky | broad))
+    numbers = _slender((unlike > 1) & ((before_sky & _closed(before_sky & (unlike <= 1), size)) | broad))
     thin, made = torch.zeros_like(sky), depth.clone()
     for number in range(1, int(numbers.max()) + 1):
         own = numbers == number
@@ -128,6 +128,13 @@ def _unlike(
     rough = torch.from_numpy(ndimage.median_filter(own, window))
     rough = F.interpolate(rough[None, None], size=shape, mode="bilinear", align_corners=False)[0, 0]
     return difference / (ROUGH * rough).clamp_min(DIFFERENT), rough
+
+
+def _closed(mask: Bool[Tensor, "h w"], size: int) -> Bool[Tensor, "h w"]:
+    """A mask with what it has on both sides, less than ``size`` pixels apart along a row or a column: the far shore below a sky
+    is not before it."""
+    across, down = (ndimage.binary_closing(np.pad(mask.numpy(), size), np.ones(axes, bool)) for axes in ((1, size), (size, 1)))
+    return torch.from_numpy((across | down)[size:-size, size:-size])
 
 
 def _slender(mask: Bool[Tensor, "h w"]) -> Int[Tensor, "h w"]:

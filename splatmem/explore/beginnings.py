@@ -102,7 +102,8 @@ def begin_posed_memory(
         estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
         depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
         downs = [gravity_of(picture, cameras[index]) for index, picture in enumerate(rgb)]
-        depth = torch.stack([plausible_sky(depth[index], cameras[index], down, rgb[index]) for index, down in enumerate(downs)])
+        logits = [None if estimate.class_logits is None else estimate.class_logits[0] for estimate in estimates]
+        depth = torch.stack([plausible_sky(*each) for each in zip(depth, cameras, downs, rgb, logits, strict=True)])
         classes = classes_of(rgb[0], depth[0], cameras[0], downs[0], estimates[0])
         moving = torch.zeros(depth.shape, dtype=torch.bool)
         if told.any() and not one_picture:

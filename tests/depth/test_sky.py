@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from splatmem.classes import PixelClass
 from splatmem.depth.sky import plausible_sky
 from splatmem.geometry.cameras import Cameras, identity_camera
 from torch import Tensor
@@ -106,3 +107,41 @@ def test_a_sky_may_end_below_a_horizon_that_was_guessed_too_high_but_a_lake_may_
     sky = torch.isinf(plausible_sky(depth, camera, torch.tensor([0.0, 1.0, 0.0]), rgb))
     assert sky[:40].all()
     assert not sky[41:].any()
+
+
+def hazy_lake() -> tuple[Tensor, Tensor, Tensor]:
+    """A lake as pale and smooth as the sky above it, which the model parts in row 40, above the horizon that gravity tells; the
+    model's depth and its classes."""
+    rgb = torch.full((108, 192, 3), 0.8)
+    depth = torch.linspace(300, 20, 108)[:, None].expand(108, 192).clone()
+    depth[:40] = torch.inf
+    logits = torch.zeros(len(PixelClass), 108, 192)
+    logits[PixelClass.SKY, :40], logits[PixelClass.GROUND, 40:] = 9.0, 9.0
+    return rgb, depth, logits
+
+
+def test_a_lake_in_the_haze_is_no_sky() -> None:
+    rgb, depth, logits = hazy_lake()
+    found = plausible_sky(depth, LARGE, DOWN, rgb, logits)
+    assert torch.isinf(found[:38]).all()
+    assert torch.isfinite(found[44:]).all()
+    assert torch.isinf(plausible_sky(depth, LARGE, DOWN, rgb)[44:52]).all(), "by the picture alone it is"
+
+
+def test_a_sky_that_the_model_knows_may_end_far_below_the_horizon() -> None:
+    """The camera looks up, and gravity was guessed: all below row 54 lies below the horizon."""
+    rgb, depth, logits = torch.full((108, 192, 3), 0.6), torch.full((108, 192), torch.inf), torch.zeros(len(PixelClass), 108, 192)
+    depth[60:, 80:110] = 5.0
+    logits[PixelClass.SKY] = 9.0
+    assert torch.isinf(plausible_sky(depth, LARGE, DOWN, rgb, logits)[:, :78]).all()
+    assert torch.isfinite(plausible_sky(depth, LARGE, DOWN, rgb)[90:, :60]).all()
+
+
+def test_a_cable_parts_no_sky() -> None:
+    """Beside it the smaller part of the sky lies mostly below the horizon that gravity tells."""
+    rgb = torch.rand(108, 192, 3, generator=torch.Generator().manual_seed(0))
+    depth = torch.full((108, 192), torch.inf)
+    depth[64:] = 10.0
+    depth[48:64, 100:103] = depth[48:51, 103:] = 4.0
+    found = plausible_sky(depth, LARGE, DOWN, rgb)
+    assert torch.isinf(found[52:63, 105:]).all()

@@ -53,6 +53,17 @@ def test_a_mast_stands_before_the_sky_and_on_the_ground(coast: tuple[Tensor, Ten
     assert ((whole / ground)[near_ground].log().abs() > 0.1).float().mean() < 0.03
 
 
+def test_a_far_shore_below_the_sky_is_no_part_of_a_mast_before_it(coast: tuple[Tensor, Tensor]) -> None:
+    rgb, depth = coast
+    rgb[HORIZON - 4 : HORIZON] = 0.3
+    rgb[20:95, 90:94], depth[50:95, 86:98] = 0.05, 15.0
+    whole, thin = with_thin_things(depth, rgb)
+    assert thin[20:76, 90:94].all()
+    assert not thin[:, :80].any()
+    assert not thin[:, 104:].any()
+    assert torch.equal(whole[:, :80], depth[:, :80])
+
+
 def test_what_is_seen_as_sky_alone_stays_there_and_is_told(coast: tuple[Tensor, Tensor]) -> None:
     rgb, depth = coast
     rgb[30:32] = 0.1
