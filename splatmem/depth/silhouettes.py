@@ -1,8 +1,9 @@
 """Rims of things belong to the things: steps of depth are moved to where the colours change.
 
 A depth map's step lies a pixel or two beside the outline that the picture shows. What of a thing lies on the far side of the
-step would stay behind on the background when the camera moves aside, as a thread around the place where the thing was. Such
-pixels are told by their colours: samples of both sides are compared, as in sampling-based matting (Wang & Cohen 2007).
+step would stay behind on the background when the camera moves aside, as a thread around the place where the thing was, and what
+of the background lies on its near side would move with the thing, as a halo. Such pixels are told by their colours: samples of
+both sides are compared, as in sampling-based matting (Wang & Cohen 2007).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ REACH, LEAST_REACH = 0.0104, 2
 """How far beside a step pixels may belong to its other side, as a share of the picture's shorter side (3 pixels of 288): the
 depth model works at a size of its own, and its steps are as wide as that makes them. The same in pixels, at least."""
 RATIO, MARGIN = 1.5, 0.05
-"""The background's most similar sample must differ by so many times as much as the thing's, and by so much more, in 0..1."""
+"""The most similar sample of a pixel's own side must differ by so many times as much as the other's, and by so much more, in
+0..1."""
 SKY = 20.0
 """Log depth of sky, farther than all else."""
 BATCH = 4096
@@ -32,8 +34,8 @@ BATCH = 4096
 def with_rims(
     depth: Float[Tensor, "h w"], classes: PixelClasses, rgb: Float[Tensor, "h w 3"]
 ) -> tuple[Float[Tensor, "h w"], PixelClasses]:
-    """Depth and classes with pixels beside silhouettes that have the colours of the thing, and not those of what is behind it,
-    moved to the depth of the thing and given its class.
+    """Depth and classes with pixels beside silhouettes moved to the side whose colours they have: what looks like the thing and
+    not like what is behind it gets the depth and the class of the thing, and the other way round.
 
     Args:
         depth: z-depth, ``inf`` for sky.
@@ -45,18 +47,21 @@ def with_rims(
     far, near = _farthest(log_depth, 2 * reach + 1), -_farthest(-log_depth, 2 * reach + 1)
     between = _farthest(log_depth, 3) + _farthest(-log_depth, 3)
     silhouette = (far - near > STEP) & (_farthest(between, 2 * reach + 1) > SHARP * (far - near))
-    behind = torch.nonzero(silhouette & (log_depth > 0.5 * (far + near)))
+    middle = 0.5 * (far + near)
     moved, labels, things = depth.clone(), classes.labels.clone(), classes.things.clone()
-    for pixels in behind.split(BATCH):
-        rows, columns = pixels.T
-        of_thing, nearest = _of_thing(pixels, 0.5 * (far + near)[rows, columns], log_depth, near, rgb, reach)
-        rows, columns, (from_rows, from_columns) = rows[of_thing], columns[of_thing], nearest[of_thing].T
-        for made, given in ((moved, depth), (labels, classes.labels), (things, classes.things)):
-            made[rows, columns] = given[from_rows, from_columns]
+    # From behind to the thing, then from the thing to what is behind it: the same with depth upside down.
+    for sign, nearest in ((1, near), (-1, -far)):
+        own, limit = sign * log_depth, sign * middle
+        for pixels in torch.nonzero(silhouette & (own > limit)).split(BATCH):
+            rows, columns = pixels.T
+            other, closest = _of_other_side(pixels, limit[rows, columns], own, nearest, rgb, reach)
+            rows, columns, (from_rows, from_columns) = rows[other], columns[other], closest[other].T
+            for made, given in ((moved, depth), (labels, classes.labels), (things, classes.things)):
+                made[rows, columns] = given[from_rows, from_columns]
     return moved, PixelClasses(labels, things)
 
 
-def _of_thing(
+def _of_other_side(
     pixels: Int[Tensor, "n 2"],
     middle: Float[Tensor, " n"],
     log_depth: Float[Tensor, "h w"],
@@ -80,14 +85,14 @@ def _of_thing(
     rows, columns = (pixels[:, None] + offsets).unbind(dim=-1)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-    thing = inside & (log_depth[rows, columns] < middle[:, None])
-    # Of the background only what no thing is close to is sure to show nothing of it.
-    background = inside & (near[rows, columns] > middle[:, None])
+    other = inside & (log_depth[rows, columns] < middle[:, None])
+    # Of the own side only what no pixel of the other is close to is sure to show nothing of it.
+    sure = inside & (near[rows, columns] > middle[:, None])
     unlike = (rgb[rows, columns] - rgb[pixels[:, 0], pixels[:, 1]][:, None]).norm(dim=-1)
-    from_thing = torch.where(thing, unlike, torch.inf).amin(dim=1)
-    from_background = torch.where(background, unlike, torch.inf).amin(dim=1)
-    chosen = torch.isfinite(from_background) & (from_background > RATIO * from_thing + MARGIN)
-    closest = thing.int().argmax(dim=1, keepdim=True)
+    from_other = torch.where(other, unlike, torch.inf).amin(dim=1)
+    from_own = torch.where(sure, unlike, torch.inf).amin(dim=1)
+    chosen = torch.isfinite(from_own) & (from_own > RATIO * from_other + MARGIN)
+    closest = other.int().argmax(dim=1, keepdim=True)
     return chosen, torch.cat([rows.gather(1, closest), columns.gather(1, closest)], dim=1)
 
 

@@ -70,3 +70,13 @@ def test_a_slanted_surface_stays() -> None:
     picture = torch.zeros(HEIGHT, WIDTH, 3)
     picture[:, ::7] = 1.0
     assert torch.equal(rims(depth, picture), depth)
+
+
+def test_a_halo_on_a_thing_goes_back_to_what_is_behind_it() -> None:
+    depth, picture = scene(0)
+    picture[12:14, 20:40] = picture[26:28, 20:40] = 0.5
+    whole = depth.clone()
+    whole[12:14, 20:40] = whole[26:28, 20:40] = 3.0
+    made, classes = with_rims(depth, classes_of(depth), picture)
+    assert torch.equal(made, whole)
+    assert torch.equal(classes.labels, classes_of(whole).labels)
