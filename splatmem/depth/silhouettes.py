@@ -17,14 +17,15 @@ from splatmem.geometry.filters import maximum
 
 STEP = 0.04
 """Difference of log depth that makes a silhouette."""
-SHARP = 0.5
+SHARP = 0.6
 """Share of it that must lie between neighbours: surfaces at a slant have no silhouette."""
 REACH, LEAST_REACH = 0.0104, 2
 """How far beside a step pixels may belong to its other side, as a share of the picture's shorter side (3 pixels of 288): the
 depth model works at a size of its own, and its steps are as wide as that makes them. The same in pixels, at least."""
-RATIO, MARGIN = 1.5, 0.05
+TO_THING, TO_BACKGROUND, MARGIN = 0.7, 1.5, 0.05
 """The most similar sample of a pixel's own side must differ by so many times as much as the other's, and by so much more, in
-0..1."""
+0..1, for it to move to the thing or to what is behind it. A pixel that shows some of both goes to the thing: there it is a soft
+rim, and behind it a thread."""
 SKY = 20.0
 """Log depth of sky, farther than all else."""
 BATCH = 4096
@@ -50,11 +51,11 @@ def with_rims(
     middle = 0.5 * (far + near)
     moved, labels, things = depth.clone(), classes.labels.clone(), classes.things.clone()
     # From behind to the thing, then from the thing to what is behind it: the same with depth upside down.
-    for sign, nearest in ((1, near), (-1, -far)):
+    for sign, nearest, ratio in ((1, near, TO_THING), (-1, -far, TO_BACKGROUND)):
         own, limit = sign * log_depth, sign * middle
         for pixels in torch.nonzero(silhouette & (own > limit)).split(BATCH):
             rows, columns = pixels.T
-            other, closest = _of_other_side(pixels, limit[rows, columns], own, nearest, rgb, reach)
+            other, closest = _of_other_side(pixels, limit[rows, columns], own, nearest, rgb, reach, ratio)
             rows, columns, (from_rows, from_columns) = rows[other], columns[other], closest[other].T
             for made, given in ((moved, depth), (labels, classes.labels), (things, classes.things)):
                 made[rows, columns] = given[from_rows, from_columns]
@@ -68,6 +69,7 @@ def _of_other_side(
     near: Float[Tensor, "h w"],
     rgb: Float[Tensor, "h w 3"],
     reach: int,
+    ratio: float,
 ) -> tuple[Bool[Tensor, " n"], Int[Tensor, "n 2"]]:
     """Which pixels behind a silhouette look like what is before it, and the closest pixel of that.
 
@@ -76,6 +78,7 @@ def _of_other_side(
         middle: log depth halfway between the two sides.
         near: the smallest log depth within reach of each pixel.
         reach: in pixels; samples are looked for within twice as far and two pixels more.
+        ratio: of differences of colour, from which on a pixel counts as one of the other side.
     """
     height, width = log_depth.shape
     radius = 2 * reach + 2
@@ -91,7 +94,7 @@ def _of_other_side(
     unlike = (rgb[rows, columns] - rgb[pixels[:, 0], pixels[:, 1]][:, None]).norm(dim=-1)
     from_other = torch.where(other, unlike, torch.inf).amin(dim=1)
     from_own = torch.where(sure, unlike, torch.inf).amin(dim=1)
-    chosen = torch.isfinite(from_own) & (from_own > RATIO * from_other + MARGIN)
+    chosen = torch.isfinite(from_own) & (from_own > ratio * from_other + MARGIN)
     closest = other.int().argmax(dim=1, keepdim=True)
     return chosen, torch.cat([rows.gather(1, closest), columns.gather(1, closest)], dim=1)
 

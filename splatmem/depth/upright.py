@@ -40,6 +40,11 @@ UPRIGHT_DEGREES = 6.0
 """How far the plane of the camera and the thing's axis may miss the direction of gravity."""
 FOOT = 0.34
 """Share of a thing's height, from its foot, that tells how far away it stands."""
+LOWEST = 0.1
+"""The same where that leads to no place where it would stand."""
+ABOVE, ALL_ABOVE = 3, 0.9
+"""Pixels above its head, and share of what shows there and beside that, which is as near as a ridge: it is a part of a larger
+surface."""
 LARGEST_CHANGE, AGREEING = 0.8, 0.7
 """Change of log depth beyond which a row belongs to something else, and the share of the rows that must not."""
 CONTACT = 0.3
@@ -115,10 +120,15 @@ def stand_upright(
         if not len(shown):
             continue
         by_row[shown] = ndimage.median(distance[rows, columns], place, shown)
-        foot = float(np.nanmedian(by_row[thing.row >= thing.row[-1] + 1 - FOOT * thing.height]))
+        if _is_ridge(thing, distance):
+            continue
+        for share in (FOOT, LOWEST):  # what leans far tells by its lowest rows alone where it stands
+            foot = float(np.nanmedian(by_row[thing.row >= thing.row[-1] + 1 - share * thing.height]))
+            contact = _contact(thing, distance, foot)
+            if contact is not None:
+                break
         if not (np.abs(np.log(foot / by_row[shown])) < LARGEST_CHANGE).mean() > AGREEING:
             continue
-        contact = _contact(thing, distance, foot)
         if contact is None:
             lower = _stem(thing, distance, foot, rgb.numpy(), rays, gravity)
         elif found.height >= max(SHORTEST * side, TALL * found.width) and _is_upright(thing, rays, gravity):
@@ -235,6 +245,17 @@ def _is_upright(thing: _Rows, rays: Float[np.ndarray, "h w 3"], gravity: Float[n
     plane = np.cross(rays[ends[0], across[0]], rays[ends[1], across[1]])
     length = float(np.linalg.norm(plane))
     return length > 0 and abs(float(plane @ gravity)) < math.sin(math.radians(UPRIGHT_DEGREES)) * length
+
+
+def _is_ridge(thing: _Rows, distance: Float[np.ndarray, "h w"]) -> bool:
+    """Whether what shows above a thing, and above what lies beside it, is about as far away as the thing itself."""
+    head, above = thing.row[0], thing.row[0] - ABOVE
+    if above < 0:
+        return False
+    start, stop = thing.start[0], thing.stop[0]
+    reach = max(ABOVE, (stop - start) // 2)
+    around = distance[above, max(0, start - reach) : stop + reach]
+    return float((around < (1 + STEP) * np.median(distance[head, start:stop])).mean()) > ALL_ABOVE
 
 
 def _lower_end(thing: _Rows) -> tuple[int, int]:

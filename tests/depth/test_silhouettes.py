@@ -80,3 +80,11 @@ def test_a_halo_on_a_thing_goes_back_to_what_is_behind_it() -> None:
     made, classes = with_rims(depth, classes_of(depth), picture)
     assert torch.equal(made, whole)
     assert torch.equal(classes.labels, classes_of(whole).labels)
+
+
+def test_a_pixel_that_shows_some_of_both_goes_to_the_thing() -> None:
+    depth, picture = scene(0)
+    mixed = 0.5 * (picture[28, 20:40] + picture[27, 20:40])
+    picture[28, 20:40] = mixed
+    assert (rims(depth, picture)[28, 21:39] == 2.0).float().mean() > 0.8
+    assert (rims(depth, picture)[29, 21:39] == 3.0).all()

@@ -60,6 +60,27 @@ def test_a_post_that_leans_stands_upright(lean: float) -> None:
     assert torch.allclose(stood[elsewhere], depth[elsewhere])
 
 
+def test_what_stands_on_a_box_that_is_seen_from_the_side() -> None:
+    """Two thirds up from its foot it is already clearly nearer than the box."""
+    depth = torch.full((HEIGHT, WIDTH), WALL)
+    depth[60:, 70:130] = POST
+    own = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    own[HEAD:60, 92:109] = True
+    height = (60 - torch.arange(HEIGHT))[:, None] / (60 - HEAD)
+    depth = torch.where(own, POST * 0.75**height, depth)
+    stood = stand_upright(depth, GREY, CAMERA, DOWN)
+    assert unevenness(depth[own]) > 1.2
+    assert unevenness(stood[own]) < 1.02
+    assert stood[own].median() == pytest.approx(POST, rel=0.03)
+
+
+def test_a_ridge_of_a_slanted_surface_stays() -> None:
+    row, column = torch.arange(HEIGHT)[:, None], torch.arange(WIDTH)
+    beside = (column - MIDDLE).abs().clamp(max=14) * 0.03
+    depth = 9.0 - 0.05 * row + beside * ((row - 30) / 20).clamp(0, 1)
+    assert torch.allclose(stand_upright(depth, GREY, CAMERA, DOWN), depth)
+
+
 def test_a_post_that_stands_keeps_its_depth() -> None:
     depth, _ = with_post(1.0)
     assert torch.allclose(stand_upright(depth, GREY, CAMERA, DOWN), depth, rtol=0.02)
