@@ -40,8 +40,8 @@ UPRIGHT_DEGREES = 6.0
 """How far the plane of the camera and the thing's axis may miss the direction of gravity."""
 FOOT = 0.34
 """Share of a thing's height, from its foot, that tells how far away it stands."""
-LOWEST = 0.1
-"""The same where that leads to no place where it would stand."""
+LOWEST, LOWEST_TOUCHING = 0.1, 0.06
+"""The same, and as ``TOUCHING``, for what leans so far that this leads to no place where it would stand."""
 ABOVE, ALL_ABOVE = 3, 0.9
 """Pixels above its head, and share of what shows there and beside that, which is as near as a ridge: it is a part of a larger
 surface."""
@@ -122,9 +122,9 @@ def stand_upright(
         by_row[shown] = ndimage.median(distance[rows, columns], place, shown)
         if _is_ridge(thing, distance):
             continue
-        for share in (FOOT, LOWEST):  # what leans far tells by its lowest rows alone where it stands
+        for share, touching in ((FOOT, TOUCHING), (LOWEST, LOWEST_TOUCHING)):
             foot = float(np.nanmedian(by_row[thing.row >= thing.row[-1] + 1 - share * thing.height]))
-            contact = _contact(thing, distance, foot)
+            contact = _contact(thing, distance, foot, share, touching)
             if contact is not None:
                 break
         if not (np.abs(np.log(foot / by_row[shown])) < LARGEST_CHANGE).mean() > AGREEING:
@@ -271,20 +271,21 @@ def _beside(thing: _Rows, columns: int) -> list[int]:
     return [column for column in (start - reach, stop - 1 + reach) if 0 <= column < columns]
 
 
-def _contact(thing: _Rows, distance: Float[np.ndarray, "h w"], foot: float) -> int | None:
-    """The row in which a thing stands: the first near its lower end where a surface beside it is as far away as the thing.
+def _contact(thing: _Rows, distance: Float[np.ndarray, "h w"], foot: float, share: float, touching: float) -> int | None:
+    """The row in which a thing stands: the first in the lowest share of its height, or below it, where a surface beside it is as
+    far away as the thing.
 
     Or the one below which something nearer hides it. The row below the picture for what the picture's lower side cuts; None for
     what stands on nothing.
     """
     height, width = distance.shape
-    first, last = (round(thing.row[-1] + 1 + share * thing.height) for share in (-FOOT, CONTACT))
+    first, last = (round(thing.row[-1] + 1 + share * thing.height) for share in (-share, CONTACT))
     beside = _beside(thing, width)
     if not beside:
         return height
     below = np.arange(max(first, 0), min(last, height))
     away = np.log(distance[np.ix_(below, beside)] / foot)
-    reached = ((away < TOUCHING) & (away > -PASSES)).any(1) | (away < 0).all(1)
+    reached = ((away < touching) & (away > -PASSES)).any(1) | (away < 0).all(1)
     if reached.any():
         return int(below[reached.argmax()])
     return height if last >= height else None
