@@ -15,6 +15,7 @@ from splatmem.depth.motion import moved
 from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.photo_depth import classes_of, gravity_of, photo_depth
 from splatmem.depth.protocol import estimator_name
+from splatmem.depth.matting import soft_rims
 from splatmem.depth.sky import plausible_sky
 from splatmem.explore.backs import backs_of_things
 from splatmem.explore.behind_things import hidden_background
@@ -164,7 +165,8 @@ def _first_written(
     the way round, the backs of its things."""
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"), torch_alone(depth.numel()):
-        memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes)
+        rims = soft_rims(rgb, depth) if behind else None
+        written = memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes, rims=rims)
         if behind and classes is not None:
             hidden = hidden_background(rgb, depth, classes, camera)
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
@@ -172,7 +174,7 @@ def _first_written(
             if bears_circle(given, ClearSpace(given)):
                 memory.add_hidden(backs_of_things(rgb, depth, classes, camera))
     with clock.stage("refine"), torch_alone(depth.numel()):
-        memory.refine(settings.photo_refine_steps)
+        memory.refine(settings.photo_refine_steps, written.behind_rims)
     return memory
 
 

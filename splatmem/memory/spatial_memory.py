@@ -55,10 +55,17 @@ SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
 
 @dataclass(frozen=True)
 class WriteReport:
-    """What a write did: Gaussians added, and unknown pixels left out because they would hang in known free space."""
+    """What a write did.
+
+    Attributes:
+        added: Gaussians.
+        left_out: unknown pixels that would hang in known free space.
+        behind_rims: of what was added, so many at the beginning lie behind rims: their colours are not seen in the frame.
+    """
 
     added: int
     left_out: int
+    behind_rims: int = 0
 
 
 @dataclass(repr=False)
@@ -208,6 +215,7 @@ class SpatialMemory:
         refine_steps: int = 0,
         clock: StageClock | None = None,
         ahead: Bodies | None = None,
+        rims: SoftRims | None = None,
     ) -> WriteReport:
         """Adds the unknown pixels of a frame; what is there already is not touched.
 
@@ -225,6 +233,7 @@ class SpatialMemory:
                 to copy the colours of the whole scene.
             clock: gets the seconds of that fit, as ``refine``.
             ahead: cameras that will look later, which nothing that is added may reach, as if they had been there.
+            rims: pixels of the frame that are added as two layers, of a thing and of what is behind it.
 
         Raises:
             ValueError: sizes do not fit, or the frame has no usable depth.
@@ -239,7 +248,7 @@ class SpatialMemory:
             allowed = torch.ones_like(unknown)
         shown = torch.ones_like(unknown) if usable is None else usable
         selected = unknown & allowed & shown
-        added = lift(rgb, depth, camera, selected, settings=LiftSettings(far_radius=FAR_SHELL * scale))
+        added, behind_rims = _lifted(rgb, depth, camera, selected, LiftSettings(far_radius=FAR_SHELL * scale), rims)
         if self.views:
             for bodies in (self.free_space().bodies, ahead):
                 if bodies is not None and len(added):
@@ -267,7 +276,7 @@ class SpatialMemory:
         joined = self._appender.joined(self.gaussians, added)
         down = down_in_world(from_uint8(view.rgb), camera) if self.down is None else self.down
         self.gaussians, self.views, self.scale, self.down = joined, [*self.views, view], scale, down
-        return WriteReport(len(added), int((unknown & ~allowed).sum()))
+        return WriteReport(len(added), int((unknown & ~allowed).sum()), behind_rims)
 
     def write_behind(
         self, rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], camera: Cameras, hidden: Bool[Tensor, "h w"]
@@ -365,10 +374,16 @@ class SpatialMemory:
         pixels = part.pixels & known & ((alpha >= SOLID_ALPHA) | (index == 0))
         return leaks_trimmed(old, added, part.camera, pixels, suspected, places)
 
-    def refine(self, steps: int) -> None:
-        """Fits the colours of the last write's Gaussians to its frame; all others, places and sizes are frozen."""
+    def refine(self, steps: int, behind_rims: int = 0) -> None:
+        """Fits the colours of the last write's Gaussians to its frame, but for those behind rims; all others, places and sizes are
+        frozen.
+
+        Args:
+            steps: of conjugate gradients.
+            behind_rims: as the write reported it.
+        """
         view = self.views[-1]
-        first, last = view.gaussians
+        first, last = view.gaussians[0] + behind_rims, view.gaussians[1]
         if steps < 1 or last == first:
             return
         part = _fitted_part(view)
@@ -454,6 +469,22 @@ class _Fitted(NamedTuple):
     camera: Cameras
     rgb: Float[Tensor, "h w 3"]
     depth: Float[Tensor, "h w"]
+
+
+def _lifted(
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    camera: Cameras,
+    selected: Bool[Tensor, "h w"],
+    settings: LiftSettings,
+    rims: SoftRims | None,
+) -> tuple[Gaussians, int]:
+    """Selected pixels of a frame as Gaussians, and how many at the beginning lie behind rims."""
+    if rims is None:
+        return lift(rgb, depth, camera, selected, settings=settings), 0
+    rgb, depth = rims.behind(rgb, depth)
+    behind, opaque = (lift(rgb, depth, camera, selected & some, settings=settings) for some in (rims.where, ~rims.where))
+    return Gaussians.cat([behind, opaque, rims.lifted(camera, settings)]), len(behind)
 
 
 def _fitted_part(view: StoredView) -> _Fitted:
