@@ -15,6 +15,7 @@ from splatmem.explore.widening import WideViewFirst, ready_for_path, ready_to_lo
 from splatmem.extrapolate.plain_place import plain_place
 from splatmem.extrapolate.plain_room import PlainRoom
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.distance import distance_inside
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter, load_inpainter
 from splatmem.memory import SpatialMemory
 from splatmem.metrics import psnr
@@ -155,6 +156,27 @@ def test_what_they_do_not_show_of_a_room_is_plain(view: Cameras, given: SpatialM
     assert filled.depth is not None
     torch.testing.assert_close(filled.depth[far], expected.depth[far])
     assert (filled.rgb[far] - expected.rgb[far]).abs().max() < 0.1
+
+
+def test_in_a_wide_gap_behind_a_thing_the_place_shows(view: Cameras) -> None:
+    """Nothing hangs between the thing and the wall."""
+    shown, board = room().render(view), torch.zeros(54, 96, dtype=torch.bool)
+    board[8:46, 30:66] = True
+    memory = SpatialMemory(down=DOWN)
+    memory.write(
+        torch.where(board[..., None], torch.tensor([1.0, 0.0, 0.0]), shown.rgb[0]),
+        torch.where(board, 1.0, shown.depth[0]), view, torch.ones_like(board),
+    )  # fmt: skip
+    knows, aside = KnowsTheRoom(memory), view.moved(right=0.5)
+    plain = PlainRoom.around(memory, aside)
+    around = WideView(memory, knows.fill, knows, partial(plainly, place=plain))
+    frames = partial_frames(memory, aside)
+    filled = WideViewFirst(around, None)(frames, generator=torch.Generator())
+    gap = distance_inside(~around.memory.read(aside).known[0]) > 4
+    assert gap.sum() > 100
+    assert filled.depth is not None
+    assert (filled.depth[0] / plain.render(aside).depth[0])[gap].log().abs().median() < 0.05
+    assert (filled.depth[0][gap] > 2.0).all(), "the board is 1 away"
 
 
 def test_windows_are_filled_from_it(view: Cameras, given: SpatialMemory) -> None:
