@@ -165,9 +165,9 @@ def _first_written(
     the way round, the backs of its things."""
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"), torch_alone(depth.numel()):
-        rims = soft_rims(rgb, depth) if behind else None
+        rims = soft_rims(rgb, depth) if behind and classes is not None else None
         written = memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes, rims=rims)
-        if behind and classes is not None:
+        if rims is not None and classes is not None:
             hidden = hidden_background(rgb, depth, classes, camera)
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
             given = memory.as_given()

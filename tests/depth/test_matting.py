@@ -73,7 +73,13 @@ def test_a_rim_covers_its_share() -> None:
 
 def test_from_aside_no_thread_stays_on_the_wall_and_no_halo_around_the_thing() -> None:
     rgb, depth, _ = soft_square()
-    memory = begin_memory(rgb, CAMERA, lambda images, fov_x_degrees=None: DepthPrediction(depth[None], metric=True), ExploreSettings(), StageClock())
+    memory = begin_memory(
+        rgb,
+        CAMERA,
+        lambda images, fov_x_degrees=None: DepthPrediction(depth[None], metric=True),
+        ExploreSettings(),
+        StageClock(),
+    )
     assert (memory.read(CAMERA).rgb[0] - rgb)[16:32].abs().max() < 0.08
     aside = CAMERA.moved(right=0.35)
     seen = memory.read(aside).rgb[0, 18:30]

@@ -130,7 +130,11 @@ def test_a_lake_in_the_haze_is_no_sky() -> None:
 
 def test_a_sky_that_the_model_knows_may_end_far_below_the_horizon() -> None:
     """The camera looks up, and gravity was guessed: all below row 54 lies below the horizon."""
-    rgb, depth, logits = torch.full((108, 192, 3), 0.6), torch.full((108, 192), torch.inf), torch.zeros(len(PixelClass), 108, 192)
+    rgb, depth, logits = (
+        torch.full((108, 192, 3), 0.6),
+        torch.full((108, 192), torch.inf),
+        torch.zeros(len(PixelClass), 108, 192),
+    )
     depth[60:, 80:110] = 5.0
     logits[PixelClass.SKY] = 9.0
     assert torch.isinf(plausible_sky(depth, LARGE, DOWN, rgb, logits)[:, :78]).all()

@@ -68,7 +68,7 @@ def test_a_back_is_as_deep_as_the_outline_says(photo: Cameras) -> None:
 
 
 def test_the_photo_stays_as_it_was(memory: SpatialMemory) -> None:
-    assert memory.photo_fidelity().psnr > memory.as_given().photo_fidelity().psnr - 0.4
+    assert memory.photo_fidelity().psnr > memory.as_given().photo_fidelity().psnr - 0.5
 
 
 def test_nothing_is_made_where_no_camera_goes_all_the_way_round(photo: Cameras) -> None:
