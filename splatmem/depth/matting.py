@@ -1,7 +1,7 @@
 """How much of a pixel at a silhouette shows the thing, and how much what is behind it.
 
-Colours of both sides are taken where only one of them can show; the pixel's colour lies between them (alpha matting by sampling;
-Wang & Cohen 2007). Where it does not, or where both sides look alike, nothing is told.
+Colours of both sides are taken where only one of them can show; the pixel's colour lies between them (alpha matting by
+sampling; Wang & Cohen 2007). Where it does not, or where both sides look alike, nothing is told.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
     estimate = estimate_depth(rgb[None], fov_x_degrees=camera.fov_x_degrees)
     with torch_alone(camera.width * camera.height):
         down = gravity_of(rgb, camera)
-        logits = None if estimate.class_logits is None else estimate.class_logits[0]
-        depth, thin = with_thin_things(plausible_sky(estimate.depth[0], camera, down, rgb, logits), rgb)
+        depth = plausible_sky(estimate.depth[0], camera, down, rgb, estimate.first_class_logits)
+        depth, thin = with_thin_things(depth, rgb)
         classes = classes_of(rgb, depth, camera, down, estimate, thin)
         # Before lines are straightened: rims lie along them, and would bend them again.
         depth, classes = with_rims(depth, classes, rgb)
@@ -72,7 +72,7 @@ def classes_of(
 ) -> PixelClasses:
     """What the pixels of a picture show: by the model's estimate, which begins with this picture, or by depth if it does not
     tell; ``of_things``: pixels of which it is known."""
-    return classify(rgb, depth, camera, down, None if estimate.class_logits is None else estimate.class_logits[0], of_things)
+    return classify(rgb, depth, camera, down, estimate.first_class_logits, of_things)
 
 
 def gravity_of(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:

@@ -25,6 +25,11 @@ class DepthPrediction:
     fov_x_degrees: float | None = None
     class_logits: Float[Tensor, "t k p q"] | None = None
 
+    @property
+    def first_class_logits(self) -> Float[Tensor, "k p q"] | None:
+        """The class logits of the first picture."""
+        return None if self.class_logits is None else self.class_logits[0]
+
 
 class DepthEstimator(Protocol):
     """Estimates z-depth of pictures, each on its own. Any callable with this signature is one.

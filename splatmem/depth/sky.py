@@ -2,8 +2,8 @@
 
 Depth models lift a clear sky as a wall where they are not sure. Sky lies above the horizon, and it ends at an edge, not within
 a smooth region: one that is sky in part is sky as a whole. A large smooth blue region along a picture's upper edge is sky even
-where the model sees a surface. Where the model also tells what pixels show, its word counts: a lake in the haze is as smooth and
-as pale as the sky above it.
+where the model sees a surface. Where the model also tells what pixels show, its word counts: a lake in the haze is as smooth
+and as pale as the sky above it.
 """
 
 from __future__ import annotations

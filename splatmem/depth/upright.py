@@ -272,8 +272,8 @@ def _beside(thing: _Rows, columns: int) -> list[int]:
 
 
 def _contact(thing: _Rows, distance: Float[np.ndarray, "h w"], foot: float, share: float, touching: float) -> int | None:
-    """The row in which a thing stands: the first in the lowest share of its height, or below it, where a surface beside it is as
-    far away as the thing.
+    """The row in which a thing stands: the first in the lowest share of its height, or below it, where a surface beside it is
+    as far away as the thing.
 
     Or the one below which something nearer hides it. The row below the picture for what the picture's lower side cuts; None for
     what stands on nothing.

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.depth import DepthEstimator
+from splatmem.depth.matting import soft_rims
 from splatmem.depth.motion import moved
 from splatmem.depth.parallax import depth_from_parallax
 from splatmem.depth.photo_depth import classes_of, gravity_of, photo_depth
 from splatmem.depth.protocol import estimator_name
-from splatmem.depth.matting import soft_rims
 from splatmem.depth.sky import plausible_sky
 from splatmem.explore.backs import backs_of_things
 from splatmem.explore.behind_things import hidden_background
@@ -103,8 +103,12 @@ def begin_posed_memory(
         estimates = [estimate_depth(rgb[i : i + 1], fov_x_degrees=fov) for i, fov in enumerate(fovs)]
         depth, told = depth_from_parallax(rgb, torch.cat([estimate.depth for estimate in estimates]), cameras)
         downs = [gravity_of(picture, cameras[index]) for index, picture in enumerate(rgb)]
-        logits = [None if estimate.class_logits is None else estimate.class_logits[0] for estimate in estimates]
-        depth = torch.stack([plausible_sky(*each) for each in zip(depth, cameras, downs, rgb, logits, strict=True)])
+        depth = torch.stack(
+            [
+                plausible_sky(depth[index], cameras[index], down, rgb[index], estimates[index].first_class_logits)
+                for index, down in enumerate(downs)
+            ]
+        )
         classes = classes_of(rgb[0], depth[0], cameras[0], downs[0], estimates[0])
         moving = torch.zeros(depth.shape, dtype=torch.bool)
         if told.any() and not one_picture:

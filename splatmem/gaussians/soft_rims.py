@@ -1,9 +1,9 @@
 """Rims of things that show some of the thing and some of what is behind it, as two layers.
 
-A pixel of fur, of hair or of any outline that falls between pixels has a colour of both sides. Lifted with the thing it is a halo
-around it from aside, and lifted with what is behind it a thread where the thing was. So it becomes two: the background, opaque, in
-the background's colour, and before it the thing in the thing's colour, which covers as much of it as the picture shows
-(layered depth with soft silhouettes; Jampani et al. 2021, "SLIDE").
+A pixel of fur, of hair or of any outline that falls between pixels has a colour of both sides. Lifted with the thing it is a
+halo around it from aside, and lifted with what is behind it a thread where the thing was. So it becomes two: the background,
+opaque, in the background's colour, and before it the thing in the thing's colour, which covers as much of it as the picture
+shows (layered depth with soft silhouettes; Jampani et al. 2021, "SLIDE").
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from splatmem.gaussians.draw import in_batches
 from splatmem.gaussians.growing import Appender
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
+from splatmem.gaussians.soft_rims import SoftRims
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.push_pull import fill_gaps
@@ -375,8 +376,8 @@ class SpatialMemory:
         return leaks_trimmed(old, added, part.camera, pixels, suspected, places)
 
     def refine(self, steps: int, behind_rims: int = 0) -> None:
-        """Fits the colours of the last write's Gaussians to its frame, but for those behind rims; all others, places and sizes are
-        frozen.
+        """Fits the colours of the last write's Gaussians to its frame, but for those behind rims; all others, places and sizes
+        are frozen.
 
         Args:
             steps: of conjugate gradients.

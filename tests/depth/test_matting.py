@@ -22,7 +22,8 @@ ROWS = slice(10, 38)
 
 
 def soft_square(step: int = 0) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
-    """A square before a wall whose upright rims are three pixels wide: its picture, its depth, and how much of a pixel it covers.
+    """A square before a wall whose upright rims are three pixels wide: its picture, its depth, and how much of a pixel it
+    covers.
 
     Args:
         step: pixels by which the depth's step lies outside of the middle of the rims.
@@ -58,7 +59,7 @@ def test_where_both_sides_look_alike_or_something_else_shows_nothing_is_told() -
 
 
 def test_a_rim_covers_its_share() -> None:
-    rgb, depth, share = soft_square()
+    rgb, depth, _ = soft_square()
     rims = soft_rims(rgb, depth)
     memory = SpatialMemory()
     memory.write(rgb, depth, CAMERA, torch.ones_like(rims.where), rims=rims)
