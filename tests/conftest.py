@@ -17,8 +17,10 @@ import hypothesis
 import jaxtyping
 import pytest
 
+import checked_annotations
+
 # Every call of the package in this process is checked against its annotations, the shapes and dtypes of tensors among them.
-jaxtyping.install_import_hook("splatmem", "checked_annotations.check")
+checked_annotations.install()
 
 from splatmem.geometry.cameras import Cameras
 
