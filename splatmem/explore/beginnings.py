@@ -27,7 +27,7 @@ from splatmem.geometry.world import World
 from splatmem.inpaint import FilledFrames
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
 from splatmem.memory import SpatialMemory
-from splatmem.threads import torch_alone
+from splatmem.threads import both, torch_alone
 from splatmem.timing import StageClock
 from splatmem.trajectory.clear_space import ClearSpace
 from splatmem.trajectory.from_behind import bears_circle
@@ -163,9 +163,14 @@ def _first_written(
     the way round, the backs of its things."""
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"), torch_alone(depth.numel()):
-        memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes)
-        if behind and classes is not None:
-            hidden = hidden_background(rgb, depth, classes, camera)
+
+        def write() -> None:
+            memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes)
+
+        if not behind or classes is None:
+            write()
+        else:
+            _, hidden = both(write, lambda: hidden_background(rgb, depth, classes, camera))
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
             given = memory.as_given()
             if bears_circle(given, ClearSpace(given)):

@@ -9,6 +9,7 @@ behind them covers what they let through.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import torch
@@ -135,16 +136,22 @@ def lift(
     snapped, lost = snap_depth_edges(placed, settings.edge_slope)
     sky = snapped >= 0.5 * far_depth
     snapped = torch.where(sky, far_depth, snapped)
-    normals = surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0]
     usable = selected & ~lost
-    detail = _detail_spreads(rgb, settings)
     sizes = _block_sizes(settings.largest_block)
 
     def may_merge(block: int) -> Bool[Tensor, "rows columns"]:
         return _mergeable(rgb, snapped, usable, block, settings) & _far_from_others(selected, block)
 
+    normals, detail, *mergeables = side_by_side(
+        lambda work: work(),
+        [
+            lambda: surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0],
+            lambda: _detail_spreads(rgb, settings),
+            *(partial(may_merge, block) for block in sizes),
+        ],
+    )
     left, singles, chosen = usable, usable, []
-    for block, mergeable in zip(sizes, side_by_side(may_merge, sizes), strict=True):
+    for block, mergeable in zip(sizes, mergeables, strict=True):
         taken = mergeable & left[::block, ::block][: mergeable.shape[0], : mergeable.shape[1]]
         chosen.append(taken)
         left = left & ~_upsampled(taken, block, usable.shape)
