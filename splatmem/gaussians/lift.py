@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import chain, product
 
 import torch
 import torch.nn.functional as F
@@ -157,16 +157,18 @@ def lift(
         left = left & ~_upsampled(taken, block, usable.shape)
         singles = left if block > 1 else singles
 
-    def splats(part: tuple[int, Bool[Tensor, "rows columns"]]) -> Gaussians:
-        block, taken = part
+    def splats(block: int, taken: Bool[Tensor, "rows columns"]) -> list[Gaussians]:
         spreads = detail if block == 1 else torch.full(taken.shape, settings.block_spread).to(rgb)
-        return _splats(rgb, snapped, normals, features, taken, block, spreads, camera, settings)
+        return [_splats(rgb, snapped, normals, features, taken, block, spreads, camera, settings)]
 
-    parts = side_by_side(splats, list(zip(sizes, chosen, strict=True)))
-    if settings.underlay_block:
+    def underlay() -> list[Gaussians]:
+        if not settings.underlay_block:
+            return []
         narrow = singles & (detail < COVERING_SPREAD)
-        parts += _underlay(rgb, snapped, normals, features, usable, narrow, camera, settings)
-    return Gaussians.cat(parts)
+        return _underlay(rgb, snapped, normals, features, usable, narrow, camera, settings)
+
+    works = [partial(splats, block, taken) for block, taken in zip(sizes, chosen, strict=True)]
+    return Gaussians.cat(list(chain.from_iterable(side_by_side(lambda work: work(), [*works, underlay]))))
 
 
 def _surroundings(selected: Bool[Tensor, "h w"], camera: Cameras) -> tuple[slice, slice]:
