@@ -17,8 +17,10 @@ import hypothesis
 import jaxtyping
 import pytest
 
+import checked_annotations
+
 # Every call of the package in this process is checked against its annotations, the shapes and dtypes of tensors among them.
-jaxtyping.install_import_hook("splatmem", "checked_annotations.check")
+checked_annotations.install()
 
 from splatmem.geometry.cameras import Cameras
 
@@ -38,7 +40,8 @@ LONGEST_FILES = (
     "tools/test_measure_gpu.py", "jobs/test_model_runs.py", "live/test_browser.py", "test_scene.py", "evaluation/test_run.py",
     "test_units.py", "examples/test_own_parts.py", "jobs/test_out_of_memory.py", "test_devices.py", "edit/test_history.py",
     "jobs/test_edits.py", "jobs/test_interruptions.py", "evaluation/test_film.py",
-    "jobs/test_keep_motion.py", "io/test_page.py", "test_start_and_end.py",
+    "jobs/test_keep_motion.py", "io/test_page.py", "test_start_and_end.py", "jobs/test_limits.py",
+    "jobs/test_names_and_seeds.py", "explore/test_begin.py", "tools/test_prepare_windows.py",
 )  # fmt: skip
 
 

@@ -149,7 +149,8 @@ IMPORTED_BEFOREHAND = (
         "splatmem.depth.embedded.network",
         "splatmem.viewer.inspect",
     ),
-    *("matplotlib.backends.backend_svg", "matplotlib.figure", "diffusers", "kornia", "plyfile", "transformers"),
+    *("matplotlib.backends.backend_svg", "matplotlib.figure", "diffusers", "kornia", "plyfile", "transformers", "typeguard"),
+    *("scipy.sparse.linalg", "gaussforge", "PIL.JpegImagePlugin", "tyro._backends._tyro_backend", "splatmem.depth.prompted"),
 )
 
 

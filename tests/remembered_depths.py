@@ -2,7 +2,8 @@
 
 Many tests make small scenes of one photo, and the depth model is most of what they would compute. What it says is kept in a
 folder that all processes of a run share, the forked commands among them, under a key made of the picture and of the model's
-weights. Other models, devices other than the CPU, and weights that are being trained compute as ever.
+weights. It looks at a picture once, and not at its mirror image as well: that is half the time, and tests of the mean of both
+have networks of their own. Other models, devices other than the CPU, and weights that are being trained compute as ever.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -51,7 +53,12 @@ def remember() -> None:
         if file.is_file():
             kept = load_file(file)
             return DepthPrediction(kept["depth"], metric=True, class_logits=kept["class_logits"])
-        prediction = compute(self, images, fov_x_degrees)
+        config = self.model.config
+        self.model.config = replace(config, mirrored=False)
+        try:
+            prediction = compute(self, images, fov_x_degrees)
+        finally:
+            self.model.config = config
         assert prediction.fov_x_degrees is None
         if prediction.class_logits is None:  # a test's own network of this kind, which tells no classes
             return prediction

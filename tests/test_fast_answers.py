@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from splatmem import assets
+from splatmem.cli.ahead import load_ahead
 
 PHOTO = str(assets.path("photos/interior_table.jpg"))
 LARGE = ("torch", "numpy", "scipy", "diffusers", "transformers", "cv2")
@@ -43,6 +44,21 @@ def test_nothing_large_is_imported(arguments: list[str], said: str) -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.stdout.split() == ["status", "2"], ended.stderr
     assert said in ended.stderr
+
+
+def test_the_large_library_is_loaded_ahead_where_a_command_is_about_to_need_it() -> None:
+    assert load_ahead(["flyaround", "nothere.jpg", "--out", "x"]) is None
+    assert load_ahead(["flyround", PHOTO, "--out", "x"]) is None
+    assert load_ahead(["doctor"]) is None
+    assert load_ahead(["flyaround", PHOTO, "--threads", "1"]) is None, "it is read when the library is loaded"
+    code = (
+        "import sys; from splatmem.cli.ahead import load_ahead; thread = load_ahead(sys.argv[1:]); thread and thread.join(); "
+        "print('torch' in sys.modules, 'libtorch_cpu' in open('/proc/self/maps').read() or not thread); import torch"
+    )
+    if sys.platform.startswith("linux"):
+        command = [sys.executable, "-c", code, "flyaround", PHOTO]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (ended.stdout.split(), ended.returncode) == (["False", "True"], 0), ended.stderr
 
 
 UNUSED = ("diffusers", "transformers", "accelerate", "huggingface_hub", "torch._dynamo", "sympy", "matplotlib", "open3d")

@@ -43,7 +43,7 @@ def smooth(partial: sm.PartialFrames, **_: object) -> sm.FilledFrames:
 
 def of_photo(unit: float) -> sm.Scene:
     scene = sm.Scene.from_photo(PHOTO, SIZE, depth=DepthInUnit(unit), inpainter=smooth, settings=FAST)
-    scene.explore("turn", frames=8)
+    scene.explore("turn", frames=5)
     return scene
 
 

@@ -7,6 +7,10 @@ import os
 import sys
 
 from splatmem.cli import interruption
+from splatmem.cli.ahead import load_ahead
+
+# Read when PyTorch's OpenMP is loaded: waiting threads sleep, so that they do not hold up the kernels' own.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def main() -> None:
@@ -14,6 +18,7 @@ def main() -> None:
     interruption.ends_at_once()
     open_missing_streams()
     spell_out_what_cannot_be_printed()
+    load_ahead(sys.argv[1:])
     from splatmem.cli.main import main as run
 
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import gc
 import importlib
-import os
 import re
 import signal
 import sys
@@ -30,9 +29,6 @@ from splatmem.jobs.errors import explained, one_line
 from splatmem.jobs.option_types import OptionError
 from splatmem.jobs.options import CamerasOptions, ExportOptions, FlyaroundOptions, InspectOptions, RenderOptions
 from splatmem.live.options import LiveOptions
-
-# Read when PyTorch loads its OpenMP, later: waiting threads sleep, so that they do not hold up the kernels' own.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COMMANDS = (
     "flyaround", "explore", "batch", "render", "film", "extend", "remove", "move", "duplicate", "recolour", "crop", "merge",

@@ -21,6 +21,7 @@ from splatmem.classes import PixelClass, PixelClasses
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import domain_filter
 from splatmem.geometry.normals import surface_normals
+from splatmem.threads import both
 
 REACH = 0.06
 """Over how much of the picture's shorter side probabilities are averaged where nothing changes (a standard deviation): about
@@ -62,21 +63,31 @@ def classify(
         of_things: pixels that are known to show things.
     """
     sky = ~torch.isfinite(depth)
-    normals = surface_normals(depth[None], camera)[0]
-    level = _smoothed(normals, sky) @ down
+
+    def levelness() -> Float[Tensor, "h w"]:
+        return _smoothed(surface_normals(depth[None], camera)[0], sky) @ down
+
     if class_logits is None:
+        level = levelness()
         labels = _by_geometry(depth, level, camera, down)
     else:
-        logits = class_logits.clone()
-        logits[PixelClass.UNKNOWN] = -torch.inf  # never trained
-        shares = F.interpolate(logits.softmax(0)[None], size=depth.shape, mode="bilinear", align_corners=False)[0]
-        filtered = _along_surfaces(shares, rgb, depth)
-        # Sky is the depth's to tell. What the head sees as sky without it being so is the next best.
-        filtered[PixelClass.SKY] = torch.where(sky, 2.0, -1.0)
-        labels = filtered.argmax(0).to(torch.uint8)
+        level, labels = both(levelness, lambda: _by_model(class_logits, rgb, depth, sky))
     if of_things is not None:
         labels = labels.masked_fill(of_things, int(PixelClass.THING))
     return PixelClasses(labels, _things(labels == PixelClass.THING, depth, level < -LEVEL))
+
+
+def _by_model(
+    class_logits: Float[Tensor, "k p q"], rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], sky: Bool[Tensor, "h w"]
+) -> UInt8[Tensor, "h w"]:
+    """Classes by a model's estimate, brought to the picture's edges."""
+    logits = class_logits.clone()
+    logits[PixelClass.UNKNOWN] = -torch.inf  # never trained
+    shares = F.interpolate(logits.softmax(0)[None], size=depth.shape, mode="bilinear", align_corners=False)[0]
+    filtered = _along_surfaces(shares, rgb, depth)
+    # Sky is the depth's to tell. What the head sees as sky without it being so is the next best.
+    filtered[PixelClass.SKY] = torch.where(sky, 2.0, -1.0)
+    return filtered.argmax(0).to(torch.uint8)
 
 
 def _along_surfaces(

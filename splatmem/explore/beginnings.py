@@ -27,8 +27,8 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.world import World
 from splatmem.inpaint import FilledFrames
 from splatmem.io.photo import DEFAULT_FOV_X_DEGREES
-from splatmem.memory import SpatialMemory
-from splatmem.threads import torch_alone
+from splatmem.memory import SpatialMemory, WriteReport
+from splatmem.threads import both, torch_alone
 from splatmem.timing import StageClock
 from splatmem.trajectory.clear_space import ClearSpace
 from splatmem.trajectory.from_behind import bears_circle
@@ -170,9 +170,14 @@ def _first_written(
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"), torch_alone(depth.numel()):
         rims = soft_rims(rgb, depth) if behind and classes is not None else None
-        written = memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes, rims=rims)
-        if rims is not None and classes is not None:
-            hidden = hidden_background(rgb, depth, classes, camera)
+
+        def write() -> WriteReport:
+            return memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes, rims=rims)
+
+        if rims is None or classes is None:
+            written = write()
+        else:
+            written, hidden = both(write, lambda: hidden_background(rgb, depth, classes, camera))
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
             given = memory.as_given()
             if bears_circle(given, ClearSpace(given)):

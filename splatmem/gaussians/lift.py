@@ -9,7 +9,8 @@ behind them covers what they let through.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import partial
+from itertools import chain, product
 
 import torch
 import torch.nn.functional as F
@@ -135,31 +136,39 @@ def lift(
     snapped, lost = snap_depth_edges(placed, settings.edge_slope)
     sky = snapped >= 0.5 * far_depth
     snapped = torch.where(sky, far_depth, snapped)
-    normals = surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0]
     usable = selected & ~lost
-    detail = _detail_spreads(rgb, settings)
     sizes = _block_sizes(settings.largest_block)
 
     def may_merge(block: int) -> Bool[Tensor, "rows columns"]:
         return _mergeable(rgb, snapped, usable, block, settings) & _far_from_others(selected, block)
 
+    normals, detail, *mergeables = side_by_side(
+        lambda work: work(),
+        [
+            lambda: surface_normals(torch.where(sky, torch.inf, snapped)[None], camera)[0],
+            lambda: _detail_spreads(rgb, settings),
+            *(partial(may_merge, block) for block in sizes),
+        ],
+    )
     left, singles, chosen = usable, usable, []
-    for block, mergeable in zip(sizes, side_by_side(may_merge, sizes), strict=True):
+    for block, mergeable in zip(sizes, mergeables, strict=True):
         taken = mergeable & left[::block, ::block][: mergeable.shape[0], : mergeable.shape[1]]
         chosen.append(taken)
         left = left & ~_upsampled(taken, block, usable.shape)
         singles = left if block > 1 else singles
 
-    def splats(part: tuple[int, Bool[Tensor, "rows columns"]]) -> Gaussians:
-        block, taken = part
+    def splats(block: int, taken: Bool[Tensor, "rows columns"]) -> list[Gaussians]:
         spreads = detail if block == 1 else torch.full(taken.shape, settings.block_spread).to(rgb)
-        return _splats(rgb, snapped, normals, features, taken, block, spreads, camera, settings)
+        return [_splats(rgb, snapped, normals, features, taken, block, spreads, camera, settings)]
 
-    parts = side_by_side(splats, list(zip(sizes, chosen, strict=True)))
-    if settings.underlay_block:
+    def underlay() -> list[Gaussians]:
+        if not settings.underlay_block:
+            return []
         narrow = singles & (detail < COVERING_SPREAD)
-        parts += _underlay(rgb, snapped, normals, features, usable, narrow, camera, settings)
-    return Gaussians.cat(parts)
+        return _underlay(rgb, snapped, normals, features, usable, narrow, camera, settings)
+
+    works = [partial(splats, block, taken) for block, taken in zip(sizes, chosen, strict=True)]
+    return Gaussians.cat(list(chain.from_iterable(side_by_side(lambda work: work(), [*works, underlay]))))
 
 
 def _surroundings(selected: Bool[Tensor, "h w"], camera: Cameras) -> tuple[slice, slice]:

@@ -19,6 +19,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import maximum
 from splatmem.render.blending import BlendingWeights
 from splatmem.render.spherical_harmonics import SH_C0
+from splatmem.threads import both
 
 WEIGHT_FLOOR = 0.05  # of a Gaussian in the picture, in pixels: one that hardly shows is not fitted to what little of it does
 HELD = 0.001  # weight of a colour's difference from the lifted one, times the area of its Gaussian, beside the picture's errors
@@ -58,14 +59,16 @@ def refine(
     """
     first, last = chosen
     enlarged = camera.resized(round(ENLARGED * camera.width), round(ENLARGED * camera.height))
-    pictures = [
-        _Picture.of(gaussians, chosen, target, camera, 1.0),
-        _Picture.of(gaussians, chosen, _resized(target, enlarged), enlarged, ENLARGED_WEIGHT),
-    ]
+    lifted = gaussians.rgb[first:last]
+    pictures, (low, high) = both(
+        lambda: [
+            _Picture.of(gaussians, chosen, target, camera, 1.0),
+            _Picture.of(gaussians, chosen, _resized(target, enlarged), enlarged, ENLARGED_WEIGHT),
+        ],
+        lambda: _bounds(gaussians.means[first:last], lifted, target, depth, camera),
+    )
     shown = _total(picture.shown() for picture in pictures).clamp_min(WEIGHT_FLOOR)
     held = HELD * _footprints(gaussians.select(slice(first, last)), camera)[:, None]
-    lifted = gaussians.rgb[first:last]
-    low, high = _bounds(gaussians.means[first:last], lifted, target, depth, camera)
     colours, residuals = lifted, [picture.missing for picture in pictures]
     for count in (steps - steps // 2, steps // 2):
         if colours is not lifted:

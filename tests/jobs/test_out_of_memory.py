@@ -45,12 +45,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.sd_inpaint(tmp_path_factory.mktemp("sd") / "sd")
 
 
+@pytest.fixture(scope="module")
+def depth_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.depth_anything(tmp_path_factory.mktemp("depth") / "depth")
+
+
 @pytest.fixture
-def run(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def run(model: Path, depth_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     def run(*options: str) -> tuple[int, str]:
         arguments = [
             "flyaround", str(PHOTO), "--out", str(tmp_path / "out"), "--size", "96x64", "--frames", "6", "--path", "turn",
-            "--set", f"inpainter.model={model}", "--set", "inpainter.steps=1", "--set", "inpainter.min_pixels=200000", *options,
+            "--set", f"inpainter.model={model}", "--set", "inpainter.steps=1", "--set", "inpainter.min_pixels=200000",
+            "--set", f"depth.model={depth_model}", *options,
         ]  # fmt: skip
         with pytest.raises(SystemExit) as stop:
             cli.main(arguments)
