@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -14,7 +16,7 @@ from splatmem.inpaint.blending import blend_colours
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.free_space import Bodies
 from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
-from splatmem.threads import torch_alone
+from splatmem.threads import both, torch_alone
 from splatmem.timing import StageClock
 
 SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
@@ -54,10 +56,11 @@ def write_frame(
             made = completed_depth(estimate_depth, filled.rgb[index], now.depth[0], known, camera.fov_x_degrees)
     with torch_alone(made.numel()):
         with clock.stage("depth"):
-            aligned = align(made, now.depth[0], known)
+            aligned, rgb = both(
+                partial(align, made, now.depth[0], known), partial(blend_colours, filled.rgb[index], now.rgb[0], known)
+            )
             depth = _before_backs(aligned.depth, now)
         with clock.stage("write"):
-            rgb = blend_colours(filled.rgb[index], now.rgb[0], known)
             # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
             depth = torch.where(known & ~solid, _farthest_beside(depth), depth)

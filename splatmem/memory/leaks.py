@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.bounds import DRAWN_EXTENT, LOW_PASS
+from splatmem.gaussians.bounds import DRAWN_EXTENT, LOW_PASS, near_picture
 from splatmem.gaussians.contributions import contributions
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
@@ -91,24 +91,10 @@ class PartOfPicture:
 
     def around(self, gaussians: Gaussians) -> tuple[Gaussians, Footprints]:
         """Those Gaussians that may show in what is looked at or in cells beside it, and where in the rectangle."""
-        near = gaussians.select(_near_picture(gaussians, self.camera))
+        near = gaussians.select(near_picture(gaussians, self.camera, beside=CELL))
         places = Footprints.of(near, self.camera)
         chosen = places.touching(self.cells)
         return near.select(chosen), places.select(chosen)
-
-
-def _near_picture(gaussians: Gaussians, camera: Cameras) -> Bool[Tensor, " n"]:
-    """All Gaussians with a footprint in the cells of a picture, and a few others: told faster than by ``Footprints``."""
-    pose, scales = camera.world_to_cam[0, :3], gaussians.scales
-    x, y, depth = torch.addmm(pose[:, 3:], pose[:, :3], gaussians.means.T)
-    widest = torch.maximum(torch.maximum(scales[:, 0], scales[:, 1]), scales[:, 2])
-    # Multiplied by the depth, which is positive wherever that matters: nothing is divided.
-    reach = DRAWN_EXTENT * camera.focal.amax() * widest + (LOW_PASS + CELL) * depth
-    near = depth > 0
-    for along, axis, length in ((x, 0, camera.width), (y, 1, camera.height)):
-        at = camera.intrinsics[0, axis, axis] * along + camera.intrinsics[0, axis, 2] * depth
-        near &= (at + reach > 0) & (at - reach < length * depth)
-    return near
 
 
 def part_around(added: Gaussians, camera: Cameras) -> PartOfPicture | None:
@@ -216,7 +202,7 @@ def _cells_with(pixels: Bool[Tensor, "1 h w"]) -> Bool[Tensor, "rows columns"]:
 def _leaking(
     old: Gaussians, added: Gaussians, camera: Cameras, known: Bool[Tensor, "1 h w"]
 ) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]:
-    """Which of the added Gaussians cover too much of the known pixels of a view, and which of these would do so drawn in, too."""
+    """Which of the added Gaussians cover too much of the known pixels of a view, and which of these would, drawn in, too."""
     scene = Gaussians.cat([old, added])
     covered = contributions(scene, camera, known.float(), chosen=(len(old), len(scene)))[0]
     alone = _alone(added, camera)[0]

@@ -106,8 +106,8 @@ def test_only_what_lies_where_something_changed_is_looked_at_again(monkeypatch: 
     monkeypatch.setattr(leaks, "_leaking", counted)
     known = torch.ones(1, 144, 256, dtype=torch.bool)
     leak = spot(0.6, 1.5, 0.03)
-    leak.opacity_logits[:] = 5.0
-    kept = trim_leaks(old, Gaussians.cat([*behind, leak, spot(0.63, 1.6, 0.002)]), camera, known)
+    leak.opacity_logits[:] = 9.0
+    kept = trim_leaks(old, Gaussians.cat([*behind, leak, spot(0.64, 1.6, 0.002)]), camera, known)
     assert len(kept) == len(behind)
     assert asked[0][1] == 82
     assert len(asked) > 1
