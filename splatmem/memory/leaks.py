@@ -26,7 +26,7 @@ LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not q
 SHRUNK = 4.0  # a leaking Gaussian is drawn in once to one in so many of its size, before it is left out ...
 PLAIN_LEAK = 0.05  # ... unless its middle is in the picture and it covers more than this share of its size: that does not help
 LEAST_FOOTPRINT = 1.9  # pixels that anything covers, since drawing widens it
-ROUNDS = 3  # in which leaking ones are drawn in or left out
+ROUNDS = 4  # in which leaking ones are drawn in or left out
 CELL = 8  # pixels along a side of the parts of a picture that are looked at
 
 
