@@ -191,7 +191,12 @@ class SceneEdits(SceneState):
             ValueError: nothing would be left, or nothing would go.
         """
         with self._step("crop", {"selection": selection.to_json()}):
-            removal = self._taken_away(~selection.mask(self.memory), False, None, None, with_rim=False)
+            chosen = selection.mask(self.memory)
+            if not chosen.any():
+                raise ValueError("the selection is empty: nothing would be left")
+            if chosen.all():
+                raise ValueError("the selection holds the whole scene: nothing would go")
+            removal = self._taken_away(~chosen, False, None, None, with_rim=False)
         return int((~removal.kept).sum())
 
     def merge(
