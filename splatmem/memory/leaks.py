@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.bounds import DRAWN_EXTENT, LOW_PASS, near_picture
+from splatmem.gaussians.bounds import DRAWN_EXTENT, near_picture
 from splatmem.gaussians.contributions import contributions
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
@@ -27,7 +27,8 @@ SHRUNK = 4.0  # a leaking Gaussian is drawn in once to one in so many of its siz
 PLAIN_LEAK = 0.05  # ... unless its middle is in the picture and it covers more than this share of its size: that does not help
 LEAST_FOOTPRINT = 1.9  # pixels that anything covers, since drawing widens it
 ROUNDS = 4  # in which leaking ones are drawn in or left out
-CELL = 8  # pixels along a side of the parts of a picture that are looked at
+DRAWN_VARIANCE = 0.3  # square pixels that drawing adds to a Gaussian's
+CELL = 4  # pixels along a side of the parts of a picture that are looked at
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Footprints:
     def of(gaussians: Gaussians, camera: Cameras) -> Footprints:
         rows, columns = math.ceil(camera.height / CELL), math.ceil(camera.width / CELL)
         pixels, depth = (values[0] for values in camera.project(gaussians.means))
-        reach = DRAWN_EXTENT * camera.focal.amax() * gaussians.scales.amax(-1) / depth.clamp_min(1e-12) + LOW_PASS
+        widest = camera.focal.amax() * gaussians.scales.amax(-1) / depth.clamp_min(1e-12)
+        reach = DRAWN_EXTENT * (widest.square() + DRAWN_VARIANCE).sqrt()
         reach = torch.where(depth > 0, reach / CELL, -1.0)
         x, y = (pixels[:, axis] / CELL for axis in range(2))
         left, right = (x - reach).clamp_(0, columns).int(), (x + reach).clamp_(0, columns).ceil_().int()
