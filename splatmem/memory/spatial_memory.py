@@ -261,7 +261,8 @@ class SpatialMemory:
         if refine_steps > 0 and len(added):
             with (clock or StageClock()).stage("refine"):
                 part = _fitted_part(view)
-                before = self.gaussians.select(near_picture(self.gaussians, part.camera.to(self.device)))
+                before = self._near(part.camera) if count else self.gaussians
+                before = before.select(near_picture(before, part.camera.to(self.device)))
                 new = (len(before), len(before) + len(added))
                 added = _fitted(Gaussians.cat([before, added]), new, part, refine_steps).select(slice(*new))
         joined = self._appender.joined(self.gaussians, added)
