@@ -14,7 +14,7 @@ from splatmem.depth import DepthEstimator
 from splatmem.depth.behind import OCCLUDER, Behind
 from splatmem.edit.holes import FIRST_THING, Hole, behind_hole, kinds_around
 from splatmem.edit.shadows import shadow_beside
-from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among
+from splatmem.edit.stored_views import MARGIN, Shown, part_of, rectangle_around, renumbered, seen_again, shown_among, shown_in
 from splatmem.edit.thing import classes_of
 from splatmem.explore.frames import write_frame
 from splatmem.explore.loop import ExploreSettings
@@ -39,6 +39,7 @@ MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to 
 FOOT = 0.25  # share of a thing's height in a view that is its foot
 WORTH = 0.005  # share of a view that must be unknown for it to be filled once another one was
 THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
+LOOKED_AHEAD = 2  # views that are asked side by side what they lack
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
@@ -85,10 +86,15 @@ def what_goes(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     """
     if not chosen.any():
         raise ValueError("the selection is empty: nothing of the scene lies in it")
-    if with_rim:
-        chosen = chosen | _remnants(memory, chosen)
+    most = _shown_most(memory, chosen)
+    view = memory.views[most]
+    now = memory.read(view.camera) if with_rim or with_shadow else None
+    if with_rim and now is not None:
+        chosen = chosen | _remnants(memory, chosen, view, now)
     shown = side_by_side(lambda view: shown_among(memory.gaussians, chosen, view.camera), memory.views)
-    shadow = _shadow(memory, chosen, shown) if with_shadow else torch.zeros_like(chosen)
+    shadow = torch.zeros_like(chosen)
+    if with_shadow and now is not None:
+        shadow = _shadow(memory, chosen, view, now, shown[most])
     gone = chosen | shadow
     if with_rim:
         for more in side_by_side(lambda pair: _beside(memory, *pair), list(zip(memory.views, shown, strict=True))):
@@ -131,47 +137,54 @@ def _hole(memory: SpatialMemory, camera: Cameras, shown: Shown | None, shadow: B
     return Hole(camera, where | dark.where, shown.depth, dark.where & ~where, dark.depth)
 
 
-def _shadow(memory: SpatialMemory, chosen: Bool[Tensor, " n"], shown: list[Shown | None]) -> Bool[Tensor, " n"]:
-    """Gaussians in the shadow of what shows, told in the view that shows most of it, if that has classes."""
-    none = torch.zeros_like(chosen)
-    sizes = [0 if s is None else int(s.where.sum()) for s in shown]
-    index = max(range(len(sizes)), key=lambda i: sizes[i])
-    view, most = memory.views[index], shown[index]
-    if most is None or view.classes is None:
-        return none
+def _shadow(
+    memory: SpatialMemory, chosen: Bool[Tensor, " n"], view: StoredView, now: MemoryReading, shown: Shown | None
+) -> Bool[Tensor, " n"]:
+    """Gaussians in the shadow of what shows in a view, if that has classes.
+
+    Args:
+        now: what the memory shows of the view.
+        shown: where in it the chosen ones show.
+    """
+    if shown is None or view.classes is None:
+        return torch.zeros_like(chosen)
     camera = view.camera
-    now = memory.read(camera)
-    thing = dilate(most.where[None], rim_width(camera))[0]
+    thing = dilate(shown.where[None], rim_width(camera))[0]
     classes = view.classes.at(camera.width, camera.height)
     kinds = kinds_around(classes, now.rgb[0], thing)
     kinds = torch.where(kinds >= FIRST_THING, -1, 2 * kinds + classes.where(*LEVEL_CLASSES))
     where = shadow_beside(now.rgb[0], now.known[0], thing, kinds)
     if not where.any():
-        return none
+        return torch.zeros_like(chosen)
     return _on_surface(memory, camera, now.depth[0], where) & ~chosen
 
 
-def _shown_most(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> tuple[StoredView, Shown] | None:
-    """The view that shows most of some Gaussians, told by small pictures, and where it does; None if none does."""
+def _shown_most(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> int:
+    """The number of the view that shows most of some Gaussians, told by small pictures of them before what it has stored."""
+    part = memory.gaussians.select(chosen.to(memory.device))
 
     def share(view: StoredView) -> float:
-        shown = shown_among(memory.gaussians, chosen, view.camera.coarse(min(GLANCE_WIDTH, view.camera.width)))
-        return 0.0 if shown is None else float(shown.where.float().mean())
+        small = view.camera.coarse(min(GLANCE_WIDTH, view.camera.width))
+        shown = shown_in(part, small)
+        if shown is None:
+            return 0.0
+        before = shown.depth < (1 + ON_SURFACE) * view.depth_at(small.width, small.height)
+        return float((shown.where & before).float().mean())
 
     shares = side_by_side(share, memory.views)
-    view = memory.views[max(range(len(shares)), key=lambda index: shares[index])]
-    shown = shown_among(memory.gaussians, chosen, view.camera)
-    return None if shown is None else (view, shown)
+    return max(range(len(shares)), key=lambda index: shares[index])
 
 
-def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """Gaussians of what would be left of a thing along the outline of a selection, told in the view that shows most of it."""
-    most = _shown_most(memory, chosen)
-    if most is None:
-        return torch.zeros_like(chosen)
-    view, own = most
+def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"], view: StoredView, now: MemoryReading) -> Bool[Tensor, " n"]:
+    """Gaussians of what would be left of a thing along the outline of a selection, told in a view.
+
+    Args:
+        now: what the memory shows of the view.
+    """
     camera = view.camera
-    now = memory.read(camera)
+    own = shown_among(memory.gaussians, chosen, camera)
+    if own is None:
+        return torch.zeros_like(chosen)
     where = dilate(own.where[None], rim_width(camera))[0]
     left = _unlike_around(now.rgb[0], now.known[0], where)
     if view.classes is not None:
@@ -288,13 +301,20 @@ def fill_holes(
         if view.classes is not None
     }
     written = 0
-    for index, hole in sorted(found, key=lambda pair: -int(pair[1].where.sum()) * (TOLD if pair[0] in classes else 1)):
-        least = max(settings.min_write_pixels, WORTH * hole.where.numel() if written else 0)
+    waiting = sorted(found, key=lambda pair: -int(pair[1].where.sum()) * (TOLD if pair[0] in classes else 1))
+    while waiting:
+        # Once a view was written most of the others lack little.
+        ahead = waiting[: LOOKED_AHEAD if written else 1]
+        with clock.stage("read"), torch_alone(ahead[0][1].where.numel()):
+            lacking = side_by_side(lambda pair: _lacking(memory, pair[1]), ahead)
+        least = max(settings.min_write_pixels, WORTH * ahead[0][1].where.numel() if written else 0)
+        place = next((place for place, pixels in enumerate(lacking) if pixels >= least), None)
+        if place is None:
+            waiting = waiting[len(ahead) :]
+            continue
+        index, hole = ahead[place]
+        waiting = waiting[place + 1 :]
         with clock.stage("read"):
-            rectangle = rectangle_around(hole.where, MARGIN)
-            known = memory.coverage(part_of(hole.camera, rectangle))[0][0]
-            if int((hole.where[rectangle] & ~known).sum()) < least:
-                continue
             now = memory.read(hole.camera)
         unknown = hole.where & ~now.known[0]
         with clock.stage("depth"):
@@ -333,6 +353,13 @@ def fill_holes(
         )
         written += 1
     return written
+
+
+def _lacking(memory: SpatialMemory, hole: Hole) -> int:
+    """Pixels of a view's hole that are unknown."""
+    rectangle = rectangle_around(hole.where, MARGIN)
+    known = memory.coverage(part_of(hole.camera, rectangle))[0][0]
+    return int((hole.where[rectangle] & ~known).sum())
 
 
 def _painted(

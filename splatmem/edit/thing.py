@@ -40,7 +40,7 @@ def thing_mask(memory: SpatialMemory, camera: Cameras, pixel: tuple[float, float
     """The Gaussians of the thing that ``camera`` sees at ``pixel`` (x, y), on the CPU; those on its other sides too.
 
     Raises:
-        ValueError: the pixel is outside of the picture, or the memory knows nothing there.
+        ValueError: the pixel is outside of the picture, the memory knows nothing there, or no thing was found.
     """
     x, y = pixel
     if not (0 <= x < camera.width and 0 <= y < camera.height):
@@ -50,7 +50,10 @@ def thing_mask(memory: SpatialMemory, camera: Cameras, pixel: tuple[float, float
         raise ValueError(f"the memory knows nothing at the pixel {x:g},{y:g}: choose another one, or another view")
     depth = reading.depth[0].cpu()
     outline = thing_in_view(reading, camera, pixel, memory.down, classes_of(memory, camera, depth))
-    return gaussians_in_outline(memory, camera, depth, outline)
+    found = gaussians_in_outline(memory, camera, depth, outline)
+    if not found.any():
+        raise ValueError(f"no thing was found at the pixel {x:g},{y:g}: choose one in its middle, or name a region")
+    return found
 
 
 def classes_of(memory: SpatialMemory, camera: Cameras, depth: Float[Tensor, "h w"]) -> PixelClasses | None:

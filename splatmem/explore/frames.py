@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -55,7 +57,7 @@ def write_frame(
     with torch_alone(made.numel()):
         with clock.stage("depth"):
             aligned, rgb = both(
-                lambda: align(made, now.depth[0], known), lambda: blend_colours(filled.rgb[index], now.rgb[0], known)
+                partial(align, made, now.depth[0], known), partial(blend_colours, filled.rgb[index], now.rgb[0], known)
             )
             depth = _before_backs(aligned.depth, now)
         with clock.stage("write"):

@@ -12,21 +12,23 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.bounds import DRAWN_EXTENT, LOW_PASS
+from splatmem.gaussians.bounds import DRAWN_EXTENT, near_picture
 from splatmem.gaussians.contributions import contributions
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
 
 LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
 LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
-SHRINKINGS = 1  # times that a leaking Gaussian is drawn in before it is left out ...
-SHRUNK = 4.0  # ... to one in so many of its size
-REMOVALS = 3  # times that those that still leak are left out
-CELL = 16  # pixels along a side of the parts of a picture that are looked at
+SHRUNK = 4.0  # a leaking Gaussian is drawn in once to one in so many of its size, before it is left out ...
+PLAIN_LEAK = 0.05  # ... unless its middle is in the picture and it covers more than this share of its size: that does not help
+LEAST_FOOTPRINT = 1.9  # pixels that anything covers, since drawing widens it
+ROUNDS = 4  # in which leaking ones are drawn in or left out
+DRAWN_VARIANCE = 0.3  # square pixels that drawing adds to a Gaussian's
+CELL = 4  # pixels along a side of the parts of a picture that are looked at
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Footprints:
         rows, columns: of the picture's cells.
     """
 
-    corners: Int[Tensor, "4 n"]
+    corners: Int32[Tensor, "4 n"]
     rows: int
     columns: int
 
@@ -48,17 +50,18 @@ class Footprints:
     def of(gaussians: Gaussians, camera: Cameras) -> Footprints:
         rows, columns = math.ceil(camera.height / CELL), math.ceil(camera.width / CELL)
         pixels, depth = (values[0] for values in camera.project(gaussians.means))
-        reach = DRAWN_EXTENT * camera.focal.amax() * gaussians.scales.amax(-1) / depth.clamp_min(1e-12) + LOW_PASS
+        widest = camera.focal.amax() * gaussians.scales.amax(-1) / depth.clamp_min(1e-12)
+        reach = DRAWN_EXTENT * (widest.square() + DRAWN_VARIANCE).sqrt()
         reach = torch.where(depth > 0, reach / CELL, -1.0)
-        x, y = (pixels / CELL).unbind(-1)
-        left, right = (x - reach).floor().clamp(0, columns).long(), (x + reach).ceil().clamp(0, columns).long()
-        top, bottom = (y - reach).floor().clamp(0, rows).long(), (y + reach).ceil().clamp(0, rows).long()
+        x, y = (pixels[:, axis] / CELL for axis in range(2))
+        left, right = (x - reach).clamp_(0, columns).int(), (x + reach).clamp_(0, columns).ceil_().int()
+        top, bottom = (y - reach).clamp_(0, rows).int(), (y + reach).clamp_(0, rows).ceil_().int()
         right, bottom = right.maximum(left), bottom.maximum(top)  # empty where nothing of it is in the picture
         above, below = (columns + 1) * top, (columns + 1) * bottom
         return Footprints(torch.stack([above + left, above + right, below + left, below + right]), rows, columns)
 
     def select(self, chosen: Bool[Tensor, " n"]) -> Footprints:
-        return Footprints(self.corners[:, chosen], self.rows, self.columns)
+        return Footprints(self.corners.index_select(1, chosen.nonzero()[:, 0]), self.rows, self.columns)
 
     def cells(self) -> Bool[Tensor, "rows columns"]:
         """The cells in some of the rectangles."""
@@ -69,7 +72,7 @@ class Footprints:
 
     def touching(self, cells: Bool[Tensor, "rows columns"]) -> Bool[Tensor, " n"]:
         """Rectangles in which some of these cells lie."""
-        sums = F.pad(cells.long().cumsum(0).cumsum(1), (1, 0, 1, 0)).flatten()
+        sums = F.pad(cells.int().cumsum(0).cumsum(1).int(), (1, 0, 1, 0)).flatten()
         first, *others, last = (sums.index_select(0, corner) for corner in self.corners)
         return first + last > others[0] + others[1]
 
@@ -90,9 +93,10 @@ class PartOfPicture:
 
     def around(self, gaussians: Gaussians) -> tuple[Gaussians, Footprints]:
         """Those Gaussians that may show in what is looked at or in cells beside it, and where in the rectangle."""
-        places = Footprints.of(gaussians, self.camera)
+        near = gaussians.select(near_picture(gaussians, self.camera, beside=CELL))
+        places = Footprints.of(near, self.camera)
         chosen = places.touching(self.cells)
-        return gaussians.select(chosen), places.select(chosen)
+        return near.select(chosen), places.select(chosen)
 
 
 def part_around(added: Gaussians, camera: Cameras) -> PartOfPicture | None:
@@ -167,7 +171,7 @@ def leaks_trimmed(
         old_places = Footprints.of(old, camera)
     touched = with_known = _cells_with(known)
     changed = False
-    for attempt in range(SHRINKINGS + REMOVALS):
+    for attempt in range(ROUNDS):
         # Only those are looked at again that lie where something was changed: the others show what they showed.
         again = places.touching(touched)
         if not again.any():
@@ -175,17 +179,20 @@ def leaks_trimmed(
         around = places.select(again).cells()
         others = places.touching(around)
         tried = added.with_values(log_scales=log_scales).select(indices[others])
-        leaking = torch.zeros_like(again)
-        leaking[others] = _leaking(old.select(old_places.touching(around)), tried, camera, known) & again[others]
+        leaking, plainly = (torch.zeros_like(again) for _ in range(2))
+        leaking[others], plainly[others] = _leaking(old.select(old_places.touching(around)), tried, camera, known)
+        leaking &= again
         if not leaking.any():
             break
         changed = True
         touched = places.select(leaking).cells() & with_known
-        if attempt < SHRINKINGS:  # the thin axis stays: it says how finely the surface was sampled
-            log_scales[indices[leaking], :2] -= math.log(SHRUNK)
-        else:  # what they hid in the view may leak then
-            kept[indices[leaking]] = False
-            indices, places = indices[~leaking], places.select(~leaking)
+        left_out = leaking
+        if attempt == 0:  # the thin axis stays: it says how finely the surface was sampled
+            left_out = leaking & plainly
+            log_scales[indices[leaking & ~plainly], :2] -= math.log(SHRUNK)
+        # What they hid in the view may leak then.
+        kept[indices[left_out]] = False
+        indices, places = indices[~left_out], places.select(~left_out)
     return Trimmed(log_scales, kept) if changed else None
 
 
@@ -194,11 +201,16 @@ def _cells_with(pixels: Bool[Tensor, "1 h w"]) -> Bool[Tensor, "rows columns"]:
     return F.max_pool2d(pixels.float(), CELL, ceil_mode=True)[0] > 0
 
 
-def _leaking(old: Gaussians, added: Gaussians, camera: Cameras, known: Bool[Tensor, "1 h w"]) -> Bool[Tensor, " n"]:
-    """Which of the added Gaussians cover too much of the known pixels of a view."""
+def _leaking(
+    old: Gaussians, added: Gaussians, camera: Cameras, known: Bool[Tensor, "1 h w"]
+) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]:
+    """Which of the added Gaussians cover too much of the known pixels of a view, and which of these would, drawn in, too."""
     scene = Gaussians.cat([old, added])
-    covered = contributions(scene, camera, known.float(), chosen=(len(old), len(scene)))
-    return ((covered > LEAK) & (covered > LEAK_SHARE * _alone(added, camera)))[0]
+    covered = contributions(scene, camera, known.float(), chosen=(len(old), len(scene)))[0]
+    alone = _alone(added, camera)[0]
+    leaking = (covered > LEAK) & (covered > LEAK_SHARE * alone)
+    inside = camera.sees(added.means)[0]
+    return leaking, leaking & inside & (covered > PLAIN_LEAK * (alone + LEAST_FOOTPRINT))
 
 
 def _alone(gaussians: Gaussians, cameras: Cameras) -> Float[Tensor, "v n"]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
-from splatmem.gaussians.bounds import GrowingSpheres
+from splatmem.gaussians.bounds import GrowingSpheres, near_picture
 from splatmem.gaussians.draw import in_batches
 from splatmem.gaussians.growing import Appender
 from splatmem.gaussians.lift import LiftSettings, lift
@@ -48,7 +48,7 @@ FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
-VIEWS_AT_ONCE = 8  # of these that are drawn side by side
+VIEWS_AT_ONCE = 2  # of these that are drawn side by side: what leaks in the next ones has mostly been trimmed by then
 VISIBLE_EXTENT = 3.0  # standard deviations of a Gaussian within which it shows
 FITTED_MARGIN = 16  # pixels around what was written of a frame that are drawn to fit its colours
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
@@ -272,6 +272,7 @@ class SpatialMemory:
             with (clock or StageClock()).stage("refine"):
                 part = _fitted_part(view)
                 before = self._near(part.camera) if count else self.gaussians
+                before = before.select(near_picture(before, part.camera.to(self.device)))
                 new = (len(before), len(before) + len(added))
                 added = _fitted(Gaussians.cat([before, added]), new, part, refine_steps).select(slice(*new))
         joined = self._appender.joined(self.gaussians, added)
@@ -337,24 +338,25 @@ class SpatialMemory:
         space = self._free_space.of(seen)
         middles, extents = _extents(added)
         chosen = evenly_spread(len(added), SAMPLED_POINTS)
-        some, sizes = middles[chosen], extents[chosen]
+        sampled_middles, sizes = middles[chosen], extents[chosen]
         shown = torch.zeros(len(seen), dtype=torch.long)
-        ends = torch.cat([some - sizes[:, None], some + sizes[:, None]])
+        ends = torch.cat([sampled_middles - sizes[:, None], sampled_middles + sizes[:, None]])
         near = may_see(space.cameras, box_around(ends))  # of thousands, a few
         near[0] = True
-        shown[near] = space.at(near).may_show(some, sizes).sum(1)
+        shown[near] = space.at(near).may_show(sampled_middles, sizes).sum(1)
         order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
         order = order[shown[order] > 0]
         age = torch.where(order < len(self.views), order, order - len(seen))  # what was written holds more than what was held
         others = order[latest_of_alike(space.cameras[order], age, self.scale)].tolist()
-        # The first view alone: most that leaks anywhere leaks there as well.
-        for views in ([0], *(others[first : first + VIEWS_AT_ONCE] for first in range(0, len(others), VIEWS_AT_ONCE))):
+        views = [0, *others]  # most that leaks anywhere leaks in the first one as well
+        for first in range(0, len(views), VIEWS_AT_ONCE):
 
             def trimmed(index: int, added: Gaussians = added) -> Trimmed | None:
                 return self._trimmed(index, seen[index].camera, added, space)
 
             # A GPU does one thing after another whichever thread asks for it.
-            found = side_by_side(trimmed, views) if self.device.type == "cpu" else map(trimmed, views)
+            some = views[first : first + VIEWS_AT_ONCE]
+            found = side_by_side(trimmed, some) if self.device.type == "cpu" else map(trimmed, some)
             changes = [change for change in found if change is not None]
             if changes:
                 added = functools.reduce(Trimmed.both, changes).of(added)

@@ -140,5 +140,8 @@ class StoredView:
     def at(self, width: int, height: int) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
         """Colour (averaged) and depth (sampled) at another size."""
         rgb = F.interpolate(from_uint8(self.rgb).permute(2, 0, 1)[None], size=(height, width), mode="area")
-        depth = F.interpolate(self.depth[None, None], size=(height, width), mode="nearest-exact")
-        return rgb[0].permute(1, 2, 0), depth[0, 0]
+        return rgb[0].permute(1, 2, 0), self.depth_at(width, height)
+
+    def depth_at(self, width: int, height: int) -> Float[Tensor, "height width"]:
+        """Depth at another size, sampled."""
+        return F.interpolate(self.depth[None, None], size=(height, width), mode="nearest-exact")[0, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Unpack
 
 import torch
@@ -100,10 +101,12 @@ class SceneEdits(SceneState):
         """Takes Gaussians out of the memory, and fills what was behind."""
         views, size = len(self.memory.views), self.memory.views[0].camera
         pixels = size.width * size.height
-        with self.clock.stage("write"), torch_alone(pixels):
-            removal = take_away(self.memory, chosen, with_rim, with_shadow=fill and with_rim)
+        with ThreadPoolExecutor(1, "loading") as loading:  # the first time that takes longer than what it is loaded beside
+            loaded = loading.submit(self._of_holes) if fill and inpainter is None else None
+            with self.clock.stage("write"), torch_alone(pixels):
+                removal = take_away(self.memory, chosen, with_rim, with_shadow=fill and with_rim)
         if fill:
-            inpainter = inpainter or self._of_holes()
+            inpainter = inpainter if loaded is None else loaded.result()
             fill_holes(
                 removal, lambda images, **more: self.models.depth(images, **more), self.settings, self.clock,
                 torch.Generator().manual_seed(self.seed), inpainter, self.prompt if prompt is None else prompt,
@@ -188,7 +191,12 @@ class SceneEdits(SceneState):
             ValueError: nothing would be left, or nothing would go.
         """
         with self._step("crop", {"selection": selection.to_json()}):
-            removal = self._taken_away(~selection.mask(self.memory), False, None, None, with_rim=False)
+            chosen = selection.mask(self.memory)
+            if not chosen.any():
+                raise ValueError("the selection is empty: nothing would be left")
+            if chosen.all():
+                raise ValueError("the selection holds the whole scene: nothing would go")
+            removal = self._taken_away(~chosen, False, None, None, with_rim=False)
         return int((~removal.kept).sum())
 
     def merge(

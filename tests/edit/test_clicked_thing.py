@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 from splatmem.classes import PixelClass, PixelClasses
+from splatmem.edit import thing
 from splatmem.edit.click_features import NUM_FEATURES, click_features, click_maps, region_alike
-from splatmem.edit.thing import classes_of
+from splatmem.edit.thing import classes_of, thing_mask
 from splatmem.memory import PlainPictures
 from thing_before_wall import BLOCK_DEPTH, HEIGHT, MIDDLE, WALL, WIDTH, camera, memory, picture
 
@@ -58,3 +60,9 @@ def test_what_the_photo_shows_is_told_from_beside_it_too() -> None:
     assert told.where(PixelClass.THING)[on_wall].float().mean() < 0.02
     hidden_before = on_wall & told.where(PixelClass.UNKNOWN)
     assert 0 < hidden_before.sum() < 0.3 * on_wall.sum()
+
+
+def test_where_no_thing_is_found_the_answer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thing, "thing_in_view", lambda *_: torch.zeros(HEIGHT, WIDTH, dtype=torch.bool))
+    with pytest.raises(ValueError, match="no thing was found at the pixel"):
+        thing_mask(memory(), camera(), MIDDLE)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from splatmem.gaussians import Gaussians, bounds
-from splatmem.gaussians.bounds import GrowingSpheres, Spheres
+from splatmem.gaussians.bounds import GrowingSpheres, Spheres, near_picture
 from splatmem.gaussians.draw import rasterize_colours
 from splatmem.memory import SpatialMemory
 
@@ -31,6 +31,16 @@ def test_a_view_that_is_left_out_shows_nothing(seed: int, spread: float, count: 
     cameras, scene = turn(12, 32, 20), scattered(count, seed, spread)
     alpha = rasterize_colours(scene, cameras)[1]
     assert not alpha[~Spheres.around(scene, 8).shown(cameras).any(1)].any()
+
+
+@given(seed=st.integers(0, 2**32 - 1), spread=st.floats(-6.0, 0.5))
+def test_a_picture_of_what_is_near_it_is_that_of_the_whole(seed: int, spread: float) -> None:
+    camera, scene = turn(12, 32, 20)[3], scattered(100, seed, spread)
+    near = near_picture(scene, camera)
+    for drawn, whole in zip(rasterize_colours(scene.select(near), camera), rasterize_colours(scene, camera), strict=True):
+        assert (drawn - whole).abs().max() < 1e-5
+    behind = camera.local(scene.means)[0, :, 2] < 0
+    assert not near[behind].any()
 
 
 def test_spheres_of_a_growing_scene_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

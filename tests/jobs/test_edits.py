@@ -91,6 +91,8 @@ def test_a_change_that_cannot_be_made_leaves_the_folder_as_it_was(room: Path) ->
         change(RemoveOptions(scene=room, sphere=(50.0, 0.0, 0.0, 1.0)))
     with pytest.raises(ValueError, match="nothing would be left"):
         change(CropOptions(scene=room, sphere=(50.0, 0.0, 0.0, 1.0)))
+    with pytest.raises(ValueError, match="nothing would go"):
+        change(CropOptions(scene=room, sphere=(0.0, 0.0, 0.0, 1e6)))
     with pytest.raises(ValueError, match="there is no selection 'sofa'; saved are: none"):
         change(RemoveOptions(scene=room, named="sofa"))
     with pytest.raises(ValueError, match="made for no film"):

@@ -59,7 +59,7 @@ def test_what_a_leak_hid_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = Gaussians.cat([spot(0.0, 1.40, 0.8), spot(0.0, 1.42, 0.8), spot(0.0, 1.6, 0.03)])
     hidden.opacity_logits[:2] = 5.0
     assert len(trim_leaks(wall(), hidden, CAMERA, KNOWN)) == 0
-    monkeypatch.setattr(leaks, "REMOVALS", 1)
+    monkeypatch.setattr(leaks, "ROUNDS", 1)
     assert len(trim_leaks(wall(), hidden, CAMERA, KNOWN)) == 1
 
 
@@ -105,9 +105,11 @@ def test_only_what_lies_where_something_changed_is_looked_at_again(monkeypatch: 
 
     monkeypatch.setattr(leaks, "_leaking", counted)
     known = torch.ones(1, 144, 256, dtype=torch.bool)
-    kept = trim_leaks(old, Gaussians.cat([*behind, spot(0.6, 1.5, 0.01)]), camera, known)
+    leak = spot(0.6, 1.5, 0.03)
+    leak.opacity_logits[:] = 9.0
+    kept = trim_leaks(old, Gaussians.cat([*behind, leak, spot(0.64, 1.6, 0.002)]), camera, known)
     assert len(kept) == len(behind)
-    assert asked[0][1] == 81
+    assert asked[0][1] == 82
     assert len(asked) > 1
     assert all(again[0] < 0.3 * len(old) and again[1] == 1 for again in asked[1:])
 
