@@ -133,8 +133,8 @@ def _unlike(
 def _closed(mask: Bool[Tensor, "h w"], size: int) -> Bool[Tensor, "h w"]:
     """A mask with what it has on both sides, less than ``size`` pixels apart along a row or a column: the far shore below a sky
     is not before it."""
-    padded = np.pad(mask.numpy(), size)
-    both = [np.asarray(ndimage.binary_closing(padded, np.ones(axes, bool))) for axes in ((1, size), (size, 1))]
+    padded = np.pad(mask.numpy(), size).view(np.uint8)
+    both = [np.asarray(ndimage.grey_closing(padded, axes)) for axes in ((1, size), (size, 1))]
     return torch.from_numpy(np.logical_or(*both)[size:-size, size:-size])
 
 

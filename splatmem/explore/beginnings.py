@@ -23,6 +23,7 @@ from splatmem.explore.frames import write_frame
 from splatmem.explore.loop import ExploreSettings
 from splatmem.explore.planner import GRID_WIDTH
 from splatmem.gaussians import Gaussians
+from splatmem.gaussians.soft_rims import SoftRims
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.world import World
 from splatmem.inpaint import FilledFrames
@@ -169,15 +170,14 @@ def _first_written(
     the way round, the backs of its things."""
     memory = SpatialMemory(Gaussians.empty(device), metric=metric, down=down)
     with clock.stage("write"), torch_alone(depth.numel()):
-        rims = soft_rims(rgb, depth) if behind and classes is not None else None
 
-        def write() -> WriteReport:
+        def write(rims: SoftRims | None = None) -> WriteReport:
             return memory.write(rgb, depth, camera, torch.ones(depth.shape, dtype=torch.bool), usable, classes, rims=rims)
 
-        if rims is None or classes is None:
+        if not behind or classes is None:
             written = write()
         else:
-            written, hidden = both(write, lambda: hidden_background(rgb, depth, classes, camera))
+            written, hidden = both(lambda: write(soft_rims(rgb, depth)), lambda: hidden_background(rgb, depth, classes, camera))
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
             given = memory.as_given()
             if bears_circle(given, ClearSpace(given)):
