@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from splatmem.evaluation.colmap import Verdict, colmap_figures
+from splatmem.evaluation import colmap
+from splatmem.evaluation.colmap import STARTS, Verdict, colmap_figures, judge_frames
 from splatmem.evaluation.judge import JudgeOptions, judge
 from splatmem.evaluation.pose_error import PoseError, pose_error
 from splatmem.geometry.cameras import Cameras
@@ -133,6 +135,25 @@ def test_a_judgement_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: p
         judge(options, silent)
     with pytest.raises(ValueError, match="name it by --out"):
         JudgeOptions(scenes=tuple(films_of_noise), resume=True).check()
+
+
+def test_of_several_starts_the_one_that_explains_most_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pycolmap")
+    cameras, reconstructions, explained = arc(4), colmap._reconstructions, []
+
+    def poor_but_for_the_last(*arguments: Any) -> list[Any]:
+        models = reconstructions(*arguments)
+        for model in models:
+            if arguments[-1] != STARTS[-1]:
+                for point in list(model.points3D)[::2]:
+                    model.delete_point3D(point)
+            explained.append(model.num_points3D())
+        return models
+
+    monkeypatch.setattr(colmap, "_reconstructions", poor_but_for_the_last)
+    verdict = judge_frames(films(cameras), cameras)
+    assert verdict.registered == 4
+    assert verdict.points == explained[-1] > 1.5 * max(explained[:-1])
 
 
 def test_a_film_of_noise_has_no_cameras() -> None:
