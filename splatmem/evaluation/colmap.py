@@ -115,9 +115,9 @@ def imported() -> ModuleType:
 def _reconstructions(colmap: ModuleType, database: Path, pictures: Path, folder: Path, angle: float) -> list[Any]:
     """What the incremental mapper makes of the matches, of several pieces where it cannot join them.
 
-    It begins with one pair of frames, and all later ones are fitted to that; where the pair's own pose is wrong (a wide pair of a
-    shallow scene has two explanations that fit nearly as well), all frames find a place in a wrong whole. So the caller tries
-    pairs at several angles, and believes the reconstruction that explains the most.
+    It begins with one pair of frames, and all later ones are fitted to that; where the pair's own pose is wrong (a wide pair of
+    a shallow scene has two explanations that fit nearly as well), all frames find a place in a wrong whole. So the caller
+    tries pairs at several angles, and believes the reconstruction that explains the most.
 
     Args:
         angle: in degrees, between the rays of the first pair at least.
