@@ -29,8 +29,9 @@ ALL_PAIRS = 64  # frames up to which each is matched with each
 OVERLAP = 12  # frames before and after with which each of a longer film is matched, and those 16, 32, 64, ... away
 MIN_MODEL = 3  # frames of a reconstruction
 SEED = 0
-# Reconstructions are begun with pairs whose rays meet at so many degrees at least; COLMAP's own choice is the first.
-STARTS = (16.0, 8.0, 4.0, 2.0)
+# Reconstructions are begun with pairs whose rays meet at so many degrees at least (COLMAP's own choice is the first), and with
+# other random numbers.
+STARTS = tuple((angle, SEED + number) for angle in (16.0, 4.0) for number in range(4))
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def judge_frames(frames: UInt8[np.ndarray, "n h w 3"], cameras: Cameras) -> Verd
         for number, frame in enumerate(frames):
             Image.fromarray(frame).save(pictures / f"{number:05d}.png")
         _match(colmap, database, pictures, cameras)
-        found = [model for angle in STARTS for model in _reconstructions(colmap, database, pictures, models, angle)]
+        found = [model for start in STARTS for model in _reconstructions(colmap, database, pictures, models, start)]
     if not found:
         return Verdict(len(frames), 0, 0, math.nan, PoseError(math.nan, math.nan, math.nan))
     model = max(found, key=lambda one: (one.num_reg_images(), one.compute_num_observations()))
@@ -112,22 +113,23 @@ def imported() -> ModuleType:
     return pycolmap
 
 
-def _reconstructions(colmap: ModuleType, database: Path, pictures: Path, folder: Path, angle: float) -> list[Any]:
+def _reconstructions(colmap: ModuleType, database: Path, pictures: Path, folder: Path, start: tuple[float, int]) -> list[Any]:
     """What the incremental mapper makes of the matches, of several pieces where it cannot join them.
 
     It begins with one pair of frames, and all later ones are fitted to that; where the pair's own pose is wrong (a wide pair of
     a shallow scene has two explanations that fit nearly as well), all frames find a place in a wrong whole. So the caller
-    tries pairs at several angles, and believes the reconstruction that explains the most.
+    tries several pairs, and believes the reconstruction that explains the most.
 
     Args:
-        angle: in degrees, between the rays of the first pair at least.
+        start: degrees between the rays of the first pair at least, and the seed of random numbers.
     """
+    angle, seed = start
     options = colmap.IncrementalPipelineOptions()
     options.ba_refine_focal_length = options.ba_refine_extra_params = False  # the lens is known
     options.min_model_size, options.extract_colors = MIN_MODEL, False
-    options.random_seed, options.num_threads = SEED, 1  # with more threads the order of sums changes
+    options.random_seed, options.num_threads = seed, 1  # with more threads the order of sums changes
     options.mapper.init_min_tri_angle = angle
-    target = folder / f"{angle:g}"
+    target = folder / f"{angle:g}-{seed}"
     target.mkdir()
     return list(colmap.incremental_mapping(database, pictures, target, options).values())
 

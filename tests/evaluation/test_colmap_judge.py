@@ -92,8 +92,9 @@ def test_errors_have_their_size() -> None:
         pose_error(line[:0], line[:0])
 
 
-def test_colmap_finds_the_cameras_of_a_film(tmp_path: Path) -> None:
+def test_colmap_finds_the_cameras_of_a_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pycolmap")
+    monkeypatch.setattr(colmap, "STARTS", STARTS[:1])  # for time's sake
     cameras = arc(8)
     frames = films(cameras)
     write_video(tmp_path / "video.mp4", frames, 24.0)
@@ -141,19 +142,20 @@ def test_of_several_starts_the_one_that_explains_most_counts(monkeypatch: pytest
     pytest.importorskip("pycolmap")
     cameras, reconstructions, explained = arc(4), colmap._reconstructions, []
 
-    def poor_but_for_the_last(*arguments: Any) -> list[Any]:
+    def poor_at_first(*arguments: Any) -> list[Any]:
         models = reconstructions(*arguments)
         for model in models:
-            if arguments[-1] != STARTS[-1]:
+            if arguments[-1] == STARTS[0]:
                 for point in list(model.points3D)[::2]:
                     model.delete_point3D(point)
             explained.append(model.num_points3D())
         return models
 
-    monkeypatch.setattr(colmap, "_reconstructions", poor_but_for_the_last)
+    monkeypatch.setattr(colmap, "_reconstructions", poor_at_first)
+    monkeypatch.setattr(colmap, "STARTS", STARTS[:2])  # for time's sake
     verdict = judge_frames(films(cameras), cameras)
     assert verdict.registered == 4
-    assert verdict.points == explained[-1] > 1.5 * max(explained[:-1])
+    assert verdict.points == explained[1] > 1.5 * explained[0]
 
 
 def test_a_film_of_noise_has_no_cameras() -> None:
