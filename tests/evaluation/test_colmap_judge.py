@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from splatmem.evaluation.colmap import Verdict, colmap_figures
+from splatmem.evaluation import colmap
+from splatmem.evaluation.colmap import STARTS, Verdict, colmap_figures, judge_frames
 from splatmem.evaluation.judge import JudgeOptions, judge
 from splatmem.evaluation.pose_error import PoseError, pose_error
 from splatmem.geometry.cameras import Cameras
@@ -90,8 +92,9 @@ def test_errors_have_their_size() -> None:
         pose_error(line[:0], line[:0])
 
 
-def test_colmap_finds_the_cameras_of_a_film(tmp_path: Path) -> None:
+def test_colmap_finds_the_cameras_of_a_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pycolmap")
+    monkeypatch.setattr(colmap, "STARTS", STARTS[:1])  # for time's sake
     cameras = arc(8)
     frames = films(cameras)
     write_video(tmp_path / "video.mp4", frames, 24.0)
@@ -133,6 +136,26 @@ def test_a_judgement_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: p
         judge(options, silent)
     with pytest.raises(ValueError, match="name it by --out"):
         JudgeOptions(scenes=tuple(films_of_noise), resume=True).check()
+
+
+def test_of_several_starts_the_one_that_explains_most_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pycolmap")
+    cameras, reconstructions, explained = arc(4), colmap._reconstructions, []
+
+    def poor_at_first(*arguments: Any) -> list[Any]:
+        models = reconstructions(*arguments)
+        for model in models:
+            if arguments[-1] == STARTS[0]:
+                for point in list(model.points3D)[::2]:
+                    model.delete_point3D(point)
+            explained.append(model.num_points3D())
+        return models
+
+    monkeypatch.setattr(colmap, "_reconstructions", poor_at_first)
+    monkeypatch.setattr(colmap, "STARTS", STARTS[:2])  # for time's sake
+    verdict = judge_frames(films(cameras), cameras)
+    assert verdict.registered == 4
+    assert verdict.points == explained[1] > 1.5 * explained[0]
 
 
 def test_a_film_of_noise_has_no_cameras() -> None:
