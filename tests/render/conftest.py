@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import jaxtyping
 import pytest
 import torch
 from splatmem.render.extension import load_kernels
@@ -26,3 +27,13 @@ def restore_threads() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Calls are not held against their annotations, the first of a kind neither: the last digits of its gradients differ from
+    those of the calls after it."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)

@@ -196,7 +196,7 @@ def test_backward_twice_through_one_graph() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.usefixtures("restore_threads")
+@pytest.mark.usefixtures("restore_threads", "unchecked")
 @pytest.mark.parametrize("channels", [3, 18])
 def test_same_bytes_for_any_number_of_threads(channels: int) -> None:
     scene = random_scene(12_000, channels, seed=2)  # three chunks
