@@ -64,17 +64,29 @@ def classify(
     """
     sky = ~torch.isfinite(depth)
 
-    def levelness() -> Float[Tensor, "h w"]:
-        return _smoothed(surface_normals(depth[None], camera)[0], sky) @ down
+    def own_levelness() -> Float[Tensor, "h w"]:
+        return levelness(depth, camera, down)
 
     if class_logits is None:
-        level = levelness()
+        level = own_levelness()
         labels = _by_geometry(depth, level, camera, down)
     else:
-        level, labels = both(levelness, lambda: _by_model(class_logits, rgb, depth, sky))
+        level, labels = both(own_levelness, lambda: _by_model(class_logits, rgb, depth, sky))
     if of_things is not None:
         labels = labels.masked_fill(of_things, int(PixelClass.THING))
     return PixelClasses(labels, _things(labels == PixelClass.THING, depth, level < -LEVEL))
+
+
+def levelness(depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tensor, "3"]) -> Float[Tensor, "h w"]:
+    """Cosine of each pixel's normal, averaged over its neighbours, and the direction of gravity: -1 where a surface is level
+    and faces up.
+
+    Args:
+        depth: z-depth, ``inf`` for sky.
+        camera: the one camera that took the picture.
+        down: unit vector of gravity in the world.
+    """
+    return _smoothed(surface_normals(depth[None], camera)[0], ~torch.isfinite(depth)) @ down
 
 
 def _by_model(

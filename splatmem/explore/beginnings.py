@@ -177,7 +177,9 @@ def _first_written(
         if not behind or classes is None:
             written = write()
         else:
-            written, hidden = both(lambda: write(soft_rims(rgb, depth)), lambda: hidden_background(rgb, depth, classes, camera))
+            written, hidden = both(
+                lambda: write(soft_rims(rgb, depth)), lambda: hidden_background(rgb, depth, classes, camera, down)
+            )
             memory.write_behind(hidden.rgb, hidden.depth, hidden.camera, hidden.where)
             given = memory.as_given()
             if bears_circle(given, ClearSpace(given)):

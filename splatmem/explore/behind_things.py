@@ -2,7 +2,8 @@
 
 A silhouette is where something clearly farther shows beside a surface. The part of the surface that a step aside may move away
 from what it hides is taken for a hole in the background, and filled from the background alone: depth by the planes that are
-seen beside it, colours patch by patch. It is made at half the photo's size: it is less to be trusted than what was seen.
+seen beside it, colours patch by patch. The top of a table goes on behind what stands on it. All this is made at half the
+photo's size: it is less to be trusted than what was seen.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int16
+from jaxtyping import Bool, Float, Int, Int16
 from scipy import ndimage
 from torch import Tensor
 
 from splatmem.classes import LEVEL_CLASSES, PixelClass, PixelClasses
-from splatmem.depth.behind import SKY_LABEL, continue_behind
+from splatmem.depth.behind import SKY_LABEL, Behind, continue_behind
 from splatmem.depth.classes import connected_surfaces
+from splatmem.depth.tops import Top, tops_of_things
 from splatmem.explore.reduced import Reduced
 from splatmem.extrapolate.continuation import Guide, continue_colours
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.nearest import nearest_pixels
 
 STEP = 0.06
@@ -36,11 +39,13 @@ SMALLEST = 0.0004
 MOST = 24
 FARTHER = 1.05
 """By how many times another thing must be farther to be background."""
+TOUCHING = 2
+"""Pixels between two parts of one thing at most."""
 GAP = 1.01
 """By how many times the background lies behind what hides it, at least."""
 SKY_STEPS = 4.0
 """Sky counts as so many times as far as the farthest surface."""
-SKY_KIND, LEVEL_KIND, UPRIGHT_KIND = range(3)
+SKY_KIND, LEVEL_KIND, UPRIGHT_KIND, FIRST_TOP_KIND = range(4)
 BESIDE = 3
 """Pixels beside a surface in which is looked what it stands before."""
 SURROUNDED = 0.5
@@ -72,7 +77,11 @@ class Hidden:
 
 
 def hidden_background(
-    rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"], classes: PixelClasses, camera: Cameras
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    classes: PixelClasses,
+    camera: Cameras,
+    down: Float[Tensor, "3"],
 ) -> Hidden:
     """The background behind a photo's silhouettes.
 
@@ -81,11 +90,13 @@ def hidden_background(
         depth: its z-depth, ``inf`` for sky.
         classes: what its pixels show.
         camera: of the photo.
+        down: unit vector of gravity in the world.
     """
     reduced = Reduced.of(rgb, depth, classes, camera)
     colours, shown, classes, small = reduced.rgb, reduced.depth, reduced.classes, reduced.camera
     thing, level = classes.where(PixelClass.THING), classes.where(*LEVEL_CLASSES)
-    surfaces = _surfaces(thing, shown, ~level)
+    tops = tops_of_things(shown, thing, small, down)
+    surfaces = _surfaces(thing, shown, ~level, tops)
     hole = _near_silhouettes(shown, surfaces)
     made_rgb, made_depth, where = colours.clone(), shown.clone(), torch.zeros_like(hole)
     counts = np.bincount(surfaces[hole].numpy().ravel(), minlength=1)
@@ -96,7 +107,10 @@ def hidden_background(
     for surface in order:
         own = surfaces == surface
         part = _around(hole & own, round(MARGIN * small.width))
-        filled = _filled(colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], generator)
+        carried = [top.within(part) for top in tops if top.carries(own, shown)]
+        filled = _filled(
+            colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], carried, generator
+        )
         if filled is None:
             continue
         new_rgb, new_depth, new = filled
@@ -111,11 +125,25 @@ def hidden_background(
     return Hidden(small, made_rgb, made_depth, where)
 
 
-def _surfaces(thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], hiding: Bool[Tensor, "h w"]) -> Int16[Tensor, "h w"]:
-    """Numbers of connected surfaces that hide something, of things and of the rest apart; 0 for all others and specks."""
-    there = torch.isfinite(depth) & hiding
-    things, rest = connected_surfaces(thing & there, depth, 6), connected_surfaces(~thing & there, depth, 6)
-    return torch.where(rest > 0, rest + things.max(), things)
+def _surfaces(
+    thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], hiding: Bool[Tensor, "h w"], tops: list[Top]
+) -> Int16[Tensor, "h w"]:
+    """Numbers of connected surfaces that hide something, of things and of the rest apart; 0 for all others and specks. What
+    stands on a top is parted from it, and the top is one with what carries it."""
+    there, on_top = torch.isfinite(depth) & hiding, torch.zeros_like(thing)
+    for top in tops:
+        on_top |= top.seen
+    numbers = connected_surfaces(thing & there & ~on_top, depth, 6)
+    for top in tops:
+        fresh = numbers.max() + 1
+        numbers[top.seen] = fresh
+        beside = torch.from_numpy(ndimage.binary_dilation(top.seen.numpy(), np.ones((3, 3), bool), TOUCHING)) & ~top.seen
+        for number in numbers[beside].unique().tolist():
+            own = numbers == number
+            if number > 0 and not top.carries(own, depth):
+                numbers[own] = fresh
+    rest = connected_surfaces(~thing & there, depth, 6)
+    return torch.where(rest > 0, rest + numbers.max(), numbers)
 
 
 def _near_silhouettes(depth: Float[Tensor, "h w"], surfaces: Int16[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
@@ -127,15 +155,15 @@ def _near_silhouettes(depth: Float[Tensor, "h w"], surfaces: Int16[Tensor, "h w"
     farther = F.max_pool2d(log_depth, 3, 1, 1) - log_depth
     nearer = log_depth + F.max_pool2d(-log_depth, 3, 1, 1)
     silhouette = (farther - nearer > STEP)[0, 0] & (surfaces > 0)
-    if not silhouette.any():
-        return torch.zeros_like(finite)
-    row, column = np.asarray(ndimage.distance_transform_edt(~silhouette.numpy(), return_distances=False, return_indices=True))
-    away = np.hypot(*(index - own for index, own in zip((row, column), np.indices(silhouette.shape), strict=True)))
-    numbers = surfaces.numpy()
-    near = (away <= REACH * depth.shape[1]) & (numbers == numbers[row, column]) & (numbers > 0)
-    whole = np.bincount(numbers[near], minlength=numbers.max() + 1) >= WHOLE * np.bincount(numbers.ravel())
-    whole[0] = False
-    return torch.from_numpy(near | whole[numbers])
+    numbers, near = surfaces.numpy(), torch.zeros_like(finite)
+    for number, place in enumerate(ndimage.find_objects(numbers), start=1):
+        own_silhouette = silhouette[place] & (surfaces[place] == number) if place else silhouette[:0]
+        if not own_silhouette.any():
+            continue
+        own = surfaces[place] == number
+        reached = own & (distance_inside(~own_silhouette) <= REACH * depth.shape[1])
+        near[place] |= own if reached.sum() >= WHOLE * own.sum() else reached
+    return near
 
 
 def _around(hole: Bool[Tensor, "h w"], margin: int) -> tuple[slice, slice]:
@@ -153,6 +181,7 @@ def _filled(
     own: Bool[Tensor, "h w"],
     background: Bool[Tensor, "h w"],
     level: Bool[Tensor, "h w"],
+    tops: list[Top],
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"], Bool[Tensor, "h w"]] | None:
     """Colours and depth behind one surface, and where they lie behind it; None where nothing shows of what is behind.
@@ -162,6 +191,7 @@ def _filled(
         own: the whole surface.
         background: pixels of no thing.
         level: pixels of floors and ceilings: these go on behind what stands nearer or farther alike.
+        tops: on which the surface stands.
     """
     front = depth[nearest_pixels(hole)]
     # Pixels at the silhouette show both sides: they say nothing of the background.
@@ -170,13 +200,21 @@ def _filled(
     beside = torch.from_numpy(ndimage.binary_dilation(rim.numpy(), np.ones((3, 3), bool), BESIDE)) & ~rim
     surrounded = (farther & ~background)[beside].float().mean() > SURROUNDED if beside.any() else False
     known = ~rim & (level | (background & (depth > front / FARTHER)) | (farther if surrounded else farther & background))
-    if int(known.sum()) < 12:
+    if int(known.sum()) >= 12:
+        behind = continue_behind(depth, known, hole | (rim & ~own), torch.where(hole, front, 0.0), level)
+    elif tops:
+        behind = Behind(torch.where(hole, front, depth), torch.full(hole.shape, -1))
+    else:
         return None
-    behind = continue_behind(depth, known, hole | (rim & ~own), torch.where(hole, front, 0.0), level)
+    behind_depth, top_number = _with_tops(behind.depth, hole, front, tops)
+    for number, top in enumerate(tops, start=1):
+        # At its foot a thing seems to be as level as what it stands on.
+        shown = top.seen & ~rim & ~beside
+        top_number[shown], known = number, known | shown
     # What is no thing hides only what is clearly behind it: a wall's depth is not so exact that a step in it were its end.
     gap = torch.where(background, 1 + STEP, GAP)
-    made = torch.maximum(behind.depth, GAP * front)
-    new = hole & (behind.depth > gap * front)
+    made = torch.maximum(behind_depth, GAP * front)
+    new = hole & (behind_depth > gap * front)
     if not new.any():
         return None
     finite = torch.isfinite(made)
@@ -185,6 +223,20 @@ def _filled(
     made_level = (behind.label > SKY_LABEL) & (behind.label <= behind.num_level)
     surface = torch.where(torch.where(hole, made_level, level), LEVEL_KIND, UPRIGHT_KIND)
     surface = surface.masked_fill(torch.where(hole, behind.label == SKY_LABEL, torch.isinf(depth)), SKY_KIND)
+    surface = torch.where(top_number > 0, FIRST_TOP_KIND - 1 + top_number, surface)
     guide = Guide(surface, torch.where(finite, made, far).clamp_min(1e-12).log())
     filled = continue_colours(rgb, known, hole | (rim & ~own), guide, generator)
     return filled, made, new
+
+
+def _with_tops(
+    depth: Float[Tensor, "h w"], hole: Bool[Tensor, "h w"], front: Float[Tensor, "h w"], tops: list[Top]
+) -> tuple[Float[Tensor, "h w"], Int[Tensor, "h w"]]:
+    """Depth behind a surface with the tops on which it stands, and the number of the top that shows in each pixel of the hole,
+    from 1; 0 where none does."""
+    shown = torch.zeros(hole.shape, dtype=torch.int64)
+    for number, top in enumerate(tops, start=1):
+        nearer = hole & top.reach & (top.depth > GAP * front) & (top.depth < depth)
+        depth = torch.where(nearer, top.depth, depth)
+        shown[nearer] = number
+    return depth, shown

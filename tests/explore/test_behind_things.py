@@ -20,9 +20,10 @@ from splatmem.timing import StageClock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from solid_scenes import SCENES, labels_as_logits
+from solid_scenes import ROOM, SCENES, Solid, SolidScene, labels_as_logits
 
 BOX = SCENES[0]
+DOWN = torch.tensor([0.0, 1.0, 0.0])
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def memory(photo: Cameras) -> SpatialMemory:
 
 def test_wall_and_floor_go_on_behind_a_box(photo: Cameras) -> None:
     rgb, depth, classes = BOX.view(photo)
-    hidden = hidden_background(rgb, depth, classes, photo)
+    hidden = hidden_background(rgb, depth, classes, photo, DOWN)
     empty = type(BOX)("empty", (), BOX.walls)
     true_rgb, true_depth, _ = empty.view(hidden.camera)
     behind = hidden.where
@@ -53,7 +54,7 @@ def test_nothing_hidden_reaches_over_the_edge_of_the_picture(photo: Cameras) -> 
     labels = torch.full(depth.shape, int(PixelClass.WALL), dtype=torch.uint8)
     depth[:, 70:], labels[:, 70:] = 2.0, int(PixelClass.THING)
     rgb = torch.where((depth == 2.0)[..., None], torch.tensor([0.8, 0.1, 0.1]), torch.tensor(0.5))
-    hidden = hidden_background(rgb, depth, PixelClasses(labels, (depth == 2.0).to(torch.int16)), photo)
+    hidden = hidden_background(rgb, depth, PixelClasses(labels, (depth == 2.0).to(torch.int16)), photo, DOWN)
     assert hidden.where[1:-1, 36:-1].any()
     assert not hidden.where[:, -1].any()
     assert not hidden.where[[0, -1]].any()
@@ -63,10 +64,27 @@ def test_the_floor_goes_on_behind_a_ball_as_floor() -> None:
     ball = next(scene for scene in SCENES if "ball" in scene.name)
     camera = Cameras.from_fov(torch.eye(4)[None], 65.0, 192, 108)
     rgb, depth, classes = ball.view(camera)
-    hidden = hidden_background(rgb, depth, classes, camera)
+    hidden = hidden_background(rgb, depth, classes, camera, DOWN)
     true_rgb, true_depth, _ = type(ball)("empty", (), ball.walls).view(hidden.camera)
     assert psnr(hidden.rgb, true_rgb, hidden.where & torch.isfinite(true_depth)) > 18
     assert psnr(hidden.rgb, true_rgb, hidden.where & torch.isinf(true_depth)) > 18
+
+
+def test_a_table_goes_on_behind_what_stands_on_it() -> None:
+    table = Solid("box", (0.0, 0.7, 3.0), (1.0, 0.05, 0.5), (0.4, 0.3, 0.2))
+    vase = Solid("cylinder", (0.2, 0.4, 2.9), (0.15, 0.25), (0.2, 0.3, 0.7))
+    camera = Cameras.from_fov(torch.eye(4)[None], 65.0, 320, 180)
+    rgb, depth, classes = SolidScene("", (table, vase), ROOM).view(camera)
+    # One thing, as a network's classes tell it, and not two.
+    together = PixelClasses(classes.labels, classes.things.clamp_max(1))
+    hidden = hidden_background(rgb, depth, together, camera, DOWN)
+    true_rgb, true_depth, alone = SolidScene("", (table,), ROOM).view(hidden.camera)
+    vase_pixels = classes.at(hidden.camera.width, hidden.camera.height).things == 2
+    on_table = vase_pixels & (alone.things == 1) & hidden.where
+    assert on_table.sum() > 60
+    assert ((hidden.depth / true_depth - 1).abs()[on_table] < 0.03).float().mean() > 0.9
+    assert (hidden.rgb - true_rgb).abs().mean(-1)[on_table].mean() < 0.1, "the vase is blue: none of it may be left"
+    assert ((hidden.depth / true_depth - 1).abs()[vase_pixels & hidden.where] < 0.05).float().mean() > 0.85
 
 
 def test_what_is_made_behind_does_not_show_in_the_photo(memory: SpatialMemory) -> None:
@@ -108,6 +126,6 @@ def test_what_is_far_behind_a_thing_that_is_cut_off_ends_before_the_side(
     depth[thing] = 2.0
     labels = torch.where(thing, int(PixelClass.THING), int(PixelClass.WALL)).to(torch.uint8)
     rgb = torch.where(thing[..., None], torch.tensor([0.8, 0.1, 0.1]), torch.tensor(0.5))
-    where = hidden_background(rgb, depth, PixelClasses(labels, thing.short()), photo).where
+    where = hidden_background(rgb, depth, PixelClasses(labels, thing.short()), photo, DOWN).where
     assert where[10:17, 39:44].all()
     assert where[10:17, -2].all() == goes_on
