@@ -40,10 +40,12 @@ class PixelClasses:
     Attributes:
         labels: values of ``PixelClass``, ``[h, w]``.
         things: which thing a pixel belongs to, from 1, the largest first; 0 where it belongs to none, ``[h, w]``.
+        indoors: whether the picture was taken in a room; None where that was not told.
     """
 
     labels: UInt8[Tensor, "h w"]
     things: Int16[Tensor, "h w"]
+    indoors: bool | None = None
 
     @property
     def num_things(self) -> int:
@@ -56,10 +58,11 @@ class PixelClasses:
 
     def without(self, gone: Bool[Tensor, "h w"]) -> PixelClasses:
         """The classes with nothing said of some pixels."""
-        return PixelClasses(self.labels.masked_fill(gone, int(PixelClass.UNKNOWN)), self.things.masked_fill(gone, 0))
+        labels, things = self.labels.masked_fill(gone, int(PixelClass.UNKNOWN)), self.things.masked_fill(gone, 0)
+        return PixelClasses(labels, things, self.indoors)
 
     def at(self, width: int, height: int) -> PixelClasses:
         """The classes of the picture at another size (sampled)."""
         both = torch.stack([self.labels.short(), self.things])[None].float()
         labels, things = F.interpolate(both, size=(height, width), mode="nearest-exact")[0]
-        return PixelClasses(labels.to(torch.uint8), things.to(torch.int16))
+        return PixelClasses(labels.to(torch.uint8), things.to(torch.int16), self.indoors)

@@ -52,7 +52,7 @@ def remember() -> None:
         file = Path(folder) / key.hexdigest()
         if file.is_file():
             kept = load_file(file)
-            return DepthPrediction(kept["depth"], metric=True, class_logits=kept["class_logits"])
+            return DepthPrediction(kept.pop("depth"), metric=True, **kept)
         config = self.model.config
         self.model.config = replace(config, mirrored=False)
         try:
@@ -60,9 +60,8 @@ def remember() -> None:
         finally:
             self.model.config = config
         assert prediction.fov_x_degrees is None
-        if prediction.class_logits is None:  # a test's own network of this kind, which tells no classes
-            return prediction
-        _write({"depth": prediction.depth.contiguous(), "class_logits": prediction.class_logits.contiguous()}, file)
+        told = {name: getattr(prediction, name) for name in ("depth", "class_logits", "indoors_logits")}
+        _write({name: value.contiguous() for name, value in told.items() if value is not None}, file)
         return prediction
 
     HuggingFaceDepth._predict = predict

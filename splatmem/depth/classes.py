@@ -51,6 +51,7 @@ def classify(
     down: Float[Tensor, "3"],
     class_logits: Float[Tensor, "k p q"] | None = None,
     of_things: Bool[Tensor, "h w"] | None = None,
+    indoors: bool | None = None,
 ) -> PixelClasses:
     """The classes of a picture's pixels, and its things.
 
@@ -61,6 +62,7 @@ def classify(
         down: unit vector of gravity in the world.
         class_logits: as a ``DepthPrediction`` has them for one picture; None: depth alone tells.
         of_things: pixels that are known to show things.
+        indoors: whether the picture was taken in a room, where that is known.
     """
     sky = ~torch.isfinite(depth)
 
@@ -74,7 +76,7 @@ def classify(
         level, labels = both(own_levelness, lambda: _by_model(class_logits, rgb, depth, sky))
     if of_things is not None:
         labels = labels.masked_fill(of_things, int(PixelClass.THING))
-    return PixelClasses(labels, _things(labels == PixelClass.THING, depth, level < -LEVEL))
+    return PixelClasses(labels, _things(labels == PixelClass.THING, depth, level < -LEVEL), indoors)
 
 
 def levelness(depth: Float[Tensor, "h w"], camera: Cameras, down: Float[Tensor, "3"]) -> Float[Tensor, "h w"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,12 @@ class HuggingFaceDepth:
         parts = [self._predict(batch, fov_x_degrees) for batch in images.split(PICTURES_AT_ONCE)]
         depth = torch.cat([part.depth for part in parts])
         fovs = [part.fov_x_degrees for part in parts if part.fov_x_degrees is not None]
-        logits = [part.class_logits for part in parts if part.class_logits is not None]
         return DepthPrediction(
-            depth, parts[0].metric, sum(fovs) / len(fovs) if fovs else None, torch.cat(logits) if logits else None
+            depth,
+            parts[0].metric,
+            sum(fovs) / len(fovs) if fovs else None,
+            _joined([part.class_logits for part in parts]),
+            _joined([part.indoors_logits for part in parts]),
         )
 
     def complete(
@@ -175,8 +179,9 @@ class HuggingFaceDepth:
             if getattr(self.model.config, "smooth_surfaces", False):
                 depth = torch.stack([smooth_surfaces(map_, ~none) for map_, none in zip(depth, sky, strict=True)])
             depth = torch.where(sky, torch.inf, depth)
-        class_logits = getattr(outputs, "label_logits", None)
-        return DepthPrediction(depth, metric, estimated, None if class_logits is None else class_logits.float().cpu())
+        told = (getattr(outputs, name, None) for name in ("label_logits", "indoors_logits"))
+        class_logits, indoors_logits = (None if logits is None else logits.float().cpu() for logits in told)
+        return DepthPrediction(depth, metric, estimated, class_logits, indoors_logits)
 
     @torch.no_grad()
     def _run(self, images: Float[Tensor, "t h w 3"], **more: Tensor) -> tuple[Float[Tensor, "t h w"], Any]:
@@ -189,6 +194,11 @@ class HuggingFaceDepth:
         if self._hook is not None:
             self._hook.offload()
         return _without_zoe_padding(raw, size) if _is_zoe_padded(self.processor) else _resized(raw, size), outputs
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    told = [part for part in parts if part is not None]
+    return torch.cat(told) if told else None
 
 
 def _check(images: Tensor) -> None:

@@ -72,7 +72,7 @@ def classes_of(
 ) -> PixelClasses:
     """What the pixels of a picture show: by the model's estimate, which begins with this picture, or by depth if it does not
     tell; ``of_things``: pixels of which it is known."""
-    return classify(rgb, depth, camera, down, estimate.first_class_logits, of_things)
+    return classify(rgb, depth, camera, down, estimate.first_class_logits, of_things, estimate.first_indoors)
 
 
 def gravity_of(rgb: Float[Tensor, "h w 3"], camera: Cameras) -> Float[Tensor, "3"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -23,7 +25,7 @@ class PromptedDepth:
 
     def __call__(self, images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = None) -> DepthPrediction:
         base = self.base(images, fov_x_degrees=fov_x_degrees)
-        return DepthPrediction(self._sharpened(images, base.depth), base.metric, base.fov_x_degrees, base.class_logits)
+        return replace(base, depth=self._sharpened(images, base.depth))
 
     def complete(
         self,
@@ -35,7 +37,7 @@ class PromptedDepth:
     ) -> DepthPrediction:
         base = self.base(images, fov_x_degrees=fov_x_degrees)
         dense = torch.stack([align(*maps).depth for maps in zip(base.depth, known_depth, known, strict=True)])
-        return DepthPrediction(self._sharpened(images, dense), base.metric, base.fov_x_degrees, base.class_logits)
+        return replace(base, depth=self._sharpened(images, dense))
 
     def _sharpened(self, images: Float[Tensor, "t h w 3"], dense: Float[Tensor, "t h w"]) -> Float[Tensor, "t h w"]:
         """The model's depth with ``dense`` as prompt; where that is infinite, it stays infinite."""

@@ -18,17 +18,24 @@ class DepthPrediction:
         metric: whether the unit is metres.
         fov_x_degrees: horizontal field of view, where the model estimates it.
         class_logits: logits of the values of ``PixelClass``, on a coarse grid over each picture, where the model tells them.
+        indoors_logits: logits of each picture's being taken indoors, where the model tells that.
     """
 
     depth: Float[Tensor, "t h w"]
     metric: bool
     fov_x_degrees: float | None = None
     class_logits: Float[Tensor, "t k p q"] | None = None
+    indoors_logits: Float[Tensor, " t"] | None = None
 
     @property
     def first_class_logits(self) -> Float[Tensor, "k p q"] | None:
         """The class logits of the first picture."""
         return None if self.class_logits is None else self.class_logits[0]
+
+    @property
+    def first_indoors(self) -> bool | None:
+        """Whether the first picture was taken indoors; None where the model does not tell."""
+        return None if self.indoors_logits is None else float(self.indoors_logits[0]) > 0
 
 
 class DepthEstimator(Protocol):

@@ -103,7 +103,7 @@ def with_rims(
             rows, columns, (from_rows, from_columns) = rows[other], columns[other], closest[other].T
             for made, given in ((moved, depth), (labels, classes.labels), (things, classes.things)):
                 made[rows, columns] = given[from_rows, from_columns]
-    return moved, PixelClasses(labels, things)
+    return moved, PixelClasses(labels, things, classes.indoors)
 
 
 def _of_other_side(

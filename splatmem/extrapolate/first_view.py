@@ -36,10 +36,14 @@ def in_the_open(classes: PixelClasses, depth: Float[Tensor, "h w"], metric: bool
 
 
 def shows_room(memory: SpatialMemory) -> bool:
-    """Whether the first view of a memory shows a room: no place in the open, and no close-up, which shows no place."""
+    """Whether the first view of a memory shows a room, or something in a room. Where no model has told that, it shows a room if
+    it shows no place in the open and is no close-up, which shows no place."""
     assert memory.down is not None
     view, close_up = memory.views[0], memory.metric and memory.scale < CLOSE_UP
-    return not close_up and not in_the_open(classes_of(view, memory.down), view.depth, memory.metric)
+    classes = classes_of(view, memory.down)
+    if classes.indoors is not None:
+        return classes.indoors
+    return not close_up and not in_the_open(classes, view.depth, memory.metric)
 
 
 def classes_of(view: StoredView, down: Float[Tensor, "3"]) -> PixelClasses:

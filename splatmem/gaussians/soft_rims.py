@@ -42,16 +42,25 @@ class SoftRims:
     rgb_behind: Float[Tensor, "h w 3"]
     depth_behind: Float[Tensor, "h w"]
 
-    def behind(
-        self, rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"]
-    ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
-        """A picture and its depth with what is behind the rims in their place."""
-        return torch.where(self.where[..., None], self.rgb_behind, rgb), torch.where(self.where, self.depth_behind, depth)
+    def lifted_with(
+        self,
+        rgb: Float[Tensor, "h w 3"],
+        depth: Float[Tensor, "h w"],
+        camera: Cameras,
+        selected: Bool[Tensor, "h w"],
+        settings: LiftSettings,
+    ) -> tuple[Gaussians, int]:
+        """Selected pixels of a picture as Gaussians, and how many of these, at the beginning, lie behind rims."""
+        where = self.where & selected
+        rgb = torch.where(where[..., None], self.rgb_behind, rgb)
+        depth = torch.where(where, self.depth_behind, depth)
+        behind, opaque = (lift(rgb, depth, camera, some, settings=settings) for some in (where, selected & ~where))
+        return Gaussians.cat([behind, opaque, self._in_front(camera, where, settings)]), len(behind)
 
-    def lifted(self, camera: Cameras, settings: LiftSettings) -> Gaussians:
-        """The rims, each pixel a Gaussian that covers its share of what is behind it."""
+    def _in_front(self, camera: Cameras, where: Bool[Tensor, "h w"], settings: LiftSettings) -> Gaussians:
+        """The things' share of the rims, each pixel a Gaussian that covers so much of what is behind it."""
         settings = replace(settings, largest_block=1, underlay_block=0, spread=SPREAD, detail_spread=SPREAD)
-        rims = lift(self.rgb, self.depth, camera, self.where, features=self.share[..., None], settings=settings)
+        rims = lift(self.rgb, self.depth, camera, where, features=self.share[..., None], settings=settings)
         assert rims.features is not None
         opacity = 1 - (1 - rims.features[:, 0].clamp(0, settings.opacity)) ** (1 / OVERLAP)
         return replace(rims, opacity_logits=logit(opacity.clamp_min(1e-3)), features=None)

@@ -32,7 +32,7 @@ from splatmem.io.atomic import atomic_path
 from splatmem.memory import SpatialMemory, StoredView
 from splatmem.memory.content_hash import content_hash
 from splatmem.memory.packing import packed, unpacked
-from splatmem.memory.stored_view import CLASS_TENSORS, PackedPictures, PlainPictures, picture_tensors
+from splatmem.memory.stored_view import CLASS_TENSORS, INDOORS, PackedPictures, PlainPictures, picture_tensors
 
 BEFORE = "before"  # metadata: the link to the part before
 PACKED = "packed"  # metadata: that link, and of packed tensors what ``splatmem.memory.packing`` needs to unpack them; and ...
@@ -428,7 +428,8 @@ def _joined(scenes: list[dict[str, Tensor]]) -> Gaussians | None:
 def _view(tensors: dict[str, Tensor], count: int) -> StoredView:
     """A checked view, whose Gaussians are among the first ``count``."""
     classified = {name: tensors[name] for name in CLASS_TENSORS if name in tensors}
-    if set(tensors) - set(classified) != set(VIEW_TENSORS) or len(classified) not in (0, len(CLASS_TENSORS)):
+    optional = {*classified, INDOORS} if classified else set()
+    if set(tensors) - optional != set(VIEW_TENSORS) or len(classified) not in (0, len(CLASS_TENSORS)):
         raise ValueError(f"a view has {', '.join(VIEW_TENSORS)}, this one has {', '.join(sorted(tensors))}")
     for name, (dtype, dimensions) in VIEW_TENSORS.items():
         if tensors[name].dtype != dtype or tensors[name].ndim != dimensions:
@@ -442,6 +443,8 @@ def _view(tensors: dict[str, Tensor], count: int) -> StoredView:
     for name, value in classified.items():
         if value.dtype != CLASS_TENSORS[name] or value.shape != tensors["depth"].shape:
             raise ValueError(f"a view's {name} must be {CLASS_TENSORS[name]} of its depth's shape")
+    if INDOORS in tensors and (tensors[INDOORS].dtype != torch.uint8 or tensors[INDOORS].shape != (1,)):
+        raise ValueError(f"a view's {INDOORS} must be one number, torch.uint8")
     camera = Cameras(tensors["world_to_cam"], tensors["intrinsics"], width, height)
     if not (camera.world_to_cam.isfinite().all() and camera.intrinsics.isfinite().all() and (camera.focal > 0).all()):
         raise ValueError("a view's camera must be of finite numbers, with a focal length above 0")

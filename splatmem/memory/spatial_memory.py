@@ -234,11 +234,13 @@ class SpatialMemory:
                 to copy the colours of the whole scene.
             clock: gets the seconds of that fit, as ``refine``.
             ahead: cameras that will look later, which nothing that is added may reach, as if they had been there.
-            rims: pixels of the frame that are added as two layers, of a thing and of what is behind it.
+            rims: pixels of the first frame that are added as two layers, of a thing and of what is behind it.
 
         Raises:
-            ValueError: sizes do not fit, or the frame has no usable depth.
+            ValueError: sizes do not fit, the frame has no usable depth, or a later frame has rims.
         """
+        if rims is not None and self.views:
+            raise ValueError("expected rims with the first frame alone, got them with a later one, which may be trimmed")
         if usable is not None and not usable.all():
             # Neighbours of what may not be used are fitted to the picture as it is stored: its colours must not get in.
             rgb = fill_gaps(rgb.permute(2, 0, 1)[None], usable[None])[0].permute(1, 2, 0)
@@ -249,7 +251,11 @@ class SpatialMemory:
             allowed = torch.ones_like(unknown)
         shown = torch.ones_like(unknown) if usable is None else usable
         selected = unknown & allowed & shown
-        added, behind_rims = _lifted(rgb, depth, camera, selected, LiftSettings(far_radius=FAR_SHELL * scale), rims)
+        settings, behind_rims = LiftSettings(far_radius=FAR_SHELL * scale), 0
+        if rims is None:
+            added = lift(rgb, depth, camera, selected, settings=settings)
+        else:
+            added, behind_rims = rims.lifted_with(rgb, depth, camera, selected, settings)
         if self.views:
             for bodies in (self.free_space().bodies, ahead):
                 if bodies is not None and len(added):
@@ -472,22 +478,6 @@ class _Fitted(NamedTuple):
     camera: Cameras
     rgb: Float[Tensor, "h w 3"]
     depth: Float[Tensor, "h w"]
-
-
-def _lifted(
-    rgb: Float[Tensor, "h w 3"],
-    depth: Float[Tensor, "h w"],
-    camera: Cameras,
-    selected: Bool[Tensor, "h w"],
-    settings: LiftSettings,
-    rims: SoftRims | None,
-) -> tuple[Gaussians, int]:
-    """Selected pixels of a frame as Gaussians, and how many at the beginning lie behind rims."""
-    if rims is None:
-        return lift(rgb, depth, camera, selected, settings=settings), 0
-    rgb, depth = rims.behind(rgb, depth)
-    behind, opaque = (lift(rgb, depth, camera, selected & some, settings=settings) for some in (rims.where, ~rims.where))
-    return Gaussians.cat([behind, opaque, rims.lifted(camera, settings)]), len(behind)
 
 
 def _fitted_part(view: StoredView) -> _Fitted:

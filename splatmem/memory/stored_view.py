@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from splatmem.memory.packing import packed, unpacked
 from splatmem.pixels import from_uint8
 
 CLASS_TENSORS = {"labels": torch.uint8, "things": torch.int16}  # of the views that have them, [h, w]
+INDOORS = "indoors"  # of those of which that is known, one number: 1 if the view was taken in a room, else 0
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,7 @@ class PlainPictures:
     @staticmethod
     def of(tensors: dict[str, Tensor]) -> PlainPictures:
         """The pictures that tensors hold, by their names; see ``picture_tensors``."""
-        classes = PixelClasses(*(tensors[name] for name in CLASS_TENSORS)) if set(CLASS_TENSORS) <= set(tensors) else None
-        return PlainPictures(tensors["rgb"], tensors["depth"], tensors["written"], classes)
+        return PlainPictures(tensors["rgb"], tensors["depth"], tensors["written"], _classes(tensors, tensors.__getitem__))
 
     @property
     def nbytes(self) -> int:
@@ -75,9 +76,7 @@ class PackedPictures:
 
     @property
     def classes(self) -> PixelClasses | None:
-        if not set(CLASS_TENSORS) <= set(self.content):
-            return None
-        return PixelClasses(self._unpacked("labels"), self._unpacked("things"))
+        return _classes(self.content, self._unpacked)
 
     @property
     def nbytes(self) -> int:
@@ -91,10 +90,21 @@ class PackedPictures:
 Pictures: TypeAlias = PlainPictures | PackedPictures
 
 
+def _classes(names: Container[str], tensor: Callable[[str], Tensor]) -> PixelClasses | None:
+    """The classes among tensors of which the names are known, if they are there."""
+    if not all(name in names for name in CLASS_TENSORS):
+        return None
+    indoors = bool(tensor(INDOORS)[0]) if INDOORS in names else None
+    return PixelClasses(tensor("labels"), tensor("things"), indoors)
+
+
 def picture_tensors(pictures: Pictures) -> dict[str, Tensor]:
-    """The pictures by the names ``rgb``, ``depth`` and ``written``, and ``labels`` and ``things`` of those with classes."""
+    """The pictures by the names ``rgb``, ``depth`` and ``written``, and ``labels`` and ``things`` of those with classes, and
+    ``indoors`` where that is known."""
     classes = pictures.classes
     own = {} if classes is None else {name: getattr(classes, name) for name in CLASS_TENSORS}
+    if classes is not None and classes.indoors is not None:
+        own[INDOORS] = torch.tensor([classes.indoors], dtype=torch.uint8)
     return {"rgb": pictures.rgb, "depth": pictures.depth, "written": pictures.written, **own}
 
 

@@ -68,8 +68,27 @@ def test_a_rim_covers_its_share() -> None:
     assert seen.alpha[0, 2:-2, 2:-2].min() > 0.98
     assert (seen.rgb[0] - rgb)[middle].abs().max() < 0.2
     assert (seen.rgb[0] - rgb)[middle].abs().mean() < 0.02
-    alone = rims.lifted(CAMERA, LiftSettings())
-    assert len(alone) == int(rims.where.sum())
+
+
+def test_only_selected_rims_are_lifted_and_counted() -> None:
+    rgb, depth, _ = soft_square()
+    rims = soft_rims(rgb, depth)
+    some = torch.zeros_like(rims.where)
+    some[:, :32] = True
+    layers, behind = rims.lifted_with(rgb, depth, CAMERA, rims.where & some, LiftSettings())
+    covers = layers.opacity_logits < layers.opacity_logits.max()
+    assert 0 < int((rims.where & some).sum()) < int(rims.where.sum())
+    assert len(layers) - behind == int((rims.where & some).sum())
+    assert not covers[:behind].any()
+
+
+def test_a_later_frame_has_no_rims() -> None:
+    rgb, depth, _ = soft_square()
+    rims, every = soft_rims(rgb, depth), torch.ones(depth.shape, dtype=torch.bool)
+    memory = SpatialMemory()
+    memory.write(rgb, depth, CAMERA, every, rims=rims)
+    with pytest.raises(ValueError, match="first frame"):
+        memory.write(rgb, depth, CAMERA.moved(right=0.5), every, rims=rims)
 
 
 def test_from_aside_no_thread_stays_on_the_wall_and_no_halo_around_the_thing() -> None:

@@ -34,7 +34,8 @@ def photo() -> Cameras:
 @pytest.fixture(scope="module")
 def memory(photo: Cameras) -> SpatialMemory:
     rgb, depth, classes = BOX.view(photo)
-    prediction = DepthPrediction(depth[None], True, class_logits=labels_as_logits(classes.labels, 4)[None])
+    logits = labels_as_logits(classes.labels, 4)[None]
+    prediction = DepthPrediction(depth[None], True, class_logits=logits, indoors_logits=torch.tensor([2.0]))
     return begin_memory(rgb, photo, lambda images, *, fov_x_degrees=None: prediction, ExploreSettings(), StageClock())
 
 
@@ -113,6 +114,7 @@ def test_classes_and_what_lies_behind_are_kept_in_a_session(memory: SpatialMemor
     assert memory.views[0].classes is not None
     assert torch.equal(again.views[0].classes.labels, memory.views[0].classes.labels)
     assert torch.equal(again.views[0].classes.things, memory.views[0].classes.things)
+    assert again.views[0].classes.indoors is memory.views[0].classes.indoors is True
 
 
 @pytest.mark.parametrize(("distance", "goes_on"), [(2.6, True), (5.0, False)], ids=["near", "far"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from splatmem.classes import PixelClass, PixelClasses
@@ -25,6 +27,15 @@ def room() -> PixelClasses:
     return PixelClasses(labels, torch.zeros(HEIGHT, WIDTH, dtype=torch.int16))
 
 
+def written(classes: PixelClasses) -> SpatialMemory:
+    """A memory of one view of a room, of which these classes are told."""
+    view = turn(1, WIDTH, HEIGHT)[[0]]
+    shown = textured_room().render(view)
+    memory = SpatialMemory(down=torch.tensor([0.0, 1.0, 0.0]))
+    memory.write(shown.rgb[0], shown.depth[0], view, torch.ones(HEIGHT, WIDTH, dtype=torch.bool), classes=classes)
+    return memory
+
+
 def test_a_room_is_not_the_open_air() -> None:
     assert not in_the_open(room(), LEVEL_DEPTH, metric=True)
     assert not in_the_open(room(), 20 * LEVEL_DEPTH, metric=False)
@@ -40,13 +51,17 @@ def test_ground_under_the_sky_is_the_open_air() -> None:
     assert in_the_open(classes, LEVEL_DEPTH, metric=True)
 
 
+@pytest.mark.parametrize("indoors", [True, False])
+@pytest.mark.parametrize("near", [True, False], ids=["close-up", "view"])
+def test_what_a_model_tells_of_the_place_is_believed(indoors: bool, near: bool) -> None:
+    memory = written(replace(room(), indoors=indoors))
+    memory.metric, memory.scale = True, 0.5 if near else 3.0
+    assert shows_room(memory) == indoors
+
+
 @pytest.mark.parametrize(("near", "kind"), [(False, PlainRoom), (True, PlainLand)], ids=["room", "close-up"])
 def test_a_room_goes_on_as_a_room_and_a_close_up_does_not(near: bool, kind: type) -> None:
-    view = turn(1, WIDTH, HEIGHT)[[0]]
-    shown = textured_room().render(view)
-    memory = SpatialMemory(down=torch.tensor([0.0, 1.0, 0.0]))
-    written = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
-    memory.write(shown.rgb[0], shown.depth[0], view, written, classes=room())
+    memory = written(room())
     memory.metric, memory.scale = True, 0.5 if near else 3.0
     assert shows_room(memory) != near
-    assert isinstance(plain_place(memory, view), kind)
+    assert isinstance(plain_place(memory, memory.views[0].camera), kind)

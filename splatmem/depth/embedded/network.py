@@ -25,6 +25,7 @@ from splatmem.depth.embedded.token_stream import TokenMaps, TokenStream, grid_of
 from splatmem.threads import kernel_threads, side_by_side, torch_alone
 
 MODEL_TYPE = "splatmem_small_depth"  # in a folder's config.json
+INDOORS_FILE = "indoors.safetensors"  # weights of the layer that tells whether a picture was taken indoors, where there is one
 MOST_THREADS_APART = 4  # up to so many threads, a picture and its mirror image are each looked at by one of them
 
 
@@ -84,17 +85,30 @@ class SmallDepthMaps:
         predicted_depth: z-depth, roughly metres, ``[b, h, w]``.
         sky_logits: logits of sky, ``[b, h, w]``.
         label_logits: a logit for each class, ``[b, k, H, W]`` at the size of the tokens' grid times two, or None.
+        indoors_logits: logits of a picture's being taken indoors, ``[b]``, or None.
     """
 
     predicted_depth: Float[Tensor, "b h w"]
     sky_logits: Float[Tensor, "b h w"]
     label_logits: Float[Tensor, "b k H W"] | None = None
+    indoors_logits: Float[Tensor, " b"] | None = None
+
+
+@dataclass
+class _Seen:
+    """What is told of pictures that are looked at once; ``mean``: as ``TokenMaps`` has it."""
+
+    log_depth: Float[Tensor, "b h w"]
+    sky_logits: Float[Tensor, "b h w"]
+    label_logits: Float[Tensor, "b k H W"] | None
+    mean: Float[Tensor, "b m"] | None
 
 
 class SmallDepthLayers:
     """Monocular z-depth at half the input's resolution, enlarged; to be mixed into an ``nn.Module``."""
 
     config: Settings
+    indoors: nn.Linear | None = None
 
     def add_layers(self, config: Settings) -> None:
         """Sets the layers that make maps of the backbone's tokens."""
@@ -162,31 +176,36 @@ class SmallDepthLayers:
         Where the configuration asks for it, what is coarser than ``detail_share`` of the shorter side is the mean of what the
         picture and its mirror image give; finer detail is the picture's own, so that outlines stay sharp. Classes are both's.
         """
-        if not self.config.mirrored:
-            log_depth, sky_logits, labels = self._seen(pixel_values)
-        else:
-            pictures = [pixel_values, pixel_values.flip(-1)]
-            alone = pixel_values.device.type == "cpu" and not torch.is_grad_enabled() and kernel_threads() <= MOST_THREADS_APART
-            if alone:  # each on a thread of its own, which never waits for the other
-                with torch_alone(pixel_values[:, 0].numel()):
-                    seen = side_by_side(self._seen, pictures)
-            else:
-                seen = [self._seen(picture) for picture in pictures]
-            (log_depth, sky_logits, labels), (other_depth, other_sky, other_labels) = seen
-            radius = max(1, round(self.config.detail_share * min(pixel_values.shape[-2:])))
-            log_depth = log_depth + 0.5 * _low_pass(other_depth.flip(-1) - log_depth, radius)
-            sky_logits = 0.5 * (sky_logits + other_sky.flip(-1))
-            if labels is not None and other_labels is not None:
-                labels = 0.5 * (labels + other_labels.flip(-1))
-        depth = log_depth.clamp(-6, 8).exp()
-        return SmallDepthMaps(depth, sky_logits, labels)
+        seen = self._seen(pixel_values) if not self.config.mirrored else self._seen_twice(pixel_values)
+        indoors = None if self.indoors is None or seen.mean is None else self.indoors(seen.mean)[:, 0]
+        return SmallDepthMaps(seen.log_depth.clamp(-6, 8).exp(), seen.sky_logits, seen.label_logits, indoors)
 
-    def _seen(
-        self, pixel_values: Float[Tensor, "b 3 h w"]
-    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"], Float[Tensor, "b k H W"] | None]:
-        """Log z-depth and sky logits at the input's size, and logits of the classes if they are told."""
+    def _seen_twice(self, pixel_values: Float[Tensor, "b 3 h w"]) -> _Seen:
+        """What is told of pictures and of their mirror images."""
+        pictures = [pixel_values, pixel_values.flip(-1)]
+        alone = pixel_values.device.type == "cpu" and not torch.is_grad_enabled() and kernel_threads() <= MOST_THREADS_APART
+        if alone:  # each on a thread of its own, which never waits for the other
+            with torch_alone(pixel_values[:, 0].numel()):
+                own, other = side_by_side(self._seen, pictures)
+        else:
+            own, other = (self._seen(picture) for picture in pictures)
+        radius = max(1, round(self.config.detail_share * min(pixel_values.shape[-2:])))
+        log_depth = own.log_depth + 0.5 * _low_pass(other.log_depth.flip(-1) - own.log_depth, radius)
+        labels, mean = own.label_logits, own.mean
+        if labels is not None and other.label_logits is not None:
+            labels = 0.5 * (labels + other.label_logits.flip(-1))
+        if mean is not None and other.mean is not None:
+            mean = 0.5 * (mean + other.mean)
+        return _Seen(log_depth, 0.5 * (own.sky_logits + other.sky_logits.flip(-1)), labels, mean)
+
+    def _seen(self, pixel_values: Float[Tensor, "b 3 h w"]) -> _Seen:
         added = self.token_maps(pixel_values)
-        return *self.log_depth_and_sky(pixel_values, added), None if added is None else added.label_logits
+        log_depth, sky_logits = self.log_depth_and_sky(pixel_values, added)
+        return (
+            _Seen(log_depth, sky_logits, None, None)
+            if added is None
+            else _Seen(log_depth, sky_logits, added.label_logits, added.mean)
+        )
 
 
 class SmallDepth(SmallDepthLayers, nn.Module):
@@ -210,6 +229,10 @@ class SmallDepth(SmallDepthLayers, nn.Module):
         weights = load_file(folder / "model.safetensors")
         whole = {name: weight.float() if weight.is_floating_point() else weight for name, weight in weights.items()}
         network.load_state_dict(whole, assign=True)
+        if (folder / INDOORS_FILE).is_file():
+            told = load_file(folder / INDOORS_FILE)
+            network.indoors = nn.Linear(told["weight"].shape[1], 1, device="meta")
+            network.indoors.load_state_dict({name: weight.float() for name, weight in told.items()}, assign=True)
         return network.eval()
 
     @property

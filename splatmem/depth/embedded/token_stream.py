@@ -18,15 +18,17 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class TokenMaps:
-    """Maps that are added to a pyramid's levels, and what each place is.
+    """Maps that are added to a pyramid's levels, what each place is, and what tells the whole picture.
 
     Attributes:
         levels: maps for the strides 4, 8 and 16, ``[b, c, H, W]``, each at the size of its grid of tokens or twice that.
         label_logits: a logit for each class, ``[b, k, H, W]``, at twice the grid of tokens; absent where no class is told.
+        mean: of the standardised tokens of each of the four layers, one after the other, ``[b, 4 c]``.
     """
 
     levels: tuple[Tensor, Tensor, Tensor]
     label_logits: Tensor | None
+    mean: Float[Tensor, "b k"]
 
 
 class TokenStream(nn.Module):
@@ -66,7 +68,8 @@ class TokenStream(nn.Module):
         fine = self.widen(coarse) + self.early(torch.cat(maps[:2], dim=1))
         fine = self.refine(F.interpolate(fine, scale_factor=2, mode="bilinear", align_corners=False))
         levels = (self.to_levels[0](fine), self.to_levels[1](fine), self.to_levels[2](coarse))
-        return TokenMaps(levels, None if self.tell is None else self.tell(fine))
+        mean = torch.cat([m.float().mean((2, 3)) for m in maps], dim=1)
+        return TokenMaps(levels, None if self.tell is None else self.tell(fine), mean)
 
 
 def _classifier(channels: int, labels: int) -> nn.Sequential:
