@@ -42,7 +42,7 @@ class Args:
     indoors: list[Path]
     outdoors: list[Path]
     out: Path = Path("assets/models/depth-small")
-    ridge: float = 300.0
+    ridge: float = 100.0
     check: bool = False
 
 

@@ -108,7 +108,6 @@ class SmallDepthLayers:
     """Monocular z-depth at half the input's resolution, enlarged; to be mixed into an ``nn.Module``."""
 
     config: Settings
-    indoors: nn.Linear | None = None
 
     def add_layers(self, config: Settings) -> None:
         """Sets the layers that make maps of the backbone's tokens."""
@@ -125,6 +124,7 @@ class SmallDepthLayers:
             nn.Conv2d(32, 2, 3, padding=1),
         )
         self.enlarge = ConvexUpsampling(32) if config.upsampling == "convex" else None
+        self.indoors: nn.Linear | None = None
         self.stream: TokenStream | None = None
         if config.transformer is not None:
             self.stream = TokenStream(config.transformer[0], config.transformer[1], channels=width, labels=config.labels)
@@ -231,8 +231,8 @@ class SmallDepth(SmallDepthLayers, nn.Module):
         network.load_state_dict(whole, assign=True)
         if (folder / INDOORS_FILE).is_file():
             told = load_file(folder / INDOORS_FILE)
-            network.indoors = nn.Linear(told["weight"].shape[1], 1, device="meta")
-            network.indoors.load_state_dict({name: weight.float() for name, weight in told.items()}, assign=True)
+            layer = network.indoors = nn.Linear(told["weight"].shape[1], 1, device="meta")
+            layer.load_state_dict({name: weight.float() for name, weight in told.items()}, assign=True)
         return network.eval()
 
     @property
