@@ -61,6 +61,28 @@ def test_the_large_library_is_loaded_ahead_where_a_command_is_about_to_need_it()
         assert (ended.stdout.split(), ended.returncode) == (["False", "True"], 0), ended.stderr
 
 
+def test_parts_of_pytorch_that_no_film_needs_are_imported_when_they_are_asked_for() -> None:
+    code = """
+import sys
+from splatmem.cli.ahead import load_ahead
+load_ahead(sys.argv[1:])
+import torch
+from splatmem.cli.deferred import DEFERRED
+late = lambda: [name for name in DEFERRED if type(sys.modules[name]).__name__ == "_Deferred"]
+torch.Generator().manual_seed(0)
+print(torch.__version__[:4], len(late()))
+print(torch.distributions.Normal(0.0, 1.0).mean.item(), len(late()))
+import torch._inductor  # needs what the modules register, and names none of them
+print(torch.empty(3, 2, device="meta").cumsum(0).shape, len(late()), callable(torch.export.export))
+torch.Generator().manual_seed(0)
+"""
+    ended = subprocess.run([sys.executable, "-c", code, "flyaround", PHOTO], capture_output=True, text=True, check=False)
+    first, *others = ended.stdout.splitlines() or [ended.stderr]
+    if first != "2.13 4":
+        pytest.skip("another system, or another version of PyTorch: nothing is deferred")
+    assert (others, ended.returncode) == (["0.0 3", "torch.Size([3, 2]) 0 True"], 0), ended.stdout + ended.stderr
+
+
 UNUSED = ("diffusers", "transformers", "accelerate", "huggingface_hub", "torch._dynamo", "sympy", "matplotlib", "open3d")
 LOADED = """
 import sys

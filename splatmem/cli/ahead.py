@@ -1,19 +1,30 @@
 """PyTorch's largest library, loaded by a second processor while the first still reads the command line.
 
-Finding the addresses of its functions takes a third of a second, in which Python itself would only wait.
+Finding the addresses of its functions takes a third of a second, in which Python itself would only wait. It would wait as well
+if it met another library, since they are loaded one at a time: the small ones that it meets on its way come first.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import importlib.util
 import os
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from splatmem.cli.deferred import defer
+
 DRAWING = ("flyaround", "render", "film", "extend", "remove", "compact", "export")
+SMALL = (
+    "_bisect", "_blake2", "_bz2", "_contextvars", "_csv", "_datetime", "_decimal", "_hashlib", "_heapq", "_json", "_lzma",
+    "_opcode", "_pickle", "_posixsubprocess", "_random", "_sha512", "_socket", "_typing", "array", "binascii", "fcntl", "grp",
+    "math", "mmap", "select", "zlib",
+)  # fmt: skip
+"""Compiled parts of the standard library that the command line imports."""
 
 
 def load_ahead(arguments: Sequence[str]) -> threading.Thread | None:
@@ -34,6 +45,10 @@ def load_ahead(arguments: Sequence[str]) -> threading.Thread | None:
     library = folder / "libtorch_cpu.so"
     if not library.is_file() or (folder / "libtorch_cuda.so").exists():
         return None
+    defer(folder.parent)
+    for name in SMALL:
+        with suppress(ImportError):  # built into Python here, or named otherwise
+            importlib.import_module(name)
     thread = threading.Thread(target=_load, args=(library,), daemon=True)
     thread.start()
     return thread
