@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from splatmem.cli.allocator import keep_freed_memory
 from splatmem.cli.deferred import defer
 
 DRAWING = ("flyaround", "render", "film", "extend", "remove", "compact", "export")
@@ -46,6 +47,7 @@ def load_ahead(arguments: Sequence[str]) -> threading.Thread | None:
     if not library.is_file() or (folder / "libtorch_cuda.so").exists():
         return None
     defer(folder.parent)
+    keep_freed_memory()
     for name in SMALL:
         with suppress(ImportError):  # built into Python here, or named otherwise
             importlib.import_module(name)

@@ -93,10 +93,13 @@ class PicturePlanner:
             self._film, self._candidates = film, {}
         near = max(1, len(film) // 48)
         unknown_share = 0.0
+        fewer: _Candidates | None = None
         for limit in sorted({min(self.settings.max_candidates, len(film)), len(film)}):
             if limit not in self._candidates:
                 self._candidates[limit] = _Candidates.of(film, limit, self.layout)
-            candidates = self._candidates[limit]
+                if fewer is not None and limit == len(film):
+                    self._candidates[limit].unknown.take_over(fewer.unknown, fewer.frames)
+            candidates = fewer = self._candidates[limit]
             cells = candidates.unknown
             unknown, unknown_share = cells.of(memory)
             recent, spent = _near(candidates.moments, made, near), _spent(candidates.moments, made)

@@ -51,31 +51,41 @@ class UnknownCells:
     def __init__(self, coarse: Cameras) -> None:
         self.coarse = coarse
         self.fresh: Float[Tensor, " f"] = torch.ones(len(coarse))
-        self._cells: Bool[Tensor, "f h w"] | None = None
+        self._cells = torch.empty(len(coarse), coarse.height, coarse.width, dtype=torch.bool)
+        self._undrawn = torch.ones(len(coarse), dtype=torch.bool)
         self._shares: Float[Tensor, " f"] = torch.ones(len(coarse), dtype=torch.float64)
         self._views: list[StoredView] = []
         self._gaussians = 0
 
+    def take_over(self, others: UnknownCells, places: list[int]) -> None:
+        """Takes what ``others``, views that stand here at ``places``, saw at their last call: it need not be drawn again."""
+        self._cells[places], self._shares[places], self.fresh[places] = others._cells, others._shares, others.fresh
+        self._undrawn[:] = True
+        self._undrawn[places] = False
+        self._views, self._gaussians = others._views, others._gaussians
+
     def of(self, memory: SpatialMemory) -> tuple[Bool[Tensor, "f h w"], float]:
         """What ``unknown_cells`` gives. The next call changes these cells."""
         grown = len(memory.views) >= len(self._views) and len(memory.gaussians) >= self._gaussians
-        if self._cells is None or not grown or not all(map(is_, self._views, memory.views)):
-            self._cells = torch.empty(len(self.coarse), self.coarse.height, self.coarse.width, dtype=torch.bool)
-            self._draw(memory, torch.arange(len(self.coarse)))
-        elif len(memory.gaussians) > self._gaussians:
+        if not grown or not all(map(is_, self._views, memory.views)):
+            self._cells, self._undrawn = torch.empty_like(self._cells), torch.ones_like(self._undrawn)
+        stale = self._undrawn
+        if len(memory.gaussians) > self._gaussians and not stale.all():
             added = memory.gaussians.select(slice(self._gaussians, None))
             near = Spheres.around(added, len(added)).shown(self.coarse)[:, 0]  # most views are far from all of it
-            stale = torch.nonzero(near & (self._shares > 0))[:, 0]
-            if len(stale):
-                stale = stale[Spheres.around(added, GROUP).shown(self.coarse[stale]).any(1)]
-            if len(stale):
-                self._draw(memory, stale)
+            touched = torch.nonzero(near & (self._shares > 0) & ~stale)[:, 0]
+            if len(touched):
+                touched = touched[Spheres.around(added, GROUP).shown(self.coarse[touched]).any(1)]
+            stale = stale.clone()
+            stale[touched] = True
+        if stale.any():
+            self._draw(memory, torch.nonzero(stale)[:, 0])
+        self._undrawn[:] = False
         self._views, self._gaussians = list(memory.views), len(memory.gaussians)
         return self._cells, self._shares.mean().item()
 
     def _draw(self, memory: SpatialMemory, views: Int[Tensor, " n"]) -> None:
         """Looks anew what the memory shows of some of the views."""
-        assert self._cells is not None
         shares = _unknown_shares(memory, self.coarse[views])
         unknown = shares >= UNKNOWN
         self._cells[views], self._shares[views], self.fresh[views] = unknown, _means(shares), unknown.flatten(1).float().mean(1)

@@ -61,3 +61,22 @@ def test_a_memory_that_lost_something_is_drawn_anew(room_turn, room_frames) -> N
     kept, _ = cells.of(other)
     assert not torch.equal(before, kept)
     assert torch.equal(kept, unknown_cells(other, coarse)[0])
+
+
+def test_views_that_others_saw_are_not_drawn_again(room_turn, room_frames, drawn: list[int]) -> None:
+    rgb, depth = room_frames[0], room_frames[1]
+    places = list(range(0, len(room_turn), 2))
+    some, every, memory = UnknownCells(room_turn[places].coarse(16)), UnknownCells(room_turn.coarse(16)), SpatialMemory()
+    for frame in (0, 2, 5):
+        written(memory, rgb[frame], depth[frame], room_turn[frame])
+        some.of(memory)
+    drawn.clear()
+    every.take_over(some, places)
+    kept, share = every.of(memory)
+    assert drawn == [len(room_turn) - len(places)]
+    again, share_again = unknown_cells(memory, every.coarse)
+    assert torch.equal(kept, again)
+    assert share == share_again
+    every.take_over(some, places)  # and grown since
+    written(memory, rgb[20], depth[20], room_turn[20])
+    assert torch.equal(every.of(memory)[0], unknown_cells(memory, every.coarse)[0])
