@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from splatmem.geometry.cameras import Cameras
@@ -36,16 +36,22 @@ class LayoutReading:
     """A layout rendered into ``t`` views.
 
     Attributes:
-        rgb: ``[t, h, w, 3]`` in 0..1.
         depth: z-depth, ``[t, h, w]``.
         position: where the pixel's ray leaves the room, in room coordinates scaled to -1..1, ``[t, h, w, 3]``.
-        direction: unit ray directions in the room's axes, ``[t, h, w, 3]``.
+        axis: the room's axis along which it does, ``[t, h, w]``.
+        textures: of the room's sides.
     """
 
-    rgb: Float[Tensor, "t h w 3"]
     depth: Float[Tensor, "t h w"]
     position: Float[Tensor, "t h w 3"]
-    direction: Float[Tensor, "t h w 3"]
+    axis: Int[Tensor, "t h w"]
+    textures: Float[Tensor, "6 s s 3"]
+
+    @property
+    def rgb(self) -> Float[Tensor, "t h w 3"]:
+        """Colours of the sides, 0..1; looked up when they are asked for, since most readers want the shape alone."""
+        side = 2 * self.axis + (self.position.gather(-1, self.axis[..., None])[..., 0] > 0)
+        return _sample(self.textures, side, *_side_coordinates(self.position, self.axis))
 
 
 @dataclass(frozen=True)
@@ -71,25 +77,15 @@ class RoomLayout:
         return torch.stack([self.low, self.high], dim=1).flatten()
 
     def render(self, cameras: Cameras) -> LayoutReading:
-        """Casts the rays of the pixels from inside the box onto its sides."""
-        rays = cameras.world_rays() @ self.axes.T
-        origins = (cameras.centers @ self.axes.T)[:, None, None]
-        depth, rgb, position = self.exit(origins, rays)
-        return LayoutReading(rgb, depth, position, F.normalize(rays, dim=-1))
-
-    def exit(
-        self, origins: Float[Tensor, "*#n 3"], directions: Float[Tensor, "*n 3"]
-    ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"], Float[Tensor, "*n 3"]]:
-        """Where rays leave the box: how many times their direction's length from the origin, which colour there, and
-        where in the room (-1..1). Origins and directions are in the room's axes; an origin outside starts at the side."""
+        """Casts the rays of the pixels from inside the box onto its sides; a camera outside stands at the side."""
+        directions = cameras.world_rays() @ self.axes.T
         margin = 2e-4 * (self.high - self.low)
-        origins = origins.clamp(self.low + margin, self.high - margin)
+        origins = (cameras.centers @ self.axes.T)[:, None, None].clamp(self.low + margin, self.high - margin)
         safe = torch.where(directions.abs() < 1e-6, torch.full_like(directions, 1e-6), directions)
         exits = torch.where(safe > 0, self.high - origins, self.low - origins) / safe
         distance, axis = exits.min(dim=-1)
         position = 2 * (origins + distance[..., None] * directions - self.low) / (self.high - self.low) - 1
-        side = 2 * axis + (directions.gather(-1, axis[..., None])[..., 0] > 0)
-        return distance, _sample(self.textures, side, *_side_coordinates(position, axis)), position
+        return LayoutReading(distance, position, axis, self.textures)
 
 
 def fit_room_layout(
