@@ -76,7 +76,8 @@ class VideoWriter:
         width, height = self.size
         if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
             raise ValueError(f"a frame must be uint8 {(height, width, 3)}, got {frame.dtype} {frame.shape}")
-        padded = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        odd = height % 2 or width % 2
+        padded = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") if odd else frame
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24").reformat(
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
