@@ -108,13 +108,14 @@ def _is_being_imported(name: str) -> bool:
 def _execute(module: ModuleType) -> None:
     """Executes a deferred module; while that lasts, it looks into itself as any module does."""
     with _executing:
-        late = module.__spec__.loader if module.__spec__ is not None else None
-        if type(module) is not _Deferred or not isinstance(late, _LateLoader) or module in _begun:
+        spec = module.__spec__
+        late = None if spec is None else spec.loader
+        if type(module) is not _Deferred or spec is None or not isinstance(late, _LateLoader) or module in _begun:
             return
         _begun.append(module)
         try:
             late.real.exec_module(module)
         finally:
             _begun.remove(module)
-        module.__spec__.loader = module.__loader__ = late.real
-        module.__class__ = ModuleType
+        spec.loader = module.__loader__ = late.real
+        object.__setattr__(module, "__class__", ModuleType)
