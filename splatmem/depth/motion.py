@@ -10,6 +10,10 @@ So what most pictures speak against is only where the search begins: it grows to
 (GrabCut, Rother et al. 2004), with one model of colours for all pictures, since a thing keeps its own. It does not take what
 certainly stands still: a pattern that several pictures show at one place, and none otherwise. What was found is not asked in
 the next round, so that it cannot speak for its own standing still any more.
+
+Where hardly any other picture is left to ask, at borders and behind things, nothing speaks against a thing either. There the
+last round begins from the colours of what was found before as well (``splatmem.depth.moving_colours``): in earlier ones they
+would spread to still things of which a part was taken for moving.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.ndimage import binary_dilation, binary_fill_holes, binary_opening, binary_propagation, label
 from torch import Tensor
 
+from splatmem.depth.moving_colours import like_what_moves
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.pixels import to_uint8
@@ -37,8 +42,9 @@ DEPTH_TRIALS = 7
 SAME = 0.06  # differences of colour, 0..1, below which two places show the same ...
 OTHER = 0.12  # ... and above which they do not
 AGAINST = 0.6  # share of the pictures that tell anything which must speak for motion
+UNCONFIRMED = 0.2  # share of the other pictures, at most, that show the same where a picture's colours alone may tell motion
 MIN_REGION = 0.001  # share of a picture below which a region counts as an error of depth
-ROUNDS = 3  # at most: of finding things, and asking the pictures again without them
+ROUNDS = 3  # of finding things, and asking the pictures again without them
 REACH = 0.15  # of the width: a thing's outline is looked for as far from where pictures contradict each other
 ITERATIONS = 2  # of GrabCut
 SPOT = 9  # width and height of a pixel's surroundings ...
@@ -104,17 +110,20 @@ def moved(
         [_compared(pictures, maps, small, index, partner) for partner in partners]
         for index, partners in enumerate(_partners(maps, small))
     ]
-    for _ in range(ROUNDS):
-        before, unasked = masks, _with_margin(masks)
+    for turn in range(ROUNDS):
+        unasked = _with_margin(masks)
         seeds, doubted, still = torch.zeros_like(masks), torch.zeros_like(masks), torch.zeros_like(masks)
+        alike = like_what_moves(pictures, masks) & near & ~masks if turn == ROUNDS - 1 else torch.zeros_like(masks)
         for index, comparisons in enumerate(compared):
             if comparisons:
                 votes = _votes(comparisons, unasked)
-                seeds[index], doubted[index] = _seeds(votes, masks[index]), votes.other > 0
+                unconfirmed = votes.same <= UNCONFIRMED * len(comparisons)
+                seeds[index] = _seeds(votes, masks[index]) | _regions(alike[index] & unconfirmed)
+                doubted[index] = votes.other > 0
                 clear = F.max_pool2d(doubted[index][None].float(), AROUND, 1, AROUND // 2)[0] == 0
                 still[index] = distinct[index] & (votes.same >= WITNESSES) & clear
         masks = _whole_things(pictures, seeds, doubted, near & ~still)
-        if torch.equal(masks, before):
+        if not masks.any():
             break
     masks = _with_margin(masks)
     full = F.interpolate(masks[:, None].float(), size=depth.shape[1:], mode="nearest-exact")[:, 0] > 0
@@ -192,13 +201,18 @@ def _seeds(votes: _Votes, before: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
         before: what was found in the round before: it stays where no picture is left to ask.
     """
     told = votes.same + votes.other
-    against = ((votes.other > 0) & (votes.other >= AGAINST * told) | (before & (told == 0))).numpy()
-    # Only what holds a 3x3 block is a region; what is thinner is an edge whose depth is wrong.
-    against = binary_dilation(binary_opening(against, BLOCK), BLOCK, iterations=2, mask=against)
-    labels = np.empty(against.shape, np.int32)
-    label(against, output=labels)
+    return _regions((votes.other > 0) & (votes.other >= AGAINST * told) | (before & (told == 0)))
+
+
+def _regions(where: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Connected regions that are large enough and hold a 3x3 block, with their holes: what is thinner is an edge whose depth is
+    wrong."""
+    pixels = where.numpy()
+    pixels = binary_dilation(binary_opening(pixels, BLOCK), BLOCK, iterations=2, mask=pixels)
+    labels = np.empty(pixels.shape, np.int32)
+    label(pixels, output=labels)
     sizes = np.bincount(labels.ravel())
-    large = sizes >= MIN_REGION * against.size
+    large = sizes >= MIN_REGION * pixels.size
     large[0] = False
     return torch.from_numpy(binary_fill_holes(large[labels]))
 
