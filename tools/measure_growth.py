@@ -169,7 +169,7 @@ def no_depth(images: Float[Tensor, "t h w 3"], *, fov_x_degrees: float | None = 
 
 
 def main(options: Options) -> None:
-    with tempfile.TemporaryDirectory() as folder, patch("splatmem.explore.loop.align", kept_as_told):
+    with tempfile.TemporaryDirectory() as folder, patch("splatmem.explore.frames.align", kept_as_told):
         rows = measured(options, Path(folder))
     ratios = {key: value / rows[0][key] for key, value in rows[-1].items() if rows[0][key]}
     for name, row in [*((f"{row['frames']} frames", row) for row in rows), ("the last to the first", ratios)]:

@@ -64,3 +64,13 @@ def test_sky_stands_still() -> None:
     cameras = aside(3)
     rgb = torch.rand(3, 72, 128, 3, generator=torch.Generator().manual_seed(0))
     assert not moved(rgb, torch.full((3, 72, 128), torch.inf), cameras).any()
+
+
+def test_a_sliver_at_the_border_where_no_other_picture_looks() -> None:
+    cameras = aside(6)
+    # Of the first picture's ball all but seven columns are cut off, and the other pictures look to the right of them.
+    places = torch.tensor([[-2.03, 0.2, 2.2], *([-0.9 + 0.45 * i, 0.2, 2.2] for i in range(5))])
+    rgb, depth, ball = with_ball(cameras, places)
+    found = moved(rgb, noisy(depth), cameras)
+    assert (found & ball)[0].sum() >= 0.9 * ball[0].sum()
+    assert (found & ~ball).sum() <= 0.03 * (~ball).sum()
