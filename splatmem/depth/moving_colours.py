@@ -25,9 +25,8 @@ def like_what_moves(pictures: Float[Tensor, "n 3 h w"], moving: Bool[Tensor, "n 
         pictures: sRGB in 0..1.
         moving: what was found moving.
     """
-    levels = (pictures.clamp(0, 1) * (BINS - 0.001)).long().unbind(1)
-    colours = torch.stack(levels).flatten(1).numpy()
-    cells = np.ravel_multi_index(tuple(colours), (BINS,) * 3)
+    red, green, blue = (pictures.clamp(0, 1) * (BINS - 0.001)).long().unbind(1)
+    cells = ((red * BINS + green) * BINS + blue).flatten().numpy()
     found = moving.flatten().numpy()
     counts = [np.bincount(cells[where], minlength=BINS**3).astype(np.float64) for where in (found, ~found)]
     moves, stands = (gaussian_filter(count.reshape((BINS,) * 3), SMOOTHED, mode="nearest").ravel() for count in counts)
