@@ -16,6 +16,7 @@ from torch import Tensor
 
 from splatmem.depth.classes import LEVEL, connected_surfaces, levelness
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.push_pull import push_pull
 
 SMALLEST = 0.004
 """Share of the picture that is seen of a top at least."""
@@ -25,6 +26,10 @@ EDGE = 3
 """Pixels at a top's edge whose normals are not to be trusted."""
 ON_PLANE = 0.03
 """Relative difference of inverse depth up to which a pixel lies on a top's plane."""
+LOOSE = 0.08
+"""The same for a part of a top that something else parts from the rest."""
+HIDES = 0.1
+"""By what share something is nearer than a top's plane that hides it, and is no part of it."""
 FLAT = 0.7
 """Share of a surface's pixels that lie on a plane if it is a top."""
 ABOVE = 0.9
@@ -50,6 +55,10 @@ class Top:
     def within(self, part: tuple[slice, slice]) -> Top:
         """The top as a part of the picture shows it."""
         return Top(self.seen[part], self.reach[part], self.depth[part])
+
+    def is_behind(self, depth: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+        """Where something at this z-depth hides the top's plane."""
+        return depth < (1 - HIDES) * self.depth
 
     def carries(self, thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"]) -> bool:
         """Whether a thing stands on the top rather than that it is what carries it: nothing of it lies below the top's plane,
@@ -90,20 +99,22 @@ def tops_of_things(
         plane = _plane(inverse, own) if own.any() else None
         if plane is None:
             continue
-        on_plane = left & ((inverse - plane).abs() < ON_PLANE * inverse)
-        whole = np.bincount(numbers[on_plane].numpy(), minlength=len(sizes)) >= FLAT * np.maximum(sizes, 1)
+        near_plane = left & ((inverse - plane).abs() < LOOSE * inverse)
+        whole = np.bincount(numbers[near_plane].numpy(), minlength=len(sizes)) >= FLAT * np.maximum(sizes, 1)
         whole[0] = False
-        seen = torch.from_numpy(whole)[numbers.long()] & left
-        if int(seen.sum()) < smallest or not bool(whole[number]):
+        parts = torch.from_numpy(whole)[numbers.long()] & left
+        if int(parts.sum()) < smallest or not bool(whole[number]):
             continue
-        on_plane = there & ((inverse - plane).abs() < ON_PLANE * inverse)
+        # Depth that is estimated is not quite flat: the plane follows what is seen of it.
+        off = push_pull((inverse / plane.clamp_min(1e-12))[None, None].clamp(1e-3, 1e3).log(), parts[None, None].float())[0, 0]
+        surface = plane * off.exp()
+        on_it = there & ((inverse - surface).abs() < ON_PLANE * inverse)
         # Normals are averaged over some pixels, so the edges of a top seem not to be level.
-        wider = torch.from_numpy(ndimage.binary_dilation(seen.numpy(), np.ones((3, 3), bool), EDGE))
-        reach = _hull(wider & on_plane)
-        seen = reach & on_plane
-        left &= ~seen
-        plane_depth = torch.where(plane > 0, 1 / plane.clamp_min(1e-12), torch.inf)
-        tops.append(Top(seen, reach, plane_depth))
+        wider = torch.from_numpy(ndimage.binary_dilation(parts.numpy(), np.ones((3, 3), bool), EDGE))
+        reach = _hull(wider & on_it)
+        seen = reach & on_it
+        left &= ~(seen | parts)
+        tops.append(Top(seen, reach, torch.where(surface > 0, 1 / surface.clamp_min(1e-12), torch.inf)))
     return tops
 
 

@@ -107,7 +107,7 @@ def hidden_background(
     for surface in order:
         own = surfaces == surface
         part = _around(hole & own, round(MARGIN * small.width))
-        carried = [top.within(part) for top in tops if top.carries(own, shown)]
+        carried = [top.within(part) for top in tops if not (top.seen & own).any()]
         filled = _filled(
             colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], carried, generator
         )
@@ -129,19 +129,24 @@ def _surfaces(
     thing: Bool[Tensor, "h w"], depth: Float[Tensor, "h w"], hiding: Bool[Tensor, "h w"], tops: list[Top]
 ) -> Int16[Tensor, "h w"]:
     """Numbers of connected surfaces that hide something, of things and of the rest apart; 0 for all others and specks. What
-    stands on a top is parted from it, and the top is one with what carries it."""
+    stands on a top, or before it, is parted from it, and the top is one with what carries it."""
     there, on_top = torch.isfinite(depth) & hiding, torch.zeros_like(thing)
     for top in tops:
         on_top |= top.seen
     numbers = connected_surfaces(thing & there & ~on_top, depth, 6)
-    for top in tops:
+    for index, top in enumerate(tops):
         fresh = numbers.max() + 1
         numbers[top.seen] = fresh
+        # What this top itself stands on is not what carries it.
+        below = [numbers[other.seen].unique() for other in tops[:index] if other.carries(top.seen, depth)]
         beside = torch.from_numpy(ndimage.binary_dilation(top.seen.numpy(), np.ones((3, 3), bool), TOUCHING)) & ~top.seen
         for number in numbers[beside].unique().tolist():
             own = numbers == number
-            if number > 0 and not top.carries(own, depth):
+            if number > 0 and not any(number in others for others in below) and not top.carries(own, depth):
                 numbers[own] = fresh
+    for top in tops:
+        hiding_it = connected_surfaces((numbers == numbers[top.seen][0]) & top.reach & top.is_behind(depth), depth, 6)
+        numbers = torch.where(hiding_it > 0, hiding_it + numbers.max(), numbers)
     rest = connected_surfaces(~thing & there, depth, 6)
     return torch.where(rest > 0, rest + numbers.max(), numbers)
 
