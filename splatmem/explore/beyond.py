@@ -16,6 +16,7 @@ from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.push_pull import push_pull
 from splatmem.inpaint import FilledFrames, PartialFrames
 from splatmem.memory import SpatialMemory
+from splatmem.threads import torch_alone
 
 TONE_REACH, TONE = 0.15, 0.25
 """Of a window's width: how far a plain place takes the colours of what is known beside it, where they differ by so much at
@@ -32,7 +33,12 @@ def beyond(memory: SpatialMemory, cameras: Cameras) -> Beyond:
         cameras: that will look at it.
     """
     place = cache(lambda: plain_place(memory, cameras))
-    return lambda partial: plainly(partial, place())
+
+    def made(partial: PartialFrames) -> FilledFrames:
+        with torch_alone(partial.cameras.width * partial.cameras.height):
+            return plainly(partial, place())
+
+    return made
 
 
 def plainly(partial: PartialFrames, place: PlainPlace) -> FilledFrames:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -18,6 +18,7 @@ from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 
 ASIDE = (0.6, 0.45, 0.3, 0.15)  # of the field of view: how far the neighbours are turned to either side
+WIDER = 1.06  # than the camera's are the views that are made: pictures turned aside show less in their corners, where slivers stay
 READ_WIDTH = 128  # pixels of the pictures in which the unknown is looked for
 SAME_PLACE = 0.05  # of the memory's scale, with ASIDE's last turn: cameras nearer to each other show the same
 ROOM = 0.5  # of the memory's scale: surroundings are kept clear of cameras this far from those that were there
@@ -92,17 +93,14 @@ def look(
         after_window: called when a window has become part of the memory.
     """
     state, traits, min_unknown = ExploreState(finished=True), Traits.of(inpainter.inpainter), settings.plan.min_unknown
-    turns = [side * share * camera.fov_x_degrees for share in ASIDE for side in (1, -1)]
-    views = Cameras.cat([camera, *(camera.turned(angle) for angle in turns)])
-    waiting = list(range(len(views)))
     worth = min_unknown + inpainter.left_unknown(memory, camera)
-    while 0 in waiting:  # what stays unknown in a view that was filled finds no place beside it either
+    with clock.stage("read"):
+        own = memory.glance(camera)
+    views = _around(camera) if own.unknown > worth else camera
+    waiting = list(range(len(views)))
+    while own.unknown > worth and 0 in waiting:  # what stays unknown in a view that was filled finds no place beside it either
         with clock.stage("read"):
-            own = _unknown(memory, camera)[0]
-        if own <= worth:
-            break
-        with clock.stage("read"):
-            unknown = [own, *_unknown(memory, views[1:])]
+            unknown = [own.unknown, *_unknown(memory, views[1:])]
         # The view with most to be made holds what the camera lacks at its edge, and what it sees next; but it must have enough
         # to hold on to.
         anchored = [i for i in waiting if unknown[i] <= 1 - settings.plan.min_known and unknown[i] > min_unknown]
@@ -116,12 +114,23 @@ def look(
         state.windows.append([float(chosen)])
         if after_window is not None:
             after_window()
-    if 0 not in waiting:
-        own = _unknown(memory, camera)[0]
-        if own > min_unknown:
-            inpainter.left.append((camera, own))
-    memory.hold(camera)
+        with clock.stage("read"):
+            own = memory.glance(camera)
+    if 0 not in waiting and own.unknown > min_unknown:
+        inpainter.left.append((camera, own.unknown))
+    with clock.stage("read"):
+        memory.hold(camera, own)
     return state
+
+
+def _around(camera: Cameras) -> Cameras:
+    """The views that may be filled for a camera: its own and those to either side of it, each wider and taller than the
+    camera's."""
+    aside = torch.tensor([side * share * camera.fov_x_degrees for share in ASIDE for side in (1, -1)])
+    views = camera[[0] * (1 + len(aside))].turned(torch.cat([torch.zeros(1), aside]))
+    intrinsics = views.intrinsics.clone()
+    intrinsics[:, [0, 1], [0, 1]] /= WIDER
+    return replace(views, intrinsics=intrinsics)
 
 
 def _unknown(memory: SpatialMemory, cameras: Cameras) -> list[float]:

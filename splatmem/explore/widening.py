@@ -18,6 +18,7 @@ from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoI
 from splatmem.inpaint.migan.pictures import PictureFiller
 from splatmem.inpaint.protocol import prepared
 from splatmem.memory import SpatialMemory
+from splatmem.threads import torch_alone
 
 SLIVERS = 0.06
 """Share of a window that is left open, up to which it is closed smoothly from around."""
@@ -114,8 +115,13 @@ class WideViewFirst:
         prompt: str = "",
         reference: ReferenceViews | None = None,
     ) -> FilledFrames:
+        self.around.make_for(partial.cameras if self.cameras is None else self.cameras)
+        with torch_alone(partial.cameras.width * partial.cameras.height):
+            return self._filled(partial)
+
+    def _filled(self, partial: PartialFrames) -> FilledFrames:
+        """The frames, whose wide view was made if it is to be."""
         around = self.around
-        around.make_for(partial.cameras if self.cameras is None else self.cameras)
         seen = around.memory.read(partial.cameras)
         helped = replace(
             partial, rgb=torch.where(partial.known[..., None], partial.rgb, seen.rgb), known=partial.known | seen.known,

@@ -155,11 +155,19 @@ class Cameras:
             chosen = [as_index(index)]
         else:
             chosen = [as_index(i) for i in index]
-        return replace(self, world_to_cam=self.world_to_cam[chosen], intrinsics=self.intrinsics[chosen])
+        return self._of_these(self.world_to_cam[chosen], self.intrinsics[chosen])
 
     def to(self, device: torch.device | str) -> Cameras:
         """The same cameras with their tensors on another device."""
-        return replace(self, world_to_cam=self.world_to_cam.to(device), intrinsics=self.intrinsics.to(device))
+        return self._of_these(self.world_to_cam.to(device), self.intrinsics.to(device))
+
+    def _of_these(self, world_to_cam: Float[Tensor, "m 4 4"], intrinsics: Float[Tensor, "m 3 3"]) -> Cameras:
+        """Cameras with values of these, which were looked at before: a loop chooses thousands of times."""
+        chosen = object.__new__(Cameras)
+        vars(chosen).update(
+            world_to_cam=world_to_cam.contiguous(), intrinsics=intrinsics.contiguous(), width=self.width, height=self.height
+        )
+        return chosen
 
     @property
     def cam_to_world(self) -> Float[Tensor, "n 4 4"]:

@@ -236,19 +236,14 @@ class GrowingFreeSpace:
         if self._size != (width, height):
             same = 0
         if same < len(views):
+            # What comes after a view that is new, as what is held comes after what was written, is moved.
+            places = {id(view): index for index, view in enumerate(self._views)} if self._size == (width, height) else {}
+            before = self._buffers
             # Entries beyond the same ones may be part of what was returned before: they are not overwritten.
             self._make_room(len(views), same, fresh=same < len(self._views))
             for index, view in enumerate(views[same:], start=same):
-                small = view.camera.resized(width, height)
-                reach = _reach(view.depth, width, height)
-                values = (
-                    small.world_to_cam[0],
-                    small.intrinsics[0],
-                    reach,
-                    _farthest(view.depth, width, height),
-                    reach.amax(),
-                    _nearest(reach),
-                )
+                place = places.get(id(view))
+                values = _of_view(view, width, height) if place is None else [old[place] for old in before]
                 if not self._buffers:
                     self._buffers = [v.new_empty(len(views), *v.shape) for v in values]
                 for buffer, value in zip(self._buffers, values, strict=True):
@@ -273,6 +268,13 @@ class GrowingFreeSpace:
             for new, old in zip(larger, self._buffers, strict=True):
                 new[:same] = old[:same]
             self._buffers = larger
+
+
+def _of_view(view: SeenDepth, width: int, height: int) -> list[Tensor]:
+    """The values of a view that ``GrowingFreeSpace`` keeps."""
+    small, reach = view.camera.resized(width, height), _reach(view.depth, width, height)
+    farthest = _farthest(view.depth, width, height)
+    return [small.world_to_cam[0], small.intrinsics[0], reach, farthest, reach.amax(), _nearest(reach)]
 
 
 def _reach(depth: Float[Tensor, "h w"], width: int, height: int) -> Float[Tensor, "height width"]:

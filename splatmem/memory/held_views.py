@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,6 +17,7 @@ SAME_PLACE = 0.02  # of the memory's scale: cameras nearer to each other, and tu
 SAME_TURN = 0.999  # ... what this is the cosine of, show the same
 SAME_ANGLE = 0.02  # share by which a view may be narrower than another one and still show what that does
 EXACT = 1e-4  # of the memory's scale, and of a turn's cosine: cameras that are nearer and turned less are the same one
+SAME_FOCAL = 0.1  # share by which a view may be coarser than another one and still show all that leaks there
 NEAR_NOTHING = 1e-6  # depth of what is unknown: there nothing was seen to be empty
 
 
@@ -40,15 +42,36 @@ def latest_of_alike(cameras: Cameras, numbers: Int[torch.Tensor, " n"], scale: f
     return stays
 
 
+def covering(cameras: Sequence[Cameras], scale: float) -> list[list[int]]:
+    """For each of some cameras, which of those before it stand at the very same place and see as finely: along the rays that
+    both see they see the same."""
+    centers = torch.cat([camera.centers for camera in cameras])
+    focal = torch.tensor([float(camera.focal.amax()) for camera in cameras])
+    same = (torch.cdist(centers, centers) <= EXACT * scale) & (focal >= (1 - SAME_FOCAL) * focal[:, None])
+    return [torch.nonzero(same[place, :place])[:, 0].tolist() for place in range(len(cameras))]
+
+
+class Glance(NamedTuple):
+    """What a camera is shown, as it is held.
+
+    Attributes:
+        camera: one, ``HELD_WIDTH`` wide at most.
+        depth: z-depth, ``inf`` for sky.
+        known: where it is shown something.
+        unknown: share of the view that it is shown nothing of.
+    """
+
+    camera: Cameras
+    depth: Float[torch.Tensor, "h w"]
+    known: Bool[torch.Tensor, "h w"]
+    unknown: float
+
+
 class HeldViews:
     """Cameras and what they were shown, the latest last."""
 
     def __init__(self) -> None:
         self.views: list[View] = []
-
-    def has(self, camera: Cameras, scale: float, others: Iterable[Cameras]) -> bool:
-        """Whether a camera stands where one of them, or of ``others``, does."""
-        return any(bool(alike(camera, other, scale)) for other in (*others, *(view.camera for view in list(self.views))))
 
     def add(self, camera: Cameras, depth: Float[torch.Tensor, "h w"], known: Bool[torch.Tensor, "h w"]) -> None:
         """Holds what a camera was shown.

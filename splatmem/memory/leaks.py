@@ -20,6 +20,8 @@ from splatmem.gaussians.bounds import DRAWN_EXTENT, near_picture
 from splatmem.gaussians.contributions import contributions
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.filters import dilate
+from splatmem.memory.free_space import FreeSpace
+from splatmem.memory.held_views import NEAR_NOTHING
 
 LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
 LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
@@ -99,9 +101,32 @@ class PartOfPicture:
         return near.select(chosen), places.select(chosen)
 
 
-def part_around(added: Gaussians, camera: Cameras) -> PartOfPicture | None:
-    """The cells of a view in which added Gaussians may show; None where they show in none."""
+def cells_seen(camera: Cameras, others: FreeSpace) -> Bool[Tensor, "rows columns"]:
+    """The cells of a view that others, which stand at the same place, see whole, and where they saw some surface."""
+    columns, rows = (
+        torch.arange(math.ceil(side / CELL) + 1).mul(CELL).clamp_max(side) for side in (camera.width, camera.height)
+    )
+    v, u = torch.meshgrid(rows.float(), columns.float(), indexing="ij")
+    along = (torch.stack([u, v], -1) - camera.intrinsics[0, :2, 2]) / camera.focal[0]
+    rays = torch.cat([along, torch.ones_like(u)[..., None]], -1) @ camera.world_to_cam[0, :3, :3]
+    small = others.cameras
+    pixels, depth = small.project(others.deepest.amax() * rays + camera.centers[0])
+    x, y = pixels.unbind(-1)
+    inside = (depth > 0) & (x >= 1) & (x <= small.width - 1) & (y >= 1) & (y <= small.height - 1)
+    index = y.floor().clamp(0, small.height - 1) * small.width + x.floor().clamp(0, small.width - 1)
+    surfaces = others.reach.flatten(1).gather(1, index.flatten(1).long()).view_as(x)
+    corners = inside & (surfaces > 2 * NEAR_NOTHING)
+    return (corners[:, 1:, 1:] & corners[:, 1:, :-1] & corners[:, :-1, 1:] & corners[:, :-1, :-1]).any(0)
+
+
+def part_around(
+    added: Gaussians, camera: Cameras, seen: Bool[Tensor, "rows columns"] | None = None
+) -> PartOfPicture | None:
+    """The cells of a view in which added Gaussians may show, but for those that need not be looked at (``seen``); None where
+    they show in none."""
     looked_at = Footprints.of(added, camera).cells()
+    if seen is not None:
+        looked_at &= ~seen.to(looked_at.device)
     if not looked_at.any():
         return None
     cells = dilate(looked_at[None], 1)[0]

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.bounds import GrowingSpheres, near_picture
-from splatmem.gaussians.draw import in_batches
+from splatmem.gaussians.draw import in_batches, rasterize
 from splatmem.gaussians.growing import Appender
 from splatmem.gaussians.lift import LiftSettings, lift
 from splatmem.gaussians.refine import fit_features, refine
@@ -33,11 +34,19 @@ from splatmem.memory.free_space import (
     may_see,
     push_out_of_free_space,
 )
-from splatmem.memory.held_views import HELD_WIDTH, HeldViews, latest_of_alike
-from splatmem.memory.leaks import Trimmed, leaks_trimmed, part_around, trim_leaks
+from splatmem.memory.held_views import HELD_WIDTH, Glance, HeldViews, alike, covering, latest_of_alike
+from splatmem.memory.leaks import Trimmed, cells_seen, leaks_trimmed, part_around, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
-from splatmem.memory.visibility import CRACK_WIDTH, SOLID_ALPHA, draw_coverage, draw_known, draw_visibility, shown_colours
+from splatmem.memory.visibility import (
+    CRACK_WIDTH,
+    SOLID_ALPHA,
+    draw_coverage,
+    draw_known,
+    draw_visibility,
+    known_pixels,
+    shown_colours,
+)
 from splatmem.metrics import Fidelity
 from splatmem.pixels import from_uint8, to_uint8
 from splatmem.threads import side_by_side, torch_alone
@@ -51,6 +60,7 @@ PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
 VIEWS_AT_ONCE = 2  # of these that are drawn side by side: what leaks in the next ones has mostly been trimmed by then
 VISIBLE_EXTENT = 3.0  # standard deviations of a Gaussian within which it shows
 FITTED_MARGIN = 16  # pixels around what was written of a frame that are drawn to fit its colours
+GLANCE_WIDTH = 128  # pixels of the pictures in which a glance tells how much is unknown
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
 
 
@@ -355,10 +365,12 @@ class SpatialMemory:
         age = torch.where(order < len(self.views), order, order - len(seen))  # what was written holds more than what was held
         others = order[latest_of_alike(space.cameras[order], age, self.scale)].tolist()
         views = [0, *others]  # most that leaks anywhere leaks in the first one as well
+        covers = covering([seen[index].camera for index in views], self.scale)
         for first in range(0, len(views), VIEWS_AT_ONCE):
 
             def trimmed(index: int, added: Gaussians = added) -> Trimmed | None:
-                return self._trimmed(index, seen[index].camera, added, space)
+                asked = [views[place] for place in covers[views.index(index)]]
+                return self._trimmed(index, seen[index].camera, added, space, asked)
 
             # A GPU does one thing after another whichever thread asks for it.
             some = views[first : first + VIEWS_AT_ONCE]
@@ -369,12 +381,16 @@ class SpatialMemory:
         return added
 
     @torch.no_grad()
-    def _trimmed(self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace) -> Trimmed | None:
-        """What added Gaussians must become so as not to show in a stored or held view; None where none does."""
+    def _trimmed(
+        self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace, asked: list[int]
+    ) -> Trimmed | None:
+        """What added Gaussians must become so as not to show in a stored or held view; None where none does. What those at the
+        same place that were ``asked`` see is not looked at again."""
         suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0] if len(added) else None
         if suspected is None or not suspected.any():
             return None
-        part = part_around(added.select(suspected), camera.to(self.device))
+        covered = cells_seen(camera, space.at(torch.tensor(asked))) if asked else None
+        part = part_around(added.select(suspected), camera.to(self.device), covered)
         if part is None:
             return None
         old, places = part.around(self._near(part.camera))
@@ -414,16 +430,38 @@ class SpatialMemory:
         return replace(self, gaussians=gaussians, views=given, feature_gaussians=None, num_feature_views=0, _held=HeldViews())
 
     @torch.no_grad()
-    def hold(self, camera: Cameras) -> None:
+    def glance(self, camera: Cameras) -> Glance:
+        """How much of a camera's view is unknown, and what ``hold`` keeps of it: a reading of no more than that, at half its
+        cost."""
+        coarse = camera.coarse(min(camera.width, HELD_WIDTH))
+        with torch_alone(coarse.width * coarse.height):
+            drawn = rasterize(self._near(coarse), coarse.to(self.device), backfacing=True)
+            assert drawn.backfacing_alpha is not None
+            known = known_pixels(drawn.alpha, drawn.backfacing_alpha)
+            far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
+            depth = torch.where(far, torch.inf, drawn.depth)
+            # Told as planners tell it, in a small picture, in which a gap of a pixel is no crack.
+            small = camera.coarse(min(camera.width, GLANCE_WIDTH))
+            alpha, behind = (
+                F.adaptive_avg_pool2d(x, (small.height, small.width)) for x in (drawn.alpha, drawn.backfacing_alpha)
+            )
+            covered = known_pixels(alpha, behind, 0 if small.width < camera.width else CRACK_WIDTH)
+        return Glance(coarse, depth[0].cpu(), known[0].cpu(), 1 - covered.float().mean().item())
+
+    def hold(self, camera: Cameras, glance: Glance | None = None) -> None:
         """What a camera is shown now stays: frames that are written later are held off from it as from the written views.
 
         That is not kept on disk, and ends when the memory becomes another one, by an undo or a removal.
+
+        Args:
+            camera: one camera.
+            glance: of it at the memory as it is now, if that is at hand.
         """
-        if not self.views or self._held.has(camera, self.scale, (view.camera for view in self.views)):
-            return
-        coarse = camera.coarse(min(camera.width, HELD_WIDTH))
-        reading = self.read(coarse)
-        self._held.add(coarse, reading.depth[0], reading.known[0])
+        with torch_alone(camera.width * camera.height):
+            if not self.views or bool(alike(camera, self._free_space.of(self._seen()).cameras, self.scale).any()):
+                return
+            seen = glance or self.glance(camera)
+            self._held.add(seen.camera, seen.depth, seen.known)
 
     def _seen(self) -> list[SeenDepth]:
         """The views that writes are held off from: those that were written, and those that are held."""
