@@ -201,7 +201,7 @@ def leaks_trimmed(
         again = places.touching(touched)
         if not again.any():
             break
-        around = places.select(again).cells()
+        around = places.select(again).cells() & with_known  # nothing else of the picture is covered
         others = places.touching(around)
         tried = added.with_values(log_scales=log_scales).select(indices[others])
         leaking, plainly = (torch.zeros_like(again) for _ in range(2))
