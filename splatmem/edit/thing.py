@@ -2,7 +2,8 @@
 
 A small network tells from geodesic distances, differences to the clicked pixel and tokens of a vision transformer which pixels
 show the same thing (see ``splatmem.edit.click_features``); a graph cut on colours (GrabCut, Rother et al. 2004) then settles
-the outline. The network learnt in rooms: in pictures of the open, what has tokens alike belongs to the thing too.
+the outline. The network learnt in rooms: in pictures of the open, what has tokens alike belongs to the thing too, and
+anywhere the rest of such a region of which most was found.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from splatmem.pixels import to_uint8
 OUTLINE_WIDTH = 384  # pixels; the outline is settled in the view reduced to this width
 SURELY, LIKELY, HARDLY = 0.9, 0.4, 0.1  # probabilities at which the graph cut begins
 OUTDOORS = (PixelClass.SKY, PixelClass.GROUND, PixelClass.VEGETATION, PixelClass.BUILDING)
+MOST = 0.5  # share of the connected pixels with tokens alike that must be likely for the others of them to be so as well ...
+ALIKE = 0.6  # ... with this probability: a seat belongs to its chair, though it lies another way than the back
 OPEN = 0.2  # share of a picture of these from which on it is one of the open
 SURE = 1 / 64  # of the width: how far from its border a class is not believed, since outlines of classes are coarse
 AROUND = 20  # pixels around the thing in which the graph cut learns the colours of what is around it
@@ -118,6 +121,9 @@ def thing_in_view(
         likely = likely.masked_fill(_around(classes, clicked), 0.0)
         if classes.where(*OUTDOORS).float().mean() > OPEN:
             likely = torch.maximum(likely, alike)
+    region = alike > 0.5
+    if (likely[region] > LIKELY).float().mean() > MOST:
+        likely = torch.maximum(likely, ALIKE * alike)
     found = _cut(to_uint8(rgb), likely.numpy(), clicked)
     depth = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
     found |= foot_of(found, rgb, depth, small, down.cpu(), clicked)

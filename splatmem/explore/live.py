@@ -18,7 +18,9 @@ from splatmem.memory import SpatialMemory
 from splatmem.timing import StageClock
 
 ASIDE = (0.6, 0.45, 0.3, 0.15)  # of the field of view: how far the neighbours are turned to either side
-WIDER = 1.06  # than the camera's are the views that are made: pictures turned aside show less in their corners, where slivers stay
+WIDER = (
+    1.06  # than the camera's are the views that are made: pictures turned aside show less in their corners, where slivers stay
+)
 READ_WIDTH = 128  # pixels of the pictures in which the unknown is looked for
 SAME_PLACE = 0.05  # of the memory's scale, with ASIDE's last turn: cameras nearer to each other show the same
 ROOM = 0.5  # of the memory's scale: surroundings are kept clear of cameras this far from those that were there

@@ -119,9 +119,7 @@ def cells_seen(camera: Cameras, others: FreeSpace) -> Bool[Tensor, "rows columns
     return (corners[:, 1:, 1:] & corners[:, 1:, :-1] & corners[:, :-1, 1:] & corners[:, :-1, :-1]).any(0)
 
 
-def part_around(
-    added: Gaussians, camera: Cameras, seen: Bool[Tensor, "rows columns"] | None = None
-) -> PartOfPicture | None:
+def part_around(added: Gaussians, camera: Cameras, seen: Bool[Tensor, "rows columns"] | None = None) -> PartOfPicture | None:
     """The cells of a view in which added Gaussians may show, but for those that need not be looked at (``seen``); None where
     they show in none."""
     looked_at = Footprints.of(added, camera).cells()

@@ -381,9 +381,7 @@ class SpatialMemory:
         return added
 
     @torch.no_grad()
-    def _trimmed(
-        self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace, asked: list[int]
-    ) -> Trimmed | None:
+    def _trimmed(self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace, asked: list[int]) -> Trimmed | None:
         """What added Gaussians must become so as not to show in a stored or held view; None where none does. What those at the
         same place that were ``asked`` see is not looked at again."""
         suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0] if len(added) else None

@@ -66,3 +66,24 @@ def test_where_no_thing_is_found_the_answer_says_so(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(thing, "thing_in_view", lambda *_: torch.zeros(HEIGHT, WIDTH, dtype=torch.bool))
     with pytest.raises(ValueError, match="no thing was found at the pixel"):
         thing_mask(memory(), camera(), MIDDLE)
+
+
+@pytest.mark.parametrize(("found", "whole"), [(0.7, True), (0.3, False)])
+def test_the_rest_of_a_region_of_like_tokens_comes_along_if_most_of_it_was_found(
+    monkeypatch: pytest.MonkeyPatch, found: float, whole: bool
+) -> None:
+    scene = memory()
+    reading = scene.read(camera())
+    monkeypatch.setattr(thing, "region_alike", lambda maps, *_: torch.ones(maps.size, dtype=torch.bool))
+    monkeypatch.setattr(thing, "foot_of", lambda mask, *_: torch.zeros_like(mask))
+
+    def network(features: torch.Tensor) -> torch.Tensor:
+        logits = torch.full((1, *features.shape[-2:]), -9.0)
+        logits[..., : round(found * features.shape[-1])] = 9.0
+        return logits
+
+    monkeypatch.setattr(thing, "load_click_network", lambda: network)
+    monkeypatch.setattr(thing, "_cut", lambda rgb, values, clicked: torch.from_numpy(values > 0.5))
+    outline = thing.thing_in_view(reading, camera(), MIDDLE, DOWN)
+    assert bool(outline[:, -1].all()) == whole
+    assert outline[:, 0].all()

@@ -240,6 +240,16 @@ class TestGrowing:
         self.check(growing, views[3:])
         self.check(growing, [*views[:2], *views[5:]])
 
+    def test_a_view_comes_before_others(self) -> None:
+        views = [View(CAMERA.turned(angle), depth(WALL + angle)) for angle in (0.0, 5.0, 10.0, 15.0)]
+        growing = GrowingFreeSpace()
+        growing.of([views[0], views[2], views[3]])
+        for now in (views, [views[1], views[0], views[3]]):
+            made, anew = growing.of(now), FreeSpace.of(now)
+            assert made.cameras == anew.cameras
+            for name in ("reach", "farthest", "deepest", "nearest"):
+                assert torch.equal(getattr(made, name), getattr(anew, name))
+
     def test_a_smaller_view_makes_all_of_them_smaller(self) -> None:
         growing, views = GrowingFreeSpace(), self.views((64, 48), (64, 48), (32, 24), (200, 100))
         for count in (2, 3, 4, 2):

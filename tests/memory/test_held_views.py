@@ -91,3 +91,16 @@ def test_a_write_is_held_off_from_the_latest_of_the_views_from_one_place(
     monkeypatch.setattr(memory, "_trimmed", lambda index, *_: asked.append(index))
     memory.write(torch.full((36, 64, 3), 0.4), torch.full((36, 64), 3.9), CAMERA.moved(right=1.0), ALL)
     assert asked == [0, 3]
+
+
+def test_views_at_one_place_stand_in_for_later_ones_that_see_no_more_finely() -> None:
+    coarse, fine = CAMERA.turned(10.0), CAMERA.resized(128, 72)
+    assert held_views.covering([CAMERA, coarse, CAMERA.moved(right=0.01), fine], 1.0) == [[], [0], [], []]
+    assert held_views.covering([fine, CAMERA], 1.0) == [[], [0]]
+
+
+def test_a_glance_tells_what_a_reading_does(memory: SpatialMemory) -> None:
+    glance, reading = memory.glance(ASIDE), memory.read(ASIDE)
+    assert torch.equal(glance.known, reading.known[0])
+    assert torch.equal(glance.depth, reading.depth[0])
+    assert glance.unknown == pytest.approx(1 - float(reading.known.float().mean()), abs=0.01)

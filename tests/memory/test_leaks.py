@@ -5,7 +5,8 @@ from splatmem.gaussians.draw import rasterize
 from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import identity_camera
 from splatmem.memory import SpatialMemory, leaks
-from splatmem.memory.leaks import leaks_trimmed, part_around, trim_leaks
+from splatmem.memory.free_space import FreeSpace
+from splatmem.memory.leaks import cells_seen, leaks_trimmed, part_around, trim_leaks
 
 CAMERA = identity_camera(60.0, 64, 36)
 
@@ -150,3 +151,15 @@ def test_what_may_show_is_told_by_size() -> None:
     space = memory.free_space()
     assert not space.may_show(far_beside).any()
     assert space.may_show(far_beside, torch.tensor([1.0])).all()
+
+
+def test_cells_of_a_view_are_seen_from_the_same_place_where_another_view_saw_a_surface() -> None:
+    depth = torch.full((36, 64), 2.0)
+    depth[:18] = 1e-6  # nothing was known in its upper half then
+    other = FreeSpace.of([(CAMERA, depth)])
+    same = cells_seen(CAMERA, other)
+    assert same[6:-1, 1:-1].all()
+    assert not same[:4].any()
+    turned = cells_seen(CAMERA.turned(20.0), other)  # its right part lies outside of the other one
+    assert turned[6:-1, 1:6].all()
+    assert not turned[:, 11:].any()
