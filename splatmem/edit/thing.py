@@ -2,8 +2,8 @@
 
 A small network tells from geodesic distances, differences to the clicked pixel and tokens of a vision transformer which pixels
 show the same thing (see ``splatmem.edit.click_features``); a graph cut on colours (GrabCut, Rother et al. 2004) then settles
-the outline. The network learnt in rooms: in pictures of the open, what has tokens alike belongs to the thing too, and
-anywhere the rest of such a region of which most was found.
+the outline. The network learnt in rooms: in pictures of the open, what has tokens alike belongs to the thing too, and in
+rooms the rest of such a region of which most was found.
 """
 
 from __future__ import annotations
@@ -118,12 +118,11 @@ def thing_in_view(
     clicked = _at(pixel, camera, size)
     if classes is not None:
         classes = classes.at(small.width, small.height)
+        if (likely[alike > 0.5] > LIKELY).float().mean() > MOST:  # without classes some of the wall would come along too
+            likely = torch.maximum(likely, ALIKE * alike)
         likely = likely.masked_fill(_around(classes, clicked), 0.0)
         if classes.where(*OUTDOORS).float().mean() > OPEN:
             likely = torch.maximum(likely, alike)
-    region = alike > 0.5
-    if (likely[region] > LIKELY).float().mean() > MOST:
-        likely = torch.maximum(likely, ALIKE * alike)
     found = _cut(to_uint8(rgb), likely.numpy(), clicked)
     depth = F.interpolate(depth[None, None], size=size, mode="nearest-exact")[0, 0]
     found |= foot_of(found, rgb, depth, small, down.cpu(), clicked)

@@ -84,6 +84,9 @@ def test_the_rest_of_a_region_of_like_tokens_comes_along_if_most_of_it_was_found
 
     monkeypatch.setattr(thing, "load_click_network", lambda: network)
     monkeypatch.setattr(thing, "_cut", lambda rgb, values, clicked: torch.from_numpy(values > 0.5))
-    outline = thing.thing_in_view(reading, camera(), MIDDLE, DOWN)
+    things = torch.ones(HEIGHT, WIDTH)
+    told = PixelClasses((int(PixelClass.THING) * things).to(torch.uint8), things.short())
+    outline = thing.thing_in_view(reading, camera(), MIDDLE, DOWN, told)
     assert bool(outline[:, -1].all()) == whole
+    assert not thing.thing_in_view(reading, camera(), MIDDLE, DOWN)[:, -1].any(), "without classes nothing does"
     assert outline[:, 0].all()
