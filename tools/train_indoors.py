@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 import tyro
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from safetensors.torch import save_file
 from splatmem.depth.embedded.network import INDOORS_FILE, SmallDepth
+from splatmem.io.pictures import open_picture
 from splatmem.pixels import from_uint8
 from torch import Tensor
 
@@ -76,7 +77,7 @@ def files_of(paths: list[Path]) -> list[Path]:
 def mean_tokens(model: SmallDepth, file: Path) -> Float[Tensor, "p m"]:
     """The mean tokens of a photo's parts, each the mean of those of the part and of its mirror image."""
     rows = []
-    with Image.open(file) as picture:
+    with open_picture(file) as picture:
         whole = ImageOps.exif_transpose(picture).convert("RGB")
     for left, top, right, bottom in PARTS:
         width, height = whole.size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -49,22 +48,6 @@ def covering(cameras: Sequence[Cameras], scale: float) -> list[list[int]]:
     focal = torch.tensor([float(camera.focal.amax()) for camera in cameras])
     same = (torch.cdist(centers, centers) <= EXACT * scale) & (focal >= (1 - SAME_FOCAL) * focal[:, None])
     return [torch.nonzero(same[place, :place])[:, 0].tolist() for place in range(len(cameras))]
-
-
-class Glance(NamedTuple):
-    """What a camera is shown, as it is held.
-
-    Attributes:
-        camera: one, ``HELD_WIDTH`` wide at most.
-        depth: z-depth, ``inf`` for sky.
-        known: where it is shown something.
-        unknown: share of the view that it is shown nothing of.
-    """
-
-    camera: Cameras
-    depth: Float[torch.Tensor, "h w"]
-    known: Bool[torch.Tensor, "h w"]
-    unknown: float
 
 
 class HeldViews:

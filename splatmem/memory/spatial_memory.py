@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.bounds import GrowingSpheres, near_picture
-from splatmem.gaussians.draw import in_batches, rasterize
+from splatmem.gaussians.draw import in_batches
 from splatmem.gaussians.growing import Appender
 from splatmem.gaussians.lift import LiftSettings, lift
-from splatmem.gaussians.refine import fit_features, refine
+from splatmem.gaussians.refine import fit_features
 from splatmem.gaussians.soft_rims import SoftRims
 from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.gravity import down_in_world
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.world import World
+from splatmem.memory.fitted_part import FittedPart
 from splatmem.memory.free_space import (
     Bodies,
     FreeSpace,
@@ -34,7 +33,8 @@ from splatmem.memory.free_space import (
     may_see,
     push_out_of_free_space,
 )
-from splatmem.memory.held_views import HELD_WIDTH, Glance, HeldViews, alike, covering, latest_of_alike
+from splatmem.memory.glance import Glance
+from splatmem.memory.held_views import HeldViews, alike, covering, latest_of_alike
 from splatmem.memory.leaks import Trimmed, cells_seen, leaks_trimmed, part_around, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
@@ -44,7 +44,6 @@ from splatmem.memory.visibility import (
     draw_coverage,
     draw_known,
     draw_visibility,
-    known_pixels,
     shown_colours,
 )
 from splatmem.metrics import Fidelity
@@ -59,8 +58,6 @@ FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more th
 PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
 VIEWS_AT_ONCE = 2  # of these that are drawn side by side: what leaks in the next ones has mostly been trimmed by then
 VISIBLE_EXTENT = 3.0  # standard deviations of a Gaussian within which it shows
-FITTED_MARGIN = 16  # pixels around what was written of a frame that are drawn to fit its colours
-GLANCE_WIDTH = 128  # pixels of the pictures in which a glance tells how much is unknown
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
 
 
@@ -286,11 +283,11 @@ class SpatialMemory:
         added = added.to(self.device)
         if refine_steps > 0 and len(added):
             with (clock or StageClock()).stage("refine"):
-                part = _fitted_part(view)
+                part = FittedPart.of(view)
                 before = self._near(part.camera) if count else self.gaussians
                 before = before.select(near_picture(before, part.camera.to(self.device)))
                 new = (len(before), len(before) + len(added))
-                added = _fitted(Gaussians.cat([before, added]), new, part, refine_steps).select(slice(*new))
+                added = part.fit(Gaussians.cat([before, added]), new, refine_steps).select(slice(*new))
         joined = self._appender.joined(self.gaussians, added)
         down = down_in_world(from_uint8(view.rgb), camera) if self.down is None else self.down
         self.gaussians, self.views, self.scale, self.down = joined, [*self.views, view], scale, down
@@ -409,16 +406,16 @@ class SpatialMemory:
         first, last = view.gaussians[0] + behind_rims, view.gaussians[1]
         if steps < 1 or last == first:
             return
-        part = _fitted_part(view)
+        part = FittedPart.of(view)
         index = self._spheres.near(self.gaussians, part.camera)
         if index is None:
-            self.gaussians = _fitted(self.gaussians, (first, last), part, steps)
+            self.gaussians = part.fit(self.gaussians, (first, last), steps)
             return
         index = torch.cat([index[index < first], torch.arange(first, last), index[index >= last]])
         begin = int(torch.searchsorted(index, first))
         chosen = (begin, begin + last - first)
         sh = self.gaussians.sh.clone()
-        sh[first:last] = _fitted(self.gaussians.select(index), chosen, part, steps).sh[slice(*chosen)]
+        sh[first:last] = part.fit(self.gaussians.select(index), chosen, steps).sh[slice(*chosen)]
         self.gaussians = self.gaussians.recoloured(sh, first, last)
 
     def as_given(self) -> SpatialMemory:
@@ -431,20 +428,8 @@ class SpatialMemory:
     def glance(self, camera: Cameras) -> Glance:
         """How much of a camera's view is unknown, and what ``hold`` keeps of it: a reading of no more than that, at half its
         cost."""
-        coarse = camera.coarse(min(camera.width, HELD_WIDTH))
-        with torch_alone(coarse.width * coarse.height):
-            drawn = rasterize(self._near(coarse), coarse.to(self.device), backfacing=True)
-            assert drawn.backfacing_alpha is not None
-            known = known_pixels(drawn.alpha, drawn.backfacing_alpha)
-            far = (drawn.depth > FAR_DEPTH_SHARE * FAR_SHELL * self.scale) | (drawn.alpha < 1e-3)
-            depth = torch.where(far, torch.inf, drawn.depth)
-            # Told as planners tell it, in a small picture, in which a gap of a pixel is no crack.
-            small = camera.coarse(min(camera.width, GLANCE_WIDTH))
-            alpha, behind = (
-                F.adaptive_avg_pool2d(x, (small.height, small.width)) for x in (drawn.alpha, drawn.backfacing_alpha)
-            )
-            covered = known_pixels(alpha, behind, 0 if small.width < camera.width else CRACK_WIDTH)
-        return Glance(coarse, depth[0].cpu(), known[0].cpu(), 1 - covered.float().mean().item())
+        with torch_alone(camera.width * camera.height):
+            return Glance.of(self._near, camera, FAR_DEPTH_SHARE * FAR_SHELL * self.scale, self.device)
 
     def hold(self, camera: Cameras, glance: Glance | None = None) -> None:
         """What a camera is shown now stays: frames that are written later are held off from it as from the written views.
@@ -506,35 +491,6 @@ class SpatialMemory:
     def retention_psnr(self) -> list[float]:
         """The ``psnr`` of ``retention``."""
         return [fidelity.psnr for fidelity in self.retention()]
-
-
-class _Fitted(NamedTuple):
-    """What of a view is fitted: the camera of a rectangle of it, and the frame's colours (0..1) and z-depth there."""
-
-    camera: Cameras
-    rgb: Float[Tensor, "h w 3"]
-    depth: Float[Tensor, "h w"]
-
-
-def _fitted_part(view: StoredView) -> _Fitted:
-    """The rectangle around what was written of a view, and a margin in which its outermost Gaussians show."""
-    rows, columns = (_span(view.written.any(axis)) for axis in (1, 0))
-    camera = view.camera.part(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-    return _Fitted(camera, from_uint8(view.rgb)[rows, columns], view.depth[rows, columns])
-
-
-def _span(some: Bool[Tensor, " n"]) -> slice:
-    """The places from the first to the last of some, with a margin; all of them where there are none."""
-    places = torch.nonzero(some)[:, 0]
-    if not len(places):
-        return slice(0, len(some))
-    return slice(max(0, int(places[0]) - FITTED_MARGIN), min(len(some), int(places[-1]) + 1 + FITTED_MARGIN))
-
-
-def _fitted(scene: Gaussians, chosen: tuple[int, int], part: _Fitted, steps: int) -> Gaussians:
-    """``scene`` with the colours of a range fitted to the frame that it was written from."""
-    device = scene.device
-    return refine(scene, chosen, part.rgb.to(device), part.depth.to(device), part.camera.to(device), steps)
 
 
 def _extents(gaussians: Gaussians) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:

@@ -251,7 +251,7 @@ class TestInstallation:
     @pytest.mark.parametrize("model", ["inpaint-places", "depth-small"])
     @pytest.mark.parametrize("damage", ["missing", "truncated"])
     def test_no_weights(self, refused: Refused, installation: Path, model: str, damage: str) -> None:
-        (weights,) = (installation / "assets" / "models" / model).rglob("*.safetensors")
+        (weights,) = (installation / "assets" / "models" / model).rglob("model.safetensors")
         if damage == "missing":
             weights.unlink()
         else:
