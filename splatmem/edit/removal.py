@@ -26,6 +26,7 @@ from splatmem.geometry.filters import dilate
 from splatmem.inpaint import FilledFrames, PartialFrames, VideoInpainter
 from splatmem.inpaint.migan.inpainter import FrameByFrame
 from splatmem.memory import MemoryReading, SpatialMemory, StoredView
+from splatmem.memory.leaks import LeakLimits
 from splatmem.memory.spatial_memory import VISIBLE_EXTENT
 from splatmem.threads import both, side_by_side, torch_alone
 from splatmem.timing import StageClock
@@ -41,6 +42,9 @@ WORTH = 0.005  # share of a view that must be unknown for it to be filled once a
 THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
 LOOKED_AHEAD = 2  # views that are asked side by side what they lack
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
+LEFT = 0.5  # share of what a view lacked; if more is left after its write, that would leak in other views: these lack the same
+LEAKS = LeakLimits(pixels=0.5, share=0.2, plain=0.3, rounds=2, views=4)
+"""What fills a hole may cover more of what earlier views show than what the loop makes: strict limits leave gaps in it."""
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
 
@@ -350,8 +354,12 @@ def fill_holes(
             usable,
             within=place,
             now=now,
+            limits=LEAKS,
         )
         written += 1
+        with clock.stage("read"):
+            if _lacking(memory, hole) > LEFT * int(unknown.sum()):
+                break
     return written
 
 

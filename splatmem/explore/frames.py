@@ -15,6 +15,7 @@ from splatmem.inpaint import FilledFrames
 from splatmem.inpaint.blending import blend_colours
 from splatmem.memory import MemoryReading, SpatialMemory
 from splatmem.memory.free_space import Bodies
+from splatmem.memory.leaks import STRICT, LeakLimits
 from splatmem.memory.visibility import KNOWN_ALPHA, SOLID_ALPHA
 from splatmem.threads import both, torch_alone
 from splatmem.timing import StageClock
@@ -35,12 +36,14 @@ def write_frame(
     ahead: Bodies | None = None,
     within: Bool[Tensor, "h w"] | None = None,
     now: MemoryReading | None = None,
+    limits: LeakLimits = STRICT,
 ) -> float | None:
     """Writes what is unknown still in one frame of a window, if that is ``min_pixels`` pixels or more; returns its border step.
 
     It is fitted by ``refine_steps`` steps of conjugate gradients. Earlier frames of the window are known by now. Where
     something may have moved, ``usable`` pixels alone are written; nothing is added but ``within`` some pixels, if these are
-    given. Nothing is written that reaches the cameras ``ahead``. ``now`` is what the memory shows, if that is at hand.
+    given. Nothing is written that reaches the cameras ``ahead``. ``now`` is what the memory shows, if that is at hand;
+    ``limits`` is how much of what earlier views show may be covered.
     """
     if now is None:
         with clock.stage("read"):
@@ -65,7 +68,7 @@ def write_frame(
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
             depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
             wanted = ~solid if within is None else ~solid & within
-            memory.write(rgb, depth, camera, wanted, usable, refine_steps=refine_steps, clock=clock, ahead=ahead)
+            memory.write(rgb, depth, camera, wanted, usable, refine_steps=refine_steps, clock=clock, ahead=ahead, limits=limits)
     return aligned.border_step
 
 

@@ -23,14 +23,33 @@ from splatmem.geometry.filters import dilate
 from splatmem.memory.free_space import FreeSpace
 from splatmem.memory.held_views import NEAR_NOTHING
 
-LEAK = 0.05  # pixels of known surface that one new Gaussian may cover in an earlier view ...
-LEAK_SHARE = 0.02  # ... or this share of its own size there: surfaces are not quite opaque to what lies behind them
-SHRUNK = 4.0  # a leaking Gaussian is drawn in once to one in so many of its size, before it is left out ...
-PLAIN_LEAK = 0.05  # ... unless its middle is in the picture and it covers more than this share of its size: that does not help
+SHRUNK = 4.0  # a leaking Gaussian is drawn in once to one in so many of its size, before it is left out
 LEAST_FOOTPRINT = 1.9  # pixels that anything covers, since drawing widens it
-ROUNDS = 4  # in which leaking ones are drawn in or left out
 DRAWN_VARIANCE = 0.3  # square pixels that drawing adds to a Gaussian's
 CELL = 4  # pixels along a side of the parts of a picture that are looked at
+
+
+@dataclass(frozen=True)
+class LeakLimits:
+    """How much new Gaussians may cover of what earlier views show, and how thoroughly that is looked for.
+
+    Attributes:
+        pixels: of known surface that one of them may cover in a view ...
+        share: ... or this share of its own size there: surfaces are not quite opaque to what lies behind them.
+        plain: one whose middle is in the picture and that covers more than this share of its size is left out at once: drawing
+            it in would not help.
+        rounds: in which leaking ones are drawn in or left out: what they hid may leak then.
+        views: that are asked at most.
+    """
+
+    pixels: float = 0.05
+    share: float = 0.02
+    plain: float = 0.05
+    rounds: int = 4
+    views: int = 200
+
+
+STRICT = LeakLimits()
 
 
 @dataclass(frozen=True)
@@ -176,6 +195,7 @@ def leaks_trimmed(
     known: Bool[Tensor, "1 h w"],
     suspected: Bool[Tensor, " n"] | None = None,
     old_places: Footprints | None = None,
+    limits: LeakLimits = STRICT,
 ) -> Trimmed | None:
     """What added Gaussians must become so that they do not show in a view; None where none does.
 
@@ -183,6 +203,7 @@ def leaks_trimmed(
         old, camera, known: as in ``trim_leaks``.
         suspected: which of the added may show there at all; None: any of them.
         old_places: where in the picture the old ones may show, if that is at hand.
+        limits: what counts as leaking.
     """
     device = added.device
     indices = torch.arange(len(added), device=device)
@@ -194,7 +215,7 @@ def leaks_trimmed(
         old_places = Footprints.of(old, camera)
     touched = with_known = _cells_with(known)
     changed = False
-    for attempt in range(ROUNDS):
+    for attempt in range(limits.rounds):
         # Only those are looked at again that lie where something was changed: the others show what they showed.
         again = places.touching(touched)
         if not again.any():
@@ -203,7 +224,7 @@ def leaks_trimmed(
         others = places.touching(around)
         tried = added.with_values(log_scales=log_scales).select(indices[others])
         leaking, plainly = (torch.zeros_like(again) for _ in range(2))
-        leaking[others], plainly[others] = _leaking(old.select(old_places.touching(around)), tried, camera, known)
+        leaking[others], plainly[others] = _leaking(old.select(old_places.touching(around)), tried, camera, known, limits)
         leaking &= again
         if not leaking.any():
             break
@@ -225,15 +246,15 @@ def _cells_with(pixels: Bool[Tensor, "1 h w"]) -> Bool[Tensor, "rows columns"]:
 
 
 def _leaking(
-    old: Gaussians, added: Gaussians, camera: Cameras, known: Bool[Tensor, "1 h w"]
+    old: Gaussians, added: Gaussians, camera: Cameras, known: Bool[Tensor, "1 h w"], limits: LeakLimits
 ) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]:
     """Which of the added Gaussians cover too much of the known pixels of a view, and which of these would, drawn in, too."""
     scene = Gaussians.cat([old, added])
     covered = contributions(scene, camera, known.float(), chosen=(len(old), len(scene)))[0]
     alone = _alone(added, camera)[0]
-    leaking = (covered > LEAK) & (covered > LEAK_SHARE * alone)
+    leaking = (covered > limits.pixels) & (covered > limits.share * alone)
     inside = camera.sees(added.means)[0]
-    return leaking, leaking & inside & (covered > PLAIN_LEAK * (alone + LEAST_FOOTPRINT))
+    return leaking, leaking & inside & (covered > limits.plain * (alone + LEAST_FOOTPRINT))
 
 
 def _alone(gaussians: Gaussians, cameras: Cameras) -> Float[Tensor, "v n"]:

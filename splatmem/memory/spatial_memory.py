@@ -35,7 +35,7 @@ from splatmem.memory.free_space import (
 )
 from splatmem.memory.glance import Glance
 from splatmem.memory.held_views import HeldViews, alike, covering, latest_of_alike
-from splatmem.memory.leaks import Trimmed, cells_seen, leaks_trimmed, part_around, trim_leaks
+from splatmem.memory.leaks import STRICT, LeakLimits, Trimmed, cells_seen, leaks_trimmed, part_around, trim_leaks
 from splatmem.memory.reading import MemoryReading, sampled
 from splatmem.memory.stored_view import PlainPictures, StoredView
 from splatmem.memory.visibility import (
@@ -55,7 +55,6 @@ FAR_SHELL = 60.0  # radius of the shell that carries the sky, in units of the me
 FAR_DEPTH_SHARE = 0.5  # what is read beyond this share of the shell's radius is reported as infinitely far
 CELL_SPREAD = 0.29  # of Gaussians that carry features: narrow, since neighbours blur each other, and closed up to twice as near
 FEATURES_ALPHA = 0.45  # opacity that a cell with features has at least: more than the rims of its neighbours bring
-PROTECTED_VIEWS = 200  # earlier views that a write is held off from, at most
 VIEWS_AT_ONCE = 2  # of these that are drawn side by side: what leaks in the next ones has mostly been trimmed by then
 VISIBLE_EXTENT = 3.0  # standard deviations of a Gaussian within which it shows
 SAMPLED_POINTS = 4096  # of a write's, that tell which views may show it
@@ -224,6 +223,7 @@ class SpatialMemory:
         clock: StageClock | None = None,
         ahead: Bodies | None = None,
         rims: SoftRims | None = None,
+        limits: LeakLimits = STRICT,
     ) -> WriteReport:
         """Adds the unknown pixels of a frame; what is there already is not touched.
 
@@ -242,6 +242,7 @@ class SpatialMemory:
             clock: gets the seconds of that fit, as ``refine``.
             ahead: cameras that will look later, which nothing that is added may reach, as if they had been there.
             rims: pixels of the first frame that are added as two layers, of a thing and of what is behind it.
+            limits: how much the new Gaussians may cover of what earlier views show.
 
         Raises:
             ValueError: sizes do not fit, the frame has no usable depth, or a later frame has rims.
@@ -268,7 +269,7 @@ class SpatialMemory:
                 if bodies is not None and len(added):
                     added = added.select(~bodies.reached(*_extents(added)))
         if self.views and len(added):
-            added = self._without_leaks(added.to(self.device))
+            added = self._without_leaks(added.to(self.device), limits)
         count = len(self.gaussians)
         view = StoredView(
             camera=camera,
@@ -340,7 +341,7 @@ class SpatialMemory:
         return len(added)
 
     @torch.no_grad()
-    def _without_leaks(self, added: Gaussians) -> Gaussians:
+    def _without_leaks(self, added: Gaussians, limits: LeakLimits) -> Gaussians:
         """``added`` trimmed so that it does not show where stored and held views show something else.
 
         That depends on how near things are, not on how much of the added falls into a view: one that looks through a gap at a
@@ -357,7 +358,7 @@ class SpatialMemory:
         near = may_see(space.cameras, box_around(ends))  # of thousands, a few
         near[0] = True
         shown[near] = space.at(near).may_show(sampled_middles, sizes).sum(1)
-        order = shown[1:].argsort(descending=True, stable=True)[: PROTECTED_VIEWS - 1] + 1
+        order = shown[1:].argsort(descending=True, stable=True)[: limits.views - 1] + 1
         order = order[shown[order] > 0]
         age = torch.where(order < len(self.views), order, order - len(seen))  # what was written holds more than what was held
         others = order[latest_of_alike(space.cameras[order], age, self.scale)].tolist()
@@ -367,7 +368,7 @@ class SpatialMemory:
 
             def trimmed(index: int, added: Gaussians = added) -> Trimmed | None:
                 asked = [views[place] for place in covers[views.index(index)]]
-                return self._trimmed(index, seen[index].camera, added, space, asked)
+                return self._trimmed(index, seen[index].camera, added, space, asked, limits)
 
             # A GPU does one thing after another whichever thread asks for it.
             some = views[first : first + VIEWS_AT_ONCE]
@@ -378,7 +379,9 @@ class SpatialMemory:
         return added
 
     @torch.no_grad()
-    def _trimmed(self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace, asked: list[int]) -> Trimmed | None:
+    def _trimmed(
+        self, index: int, camera: Cameras, added: Gaussians, space: FreeSpace, asked: list[int], limits: LeakLimits
+    ) -> Trimmed | None:
         """What added Gaussians must become so as not to show in a stored or held view; None where none does. What those at the
         same place that were ``asked`` see is not looked at again."""
         suspected = space.at(torch.tensor([index])).may_show(*_extents(added))[0] if len(added) else None
@@ -392,7 +395,7 @@ class SpatialMemory:
         known, alpha = draw_coverage(old, part.camera)
         # Of made views thin rims may be covered; of the first view, the photo, nothing that is known.
         pixels = part.pixels & known & ((alpha >= SOLID_ALPHA) | (index == 0))
-        return leaks_trimmed(old, added, part.camera, pixels, suspected, places)
+        return leaks_trimmed(old, added, part.camera, pixels, suspected, places, limits)
 
     def refine(self, steps: int, behind_rims: int = 0) -> None:
         """Fits the colours of the last write's Gaussians to its frame, but for those behind rims; all others, places and sizes

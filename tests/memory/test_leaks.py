@@ -6,7 +6,7 @@ from splatmem.gaussians.lift import lift
 from splatmem.geometry.cameras import identity_camera
 from splatmem.memory import SpatialMemory, leaks
 from splatmem.memory.free_space import FreeSpace
-from splatmem.memory.leaks import cells_seen, leaks_trimmed, part_around, trim_leaks
+from splatmem.memory.leaks import STRICT, LeakLimits, cells_seen, leaks_trimmed, part_around, trim_leaks
 
 CAMERA = identity_camera(60.0, 64, 36)
 
@@ -55,13 +55,14 @@ def test_unknown_pixels_may_be_covered():
     assert len(trim_leaks(wall(), spot(0.0, 1.5, 0.1), CAMERA, unknown)) == 1
 
 
-def test_what_a_leak_hid_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_leak_hid_is_found_too() -> None:
     """A small spot in free space, hidden by large ones that are left out."""
     hidden = Gaussians.cat([spot(0.0, 1.40, 0.8), spot(0.0, 1.42, 0.8), spot(0.0, 1.6, 0.03)])
     hidden.opacity_logits[:2] = 5.0
     assert len(trim_leaks(wall(), hidden, CAMERA, KNOWN)) == 0
-    monkeypatch.setattr(leaks, "ROUNDS", 1)
-    assert len(trim_leaks(wall(), hidden, CAMERA, KNOWN)) == 1
+    trimmed = leaks_trimmed(wall(), hidden, CAMERA, KNOWN, limits=LeakLimits(rounds=1))
+    assert trimmed is not None
+    assert int(trimmed.kept.sum()) == 1
 
 
 def test_the_suspected_alone_are_looked_at():
@@ -129,7 +130,7 @@ def test_a_view_that_looks_at_a_corner_of_a_write_is_protected_among_many_that_i
     hidden = Gaussians.cat([spot(0.1 * x, 8.0, 0.1) for x in range(-4, 5)])
     one = spot(0.0, 1.0, 0.1)
     one.means[0] = in_its_way
-    kept = memory._without_leaks(Gaussians.cat([hidden, one]))
+    kept = memory._without_leaks(Gaussians.cat([hidden, one]), STRICT)
     assert torch.equal(kept.means, hidden.means)
     memory.gaussians = Gaussians.cat([memory.gaussians, kept])
     assert torch.equal(memory.film(aside)[0], before)
