@@ -13,6 +13,7 @@ from splatmem.depth.behind import LEVEL_RIM, Behind, continue_behind
 from splatmem.edit.stored_views import rectangle_around
 from splatmem.extrapolate.continuation import same_colours
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.nearest import nearest_pixels
 from splatmem.memory import MemoryReading
 
@@ -78,8 +79,6 @@ def kinds_around(classes: PixelClasses, rgb: Float[Tensor, "h w 3"], hole: Bool[
 
     Outlines of classes are coarse: what close to the border of a thing has the colours of what is beside it belongs to that.
     """
-    from scipy.ndimage import distance_transform_edt
-
     kinds = torch.zeros(hole.shape, dtype=torch.int64)
     for number, kind in enumerate((PixelClass.BUILDING, PixelClass.VEGETATION), start=1):
         kinds[classes.where(kind)] = number
@@ -88,8 +87,8 @@ def kinds_around(classes: PixelClasses, rgb: Float[Tensor, "h w 3"], hole: Bool[
     plain = ~things & ~hole
     if not things.any() or not plain.any():
         return kinds
-    near = torch.from_numpy(distance_transform_edt(~plain.numpy())) <= COARSE * hole.shape[1]
-    around = torch.from_numpy(distance_transform_edt(~hole.numpy())) <= 4 * COARSE * hole.shape[1]
+    near = distance_inside(~plain) <= COARSE * hole.shape[1]
+    around = distance_inside(~hole) <= 4 * COARSE * hole.shape[1]
     alike = same_colours(rgb, around & plain) & things & near
     return torch.where(alike, 0, kinds)
 

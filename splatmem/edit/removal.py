@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int16
 from torch import Tensor
 
@@ -198,10 +199,10 @@ def _remnants(memory: SpatialMemory, chosen: Bool[Tensor, " n"], view: StoredVie
 
 def _unlike_around(rgb: Float[Tensor, "h w 3"], known: Bool[Tensor, "h w"], where: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """What is beside a selection, connected with it, in colours that nothing farther away from it has."""
-    from scipy.ndimage import binary_propagation, distance_transform_edt
+    from scipy.ndimage import binary_propagation
 
     width = min(max(3.0, BAND * float(where.sum()) ** 0.5), 2 * SLIVER * where.shape[1])
-    away = torch.from_numpy(distance_transform_edt(~where.numpy()))
+    away = distance_inside(~where)
     band, beyond = known & (away > 0) & (away <= width), known & (away > width) & (away <= 4 * width)
     if not band.any() or not beyond.any():
         return torch.zeros_like(where)
@@ -254,11 +255,9 @@ def _guessed_behind(memory: SpatialMemory, camera: Cameras, shown: Shown) -> Boo
     end = memory.views[1].gaussians[0] if len(memory.views) > 1 else len(guessed)
     if end == begin:
         return guessed
-    from scipy.ndimage import distance_transform_edt
-
     pixels, depth = camera.project(memory.gaussians.means[begin:end].cpu())
     inside = camera.in_picture(pixels, depth)[0]
-    away = torch.from_numpy(distance_transform_edt(~shown.where.numpy()))
+    away = distance_inside(~shown.where)
     column = pixels[0, :, 0].floor().clamp(0, camera.width - 1).long()
     row = pixels[0, :, 1].floor().clamp(0, camera.height - 1).long()
     widest = memory.gaussians.log_scales[begin:end].amax(-1).exp().cpu()
@@ -364,10 +363,15 @@ def fill_holes(
 
 
 def _lacking(memory: SpatialMemory, hole: Hole) -> int:
-    """Pixels of a view's hole that are unknown."""
+    """About how many pixels of a view's hole are unknown, told at half its size."""
     rectangle = rectangle_around(hole.where, MARGIN)
-    known = memory.coverage(part_of(hole.camera, rectangle))[0][0]
-    return int((hole.where[rectangle] & ~known).sum())
+    part = part_of(hole.camera, rectangle)
+    small = part.resized((part.width + 1) // 2, (part.height + 1) // 2)
+    where = (
+        F.interpolate(hole.where[rectangle][None, None].float(), (small.height, small.width), mode="nearest-exact")[0, 0] > 0
+    )
+    unknown = where & ~memory.coverage(small)[0][0]
+    return round(float(unknown.sum()) * part.width * part.height / unknown.numel())
 
 
 def _painted(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import binary_closing, binary_opening, distance_transform_edt, gaussian_filter, label
+from scipy.ndimage import binary_closing, binary_opening, gaussian_filter, label
 from torch import Tensor
 
+from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.filters import dilate
 
 REACH = 1.0  # how far from a thing its shadow is looked for, in units of the thing's size
@@ -36,7 +37,7 @@ def shadow_beside(
         kinds: numbers of the surfaces; negative for what is none, such as other things.
     """
     size = float(thing.sum()) ** 0.5
-    away = torch.from_numpy(np.asarray(distance_transform_edt(~thing.numpy())))
+    away = distance_inside(~thing)
     near = known & ~thing & (away <= max(8.0, REACH * size))
     found, allowed = torch.zeros_like(thing), torch.zeros_like(thing)
     for kind in kinds[near & (kinds >= 0)].unique().tolist():

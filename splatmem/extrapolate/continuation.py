@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.distance import distance_inside, thickness
 from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import push_pull
 from splatmem.render.extension import load_kernels
@@ -113,7 +112,7 @@ def _like_rim(
 ) -> Bool[Tensor, "h w"]:
     """Those of the pixels that may be taken from which have colours that their surface shows at the hole's rim: what is
     coloured otherwise is another thing. A surface on which no whole patch is left keeps all of its pixels."""
-    away = torch.from_numpy(np.asarray(distance_transform_edt(~hole.numpy()))).float()
+    away = distance_inside(~hole)
     rim = source & (away <= max(4.0, RIM * float(hole.sum()) ** 0.5))
     kept = source.clone()
     for number in surface[hole].unique().tolist():
@@ -170,7 +169,7 @@ def _continued(
 ) -> Float[Tensor, "h w 3"]:
     levels = [_Level(rgb, source, hole, surface, log_depth)]
     needed = surface[hole & (surface >= 0)].unique()
-    while _thickness(levels[-1].hole) > COARSEST and min(levels[-1].hole.shape) > 6 * RADIUS:
+    while thickness(levels[-1].hole) > COARSEST and min(levels[-1].hole.shape) > 6 * RADIUS:
         halved = levels[-1].halved()
         if not halved.source.any() or (levels[-1].shows(needed) & ~halved.shows(needed)).any():
             break  # a surface that goes on in the hole would have nothing left to be made of
@@ -219,10 +218,6 @@ def _fitted_to_rim(image: Float[Tensor, "h w 3"], match: Int[Tensor, "h w 2"], l
     mean = total / shares.clamp_min(1e-6)
     spread = push_pull(mean.permute(2, 0, 1)[None], shares.clamp(max=1).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
     return torch.where(level.hole[..., None], image + spread, image)
-
-
-def _thickness(hole: Bool[Tensor, "h w"]) -> float:
-    return 2 * float(np.asarray(distance_transform_edt(np.pad(hole.numpy(), 1))).max())
 
 
 def _patch_places(source: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from splatmem.geometry.distance import thickness
 from splatmem.geometry.filters import gaussian_kernel
 
 THICKNESS = 28  # pixels across the hole at the size at which borders are found
@@ -37,8 +36,7 @@ def shortest_borders(
     """
     if not hole.any():
         return labels
-    thickness = 2 * float(np.asarray(distance_transform_edt(np.pad(hole.numpy(), 1))).max())
-    stride = max(1, round(thickness / THICKNESS))
+    stride = max(1, round(thickness(hole) / THICKNESS))
     part = _reached(hole, SPREADS[0] * stride)
     inner, mask, given, barred = labels[part].clone(), hole[part], seen[part] & ~hole[part], forbidden[(slice(None), *part)]
     coarse = (slice(stride // 2, None, stride),) * 2
