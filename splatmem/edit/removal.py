@@ -370,7 +370,7 @@ def _lacking(memory: SpatialMemory, hole: Hole) -> int:
     where = (
         F.interpolate(hole.where[rectangle][None, None].float(), (small.height, small.width), mode="nearest-exact")[0, 0] > 0
     )
-    unknown = where & ~memory.coverage(small)[0][0]
+    unknown = where & ~memory.coverage(small, coarse=True)[0][0]
     return round(float(unknown.sum()) * part.width * part.height / unknown.numel())
 
 

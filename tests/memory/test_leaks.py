@@ -136,6 +136,21 @@ def test_a_view_that_looks_at_a_corner_of_a_write_is_protected_among_many_that_i
     assert torch.equal(memory.film(aside)[0], before)
 
 
+def test_looser_limits_let_more_of_the_added_stay_and_ask_fewer_views():
+    memory = SpatialMemory(down=torch.tensor([0.0, 1.0, 0.0]))
+    rgb, everything = torch.full((36, 64, 3), 0.4), torch.ones(36, 64, dtype=torch.bool)
+    memory.write(rgb, torch.full((36, 64), 2.0), CAMERA, everything)
+    aside = CAMERA.moved(0.0, 0.0, 4.0).turned(90.0)
+    memory.write(rgb, torch.full((36, 64), 3.0), aside, everything)
+    before_the_first, before_the_second = spot(0.0, 1.5, 0.1), spot(0.0, 1.0, 0.1)
+    before_the_second.means[0] = aside.cam_to_world[0, :3, 3] + 1.5 * aside.cam_to_world[0, :3, 2]
+    added = Gaussians.cat([before_the_first, before_the_second])
+    assert len(memory._without_leaks(added, STRICT)) == 0
+    assert torch.equal(memory._without_leaks(added, LeakLimits(views=1)).means, before_the_second.means)
+    anything = LeakLimits(pixels=1e6)
+    assert len(memory._without_leaks(added, anything)) == 2
+
+
 def test_many_wide_rims_beside_the_picture_do_not_cover_its_edge():
     """What of each reaches into the picture is little of its size; together it would be a bar along the edge."""
     beside = Gaussians.cat([spot(1.155 + 0.04 * (2 + row % 3), 1.9, 0.09) for row in range(12)])
