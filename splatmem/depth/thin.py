@@ -131,7 +131,7 @@ def _unlike(
 
 
 def _medians(image: Float32[np.ndarray, "h w"], size: int) -> Float32[np.ndarray, "h w"]:
-    """The median of each pixel's square of ``size`` pixels along a side, an odd number; beyond its edges the picture is mirrored.
+    """The median of each pixel's square of ``size`` pixels along a side, odd; beyond its edges the picture is mirrored.
 
     SciPy's ``median_filter`` gives the same and takes more than twice as long.
     """
