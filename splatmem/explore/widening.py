@@ -129,11 +129,13 @@ class WideViewFirst:
             trust=torch.where(partial.known, partial.trust, seen.trust),
         )  # fmt: skip
         slivers = not around.made and bool((~helped.known).float().mean() <= SLIVERS)
-        whole = side_by_side(
-            lambda index: self._whole(*(_frame(some, index) for some in (partial, helped)), slivers), range(len(partial))
-        )
-        depths = [frame.depth for frame in whole if frame.depth is not None]
-        return FilledFrames(torch.cat([frame.rgb for frame in whole]), torch.cat(depths))
+
+        def whole(index: int) -> FilledFrames:
+            return self._whole(_frame(partial, index), _frame(helped, index), slivers)
+
+        frames = side_by_side(whole, range(len(partial)))
+        depths = [frame.depth for frame in frames if frame.depth is not None]
+        return FilledFrames(torch.cat([frame.rgb for frame in frames]), torch.cat(depths))
 
     def _whole(self, partial: PartialFrames, helped: PartialFrames, slivers: bool) -> FilledFrames:
         """One frame, of which the memory knows what ``partial`` shows, and with what is around it what ``helped`` shows;

@@ -83,7 +83,7 @@ def _bytes(values: Float32[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
 def _rotations(wxyz: Float32[np.ndarray, "n 4"]) -> UInt32[np.ndarray, " n"]:
     """The number of the largest component, which follows from the others, and these in ten bits each, sign and size."""
     length = np.linalg.norm(wxyz, axis=1, keepdims=True)
-    wxyz = np.where(length > 0, wxyz / np.maximum(length, np.finfo(np.float32).tiny), np.float32([1, 0, 0, 0]))
+    wxyz = np.where(length > 0, wxyz / np.maximum(length, np.finfo(np.float32).tiny), np.array([1, 0, 0, 0], np.float32))
     xyzw = wxyz[:, [1, 2, 3, 0]]
     largest = np.abs(xyzw).argmax(axis=1)[:, None]
     sign = np.take_along_axis(xyzw, largest, axis=1) < 0
