@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 
 FEW_PIXELS = 400_000
+MOST_HELPERS = 64
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,21 +52,50 @@ def torch_alone(pixels: int) -> Iterator[None]:
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """``work`` done on each of the items, whose results come in the items' order: within ``torch_alone`` on as many threads as
-    there are, each of which works alone; elsewhere, where PyTorch's operations themselves use all threads, one after another.
+    there are, the calling one among them, each of which works alone; elsewhere, where PyTorch's operations themselves use all
+    threads, one after another.
 
-    The items must not depend on each other; then the results do not depend on the number of threads.
+    The items must not depend on each other; then the results do not depend on the number of threads. They are begun in their
+    order: the longest should come first.
     """
     threads = min(getattr(_local, "outside", 1), len(items))
     if threads < 2:
         return [work(item) for item in items]
     differentiable = torch.is_grad_enabled()
+    waiting, results = deque(enumerate(items)), dict[int, Result]()
 
-    def done(item: Item) -> Result:
+    def work_on() -> None:
         with torch.set_grad_enabled(differentiable):  # each thread has a setting of its own
-            return work(item)
+            while True:
+                try:
+                    place, item = waiting.popleft()
+                except IndexError:
+                    return
+                results[place] = work(item)
 
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as workers:
-        return list(workers.map(done, items))
+    helping = [_helpers(os.getpid()).submit(work_on) for _ in range(threads - 1)]
+    outside, _local.outside = _local.outside, 1
+    try:
+        work_on()
+    finally:
+        _local.outside = outside
+        waiting.clear()
+        wait(helping)
+    for helper in helping:
+        helper.result()  # raises what it raised
+    return [results[place] for place in range(len(items))]
+
+
+@cache
+def _helpers(process: int) -> ThreadPoolExecutor:
+    """Threads that stay, since beginning one takes longer than many a piece of work; those of a process that was forked from
+    are not in the new one."""
+
+    def begin() -> None:
+        torch.get_num_threads()  # looks for the number once in a thread's life
+        torch.set_num_threads(1)
+
+    return ThreadPoolExecutor(MOST_HELPERS, thread_name_prefix="side_by_side", initializer=begin)
 
 
 def both(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:

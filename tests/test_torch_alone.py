@@ -86,3 +86,25 @@ def test_where_operations_use_all_threads_one_is_done_after_another() -> None:
 def test_an_error_in_one_of_them_is_raised() -> None:
     with torch_alone(1), pytest.raises(ZeroDivisionError):
         side_by_side(lambda item: 1 // item, [1, 0, 2])
+
+
+def test_the_threads_stay_for_what_comes_next() -> None:
+    together = threading.Barrier(3, timeout=20)
+
+    def thread(_: int) -> int:
+        together.wait()
+        return threading.get_ident()
+
+    with torch_alone(1):
+        rounds = [set(side_by_side(thread, [1, 2, 3])) for _ in range(20)]
+    assert all(len(threads) == 3 and threading.get_ident() in threads for threads in rounds)
+    assert len(set().union(*rounds)) < 20
+
+
+def test_what_is_done_side_by_side_is_not_divided_again() -> None:
+    def work(_: int) -> list[int]:
+        return side_by_side(lambda item: threading.get_ident(), [1, 2])
+
+    with torch_alone(1):
+        for inner in side_by_side(work, [1, 2, 3]):
+            assert len(set(inner)) == 1

@@ -32,18 +32,19 @@ def soft_rims(rgb: Float[Tensor, "h w 3"], depth: Float[Tensor, "h w"]) -> SoftR
     found = Silhouettes.of(depth)
     where, share = torch.zeros_like(found.where), torch.zeros_like(depth)
     thing, behind, its_depth, depth_behind = rgb.clone(), rgb.clone(), depth.clone(), depth.clone()
+    near, far, colours = found.framed(found.near), found.framed(found.far), found.framed(rgb, 0.0)
+    between = found.middle
     for pixels in torch.nonzero(found.where).split(BATCH):
-        rows, columns, inside, distance = found.around(pixels)
+        places, distance = found.around(pixels)
         row, column = pixels.T
-        middle = found.middle[row, column, None]
-        weight = inside * torch.exp(-0.5 * (distance / (found.reach + 1)).square())
-        sides = []
-        for sure in (found.far[rows, columns] < middle, found.near[rows, columns] > middle):
+        middle = between[row, column]
+        weight = torch.exp(-0.5 * (distance / (found.reach + 1)).square())[:, None]
+        shown, sides = found.seen(colours, places), []
+        for sure in (found.seen(far, places) < middle, found.seen(near, places) > middle):
             own = weight * sure
-            mean = (own[..., None] * rgb[rows, columns]).sum(1) / own.sum(1, keepdim=True).clamp_min(1e-9)
-            closest = own.argmax(1, keepdim=True)
-            at = rows.gather(1, closest)[:, 0], columns.gather(1, closest)[:, 0]
-            sides.append((mean, depth[at], own.sum(1) > 0))
+            mean = (own[..., None] * shown).sum(0) / own.sum(0)[:, None].clamp_min(1e-9)
+            at = found.pixels(places.gather(0, own.argmax(0, keepdim=True))[0])
+            sides.append((mean, depth[at], own.sum(0) > 0))
         (front, front_depth, front_seen), (back, back_depth, back_seen) = sides
         across, own = front - back, rgb[row, column] - back
         length = across.square().sum(-1).clamp_min(1e-9)

@@ -8,14 +8,16 @@ both sides are compared, as in sampling-based matting (Wang & Cohen 2007).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from splatmem.classes import PixelClasses
 from splatmem.geometry.filters import maximum
+from splatmem.threads import side_by_side
 
 STEP = 0.04
 """Difference of log depth that makes a silhouette."""
@@ -30,7 +32,7 @@ TO_THING, TO_BACKGROUND = (0.7, 0.05), (1.5, 0.3)
 rim, and behind it a thread. A part of a thing that is as bright as what is behind it stays with the thing."""
 SKY = 20.0
 """Log depth of sky, farther than all else."""
-BATCH = 4096
+BATCH = 1024
 """Pixels that are compared at a time."""
 
 
@@ -66,20 +68,40 @@ class Silhouettes:
         """Log depth halfway between the two sides."""
         return 0.5 * (self.far + self.near)
 
-    def around(
-        self, pixels: Int[Tensor, "n 2"]
-    ) -> tuple[Int[Tensor, "n k"], Int[Tensor, "n k"], Bool[Tensor, "n k"], Float[Tensor, " k"]]:
-        """Rows and columns of what lies around pixels, the closest first, within twice the reach and two pixels more; which of
-        it is inside of the picture; and how far away it is, in pixels."""
-        height, width = self.where.shape
-        radius = 2 * self.reach + 2
-        offsets = torch.stack(torch.meshgrid(*[torch.arange(-radius, radius + 1)] * 2, indexing="ij"), dim=-1).reshape(-1, 2)
+    @property
+    def radius(self) -> int:
+        """How far around a pixel is looked: twice the reach and two pixels more."""
+        return 2 * self.reach + 2
+
+    def framed(self, values: Shaped[Tensor, "h w *c"], beyond: float = math.nan) -> Shaped[Tensor, " n *c"]:
+        """The values of a map's pixels row by row, with a frame of ``radius`` pixels around the picture that have the value
+        ``beyond``. That is no number by default, which is neither nearer nor farther than any."""
+        framed = values.new_full((self.where.shape[0] + 2 * self.radius, self._columns, *values.shape[2:]), beyond)
+        framed[self.radius : -self.radius, self.radius : -self.radius] = values
+        return framed.flatten(0, 1)
+
+    def around(self, pixels: Int[Tensor, "n 2"]) -> tuple[Int[Tensor, "k n"], Float[Tensor, " k"]]:
+        """Places in ``framed`` maps of what lies around pixels, the closest first; and how far away it is, in pixels."""
+        steps = torch.arange(-self.radius, self.radius + 1)
+        offsets = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).reshape(-1, 2)
         distance = offsets.float().norm(dim=-1)
         order = distance.argsort(stable=True)
-        order = order[distance[order] <= radius]
-        rows, columns = (pixels[:, None] + offsets[order]).unbind(dim=-1)
-        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-        return rows.clamp(0, height - 1), columns.clamp(0, width - 1), inside, distance[order]
+        order = order[distance[order] <= self.radius]
+        places = (pixels + self.radius) @ pixels.new_tensor([self._columns, 1])
+        return (offsets[order] @ offsets.new_tensor([self._columns, 1]))[:, None] + places, distance[order]
+
+    @staticmethod
+    def seen(framed: Shaped[Tensor, "n *c"], places: Int[Tensor, "k m"]) -> Shaped[Tensor, "k m *c"]:
+        """The values of a ``framed`` map at places; indexing with brackets takes four times as long."""
+        return framed.index_select(0, places.flatten()).view(*places.shape, *framed.shape[1:])
+
+    def pixels(self, places: Int[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """Rows and columns of places in ``framed`` maps."""
+        return places // self._columns - self.radius, places % self._columns - self.radius
+
+    @property
+    def _columns(self) -> int:
+        return self.where.shape[1] + 2 * self.radius
 
 
 def with_rims(
@@ -94,43 +116,33 @@ def with_rims(
         rgb: the picture, 0..1.
     """
     found = Silhouettes.of(depth)
-    behind = found.log_depth > found.middle
+    middle = found.middle
+    behind = found.log_depth > middle
+    log_depth, near, far, colours = map(found.framed, (found.log_depth, found.near, found.far, rgb))
+
+    def changes(of_thing: bool, pixels: Int[Tensor, "n 2"]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Pixels of one side that look like the other, and the closest pixel of that."""
+        (row, column), (places, _) = pixels.T, found.around(pixels)
+        step, depths = middle[row, column], found.seen(log_depth, places)
+        # Of the own side only what no pixel of the other is close to is sure to show nothing of it.
+        if of_thing:
+            other, sure, (ratio, margin) = depths > step, found.seen(far, places) < step, TO_BACKGROUND
+        else:
+            other, sure, (ratio, margin) = depths < step, found.seen(near, places) > step, TO_THING
+        unlike = found.seen(colours, places).sub_(rgb[row, column]).norm(dim=-1)
+        from_other = torch.where(other, unlike, torch.inf).amin(dim=0)
+        from_own = torch.where(sure, unlike, torch.inf).amin(dim=0)
+        chosen = torch.isfinite(from_own) & (from_own > ratio * from_other + margin)
+        closest = places.gather(0, other.int().argmax(dim=0, keepdim=True))[0, chosen]
+        return (row[chosen], column[chosen]), found.pixels(closest)
+
     moved, labels, things = depth.clone(), classes.labels.clone(), classes.things.clone()
-    for own, excess in ((behind, TO_THING), (~behind, TO_BACKGROUND)):
-        for pixels in torch.nonzero(found.where & own).split(BATCH):
-            rows, columns = pixels.T
-            other, closest = _of_other_side(pixels, found, own is behind, rgb, *excess)
-            rows, columns, (from_rows, from_columns) = rows[other], columns[other], closest[other].T
-            for made, given in ((moved, depth), (labels, classes.labels), (things, classes.things)):
-                made[rows, columns] = given[from_rows, from_columns]
+    sides = [(of_thing, torch.nonzero(found.where & (behind != of_thing))) for of_thing in (False, True)]
+    works = [(of_thing, pixels) for of_thing, all_ in sides for pixels in all_.split(BATCH)]
+    for to, closest in side_by_side(lambda work: changes(*work), works):
+        for made, given in ((moved, depth), (labels, classes.labels), (things, classes.things)):
+            made[to] = given[closest]
     return moved, PixelClasses(labels, things, classes.indoors)
-
-
-def _of_other_side(
-    pixels: Int[Tensor, "n 2"], found: Silhouettes, behind: bool, rgb: Float[Tensor, "h w 3"], ratio: float, margin: float
-) -> tuple[Bool[Tensor, " n"], Int[Tensor, "n 2"]]:
-    """Which pixels on one side of silhouettes look like the other side, and the closest pixel of that.
-
-    Args:
-        pixels: row and column.
-        behind: whether they are behind a thing, or on it.
-        rgb: the picture, 0..1.
-        ratio, margin: of the difference of colour to the own side, from which on a pixel counts as one of the other.
-    """
-    rows, columns, inside, _ = found.around(pixels)
-    middle = found.middle[pixels[:, 0], pixels[:, 1], None]
-    # Of the own side only what no pixel of the other is close to is sure to show nothing of it.
-    if behind:
-        other, sure = found.log_depth[rows, columns] < middle, found.near[rows, columns] > middle
-    else:
-        other, sure = found.log_depth[rows, columns] > middle, found.far[rows, columns] < middle
-    other, sure = other & inside, sure & inside
-    unlike = (rgb[rows, columns] - rgb[pixels[:, 0], pixels[:, 1]][:, None]).norm(dim=-1)
-    from_other = torch.where(other, unlike, torch.inf).amin(dim=1)
-    from_own = torch.where(sure, unlike, torch.inf).amin(dim=1)
-    chosen = torch.isfinite(from_own) & (from_own > ratio * from_other + margin)
-    closest = other.int().argmax(dim=1, keepdim=True)
-    return chosen, torch.cat([rows.gather(1, closest), columns.gather(1, closest)], dim=1)
 
 
 def _farthest(values: Float[Tensor, "h w"], size: int) -> Float[Tensor, "h w"]:

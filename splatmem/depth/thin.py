@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from scipy import ndimage
 from torch import Tensor
 
@@ -120,14 +120,24 @@ def _unlike(
     weight = F.interpolate(background[None, None].float(), size=small, mode="area")
     colours = F.interpolate(rgb.permute(2, 0, 1)[None] * background, size=small, mode="area") / weight.clamp_min(1e-6)
     filled = push_pull(colours, (weight > 0.5).float())[0]
-    smooth = torch.from_numpy(np.stack([ndimage.median_filter(channel, window) for channel in filled.numpy()]))
+    smooth = torch.from_numpy(np.stack([_medians(channel, window) for channel in filled.numpy()]))
     smooth = F.interpolate(smooth[None], size=shape, mode="bilinear", align_corners=False)[0]
     difference = (rgb.permute(2, 0, 1) - smooth).square().mean(0).sqrt()
     own = F.interpolate((difference * background)[None, None], size=small, mode="area") / weight.clamp_min(1e-6)
     own = push_pull(own, (weight > 0.5).float())[0, 0].numpy()
-    rough = torch.from_numpy(ndimage.median_filter(own, window))
+    rough = torch.from_numpy(_medians(own, window))
     rough = F.interpolate(rough[None, None], size=shape, mode="bilinear", align_corners=False)[0, 0]
     return difference / (ROUGH * rough).clamp_min(DIFFERENT), rough
+
+
+def _medians(image: Float32[np.ndarray, "h w"], size: int) -> Float32[np.ndarray, "h w"]:
+    """The median of each pixel's square of ``size`` pixels along a side, odd; beyond its edges the picture is mirrored.
+
+    SciPy's ``median_filter`` gives the same and takes more than twice as long.
+    """
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(image, size // 2, mode="symmetric"), (size, size))
+    middle = size * size // 2
+    return np.partition(around.reshape(*image.shape, size * size), middle, axis=-1)[..., middle]
 
 
 def _closed(mask: Bool[Tensor, "h w"], size: int) -> Bool[Tensor, "h w"]:

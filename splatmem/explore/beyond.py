@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 from typing import TypeAlias
 
 import torch
@@ -32,11 +33,13 @@ def beyond(memory: SpatialMemory, cameras: Cameras) -> Beyond:
     Args:
         cameras: that will look at it.
     """
-    place = cache(lambda: plain_place(memory, cameras))
+    place, finding_out = cache(lambda: plain_place(memory, cameras)), Lock()
 
     def made(partial: PartialFrames) -> FilledFrames:
         with torch_alone(partial.cameras.width * partial.cameras.height):
-            return plainly(partial, place())
+            with finding_out:  # frames may be made side by side
+                found = place()
+            return plainly(partial, found)
 
     return made
 

@@ -18,7 +18,7 @@ from splatmem.inpaint import FilledFrames, PartialFrames, ReferenceViews, VideoI
 from splatmem.inpaint.migan.pictures import PictureFiller
 from splatmem.inpaint.protocol import prepared
 from splatmem.memory import SpatialMemory
-from splatmem.threads import torch_alone
+from splatmem.threads import side_by_side, torch_alone
 
 SLIVERS = 0.06
 """Share of a window that is left open, up to which it is closed smoothly from around."""
@@ -128,15 +128,33 @@ class WideViewFirst:
             depth=torch.where(partial.known, partial.depth, seen.depth),
             trust=torch.where(partial.known, partial.trust, seen.trust),
         )  # fmt: skip
+        slivers = not around.made and bool((~helped.known).float().mean() <= SLIVERS)
+
+        def whole(index: int) -> FilledFrames:
+            return self._whole(_frame(partial, index), _frame(helped, index), slivers)
+
+        frames = side_by_side(whole, range(len(partial)))
+        depths = [frame.depth for frame in frames if frame.depth is not None]
+        return FilledFrames(torch.cat([frame.rgb for frame in frames]), torch.cat(depths))
+
+    def _whole(self, partial: PartialFrames, helped: PartialFrames, slivers: bool) -> FilledFrames:
+        """One frame, of which the memory knows what ``partial`` shows, and with what is around it what ``helped`` shows;
+        ``slivers``: whether so little is left open that it is closed from around."""
         closed = _closed(helped)
-        if not around.made and (~helped.known).float().mean() <= SLIVERS:
+        if slivers:
             return FilledFrames(closed.rgb, closed.depth)
         # Narrow gaps are closed; wide ones show the place behind, since what lies between two surfaces is neither.
-        away = torch.stack([distance_inside(~known) for known in helped.known]) / partial.cameras.width
-        inside = around.inside(partial.cameras, closed.depth) * (1 - away / NARROW).clamp_min(0)
+        away = distance_inside(~helped.known[0])[None] / partial.cameras.width
+        inside = self.around.inside(partial.cameras, closed.depth) * (1 - away / NARROW).clamp_min(0)
         sure = torch.where(partial.known, 1.0, inside)
         whole = replace(closed, known=helped.known | (inside > 0))
-        return faded(whole, around.beyond(replace(whole, known=sure == 1)), sure)
+        return faded(whole, self.around.beyond(replace(whole, known=sure == 1)), sure)
+
+
+def _frame(frames: PartialFrames, index: int) -> PartialFrames:
+    """One of the frames; an inpainter's own latents are left out."""
+    rgb, depth, known, trust = (values[index : index + 1] for values in (frames.rgb, frames.depth, frames.known, frames.trust))
+    return PartialFrames(rgb, depth, known, trust, frames.cameras[index])
 
 
 def _closed(partial: PartialFrames) -> PartialFrames:

@@ -168,7 +168,8 @@ def lift(
         return _underlay(rgb, snapped, normals, features, usable, narrow, camera, settings)
 
     works = [partial(splats, block, taken) for block, taken in zip(sizes, chosen, strict=True)]
-    return Gaussians.cat(list(chain.from_iterable(side_by_side(lambda work: work(), [*works, underlay]))))
+    under, *above = side_by_side(lambda work: work(), [underlay, *works])
+    return Gaussians.cat(list(chain.from_iterable([*above, under])))
 
 
 def _surroundings(selected: Bool[Tensor, "h w"], camera: Cameras) -> tuple[slice, slice]:

@@ -45,7 +45,7 @@ def save_ply(gaussians: Gaussians, path: str | Path, compact: bool = False, worl
         OSError: the file cannot be written.
     """
     gaussians = gaussians.to("cpu").detach()
-    _require_finite(gaussians)
+    require_finite(gaussians)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         _write(stream, gaussians, compact, world)
 
@@ -57,13 +57,14 @@ def ply_bytes(gaussians: Gaussians) -> bytes:
         ValueError: a parameter is NaN or infinite.
     """
     gaussians = gaussians.to("cpu").detach()
-    _require_finite(gaussians)
+    require_finite(gaussians)
     stream = io.BytesIO()
     _write(stream, gaussians, compact=True, world=None)
     return stream.getvalue()
 
 
-def _require_finite(gaussians: Gaussians) -> None:
+def require_finite(gaussians: Gaussians) -> None:
+    """Raises ``ValueError`` where a parameter is NaN or infinite."""
     parameters = (gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.opacity_logits, gaussians.sh)
     finite = torch.stack([values.float().isfinite().flatten(1).all(1) if values.ndim > 1 else values.float().isfinite()
                           for values in parameters]).all(0)  # fmt: skip

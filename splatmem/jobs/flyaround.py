@@ -32,7 +32,7 @@ from splatmem.io.source import Source, read_source
 from splatmem.jobs.motion import read_motion, write_motion
 from splatmem.jobs.options import FlyaroundOptions
 from splatmem.jobs.output_folder import REPORT, claim, discard, is_complete, partial_folder, publish
-from splatmem.jobs.outputs import PACKED_SPLATS, PLAIN_SPLATS, frames_of_sheet, write_moving, write_outputs, write_scene
+from splatmem.jobs.outputs import SPLATS, frames_of_sheet, write_moving, write_outputs, write_scene
 from splatmem.jobs.preview import Preview
 from splatmem.jobs.run_state import Run, resume_run, save_run
 from splatmem.memory.film import film_memory
@@ -47,7 +47,7 @@ from splatmem.trajectory.names import PRESET_NAMES
 
 PATH_FIELDS = ("source", "out", "poses")
 PROMISED = (
-    "video.mp4", "contact_sheet.png", *PLAIN_SPLATS, *PACKED_SPLATS, "cameras.json", "report.html", REPORT,
+    "video.mp4", "contact_sheet.png", *SPLATS, "cameras.json", "report.html", REPORT,
     f"{MEMORY_FOLDER}/{INDEX}",
 )  # fmt: skip
 
@@ -162,13 +162,12 @@ def _make(
     scene.models.release()  # filming needs their memory
     moving = shown_moving(len(run.film), run.state.windows, read_motion(partial))
     with ThreadPoolExecutor(max_workers=1) as writer:
-        plain = writer.submit(write_scene, partial, PLAIN_SPLATS, scene.memory, run.film.cameras, options.fps)
+        splats = writer.submit(write_scene, partial, scene.memory, run.film.cameras, options.fps)
         film = film_memory(
             scene.memory, run.film.cameras, partial / "video.mp4", options.fps, clock, announce, moving, frames_of_sheet(run)
         )
         announce("writing the scene and the report", 0.0)
-        plain.result()
-        report = write_outputs(partial, run, film, options, inpainter_name, device, writer)
+        report = write_outputs(partial, run, film, options, inpainter_name, device, splats)
     session.finish()
     preview.remove()
     publish(options.out, PROMISED)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,7 @@ from splatmem.report.sheet import SHEET_TILE_WIDTH, contact_sheet, moving_sheet
 SHEET_FRAMES = 12
 SHEET_COMPRESSION = 4  # of PNG's 9 levels: a third of the time of the usual 6, and 4 % more bytes
 MOVING = "moving.png"
-PLAIN_SPLATS = ("scene.ply",)  # for everything old
-PACKED_SPLATS = ("scene.spz", "scene.html")  # to hand on, and to look at; nothing may be printed while these are written
+SPLATS = ("scene.ply", "scene.spz", "scene.html")  # for everything old, to hand on, and to look at
 
 
 def write_outputs(
@@ -48,15 +46,14 @@ def write_outputs(
     options: FlyaroundOptions,
     inpainter_name: str,
     device: str,
-    writer: Executor,
+    splats: Future[None],
 ) -> dict[str, Any]:
-    """Writes everything but the film, the session and ``PLAIN_SPLATS``; returns the report.
+    """Writes everything but the film, the session and ``SPLATS``; returns the report.
 
     Args:
-        writer: writes the scene while its figures are measured: packing is a matter of one processor.
+        splats: those being written by another thread, which is waited for: packing is a matter of one processor.
     """
     clock, memory = run.scene.clock, run.scene.memory
-    packed = writer.submit(write_scene, folder, PACKED_SPLATS, memory, run.film.cameras, options.fps)
     save_transforms_json(run.film.cameras, folder / "cameras.json", world=memory.world)
     with clock.stage("render"):
         sheet = photo_sheet(run, film)
@@ -66,7 +63,7 @@ def write_outputs(
         photo, retention = memory.photo_fidelity(), memory.retention()
         bend, measures = memory_bend(memory), scene_measures(memory)
     with clock.stage("encode"):
-        packed.result()
+        splats.result()
     stages = ("load", "depth", "read", "fill", "write", "refine", "render", "encode")
     report = {
         "source": options.prompt if options.source is None else options.source.resolve().name,
@@ -128,9 +125,9 @@ def write_moving(folder: Path, source: Source, moving: Bool[Tensor, "n h w"] | N
             moving_sheet(source.rgb[some], moving[some]).save(temporary)
 
 
-def write_scene(folder: Path, names: Sequence[str], memory: SpatialMemory, film: Cameras, fps: float) -> None:
-    """Writes files of the scene for other programs."""
-    for name in names:
+def write_scene(folder: Path, memory: SpatialMemory, film: Cameras, fps: float) -> None:
+    """Writes ``SPLATS``, files of the scene for other programs."""
+    for name in SPLATS:
         write_splats(memory, folder / name, film, fps=fps)
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from splatmem import assets
 from splatmem.depth import EMBEDDED_DEPTH_FOLDER, load_depth_estimator
 from splatmem.depth.embedded.efficientnet import TAPPED_CHANNELS, EfficientNetLite0
-from splatmem.depth.embedded.network import INDOORS_FILE, ConvexUpsampling, SmallDepth
+from splatmem.depth.embedded.network import INDOORS_FILE, ConvexUpsampling, SmallDepth, _low_pass
 from splatmem.depth.embedded.pictures import PictureProcessor
 from splatmem.depth.embedded.pretrained import SmallDepthConfig, SmallDepthForDepthEstimation
 from transformers import AutoModelForDepthEstimation, DPTImageProcessorPil
@@ -198,3 +198,11 @@ class TestMirrored:
         row = model(torch.zeros(1, 3, 288, 512)).predicted_depth.log()[0, 144]
         assert row[128] - row[126] > 0.9
         assert (row[384] - row[382]).abs() < 0.1
+
+
+def test_the_low_pass_is_three_box_filters() -> None:
+    maps = torch.rand(2, 21, 16)
+    expected = maps[:, None]
+    for _ in range(3):
+        expected = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(expected, (3,) * 4, mode="replicate"), 7, stride=1)
+    torch.testing.assert_close(_low_pass(maps, 3), expected[:, 0])

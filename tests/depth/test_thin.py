@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import Float
+from scipy import ndimage
 from splatmem.depth import thin
 from splatmem.depth.thin import thin_in_the_sky, with_thin_things
 from torch import Tensor
@@ -95,9 +96,15 @@ def test_large_pictures_cost_no_larger_medians(monkeypatch: pytest.MonkeyPatch) 
         looked_at.append(values.size * size**2)
         return values
 
-    monkeypatch.setattr(thin.ndimage, "median_filter", median)
+    monkeypatch.setattr(thin, "_medians", median)
     sky = torch.full((720, 1280), torch.inf)
     sky[-1] = 1.0
     with_thin_things(sky, torch.rand(720, 1280, 3))
     assert looked_at
     assert max(looked_at) < 2**23
+
+
+@pytest.mark.parametrize("size", [1, 3, 9])
+def test_medians_are_those_of_scipy(size: int) -> None:
+    image = np.random.default_rng(0).random((12, 17), np.float32)
+    np.testing.assert_array_equal(thin._medians(image, size), ndimage.median_filter(image, size))

@@ -8,6 +8,7 @@ import struct
 from importlib.util import find_spec
 from pathlib import Path
 
+import gaussforge
 import numpy as np
 import pytest
 import splatmem as sm
@@ -15,9 +16,11 @@ import torch
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.draw import rasterize
 from splatmem.geometry.cameras import Cameras, identity_camera
+from splatmem.io.ply import ply_bytes
 from splatmem.io.splats.axes import half_turn_about_x, neighbours_together, without_empty_bands
 from splatmem.io.splats.endings import FORMATS, READABLE, ending_of, is_splat_file
 from splatmem.io.splats.files import read_splats
+from splatmem.io.splats.spz import spz_parts
 from splatmem.metrics import psnr
 
 needs_usd = pytest.mark.skipif(find_spec("pxr") is None, reason="needs usd-core: the extra 'usd'")
@@ -282,6 +285,22 @@ def test_open3d_reads_it(tmp_path: Path, ending: str) -> None:
     places = torch.from_numpy(cloud.point["positions"].numpy().copy()).float()
     expected = before.means * (torch.tensor([1.0, -1.0, -1.0]) if ending == ".spz" else 1.0)
     assert torch.cdist(expected.double(), places.double()).amin(1).max() < 1e-3
+
+
+@pytest.mark.parametrize("coefficients", [1, 4, 9, 16])
+def test_spz_holds_the_numbers_that_gaussforge_writes(coefficients: int) -> None:
+    count = 500
+    generator = torch.Generator().manual_seed(coefficients)
+    some = [torch.randn(count, *shape, generator=generator) for shape in ((3,), (4,), (3,), (), (coefficients, 3))]
+    gaussians = Gaussians(20 * some[0], some[1], some[2] - 3, 3 * some[3], 0.5 * some[4])
+    gaussians.quats[0] = 0.0  # no rotation
+    own, notes = spz_parts(gaussians)
+    assert not notes
+    turned = ply_bytes(half_turn_about_x(gaussians))
+    theirs = np.frombuffer(gzip.decompress(gaussforge.GaussForge().convert(turned, "ply", "spz")["data"]), np.uint8)
+    ours = np.frombuffer(b"".join(own), np.uint8)
+    assert len(ours) == len(theirs) == 16 + count * (20 + 3 * (coefficients - 1))
+    assert (ours != theirs).sum() <= 2  # a component of a rotation halfway between two steps
 
 
 def test_beyond_the_reach_of_spz(tmp_path: Path) -> None:

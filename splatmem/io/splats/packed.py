@@ -1,4 +1,5 @@
-"""Packed formats of Gaussian splats, through gaussforge: .compressed.ply, .splat, .ksplat, .spz and .sog.
+"""Packed formats of Gaussian splats, through gaussforge but for the writing of .spz: .compressed.ply, .splat, .ksplat, .spz and
+.sog.
 
 Sources: the formats' own documents. .compressed.ply and .sog: PlayCanvas, https://developer.playcanvas.com; .splat:
 antimatter15, https://github.com/antimatter15/splat; .ksplat: https://github.com/mkkellogg/GaussianSplats3D; .spz: Niantic,
@@ -15,17 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-import torch
-
 from splatmem.gaussians import Gaussians
 from splatmem.gaussians.container import logit
 from splatmem.io.atomic import atomic_path
 from splatmem.io.drawable import MOST_OPAQUE
 from splatmem.io.ply import parse_ply, ply_bytes
 from splatmem.io.splats.axes import half_turn_about_x, neighbours_together, without_empty_bands
+from splatmem.io.splats.spz import packed_together, spz_parts
 from splatmem.render.spherical_harmonics import SH_C0
 
-SPZ_REACH = 2000.0  # positions are whole numbers of 24 bits with a sign, in units of 1/4096
 CONSTANT_COLOURS = (
     "compressed.ply",
     "splat",
@@ -64,9 +63,9 @@ def packed_bytes(gaussians: Gaussians, path: Path, kind: str) -> tuple[bytes, li
         gaussians = gaussians.with_values(sh=gaussians.sh[:, :1])
         notes.append(f"colours that change with the view are left out of .{kind}")
     if kind == "spz":
-        gaussians, notes = _within_reach(gaussians)
-        gaussians = half_turn_about_x(gaussians)
-    elif kind == "compressed.ply":
+        parts, notes = spz_parts(gaussians)
+        return packed_together(parts), notes
+    if kind == "compressed.ply":
         gaussians = neighbours_together(gaussians, CHUNK)
     elif kind in CUT_OFF:
         gaussians = _half_a_step_up(gaussians)
@@ -100,7 +99,7 @@ def _converted(content: bytes, kind: str, into: str, path: Path) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What gaussforge prints (a line for each .spz) is not the user's business."""
+    """What gaussforge prints (a line for each .spz that it reads) is not the user's business."""
     with _redirecting, open(os.devnull, "wb") as nowhere:
         sys.stdout.flush()
         kept = os.dup(1)
@@ -118,25 +117,3 @@ def _half_a_step_up(gaussians: Gaussians) -> Gaussians:
     sh[:, 0] += 0.5 / BYTE / SH_C0
     opacities = (gaussians.opacities + 0.5 / BYTE).clamp_max(MOST_OPAQUE)
     return gaussians.with_values(sh=sh, opacity_logits=logit(opacities))
-
-
-def _within_reach(gaussians: Gaussians) -> tuple[Gaussians, list[str]]:
-    """The Gaussians with those beyond the reach of .spz brought nearer along the line from the origin, and made smaller alike:
-    they look the same from there.
-
-    Raises:
-        ValueError: most of them lie beyond.
-    """
-    farthest = gaussians.means.abs().amax(dim=1)
-    beyond = farthest > SPZ_REACH
-    count = int(beyond.sum())
-    if not count:
-        return gaussians, []
-    if 2 * count > len(gaussians):
-        raise ValueError(
-            f"a .spz holds places up to {SPZ_REACH:.0f} units from the origin, and {count} of {len(gaussians)} Gaussians lie "
-            "beyond: choose .sog or .compressed.ply"
-        )
-    nearer = torch.where(beyond, SPZ_REACH / farthest, 1.0)[:, None]
-    moved = gaussians.with_values(means=gaussians.means * nearer, log_scales=gaussians.log_scales + nearer.log())
-    return moved, [f"{count} Gaussians lie beyond what .spz can hold: they were brought nearer, along the line from the origin"]

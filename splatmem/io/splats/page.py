@@ -10,13 +10,11 @@ docs/formats.md has figures.
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -28,7 +26,7 @@ from splatmem.geometry.cameras import Cameras
 from splatmem.geometry.sampling import evenly_spread
 from splatmem.geometry.similarity import Similarity
 from splatmem.io.atomic import atomic_path
-from splatmem.io.splats.packed import packed_bytes
+from splatmem.io.splats.spz import in_planes, packed_together, spz_parts
 from splatmem.io.y_up_cameras import camera_matrices_y_up, fov_y
 from splatmem.pixels import to_jpeg
 
@@ -39,9 +37,6 @@ USUAL_FOV = 60.0  # degrees from side to side
 USUAL_SIZE = (1280, 720)
 BACKGROUND = 0x11 / 255  # of the page
 LARGEST_PICTURE = 1280  # pixels of the first view's longer side
-SPZ_HEADER = 16  # bytes
-PLACE_BYTES = 9
-ROTATION_BYTES = {2: 3, 3: 4}  # by the version of .spz
 DIGITS = 7  # of the cameras' numbers
 
 
@@ -66,13 +61,13 @@ def write_page(
     gaussians, cameras = _in_the_pages_unit(gaussians.with_values(sh=gaussians.sh[:, :1]), cameras)
     if given is not None:
         gaussians = gaussians.select(torch.cat([given.nonzero()[:, 0], (~given).nonzero()[:, 0]]))
-    splats, _ = packed_bytes(gaussians, path, "spz")
+    splats, _ = spz_parts(gaussians)
     parts = {
         "style": _part("style.css"),
         "script": "\n".join(map(_part, SCRIPTS)),
         "first": f"data:image/jpeg;base64,{base64.b64encode(_first_view(gaussians, cameras)).decode()}",
         "film": json.dumps(_film(cameras, fps, given), separators=(",", ":")),
-        "splats": base64.b64encode(_in_planes(splats)).decode(),
+        "splats": base64.b64encode(packed_together(in_planes(splats))).decode(),
     }
     page = _part("page.html")
     for name, text in parts.items():
@@ -80,23 +75,6 @@ def write_page(
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return notes
-
-
-def _in_planes(spz: bytes) -> bytes:
-    """A .spz without harmonics whose places and rotations are kept byte by byte: the first bytes of all, then all second ones,
-    and so on. High bytes of neighbours are alike, so that it packs a quarter better.
-
-    Raises:
-        ValueError: it is of a version that the viewer does not read.
-    """
-    content = np.frombuffer(gzip.decompress(spz), np.uint8)
-    version, count = (int(number) for number in content[4:12].view("<u4"))
-    if version not in ROTATION_BYTES:
-        raise ValueError(f"expected a .spz of the versions {tuple(ROTATION_BYTES)}, got {version}")
-    places, rest = np.split(content[SPZ_HEADER:], [PLACE_BYTES * count])
-    others, rotations = np.split(rest, [len(rest) - ROTATION_BYTES[version] * count])
-    planes = (places.reshape(-1, PLACE_BYTES).T, others, rotations.reshape(-1, ROTATION_BYTES[version]).T)
-    return gzip.compress(b"".join([content[:SPZ_HEADER].tobytes(), *(plane.tobytes() for plane in planes)]), 6, mtime=0)
 
 
 def _part(name: str) -> str:
