@@ -11,6 +11,7 @@ from torch import Tensor
 from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.alignment import align
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.push_pull import fill_gaps
 from splatmem.inpaint import FilledFrames
 from splatmem.inpaint.blending import blend_colours
 from splatmem.memory import MemoryReading, SpatialMemory
@@ -63,7 +64,10 @@ def write_frame(
         with clock.stage("write"):
             # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
-            depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
+            rim = known & ~solid
+            depth = torch.where(rim, _farthest_beside(depth), depth)
+            if rim.any():  # what is half covered shows half of what was smeared in: it takes the colours on both its sides
+                rgb = fill_gaps(rgb.permute(2, 0, 1)[None], ~rim[None])[0].permute(1, 2, 0)
             wanted = ~solid if within is None else ~solid & within
             memory.write(rgb, depth, camera, wanted, usable, refine_steps=refine_steps, clock=clock, ahead=ahead)
     return aligned.border_step
