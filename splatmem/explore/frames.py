@@ -11,6 +11,7 @@ from torch import Tensor
 from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.alignment import align
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import dilate
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.inpaint import FilledFrames
 from splatmem.inpaint.blending import blend_colours
@@ -21,6 +22,7 @@ from splatmem.threads import both, torch_alone
 from splatmem.timing import StageClock
 
 SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
+SEAM = 2  # pixels from what is unknown up to which a half covered pixel is the edge of what was written before
 
 
 def write_frame(
@@ -66,8 +68,9 @@ def write_frame(
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
             rim = known & ~solid
             depth = torch.where(rim, _farthest_beside(depth), depth)
-            if rim.any():  # what is half covered shows half of what was smeared in: it takes the colours on both its sides
-                rgb = fill_gaps(rgb.permute(2, 0, 1)[None], ~rim[None])[0].permute(1, 2, 0)
+            seam = rim & dilate(~known[None], SEAM)[0]
+            if seam.any():  # half of what it shows was smeared in from afar: it takes the colours on both its sides
+                rgb = fill_gaps(rgb.permute(2, 0, 1)[None], ~seam[None])[0].permute(1, 2, 0)
             wanted = ~solid if within is None else ~solid & within
             memory.write(rgb, depth, camera, wanted, usable, refine_steps=refine_steps, clock=clock, ahead=ahead)
     return aligned.border_step
