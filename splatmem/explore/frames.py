@@ -23,6 +23,7 @@ from splatmem.timing import StageClock
 
 SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
 SEAM = 2  # pixels from what is unknown up to which a half covered pixel is the edge of what was written before
+ALIKE = 0.08  # such a pixel shows colours smeared in from afar: it takes those on both its sides if they differ by so much at most
 
 
 def write_frame(
@@ -69,8 +70,9 @@ def write_frame(
             rim = known & ~solid
             depth = torch.where(rim, _farthest_beside(depth), depth)
             seam = rim & dilate(~known[None], SEAM)[0]
-            if seam.any():  # half of what it shows was smeared in from afar: it takes the colours on both its sides
-                rgb = fill_gaps(rgb.permute(2, 0, 1)[None], ~seam[None])[0].permute(1, 2, 0)
+            if seam.any():
+                closed = fill_gaps(rgb.permute(2, 0, 1)[None], ~seam[None])[0].permute(1, 2, 0)
+                rgb = torch.where((closed - rgb).abs().amax(-1, keepdim=True) < ALIKE, closed, rgb)
             wanted = ~solid if within is None else ~solid & within
             memory.write(rgb, depth, camera, wanted, usable, refine_steps=refine_steps, clock=clock, ahead=ahead)
     return aligned.border_step
