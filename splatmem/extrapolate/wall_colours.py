@@ -39,4 +39,3 @@ def wall_colours(view: StoredView, classes: PixelClasses) -> Float[Tensor, "2 3"
     modes = (weights @ kernel * usual).argmax(-1)
     shares = weights * kernel[modes]
     return shares @ colours / shares.sum(-1, keepdim=True)
-
