@@ -18,6 +18,7 @@ from torch import Tensor
 from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.nearest import nearest_pixels
 from splatmem.geometry.partition import shortest_borders
+from splatmem.geometry.planes import fit_plane, plane_basis
 from splatmem.geometry.push_pull import push_pull
 from splatmem.geometry.sampling import evenly_spread
 
@@ -174,15 +175,12 @@ def _planes(
     part: Bool[Tensor, "h w"],
 ) -> list[_Surface]:
     """Planes that each explain a share of the rim's pixels, none of which is sky."""
-    height, width = inverse.shape
-    v, u = torch.meshgrid(torch.arange(height) / width, torch.arange(width) / width, indexing="ij")
-    place = torch.stack([u, v, torch.ones_like(u)], dim=-1)
+    basis = plane_basis(*inverse.shape)
     generator = torch.Generator().manual_seed(0)
     left, planes, min_pixels = rim.clone(), [], max(12.0, support * int(rim.sum()))
     while len(planes) < most and left.sum() >= min_pixels:
         row, column = torch.nonzero(left, as_tuple=True)
-        # In double precision: how a library rounds depends on where its memory lies, and a run is to be repeated exactly.
-        points, values = place[row, column].double(), inverse[row, column].double()
+        points, values = basis[row, column], inverse[row, column].double()
         picks = torch.randint(len(row), (TRIALS, 3), generator=generator)
         sampled, wanted = points[picks], values[picks][..., None]
         good = torch.linalg.det(sampled).abs() > 1e-7
@@ -197,15 +195,14 @@ def _planes(
         for _ in range(2):
             if int(inliers.sum()) < 6:
                 break
-            normal_matrix, right = points[inliers].T @ points[inliers], points[inliers].T @ values[inliers]
-            plane = torch.linalg.solve(normal_matrix + 1e-12 * torch.eye(3, dtype=torch.float64), right)
+            plane = fit_plane(points[inliers], values[inliers])
             inliers = (points @ plane - values).abs() <= tolerance * values
         if int(inliers.sum()) < min_pixels:
             break
         seen = torch.zeros_like(rim)
         seen[row[inliers], column[inliers]] = True
         left &= ~seen
-        planes.append(_Surface(place @ plane.float(), seen, tolerance, part))
+        planes.append(_Surface((basis @ plane).float(), seen, tolerance, part))
     return planes
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from splatmem.depth.classes import LEVEL, connected_surfaces, levelness
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.planes import fit_plane, plane_basis
 from splatmem.geometry.push_pull import push_pull
 
 SMALLEST = 0.004
@@ -120,22 +121,18 @@ def tops_of_things(
 
 def _plane(inverse: Float[Tensor, "h w"], seen: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"] | None:
     """Inverse depth everywhere of the plane on which most of what is seen lies; None if there is none."""
-    height, width = inverse.shape
-    row, column = torch.nonzero(seen, as_tuple=True)
-    points = torch.stack([column / width, row / width, torch.ones(len(row))], dim=-1).double()
-    values = inverse[row, column].double()
-    inliers = torch.ones(len(row), dtype=torch.bool)
+    basis = plane_basis(*inverse.shape)
+    points, values = basis[seen], inverse[seen].double()
+    inliers = torch.ones(len(values), dtype=torch.bool)
     model = torch.zeros(3, dtype=torch.float64)
     for _ in range(ROUNDS):
         if int(inliers.sum()) < 9:
             return None
-        normal_matrix, right = points[inliers].T @ points[inliers], points[inliers].T @ values[inliers]
-        model = torch.linalg.solve(normal_matrix + 1e-9 * torch.eye(3, dtype=torch.float64), right)
+        model = fit_plane(points[inliers], values[inliers])
         inliers = (points @ model - values).abs() < ON_PLANE * values
     if float(inliers.float().mean()) < FLAT:
         return None
-    v, u = torch.meshgrid(torch.arange(height) / width, torch.arange(width) / width, indexing="ij")
-    return (torch.stack([u, v, torch.ones_like(u)], dim=-1).double() @ model).float()
+    return (basis @ model).float()
 
 
 def _hull(seen: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:

@@ -107,9 +107,9 @@ def hidden_background(
     for surface in order:
         own = surfaces == surface
         part = _around(hole & own, round(MARGIN * small.width))
-        carried = [top.within(part) for top in tops if not (top.seen & own).any()]
+        others = [top.within(part) for top in tops if not (top.seen & own).any()]
         filled = _filled(
-            colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], carried, generator
+            colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], others, generator
         )
         if filled is None:
             continue
@@ -134,8 +134,9 @@ def _surfaces(
     for top in tops:
         on_top |= top.seen
     numbers = connected_surfaces(thing & there & ~on_top, depth, 6)
+    carriers: list[int] = []  # of each top, the number of what carries it, the top included
     for index, top in enumerate(tops):
-        fresh = numbers.max() + 1
+        fresh = int(numbers.max()) + 1
         numbers[top.seen] = fresh
         # What this top itself stands on is not what carries it.
         below = [numbers[other.seen].unique() for other in tops[:index] if other.carries(top.seen, depth)]
@@ -144,8 +145,10 @@ def _surfaces(
             own = numbers == number
             if number > 0 and not any(number in others for others in below) and not top.carries(own, depth):
                 numbers[own] = fresh
-    for top in tops:
-        hiding_it = connected_surfaces((numbers == numbers[top.seen][0]) & top.reach & top.is_behind(depth), depth, 6)
+                carriers = [fresh if carrier == number else carrier for carrier in carriers]
+        carriers.append(fresh)
+    for top, carrier in zip(tops, carriers, strict=True):
+        hiding_it = connected_surfaces((numbers == carrier) & top.reach & top.is_behind(depth), depth, 6)
         numbers = torch.where(hiding_it > 0, hiding_it + numbers.max(), numbers)
     rest = connected_surfaces(~thing & there, depth, 6)
     return torch.where(rest > 0, rest + numbers.max(), numbers)
@@ -196,7 +199,7 @@ def _filled(
         own: the whole surface.
         background: pixels of no thing.
         level: pixels of floors and ceilings: these go on behind what stands nearer or farther alike.
-        tops: on which the surface stands.
+        tops: all that are not the surface's own: it stands on some of them, or before them.
     """
     front = depth[nearest_pixels(hole)]
     # Pixels at the silhouette show both sides: they say nothing of the background.
@@ -237,7 +240,7 @@ def _filled(
 def _with_tops(
     depth: Float[Tensor, "h w"], hole: Bool[Tensor, "h w"], front: Float[Tensor, "h w"], tops: list[Top]
 ) -> tuple[Float[Tensor, "h w"], Int[Tensor, "h w"]]:
-    """Depth behind a surface with the tops on which it stands, and the number of the top that shows in each pixel of the hole,
+    """Depth behind a surface with the tops that it hides, and the number of the top that shows in each pixel of the hole,
     from 1; 0 where none does."""
     shown = torch.zeros(hole.shape, dtype=torch.int64)
     for number, top in enumerate(tops, start=1):

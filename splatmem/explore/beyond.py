@@ -22,6 +22,8 @@ from splatmem.threads import torch_alone
 TONE_REACH, TONE = 0.15, 0.25
 """Of a window's width: how far a plain place takes the colours of what is known beside it, where they differ by so much at
 most: what differs more is a thing."""
+RIM = 2.0
+"""Pixels at the edge of what is known whose colours are half those of what was smeared in beside it."""
 
 Beyond: TypeAlias = Callable[[PartialFrames], FilledFrames]
 """Makes whole frames of what lies beyond what is known; what is known itself need not come back."""
@@ -48,7 +50,8 @@ def plainly(partial: PartialFrames, place: PlainPlace) -> FilledFrames:
     """Frames that show a plain place everywhere, near what is known in its colours."""
     plain = place.render(partial.cameras)
     difference = partial.rgb - plain.rgb
-    alike = partial.known & (difference.abs().amax(-1) < TONE)
+    inside = torch.stack([distance_inside(known) for known in partial.known])
+    alike = (inside > RIM) & (difference.abs().amax(-1) < TONE)
     spread = push_pull(difference.permute(0, 3, 1, 2), alike[:, None].float()).permute(0, 2, 3, 1)
     away = torch.stack([distance_inside(~known) for known in partial.known]) / partial.cameras.width
     toned = plain.rgb + spread * torch.exp(-away / TONE_REACH)[..., None]

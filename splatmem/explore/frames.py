@@ -11,6 +11,8 @@ from torch import Tensor
 from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.alignment import align
 from splatmem.geometry.cameras import Cameras
+from splatmem.geometry.filters import dilate
+from splatmem.geometry.push_pull import fill_gaps
 from splatmem.inpaint import FilledFrames
 from splatmem.inpaint.blending import blend_colours
 from splatmem.memory import MemoryReading, SpatialMemory
@@ -21,6 +23,10 @@ from splatmem.threads import both, torch_alone
 from splatmem.timing import StageClock
 
 SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
+SEAM = 2  # pixels from what is unknown up to which a half covered pixel is the edge of what was written before
+ALIKE = (
+    0.08  # such a pixel shows colours smeared in from afar: it takes those on both its sides if they differ by so much at most
+)
 
 
 def write_frame(
@@ -66,7 +72,12 @@ def write_frame(
         with clock.stage("write"):
             # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
-            depth = torch.where(known & ~solid, _farthest_beside(depth), depth)
+            rim = known & ~solid
+            depth = torch.where(rim, _farthest_beside(depth), depth)
+            seam = rim & dilate(~known[None], SEAM)[0]
+            if seam.any():
+                closed = fill_gaps(rgb.permute(2, 0, 1)[None], ~seam[None])[0].permute(1, 2, 0)
+                rgb = torch.where((closed - rgb).abs().amax(-1, keepdim=True) < ALIKE, closed, rgb)
             wanted = ~solid if within is None else ~solid & within
             memory.write(rgb, depth, camera, wanted, usable, refine_steps=refine_steps, clock=clock, ahead=ahead, limits=limits)
     return aligned.border_step

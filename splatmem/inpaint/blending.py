@@ -9,6 +9,9 @@ from torch import Tensor
 from splatmem.geometry.distance import distance_inside
 from splatmem.geometry.push_pull import push_pull
 
+EDGE, BAND = 1.5, 6.0
+"""Pixels at the edge of what is known that say nothing, and width of the band beside them that does."""
+
 
 def blend_colours(
     made: Float[Tensor, "h w 3"],
@@ -25,8 +28,9 @@ def blend_colours(
         return torch.where(known[..., None], known_rgb, made)
     offset = torch.where(known[..., None], known_rgb - made, 0.0).permute(2, 0, 1)[None]
     inward = distance_inside(known)
-    # Only a band along the border counts: far inside the two pictures may show different things.
-    weight = (known & (inward <= 6))[None, None].float()
+    # Only a band along the border counts: far inside the two pictures may show different things, and the edge of what is known
+    # is half covered.
+    weight = ((inward > EDGE) & (inward <= EDGE + BAND))[None, None].float()
     spread = push_pull(offset, weight)[0].permute(1, 2, 0)
     outward = distance_inside(~known)
     fade = torch.exp(-outward / (reach * known.shape[1]))[..., None]

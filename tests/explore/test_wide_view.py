@@ -232,3 +232,15 @@ def test_it_is_made_ahead_and_what_is_left_off_goes_on(view: Cameras, given: Spa
     assert knows.filled == 1, "the picture that was made when it was left off was kept"
     ready(partial_frames(given, view.turned(20.0)), generator=torch.Generator())
     assert knows.filled == 1
+
+
+def test_a_dark_edge_of_what_is_known_darkens_no_window(given: SpatialMemory, view: Cameras) -> None:
+    """Its pixels are half covered, and show half of what was smeared in beside them."""
+    place = PlainRoom.around(given, view)
+    plain = place.render(view)
+    known = torch.zeros_like(plain.depth, dtype=torch.bool)
+    known[..., -1] = True
+    rgb = plain.rgb.clone()
+    rgb[..., -1, :] -= 0.2
+    partial = PartialFrames(rgb, plain.depth, known, torch.ones_like(plain.depth), view)
+    torch.testing.assert_close(plainly(partial, place).rgb, plain.rgb.clamp(0, 1))
