@@ -32,8 +32,9 @@ from splatmem.metrics import psnr, ssim
 from torch import Tensor
 
 SIZE = (256, 144)
-PER_SHEET, COLUMNS = 15, 3
+PER_SHEET, COLUMNS = 10, 2
 STRENGTHS = 5
+ORDER_SEED = 21
 
 Picture = Float[Tensor, "1 h w 3"]
 Photos = Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -148,7 +149,7 @@ def read(photo: Path) -> Picture:
 def pairs(photos: Photos) -> list[tuple[str, Picture, Picture]]:
     """All pairs, in an order that tells nothing of kind or strength."""
     made = [(kind, strength) for kind in KINDS for strength in range(1, STRENGTHS + 1)]
-    order = torch.randperm(len(made), generator=torch.Generator().manual_seed(7)).tolist()
+    order = torch.randperm(len(made), generator=torch.Generator().manual_seed(ORDER_SEED)).tolist()
     found = []
     for place, number in enumerate(order):
         kind, strength = made[number]
@@ -158,7 +159,7 @@ def pairs(photos: Photos) -> list[tuple[str, Picture, Picture]]:
 
 
 def sheet(photos: Photos, out: Path) -> None:
-    """Sheets of numbered pairs, 15 to a sheet."""
+    """Sheets of numbered pairs, small enough to be looked at in full size."""
     out.mkdir(parents=True, exist_ok=True)
     all_pairs = pairs(photos)
     for first in range(0, len(all_pairs), PER_SHEET):
