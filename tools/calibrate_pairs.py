@@ -8,7 +8,8 @@ A pair is a photo and the same photo altered: twelve kinds of alteration in five
 how different the two look, from 0 (the same) to 10 (nothing in common). Those in graded_pairs.csv are of one pair of eyes,
 given on the sheets of the twenty photos that tools/photos.yaml names, before any distance was computed; other photos need
 grades of their own. Told is Spearman's rank correlation with the grades, over all pairs and over those of small differences
-(grades up to 5), each with the interval that holds 95 % of 2,000 resamplings of the pairs; LPIPS where its weights are installed (extra ``lpips``).
+(grades up to 5), with the interval that holds 95 % of 2,000 resamplings of the pairs; LPIPS where its weights are installed
+(extra ``lpips``).
 """
 
 from __future__ import annotations
