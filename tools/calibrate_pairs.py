@@ -1,12 +1,15 @@
 """Which distance between pictures agrees best with the eye: pairs that somebody has graded, against each distance.
 
-    python tools/calibrate_pairs.py sheet PHOTOS... --out out/pairs           # sheets of 60 pairs, numbered
-    python tools/calibrate_pairs.py compare PHOTOS... --grades tools/graded_pairs.csv
+    python tools/fetch_photos.py --out out/photos
+    python tools/calibrate_pairs.py sheet out/photos/* --out out/pairs           # sheets of 60 pairs, numbered
+    python tools/calibrate_pairs.py compare out/photos/* --grades tools/graded_pairs.csv
 
 A pair is a photo and the same photo altered: twelve kinds of alteration in five strengths, each of another photo. Grades say
 how different the two look, from 0 (the same) to 10 (nothing in common). Those in graded_pairs.csv are of one pair of eyes,
-given on sheets of twenty photos before any distance was computed; other photos need grades of their own. Told is Spearman's
-rank correlation with the grades, over all pairs and over those of small differences (grades up to 5).
+given on the sheets of the twenty photos that tools/photos.yaml names, before any distance was computed; other photos need
+grades of their own. Told is Spearman's rank correlation with the grades, over all pairs and over those of small differences
+(grades up to 5), with the interval that holds 95 % of 2,000 resamplings of the pairs; LPIPS where its weights are installed
+(extra ``lpips``).
 """
 
 from __future__ import annotations
@@ -26,14 +29,17 @@ from PIL import Image, ImageDraw
 from scipy.stats import spearmanr
 from splatmem.depth.picture_tokens import PictureTokens
 from splatmem.evaluation.features import PatchFeatures, distribution_distance, feature_distance
+from splatmem.evaluation.lpips import Lpips
 from splatmem.evaluation.tokens import TOKENS, token_distance
 from splatmem.io.pictures import open_picture
 from splatmem.metrics import psnr, ssim
 from torch import Tensor
 
 SIZE = (256, 144)
-PER_SHEET, COLUMNS = 15, 3
+PER_SHEET, COLUMNS = 10, 2
 STRENGTHS = 5
+ORDER_SEED = 21
+RESAMPLES = 2000
 
 Picture = Float[Tensor, "1 h w 3"]
 Photos = Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -148,7 +154,7 @@ def read(photo: Path) -> Picture:
 def pairs(photos: Photos) -> list[tuple[str, Picture, Picture]]:
     """All pairs, in an order that tells nothing of kind or strength."""
     made = [(kind, strength) for kind in KINDS for strength in range(1, STRENGTHS + 1)]
-    order = torch.randperm(len(made), generator=torch.Generator().manual_seed(7)).tolist()
+    order = torch.randperm(len(made), generator=torch.Generator().manual_seed(ORDER_SEED)).tolist()
     found = []
     for place, number in enumerate(order):
         kind, strength = made[number]
@@ -158,7 +164,7 @@ def pairs(photos: Photos) -> list[tuple[str, Picture, Picture]]:
 
 
 def sheet(photos: Photos, out: Path) -> None:
-    """Sheets of numbered pairs, 15 to a sheet."""
+    """Sheets of numbered pairs, small enough to be looked at in full size."""
     out.mkdir(parents=True, exist_ok=True)
     all_pairs = pairs(photos)
     for first in range(0, len(all_pairs), PER_SHEET):
@@ -178,6 +184,7 @@ def compare(photos: Photos, grades: Path) -> None:
     with grades.open() as file:
         graded = {int(line["pair"]): float(line["grade"]) for line in csv.DictReader(file)}
     convolutional, tokens = PatchFeatures.pretrained(), PictureTokens.embedded(TOKENS)
+    lpips = Lpips.pretrained() if Lpips.installed() else None
     rows = []
     for _, one, other in pairs(photos):
         everywhere = torch.ones(one.shape[:3], dtype=torch.bool)
@@ -188,14 +195,22 @@ def compare(photos: Photos, grades: Path) -> None:
             "feature distance (EfficientNet-Lite0)": feature_distance(*features, everywhere),
             "distribution distance (EfficientNet-Lite0)": distribution_distance(*features, everywhere),
             "token distance (DINOv2)": float(token_distance(tokens(one), tokens(other))),
+            **({} if lpips is None else {"LPIPS (AlexNet)": lpips(one, other)}),
         })  # fmt: skip
     rows = [rows[number] | {"grade": grade} for number, grade in sorted(graded.items())]
     small = [row for row in rows if row["grade"] <= 5]
     print(f"| distance | {len(rows)} pairs | {len(small)} pairs of small differences |\n|---|---|---|")
     for name in rows[0]:
         if name != "grade":
-            told = [spearmanr([r[name] for r in some], [r["grade"] for r in some])[0] for some in (rows, small)]
-            print(f"| {name} | {told[0]:.2f} | {told[1]:.2f} |")
+            print(f"| {name} | {agreement(name, rows)} | {agreement(name, small)} |")
+
+
+def agreement(name: str, rows: list[dict[str, float]]) -> str:
+    """Spearman's rank correlation of a distance with the grades, and its percentile bootstrap over pairs."""
+    values, grades = (np.array([row[key] for row in rows]) for key in (name, "grade"))
+    resamples = np.random.default_rng(0).integers(len(rows), size=(RESAMPLES, len(rows)))
+    low, high = np.percentile([spearmanr(values[some], grades[some])[0] for some in resamples], (2.5, 97.5))
+    return f"{spearmanr(values, grades)[0]:.2f} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

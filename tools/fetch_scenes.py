@@ -102,9 +102,7 @@ def fetch_textures(folder: Path, furniture: Path) -> None:
     for path in (furniture / PROGRAM_LIBRARY / PROGRAM_RESOURCES / "resources/textures").glob("*.jpg"):
         shutil.copy(path, folder / path.name)
     with tempfile.TemporaryDirectory() as temporary:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", temporary, MINIWORLD]
-        subprocess.run(command, check=True)
-        with zipfile.ZipFile(next(Path(temporary).glob("*.whl"))) as wheel:
+        with zipfile.ZipFile(download_wheel(Path(temporary), MINIWORLD)) as wheel:
             for name in wheel.namelist():
                 if re.fullmatch(r"miniworld/textures/[^/]+\.png", name):
                     (folder / Path(name).name).write_bytes(wheel.read(name))
@@ -188,6 +186,13 @@ def _save_small(data: bytes, path: Path) -> Path | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image.convert("RGB" if opaque else "RGBA").save(path, **({"quality": 85} if opaque else {}))
     return path
+
+
+def download_wheel(folder: Path, requirement: str) -> Path:
+    """Downloads a package of PyPI without what it depends on."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), requirement]
+    subprocess.run(command, check=True)
+    return next(folder.glob("*.whl"))
 
 
 def unpack_debian_packages(folder: Path, *packages: str) -> Path:

@@ -4,6 +4,9 @@ A depth model gives the depth of one picture up to a scale, or in metres while t
 varies over the picture. The right factor is the one at which a picture's points, projected into its neighbours, have the
 colours that these show there. First one factor is found for the whole picture (a plane sweep, Collins 1996, over one number),
 then a smooth map of local corrections. Depth edges remain those of the estimate.
+
+Where a pattern comes again and again, colours agree at a wrong factor as well. So the pictures are held against each other: one
+whose depth most others contradict by much looks for its factor again, near the one that they tell.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ LOCAL_WINDOW = 0.2  # share of the picture's width over which colours are compar
 LOCAL_SUPPORT = 0.3  # share of a window that the other pictures must see
 PRIOR_WEIGHT = 0.05  # weight of a local factor of 1, relative to a window in which all pixels agree
 OUTLIER = 0.15  # differences of colour, 0..1, are clamped to this
+MIN_SHARED, MIN_OTHERS = 0.1, 3  # share of a picture that must see it for another's depth to count; how many must
+CONTRADICTED = 1.2  # times as near or as far as most others tell: the picture's factor is looked for again
 MIN_CONTRAST = 0.08  # share of the mean difference over all trials by which the best trial must be better
 
 
@@ -51,6 +56,7 @@ def depth_from_parallax(
     pictures = F.interpolate(rgb.permute(0, 3, 1, 2), size=(height, MATCHING_WIDTH), mode="area")
     maps = F.interpolate(depth[:, None], size=(height, MATCHING_WIDTH), mode="nearest-exact")[:, 0]
     scales, corrections = torch.full((len(rgb),), torch.nan), torch.zeros(len(rgb), height, MATCHING_WIDTH)
+    sweeps: dict[int, _Sweep] = {}
     for index in range(len(rgb)):
         partners = _partners(index, cameras)
         near = torch.isfinite(maps[index]) & (maps[index] > 0)
@@ -59,6 +65,12 @@ def depth_from_parallax(
         sweep = _Sweep(pictures, maps[index], near, small, index, partners)
         scales[index] = sweep.scale()
         if scales[index].isfinite():
+            sweeps[index], corrections[index] = sweep, sweep.corrections(float(scales[index]))
+    scaled = {index: maps[index] * scales[index] * corrections[index].exp() for index in sweeps}
+    for index, sweep in sweeps.items():
+        factor = _told_by_others(index, scaled, small)
+        if max(factor, 1 / factor) > CONTRADICTED:
+            scales[index] = sweep.finer(factor * scales[index])
             corrections[index] = sweep.corrections(float(scales[index]))
     told = scales.isfinite()
     if not told.any():
@@ -77,6 +89,26 @@ def _partners(index: int, cameras: Cameras) -> list[int]:
     ordered = usable[distance[usable].argsort()].tolist()
     # Near cameras share most of the view, far ones show more parallax: some of each.
     return [ordered[position] for position in evenly_spread(len(ordered), PARTNERS)]
+
+
+def _told_by_others(index: int, depth: dict[int, Float[Tensor, "h w"]], cameras: Cameras) -> float:
+    """By what factor the depth of most of its partners says that a picture's is to be multiplied; 1 where few do."""
+    factors = []
+    for other in _partners(index, cameras):
+        if other not in depth:
+            continue
+        near = torch.isfinite(depth[other]) & (depth[other] > 0)
+        points = cameras.centers[other] + cameras[other].world_rays()[0][near] * depth[other][near][:, None]
+        pixels, there = cameras[index].project(points)
+        inside = cameras[index].in_picture(pixels, there)[0]
+        column, row = pixels[0, inside].long().unbind(-1)
+        ratio = there[0, inside] / depth[index][row, column]
+        ratio = ratio[torch.isfinite(ratio) & (ratio > 0)]
+        if len(ratio) > MIN_SHARED * near.numel():
+            factors.append(float(ratio.median()))
+    if len(factors) < MIN_OTHERS:
+        return 1.0
+    return float(torch.tensor(factors).median())
 
 
 class _Sweep:
@@ -115,8 +147,12 @@ class _Sweep:
         best = int(cost.argmin())
         if cost[best] > (1 - MIN_CONTRAST) * cost.mean() or best in (0, SCALE_TRIALS - 1):
             return torch.nan
+        return self.finer(coarse[best])
+
+    def finer(self, scale: Tensor) -> float:
+        """The best factor near one."""
         # Points outside of a partner's picture are left out: counted as outliers, they would favour factors that move few out.
-        fine = coarse[best] * torch.linspace(1 - FINE_REACH, 1 + FINE_REACH, FINE_TRIALS)
+        fine = scale * torch.linspace(1 - FINE_REACH, 1 + FINE_REACH, FINE_TRIALS)
         difference, inside = self.differences(fine)
         return float(fine[((difference * inside).sum((0, 2)) / inside.sum((0, 2)).clamp_min(1)).argmin()])
 

@@ -15,6 +15,7 @@ from splatmem.evaluation.figures import FIGURES, Figures
 from splatmem.evaluation.film import Film
 from splatmem.evaluation.first_view import FirstView, split_by_first_view
 from splatmem.evaluation.loop import IN_FRONT, closure_seam, floater_fraction, loop_psnr, retention
+from splatmem.evaluation.lpips import Lpips
 from splatmem.evaluation.scenes import Scene, Truth
 from splatmem.metrics import EQUAL_PSNR, Fidelity, depth_abs_rel, depth_abs_rel_median, depth_delta1, psnr, ssim
 
@@ -24,16 +25,17 @@ WORST_ABS_REL = 10.0  # stands for infinite: no depth at all
 
 @dataclass(frozen=True)
 class Yardstick:
-    """A scene, with all that its films are compared with worked out once."""
+    """A scene, with all that its films are compared with worked out once; without LPIPS its figures are left out."""
 
     scene: Scene
     first_view: FirstView
     describe: PatchFeatures
     true_features: Features
+    lpips: Lpips | None = None
 
     @staticmethod
-    def of(scene: Scene, describe: PatchFeatures) -> Yardstick:
-        return Yardstick(scene, split_by_first_view(scene.truth), describe, describe(scene.truth.rgb))
+    def of(scene: Scene, describe: PatchFeatures, lpips: Lpips | None = None) -> Yardstick:
+        return Yardstick(scene, split_by_first_view(scene.truth), describe, describe(scene.truth.rgb), lpips)
 
 
 def measure(film: Film, true_depth_film: Film | None, yardstick: Yardstick) -> Figures:
@@ -58,7 +60,7 @@ def measure(film: Film, true_depth_film: Film | None, yardstick: Yardstick) -> F
     photo, kept_known = (nothing, nothing) if film.memory is None else (film.memory.photo_fidelity(), retention(film.memory))
     # Only what was made may count: the rest is taken from the truth, since features look beyond their cell.
     features = yardstick.describe(torch.where(made[..., None], rgb, truth.rgb))
-    values |= _uncovered(rgb, depth, yardstick)
+    values |= _uncovered(rgb, depth, yardstick) | _lpips(rgb, kept, yardstick)
     values |= {
         "made_feature_distance": feature_distance(features, yardstick.true_features, made),
         "made_distribution_distance": distribution_distance(features, yardstick.true_features, made),
@@ -112,6 +114,15 @@ def _uncovered(rgb: Float[Tensor, "v h w 3"], depth: Float[Tensor, "v h w"], yar
         "uncovered_feature_distance": feature_distance(features, yardstick.true_features, uncovered),
         "uncovered_depth_delta1": depth_delta1(depth, truth.depth, uncovered & truth.measured),
     }
+
+
+def _lpips(rgb: Float[Tensor, "v h w 3"], kept: Bool[Tensor, "v h w"], yardstick: Yardstick) -> dict[str, float]:
+    """LPIPS of each part of the film, the rest being taken from the truth; nothing without the network."""
+    if yardstick.lpips is None:
+        return {}
+    parts = {"kept": kept, "made": yardstick.first_view.made}
+    true_rgb = yardstick.scene.truth.rgb
+    return {f"{n}_lpips": yardstick.lpips(torch.where(p[..., None], rgb, true_rgb), true_rgb, p) for n, p in parts.items()}
 
 
 def before_truth(depth: Float[Tensor, "v h w"], truth: Truth) -> float:

@@ -19,6 +19,7 @@ from splatmem.evaluation.features import PatchFeatures
 from splatmem.evaluation.figures import Figures
 from splatmem.evaluation.film import Film, ScaledToTruth, TrueDepth, begin
 from splatmem.evaluation.inputs import each_scene, open_scene, scene_name
+from splatmem.evaluation.lpips import Lpips
 from splatmem.evaluation.measure import Yardstick, at_size, measure
 from splatmem.evaluation.methods import MakeFilm, load_methods
 from splatmem.evaluation.names import OURS
@@ -93,7 +94,7 @@ def evaluate(
     if options.colmap:
         imported()  # or say now that it is missing
     announce("reading the scenes", 0.0)
-    describe = PatchFeatures.pretrained()
+    describe, lpips = PatchFeatures.pretrained(), Lpips.pretrained() if Lpips.installed() else None
     folders = _named(each_scene(options.scenes))
     for folder in folders.values():
         open_scene(folder, frames=options.frames, size=options.size)  # all of them before the first long run
@@ -110,7 +111,7 @@ def evaluate(
                 announce(stage, share)
 
             progress(0.0)
-            yardstick = Yardstick.of(scene, describe)
+            yardstick = Yardstick.of(scene, describe, lpips)
             results[name] = evaluate_scene(
                 yardstick, loaded, estimate_depth, options.seed, settings, progress, colmap=options.colmap
             )

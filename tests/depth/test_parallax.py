@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from splatmem.depth import parallax
 from splatmem.depth.parallax import depth_from_parallax
 from splatmem.geometry.cameras import Cameras
 from torch import Tensor
@@ -76,3 +77,25 @@ def test_pictures_that_do_not_match_tell_nothing() -> None:
     cameras = walk(3, 0.3)
     noise = torch.rand(3, 72, 128, 3, generator=torch.Generator().manual_seed(0))
     assert not bool(depth_from_parallax(noise, torch.full((3, 72, 128), 2.0), cameras)[1].any())
+
+
+def test_a_factor_that_the_other_pictures_contradict_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a pattern that comes again and again had agreed at a wrong one."""
+    cameras = walk(5, 0.25)
+    seen = room().render(cameras)
+    finds = parallax._Sweep.scale
+    calls: list[float] = []
+
+    def misled(sweep: parallax._Sweep) -> float:
+        calls.append(finds(sweep))
+        return calls[-1] * (2.5 if len(calls) == 1 else 1.0)
+
+    monkeypatch.setattr(parallax._Sweep, "scale", misled)
+    depth, _ = depth_from_parallax(seen.rgb, seen.depth, cameras)
+    assert len(calls) == 5
+    for index in range(5):
+        assert error(depth[index], seen.depth[index]) < 0.02
+    monkeypatch.setattr(parallax, "_told_by_others", lambda *_: 1.0)
+    calls.clear()
+    depth, _ = depth_from_parallax(seen.rgb, seen.depth, cameras)
+    assert error(depth[0], seen.depth[0]) > 0.2

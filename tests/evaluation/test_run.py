@@ -28,6 +28,7 @@ NEEDS_TRUE_DEPTH = {
     "made_depth_delta1", "made_depth_abs_rel_median", "before_truth",
 }  # fmt: skip
 COLMAPS = {figure.name for figure in FIGURES if figure.name.startswith("colmap_")}  # only where they are asked for
+LPIPS = {figure.name for figure in FIGURES if figure.name.endswith("_lpips")}  # only with the extra's weights
 NOT_IN_A_BOX = {  # where nothing hides anything and no edge is straight for long
     "photo_border_f1", "photo_bend", "photo_bend_true_depth", "photo_bent_share", "photo_bent_share_true_depth",
     "uncovered_psnr", "uncovered_feature_distance", "uncovered_depth_delta1",
@@ -68,7 +69,7 @@ def test_every_method_has_every_figure(report, options):
     swaying, turning = (report["scenes"][name]["methods"] for name in ("swaying", "turning"))
     for name in COMPARED:
         missing = MEASURED_ON_A_MEMORY if name == "no_memory" else {"closure_seam"}
-        missing |= NOT_IN_A_BOX | COLMAPS
+        missing |= NOT_IN_A_BOX | COLMAPS | LPIPS
         assert {field for field, value in swaying[name].items() if value is None} <= missing
         for field in METHOD_FIELDS - missing:
             assert (turning[name][field] is None) == (field in NEEDS_TRUE_DEPTH), field
