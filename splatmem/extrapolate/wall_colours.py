@@ -32,10 +32,11 @@ def wall_colours(view: StoredView, classes: PixelClasses) -> Float[Tensor, "2 3"
     told = torch.where(classes.where(PixelClass.WALL) & (classes.things == 0), 1.0, NO_WALL).masked_fill(no_wall, 0.0)
     told = told if told.any() else torch.ones_like(told)
     asked = torch.tensor(evenly_spread(told.numel(), ASKED))
-    colours, column = rgb.flatten(0, 1)[asked], (asked % width + 0.5) / width
-    weights = torch.stack([torch.exp(-away / REACH) for away in (column, 1 - column)]) * told.flatten()[asked]
+    # In double precision: how a library rounds depends on where its memory lies, and a run is to be repeated exactly.
+    colours, column = rgb.flatten(0, 1)[asked].double(), (asked.double() % width + 0.5) / width
+    weights = torch.stack([torch.exp(-away / REACH) for away in (column, 1 - column)]) * told.flatten()[asked].double()
     kernel = torch.exp(-0.5 * (torch.cdist(colours, colours) / ALIKE).square())
     usual = (colours.mean(-1) * (1 - (colours.amax(-1) - colours.amin(-1)))).square()
     modes = (weights @ kernel * usual).argmax(-1)
     shares = weights * kernel[modes]
-    return shares @ colours / shares.sum(-1, keepdim=True)
+    return (shares @ colours / shares.sum(-1, keepdim=True)).float()
