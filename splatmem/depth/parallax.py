@@ -11,6 +11,8 @@ whose depth most others contradict by much looks for its factor again, near the 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -31,6 +33,8 @@ LOCAL_SUPPORT = 0.3  # share of a window that the other pictures must see
 PRIOR_WEIGHT = 0.05  # weight of a local factor of 1, relative to a window in which all pixels agree
 OUTLIER = 0.15  # differences of colour, 0..1, are clamped to this
 MIN_SHARED, MIN_OTHERS = 0.1, 3  # share of a picture that must see it for another's depth to count; how many must
+WITNESSES = 12  # other pictures at most whose depth a picture's is held against ...
+AGREEING = 0.7  # ... and the share of them that must tell about the same
 CONTRADICTED = 1.2  # times as near or as far as most others tell: the picture's factor is looked for again
 MIN_CONTRAST = 0.08  # share of the mean difference over all trials by which the best trial must be better
 
@@ -80,21 +84,21 @@ def depth_from_parallax(
     return depth * full, told
 
 
-def _partners(index: int, cameras: Cameras) -> list[int]:
-    """Indices of at most ``PARTNERS`` pictures that look into about the same direction from other places, near ones first."""
+def _partners(index: int, cameras: Cameras, count: int = PARTNERS) -> list[int]:
+    """Indices of at most so many pictures that look into about the same direction from other places, near ones first."""
     distance = (cameras.centers - cameras.centers[index]).norm(dim=-1)
     alike = cameras.forward @ cameras.forward[index] > MIN_COSINE
     apart = distance > 1e-3 * distance.max().clamp_min(1e-9)
     usable = torch.nonzero(alike & apart)[:, 0]
     ordered = usable[distance[usable].argsort()].tolist()
     # Near cameras share most of the view, far ones show more parallax: some of each.
-    return [ordered[position] for position in evenly_spread(len(ordered), PARTNERS)]
+    return [ordered[position] for position in evenly_spread(len(ordered), count)]
 
 
 def _told_by_others(index: int, depth: dict[int, Float[Tensor, "h w"]], cameras: Cameras) -> float:
-    """By what factor the depth of most of its partners says that a picture's is to be multiplied; 1 where few do."""
+    """By what factor the depth of most other pictures says that a picture's is to be multiplied; 1 where they do not agree."""
     factors = []
-    for other in _partners(index, cameras):
+    for other in _partners(index, cameras, WITNESSES):
         if other not in depth:
             continue
         near = torch.isfinite(depth[other]) & (depth[other] > 0)
@@ -108,7 +112,9 @@ def _told_by_others(index: int, depth: dict[int, Float[Tensor, "h w"]], cameras:
             factors.append(float(ratio.median()))
     if len(factors) < MIN_OTHERS:
         return 1.0
-    return float(torch.tensor(factors).median())
+    told = torch.tensor(factors)
+    agree = (told / told.median()).log().abs() < math.log(CONTRADICTED)
+    return float(told.median()) if agree.float().mean() >= AGREEING else 1.0
 
 
 class _Sweep:
