@@ -23,10 +23,8 @@ from splatmem.threads import both, torch_alone
 from splatmem.timing import StageClock
 
 SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
-SEAM = 2  # pixels from what is unknown up to which a half covered pixel is the edge of what was written before
-ALIKE = (
-    0.08  # such a pixel shows colours smeared in from afar: it takes those on both its sides if they differ by so much at most
-)
+SEAM = 2  # pixels from what is unknown up to which a half covered pixel is the edge of what was written before ...
+ALIKE = 0.08  # ... and shows colours smeared in from afar: it takes those on both its sides if they differ by no more
 
 
 def write_frame(

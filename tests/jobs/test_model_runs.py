@@ -224,7 +224,9 @@ def test_depth_models(
     assert len(memory.views) > 1
     shown = [(picture.clamp(0, 1) * 255).round().byte() for images, _ in asked for picture in images]
     for view in memory.views[1:]:
-        assert any(torch.equal(picture[view.written], view.rgb[view.written]) for picture in shown)
+        # Seams beside what was written before take other colours than the model saw.
+        same = [(picture == view.rgb).all(-1)[view.written].float().mean() for picture in shown]
+        assert max(same) > 0.7
     after_the_first = asked[1:] if told and fov is None else asked
     assert all(degrees == pytest.approx(expected, abs=1e-3) for _, degrees in after_the_first)
     begun = memory.views[0].depth
