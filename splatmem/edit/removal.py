@@ -41,6 +41,7 @@ MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to 
 FOOT = 0.25  # share of a thing's height in a view that is its foot
 WORTH = 0.005  # share of a view that must be unknown for it to be filled once another one was
 THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
+FITTED = 2  # steps, at most, of the fit of what fills a hole: it is made up, and pictures with four steps were no better
 LOOKED_AHEAD = 2  # views that are asked side by side what they lack
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
 LEFT = 0.5  # share of what a view lacked; if more is left after its write, that would leak in other views: these lack the same
@@ -348,7 +349,7 @@ def fill_holes(
             hole.camera,
             settings.min_write_pixels,
             estimate_depth,
-            settings.refine_steps,
+            min(settings.refine_steps, FITTED),
             clock,
             usable,
             within=place,
