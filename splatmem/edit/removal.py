@@ -44,7 +44,7 @@ THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings
 FITTED = 2  # steps, at most, of the fit of what fills a hole: it is made up, and pictures with four steps were no better
 LOOKED_AHEAD = 2  # views that are asked side by side what they lack
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
-LEFT = 0.5  # share of what a view lacked; if more is left after its write, that would leak in other views: these lack the same
+LEFT = 0.5  # share of what a further view lacked; if more is left, it would leak in other views: most of these lack the same
 LEAKS = LeakLimits(pixels=0.5, share=0.2, plain=0.3, rounds=2, views=4)
 """What fills a hole may cover more of what earlier views show than what the loop makes: strict limits leave gaps in it."""
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
@@ -357,9 +357,10 @@ def fill_holes(
             limits=LEAKS,
         )
         written += 1
-        with clock.stage("read"):
-            if _lacking(memory, hole) > LEFT * int(unknown.sum()):
-                break
+        if written > 1:
+            with clock.stage("read"):
+                if _lacking(memory, hole) > LEFT * int(unknown.sum()):
+                    break
     return written
 
 
