@@ -39,13 +39,13 @@ BAND = 0.08  # how far beside a selection is looked for more of the thing, in un
 GLANCE_WIDTH = 96  # pixels of the pictures that tell which view shows most of a selection
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
-WORTH = 0.005  # share of a view that must be unknown for it to be filled once another one was
+WORTH = 0.006  # share of a view that must be unknown for it to be filled once another one was
 THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
 FITTED = 2  # steps, at most, of the fit of what fills a hole: it is made up, and pictures with four steps were no better
 LOOKED_AHEAD = 2  # views that are asked side by side what they lack
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
 LEFT = 0.5  # share of what a further view lacked; if more is left, it would leak in other views: most of these lack the same
-LEAKS = LeakLimits(pixels=0.5, share=0.2, plain=0.3, rounds=2, views=4)
+LEAKS = LeakLimits(pixels=0.5, share=0.2, plain=0.3, rounds=2, views=2)
 """What fills a hole may cover more of what earlier views show than what the loop makes: strict limits leave gaps in it."""
 NEARNESS = 0.15  # of the patches that go on behind a thing: a room's light and shadows change within the size of a thing
 
