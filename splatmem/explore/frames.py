@@ -11,7 +11,7 @@ from torch import Tensor
 from splatmem.depth import DepthEstimator, completed_depth
 from splatmem.depth.alignment import align
 from splatmem.geometry.cameras import Cameras
-from splatmem.geometry.filters import dilate
+from splatmem.geometry.filters import dilate, maximum
 from splatmem.geometry.push_pull import fill_gaps
 from splatmem.inpaint import FilledFrames
 from splatmem.inpaint.blending import blend_colours
@@ -23,6 +23,7 @@ from splatmem.threads import both, torch_alone
 from splatmem.timing import StageClock
 
 SKIN = 0.985  # depth of a surface's other side, relative to the back that a view sees
+BEHIND, ONE_SURFACE = 1.02, 0.1  # how far behind a seam's edge what is beside it is put; ratio of depths (log) of one surface
 SEAM = 2  # pixels from what is unknown up to which a half covered pixel is the edge of what was written before ...
 ALIKE = 0.08  # ... and shows colours smeared in from afar: it takes those on both its sides if they differ by no more
 
@@ -71,7 +72,7 @@ def write_frame(
             # What is known but hardly covered, at the edges of what was written before, is written too: a little behind.
             solid = known & (now.alpha[0] >= SOLID_ALPHA)
             rim = known & ~solid
-            depth = torch.where(rim, _farthest_beside(depth), depth)
+            depth = _behind_seams(depth, known, rim)
             seam = rim & dilate(~known[None], SEAM)[0]
             if seam.any():
                 closed = fill_gaps(rgb.permute(2, 0, 1)[None], ~seam[None])[0].permute(1, 2, 0)
@@ -81,9 +82,20 @@ def write_frame(
     return aligned.border_step
 
 
-def _farthest_beside(depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """The farthest depth of each pixel and its eight neighbours."""
-    return torch.nn.functional.max_pool2d(depth[None], 3, 1, 1)[0]
+def _behind_seams(depth: Float[Tensor, "h w"], known: Bool[Tensor, "h w"], rim: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Depth that is a little farther along the edge of what is known, where the surface goes on, and on the rim itself.
+
+    The first pixels beside an edge reach over it. Where they lie in front, be it by a hair, they cover what earlier views show,
+    are drawn in or left out for that, and leave a row of holes along the seam.
+    """
+    reach = 2 * SEAM + 1
+    farthest = maximum(torch.where(known, depth, 0.0), reach)
+    nearest = -maximum(torch.where(known, -depth, -torch.inf), reach)
+    beside = ~known & dilate(known[None], SEAM)[0]
+    own = [beside & ((edge / depth).log().abs() < ONE_SURFACE) for edge in (farthest, nearest)]
+    edge = torch.where(own[0], farthest, nearest)
+    behind = torch.where(own[0] | own[1], BEHIND * torch.maximum(edge, depth), depth)
+    return torch.where(rim, BEHIND * maximum(depth, reach), behind)
 
 
 def _before_backs(depth: Float[Tensor, "h w"], now: MemoryReading) -> Float[Tensor, "h w"]:

@@ -241,13 +241,13 @@ def _by_place(maps: Float[Tensor, "c h w"], block: int) -> Float[Tensor, "c s s 
 
 
 def _far_from_others(selected: Bool[Tensor, "h w"], block: int) -> Bool[Tensor, "rows columns"]:
-    """Blocks whose Gaussian ends, at two standard deviations, before pixels of the view that are not lifted.
+    """Blocks whose Gaussian ends, at three standard deviations, before pixels of the view that are not lifted.
 
     Those are known already. What is lifted beside them may stand in front of them, and would show in them.
     """
     if block == 1:
         return torch.ones_like(selected)
-    near = dilate(~selected[None], 3 * block // 2)[0]
+    near = dilate(~selected[None], 5 * block // 2)[0]
     return ~_any_in_blocks(near, block, torch.Size(side // block for side in selected.shape))
 
 
