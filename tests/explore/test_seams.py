@@ -30,7 +30,7 @@ def wall(camera: Cameras, askew: float) -> torch.Tensor:
     return 3.0 / (camera.world_rays()[0] @ torch.tensor([s, 0.0, c]))
 
 
-def no_model(*_: object) -> DepthPrediction:
+def no_model(images: torch.Tensor, *, fov_x_degrees: float | None = None) -> DepthPrediction:
     raise AssertionError("depth is given")
 
 
