@@ -104,6 +104,21 @@ def save_jpeg(picture: Image.Image, file: Path, max_bytes: int) -> None:
             return
 
 
+def save_loop(frames: np.ndarray, file: Path, *, width: int, fps: float, max_bytes: int) -> None:
+    """Saves a film as a picture that moves, over and over, at the best quality that keeps the file within ``max_bytes``.
+
+    Args:
+        frames: 0..255, ``[t, h, w, 3]``.
+        file: ends in .webp.
+    """
+    height = round(width * frames.shape[1] / frames.shape[2])
+    first, *others = (Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS) for frame in frames)
+    for quality in range(85, 30, -5):
+        first.save(file, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, quality=quality, method=6)
+        if file.stat().st_size <= max_bytes:
+            return
+
+
 def entry(exhibit: Exhibit, report: dict[str, Any]) -> str:
     """The gallery's text about one film."""
     width, height = report["size"]
@@ -149,12 +164,13 @@ def make_gallery(listed: Path, photos: Path, size: tuple[int, int], frames: int,
 
 
 def make_readme_pictures(which: str) -> None:
-    """docs/images/move.jpg, a small camera move, and docs/images/turn.jpg, the contact sheet of the turn."""
+    """docs/images/move.webp, a small camera move, which plays, and docs/images/turn.jpg, the contact sheet of the turn."""
     photo, make_film = assets.path("photos/interior_table.jpg"), Films()
     with tempfile.TemporaryDirectory() as temporary:
         if which in ("move", "both"):
-            make_film(photo, Path(temporary) / "move", path="spiral", frames=96)
-            save_jpeg(film_strip(Path(temporary) / "move" / "video.mp4", frames=4), IMAGES / "move.jpg", 160_000)
+            make_film(photo, Path(temporary) / "move", path="spiral", size=(960, 540), frames=96)
+            film = read_video(Path(temporary) / "move" / "video.mp4")
+            save_loop(film[::2], IMAGES / "move.webp", width=720, fps=12, max_bytes=900_000)
         if which in ("turn", "both"):
             make_film(photo, Path(temporary) / "turn", path="turn", frames=96)
             with open_picture(Path(temporary) / "turn" / "contact_sheet.png") as sheet:
