@@ -1,4 +1,5 @@
-"""Makes the gallery, docs/gallery.md with its film strips, and the README's two pictures, from photos with known licences.
+"""Makes the gallery, docs/gallery.md with its film strips, and the pictures of the README and the tutorial, from photos with
+known licences.
 
 A list in YAML names the photos::
 
@@ -11,7 +12,7 @@ A list in YAML names the photos::
       viewer: true                  # a page to look around in beside its strip, a third of a megabyte; false if not given
 
     python tools/make_gallery.py docs/gallery.yaml --photos FOLDER
-    python tools/make_gallery.py --readme
+    python tools/make_gallery.py --readme --photos FOLDER   # without the folder all but that of the dandelions
 
 Each photo becomes a film, as by the command that stands below its strip; frames of the strip are evenly spread over the film.
 Photos are not copied: the strip's first tile is the photo as the film shows it.
@@ -104,6 +105,21 @@ def save_jpeg(picture: Image.Image, file: Path, max_bytes: int) -> None:
             return
 
 
+def save_loop(frames: np.ndarray, file: Path, *, width: int, fps: float, max_bytes: int) -> None:
+    """Saves a film as a picture that moves, over and over, at the best quality that keeps the file within ``max_bytes``.
+
+    Args:
+        frames: 0..255, ``[t, h, w, 3]``.
+        file: ends in .webp.
+    """
+    height = round(width * frames.shape[1] / frames.shape[2])
+    first, *others = (Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS) for frame in frames)
+    for quality in range(80, 30, -10):
+        first.save(file, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, quality=quality, method=4)
+        if file.stat().st_size <= max_bytes:
+            return
+
+
 def entry(exhibit: Exhibit, report: dict[str, Any]) -> str:
     """The gallery's text about one film."""
     width, height = report["size"]
@@ -148,17 +164,19 @@ def make_gallery(listed: Path, photos: Path, size: tuple[int, int], frames: int,
         PAGE.write_text("\n".join(page), encoding="utf-8")
 
 
-def make_readme_pictures(which: str) -> None:
-    """docs/images/move.jpg, a small camera move, and docs/images/turn.jpg, the contact sheet of the turn."""
-    photo, make_film = assets.path("photos/interior_table.jpg"), Films()
+def make_readme_pictures(photos: Path) -> None:
+    """Of docs/images: dandelions.webp and move.webp, small camera moves, which play; turn.jpg, the contact sheet of a turn."""
+    table, make_film = assets.path("photos/interior_table.jpg"), Films()
+    dandelions = next(photos.rglob("seeding_by_Clements_Engelhardt.jpg"), None)
+    moves = {"move": table} if dandelions is None else {"move": table, "dandelions": dandelions}
     with tempfile.TemporaryDirectory() as temporary:
-        if which in ("move", "both"):
-            make_film(photo, Path(temporary) / "move", path="spiral", frames=96)
-            save_jpeg(film_strip(Path(temporary) / "move" / "video.mp4", frames=4), IMAGES / "move.jpg", 160_000)
-        if which in ("turn", "both"):
-            make_film(photo, Path(temporary) / "turn", path="turn", frames=96)
-            with open_picture(Path(temporary) / "turn" / "contact_sheet.png") as sheet:
-                save_jpeg(sheet, IMAGES / "turn.jpg", 400_000)
+        for name, photo in moves.items():
+            make_film(photo, Path(temporary) / name, path="spiral", size=(960, 540), frames=96)
+            film = read_video(Path(temporary) / name / "video.mp4")
+            save_loop(film[::2], IMAGES / f"{name}.webp", width=800, fps=12, max_bytes=900_000)
+        make_film(table, Path(temporary) / "turn", path="turn", frames=96)
+        with open_picture(Path(temporary) / "turn" / "contact_sheet.png") as sheet:
+            save_jpeg(sheet, IMAGES / "turn.jpg", 400_000)
 
 
 def main() -> None:
@@ -168,12 +186,10 @@ def main() -> None:
     parser.add_argument("--size", type=parse_size, default=(256, 144), help="of the films (default: 256x144)")
     parser.add_argument("--frames", type=int, default=48, help="of each film (default: 48)")
     parser.add_argument("--machine", default="two cores of a server", help="in words, for the page")
-    parser.add_argument(
-        "--readme", choices=["move", "turn", "both"], nargs="?", const="both", help="the README's pictures instead"
-    )
+    parser.add_argument("--readme", action="store_true", help="the pictures of the README and the tutorial instead")
     options = parser.parse_args()
     if options.readme:
-        make_readme_pictures(options.readme)
+        make_readme_pictures(options.photos)
     elif options.list is None:
         parser.error("give the list of photos, or --readme")
     else:

@@ -142,7 +142,7 @@ def _models() -> Finding:
     if missing:
         state, advice = (
             f"missing: {', '.join(missing)}",
-            "install splatmem anew: pip install --force-reinstall --no-deps splatmem",
+            "install splatmem anew, in a checkout: pip install --force-reinstall --no-deps .",
         )
         return Finding("embedded models", False, state, True, "the preset 'embedded' does not run", advice)
     return Finding("embedded models", True, "for filling and for depth, as they come with the package", needed=True)

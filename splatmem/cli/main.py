@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import gc
 import importlib
+import itertools
+import os
 import re
 import signal
 import sys
@@ -71,6 +73,8 @@ def _main(arguments: list[str]) -> None:
     except (OptionError, OSError) as error:
         _print(f"[bold red]error:[/] {escape(one_line(error))}")
         sys.exit(EXIT_BAD_INPUT)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"] if len(arguments) > 1 else []
     if not arguments:
         print(overview())
         return
@@ -105,18 +109,29 @@ def _carry_out(arguments: list[str], options: general.GeneralOptions, telling: T
         if sentence is None:
             telling.tell("error", text=f"{type(error).__name__}: {one_line(error)}")
             raise
-        telling.error(f"{sentence}{kept}")
+        telling.error(sentence if "--resume" in sentence else f"{sentence}{kept}")
         sys.exit(EXIT_BAD_INPUT)
     sys.exit(status)
 
 
 def _suggest_command(arguments: list[str], telling: Telling) -> None:
-    """Exits with a suggestion where the first word is nearly a command."""
+    """Exits with a suggestion where the first word is no command, and where several photos are given for one film."""
     word = arguments[0]
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
-    if not word.startswith("-") and word not in COMMANDS and near:
-        telling.error(f"there is no command {word!r}: did you mean {near[0]!r}? See splatmem --help")
-        sys.exit(EXIT_BAD_INPUT)
+    if word == "flyaround":
+        given = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments[1:]))
+        if len(given) < 2 or not all(map(os.path.exists, given)):
+            return
+        said = f"these are {len(given)} files, and a film is made of one photo; for a film of each see splatmem batch --help"
+    elif word.startswith("-") or word in COMMANDS:
+        return
+    elif near := difflib.get_close_matches(word, COMMANDS, n=1):
+        said = f"there is no command {word!r}: did you mean {near[0]!r}? See splatmem --help"
+    elif os.path.exists(word):
+        said = f"{word!r} stands where a command is expected. To make a film of a photo: splatmem flyaround {word} --out room"
+    else:
+        said = f"there is no command {word!r}: splatmem alone lists those that there are"
+    telling.error(said)
+    sys.exit(EXIT_BAD_INPUT)
 
 
 def _parsed(arguments: list[str], telling: Telling) -> Any:

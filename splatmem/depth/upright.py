@@ -123,7 +123,8 @@ def stand_upright(
         if _is_ridge(thing, distance):
             continue
         for share, touching in ((FOOT, TOUCHING), (LOWEST, LOWEST_TOUCHING)):
-            foot = float(np.nanmedian(by_row[thing.row >= thing.row[-1] + 1 - share * thing.height]))
+            at_foot = by_row[thing.row >= thing.row[-1] + 1 - share * thing.height]
+            foot = float(np.nanmedian(at_foot)) if np.isfinite(at_foot).any() else np.nan  # of a low thing that is no whole row
             contact = _contact(thing, distance, foot, share, touching)
             if contact is not None:
                 break

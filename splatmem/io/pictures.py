@@ -6,6 +6,7 @@ Pillow chooses a decoder by a file's content, and some of its decoders start oth
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,9 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
     except RefusedPicture:
         raise
     except Image.DecompressionBombError as error:
-        raise RefusedPicture(f"{path} is too large ({error}): scale it below 179 megapixels") from error
+        pixels = re.search(r"(\d+) pixels", str(error))
+        size = f"has {int(pixels[1]) // 1_000_000} megapixels" if pixels else "is too large"
+        raise RefusedPicture(f"{path} {size}: scale it below 179 megapixels") from error
     except MemoryError:
         raise
     except UnidentifiedImageError as error:

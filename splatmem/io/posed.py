@@ -71,7 +71,8 @@ def load_posed_folder(folder: Path, *, width: int, height: int, fov_x_degrees: f
     if place is None:
         raise ValueError(
             f"{folder} is a folder without posed pictures: expected a transforms.json (nerfstudio's convention) or a COLMAP "
-            "model (cameras and images, .bin or .txt) in it, in its sparse/ or in its sparse/0/"
+            "model (cameras and images, .bin or .txt) in it, in its sparse/ or in its sparse/0/. For a film of one photo "
+            "name that file; for a film of each photo in a folder there is splatmem batch"
         )
     return _load_colmap(folder, read_colmap(place), notes, width, height, fov_x_degrees, most)
 

@@ -42,7 +42,9 @@ def claim(out: Path, *, resume: bool, overwrite: bool) -> Path:
         make_marked(partial, KIND)
         remove_leftovers(partial)
         return partial
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not overwrite):
+    if out.is_file():
+        raise ValueError(f"{out} is a file: --out names the folder that is to be made")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
         raise ValueError(f"{out} is not empty: choose another folder, or give --overwrite to replace it")
     if resume:
         raise ValueError(f"nothing to resume: there is no interrupted run at {partial}")

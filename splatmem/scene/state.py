@@ -135,6 +135,9 @@ class SceneState:
         Raises:
             ValueError: there is nothing to undo, or what was before is beyond the budget.
         """
+        possible = len(self.history) - 1
+        if windows <= 0 and steps > possible > 0:
+            raise ValueError(f"{steps} steps cannot be undone: since the scene began there were {possible}")
         with self._whole():
             for _ in range(max(windows, 0) or steps):
                 self._undo(windows > 0)

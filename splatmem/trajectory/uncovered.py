@@ -17,6 +17,8 @@ from splatmem.trajectory.presets import ARC_DEGREES, make_path
 
 MOST_UNCOVERED = 0.08
 """Share of the picture between what the photo shows that gaps may cover."""
+TAKEN_AWAY = 0.01
+"""The same share, seen from the photo's own place, from which on it is the hole of a removal: no swing opens that."""
 SMALLEST_ARC = math.radians(10)
 """Swing to a side that is always made."""
 STEPS = 144
@@ -45,13 +47,17 @@ def swings_borne(memory: SpatialMemory, subject_distance: float) -> tuple[float,
         width=camera.width, height=camera.height, down=memory.down,
     ).cameras  # fmt: skip
     counts = range(1, 1 + math.floor(ARC_DEGREES * STEPS / 360))
-    right, left = (_first_torn(uncovered_shares(memory, circle[[way * count % STEPS for count in counts]])) for way in (1, -1))
+    hole = float(uncovered_shares(memory, camera))
+    most = MOST_UNCOVERED + (hole if hole > TAKEN_AWAY else 0.0)
+    right, left = (
+        _first_torn(uncovered_shares(memory, circle[[way * count % STEPS for count in counts]]), most) for way in (1, -1)
+    )
     return max(SMALLEST_ARC, right * 2 * math.pi / STEPS), max(SMALLEST_ARC, left * 2 * math.pi / STEPS)
 
 
-def _first_torn(shares: Float[Tensor, " v"]) -> int:
-    """How many views come before the first in which gaps cover too much."""
-    return int((shares <= MOST_UNCOVERED).cumprod(0).sum())
+def _first_torn(shares: Float[Tensor, " v"], most: float) -> int:
+    """How many views come before the first in which gaps cover more than a share."""
+    return int((shares <= most).cumprod(0).sum())
 
 
 def _from_left(known: Bool[Tensor, "v h w"]) -> Bool[Tensor, "v h w"]:

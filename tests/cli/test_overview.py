@@ -39,3 +39,31 @@ def test_a_mistyped_command(typed, meant, capsys):
         main([typed, "x"])
     assert stop.value.code == 2
     assert f"did you mean '{meant}'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["photo.jpg", "--out", "x"], "To make a film of a photo: splatmem flyaround photo.jpg --out room"),
+        (["flyaround", "photo.jpg", "other.jpg", "--out", "x"], "these are 2 files"),
+        (["flyaround", "photo.jpg", "notthere.jpg", "--out", "x"], "Unrecognized options: notthere.jpg"),
+        (["frobnicate"], "there is no command 'frobnicate'"),
+    ],
+)
+def test_files_and_words_in_the_wrong_place(typed, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.jpg", "other.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(SystemExit) as stop:
+        main(typed)
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help_is_a_command_too(capsys):
+    main(["help"])
+    assert capsys.readouterr().out.strip() == overview()
+    with pytest.raises(SystemExit) as stop:
+        main(["help", "undo"])
+    assert stop.value.code == 0
+    assert "usage: splatmem undo" in capsys.readouterr().out

@@ -100,6 +100,13 @@ def test_what_hangs_in_the_air_stays_as_it_is() -> None:
     assert torch.allclose(stand_upright(hanging, GREY, CAMERA, DOWN)[shown], depth[shown])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_low_thing_in_the_air_is_no_reason_to_warn() -> None:
+    depth = room()
+    depth[HEAD : HEAD + 8, MIDDLE : MIDDLE + 4] = POST
+    assert torch.equal(stand_upright(depth, GREY, CAMERA, DOWN), depth)
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_what_hangs_above_a_floor_gets_the_stem_that_the_picture_shows(shown: bool) -> None:
     depth, own = with_post(1.0)

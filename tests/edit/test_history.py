@@ -39,6 +39,8 @@ def test_undo_and_redo_of_windows_and_steps_are_exact(scene: sm.Scene, tmp_path:
     states.append(fingerprint(scene.memory))
     assert scene.history[-1].details["prompt"] == "a hall"
     record = scene.record()
+    with pytest.raises(ValueError, match="3 steps cannot be undone: since the scene began there were 2"):
+        scene.undo(3)
     scene.undo()
     assert fingerprint(scene.memory) == states[1]
     scene.undo(windows=windows)

@@ -200,6 +200,19 @@ def test_the_visitor_looks_around_and_comes_back(browser: PageBrowser, page: Pat
 
 
 @in_a_browser
+def test_beside_the_film_s_picture_nothing_shows_until_the_visitor_looks_around(browser: PageBrowser, page: Path) -> None:
+    browser.show_drawn(page)
+    taller = {"width": VIEW[0], "height": 2 * VIEW[1], "deviceScaleFactor": 1, "mobile": False}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", taller)
+    style = "return getComputedStyle(document.querySelector('canvas')).clipPath"
+    until("a picture with bars", lambda: browser.driver.execute_script(style) == f"inset({VIEW[1] // 2}px 0px)")
+    browser.press("w", 0.1)
+    until("a picture without", lambda: browser.driver.execute_script(style) == "inset(0px)")
+    browser.press_button("first")
+    until("bars again", lambda: browser.driver.execute_script(style) == f"inset({VIEW[1] // 2}px 0px)")
+
+
+@in_a_browser
 def test_a_damaged_page_says_so_over_its_picture(browser: PageBrowser, scene: sm.Scene, page: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.html"
     damaged.write_text(re.sub(r'(id="splats">)[^<]{100}', r"\1", page.read_text()))

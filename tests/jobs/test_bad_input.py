@@ -74,11 +74,13 @@ class TestPhotos:
         (refused.folder / "wall.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
         error = refused.flyaround(photo=refused.folder / "wall.png")
         assert "wall.png" in error
-        assert "scale it below" in error
+        assert "has 400 megapixels: scale it below" in error
 
     def test_missing_or_a_folder(self, refused: Refused) -> None:
         assert "there is no photo" in refused.flyaround(photo=refused.folder / "nothing.jpg")
-        assert "is a folder without posed pictures" in refused.flyaround(photo=refused.folder)
+        error = refused.flyaround(photo=refused.folder)
+        assert "is a folder without posed pictures" in error
+        assert "splatmem batch" in error
 
 
 class TestBeginnings:
@@ -205,13 +207,19 @@ class TestFolders:
         (refused.folder / "mine.txt").write_text("keep")
         assert "is not empty: choose another folder, or give --overwrite" in refused.flyaround(out=refused.folder)
 
+    def test_a_file(self, refused: Refused) -> None:
+        (refused.folder / "mine.txt").write_text("keep")
+        assert "mine.txt is a file: --out names the folder" in refused.flyaround(out=refused.folder / "mine.txt")
+
     def test_not_empty_and_not_a_run(self, refused: Refused) -> None:
         (refused.folder / "mine.txt").write_text("keep")
         assert "files that are not a finished run" in refused.flyaround("--overwrite", out=refused.folder)
 
     def test_an_interrupted_run_is_not_lost(self, refused: Refused) -> None:
         make_marked(refused.folder / "out.partial", "run")
-        assert "holds an interrupted run: give --resume to continue it" in refused.flyaround()
+        error = refused.flyaround()
+        assert "holds an interrupted run: give --resume to continue it" in error
+        assert error.count("--resume") == 1
 
     @pytest.mark.parametrize("options", [(), ("--overwrite",), ("--resume",)])
     def test_another_s_folder_where_it_would_be_made(self, refused: Refused, options: tuple[str, ...]) -> None:

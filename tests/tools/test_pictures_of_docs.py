@@ -39,3 +39,12 @@ def test_pictures_stay_small(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8))
     make_gallery.save_jpeg(noise, tmp_path / "noise.jpg", 40_000)
     assert (tmp_path / "noise.jpg").stat().st_size <= 40_000
+
+
+def test_a_film_becomes_a_picture_that_moves(tmp_path: Path) -> None:
+    frames = np.repeat(np.linspace(0, 200, 5).astype(np.uint8), 64 * 96 * 3).reshape(5, 64, 96, 3)
+    make_gallery.save_loop(frames, tmp_path / "loop.webp", width=48, fps=10, max_bytes=40_000)
+    with Image.open(tmp_path / "loop.webp") as loop:
+        assert (loop.size, loop.n_frames, loop.info["loop"]) == ((48, 32), 5, 0)
+        loop.seek(4)
+        assert np.asarray(loop.convert("L")).mean() == pytest.approx(200, abs=4)

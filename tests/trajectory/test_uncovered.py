@@ -66,3 +66,14 @@ def test_the_report_says_why_an_arc_is_short() -> None:
     assert arc.extent is not None
     assert arc.extent.degrees < 0.9 * arc.extent.asked_degrees
     assert "the photo does not" in arc.notes[0]
+
+
+def test_the_hole_of_a_removal_does_not_shorten_the_swing() -> None:
+    depth = torch.full((HEIGHT, WIDTH), 4.0)
+    memory = SpatialMemory()
+    rgb = torch.rand(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(0))
+    unknown = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    unknown[:, 40:54] = False  # as if what was there had been taken away: more than gaps may cover
+    memory.write(rgb, depth, CAMERA, unknown)
+    assert uncovered_shares(memory, CAMERA) > MOST_UNCOVERED
+    assert [math.degrees(side) for side in swings_borne(memory, 4.0)] == pytest.approx([30, 30])

@@ -33,6 +33,7 @@ class Page {
     this.view = this.frames[0].copy();
     this.seconds = 0;
     this.playing = this.asked = this.givenOnly = false;
+    this.framed = true;  // a picture of the film shows, and nothing beside it
     this.keys = new Set();
     this.pointers = new Map();
     this.last = 0;
@@ -66,6 +67,8 @@ class Page {
     if (this.canvas.width !== width) this.canvas.width = width;
     if (this.canvas.height !== height) this.canvas.height = height;
     this.view.fit(width, height, this.film);
+    const [above, beside] = [innerHeight - this.film.height * enlarged, innerWidth - this.film.width * enlarged].map((gap) => Math.max(gap / 2, 0));
+    this.canvas.style.clipPath = this.framed ? `inset(${above}px ${beside}px)` : "inset(0px 0px)";
     this.painter.paint(this.view, this.givenOnly ? this.film.given : undefined);
     this.canvas.hidden = element("bar").hidden = false;
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
@@ -79,11 +82,13 @@ class Page {
       this.seconds = (this.seconds + seconds) % (this.frames.length / this.film.fps);
       this.show(Math.floor(this.seconds * this.film.fps));
     }
+    if (this.keys.size > 0) this.framed = false;
     for (const key of this.keys) this.view.walk(...KEYS[key].map((way) => way * STRIDE * seconds));
   }
 
   show(frame) {
     this.view = this.frames[Math.min(frame, this.frames.length - 1)].copy();
+    this.framed = true;
     element("time").value = String(frame);
   }
 
@@ -126,6 +131,7 @@ class Page {
       waiting = setTimeout(() => element("bar").classList.add("resting"), BAR_RESTS);
     };
     for (const event of ["pointermove", "pointerdown", "keydown"]) addEventListener(event, wake);
+    wake();  // who opens the page sees what can be done here
   }
 
   back() {
@@ -171,6 +177,7 @@ class Page {
         this.view.round(this.around, -turns[0], -turns[1], this.up);
       } else if (event.buttons & 2 || event.shiftKey) this.view.round(this.around, -2 * turns[0], -2 * turns[1], this.up);
       else this.view.look(...turns, this.up);
+      this.framed = false;
       this.draw();
     });
     for (const end of ["pointerup", "pointercancel"]) {
@@ -181,6 +188,7 @@ class Page {
       if (this.playing) this.play(false);
       const way = event.deltaY * (event.deltaMode === 0 ? 1 : 40);
       this.approach(this.grasped(event.clientX, event.clientY), Math.min(Math.max(-way * WHEEL, -0.3), 0.3));
+      this.framed = false;
       this.draw();
     }, { passive: false });
   }
