@@ -9,6 +9,7 @@ from torch import Tensor
 
 from splatmem.classes import LEVEL_CLASSES, PixelClasses
 from splatmem.depth.classes import classify
+from splatmem.depth.perched import perch
 from splatmem.depth.protocol import DepthEstimator, DepthPrediction
 from splatmem.depth.silhouettes import with_rims
 from splatmem.depth.sky import plausible_sky
@@ -58,7 +59,7 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
         # Before lines are straightened, so that those along a thing agree with it; and after it, since they move parts of it.
         depth = stand_upright(depth, rgb, camera, down)
         depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
-        depth = stand_upright(depth, rgb, camera, down)
+        depth = perch(stand_upright(depth, rgb, camera, down))
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 

@@ -104,12 +104,14 @@ def hidden_background(
     smallest = max(6, SMALLEST * hole.numel())
     order = [int(index) for index in np.argsort(-counts, kind="stable")[:MOST] if counts[index] >= smallest]
     generator = torch.Generator().manual_seed(0)
+    rays = small.world_rays()[0]
+    drop = (rays @ down) / rays.norm(dim=-1)
     for surface in order:
         own = surfaces == surface
         part = _around(hole & own, round(MARGIN * small.width))
         others = [top.within(part) for top in tops if not (top.seen & own).any()]
         filled = _filled(
-            colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], others, generator
+            colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], others, generator, drop[part]
         )
         if filled is None:
             continue
@@ -191,6 +193,7 @@ def _filled(
     level: Bool[Tensor, "h w"],
     tops: list[Top],
     generator: torch.Generator,
+    drop: Float[Tensor, "h w"],
 ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"], Bool[Tensor, "h w"]] | None:
     """Colours and depth behind one surface, and where they lie behind it; None where nothing shows of what is behind.
 
@@ -200,6 +203,7 @@ def _filled(
         background: pixels of no thing.
         level: pixels of floors and ceilings: these go on behind what stands nearer or farther alike.
         tops: all that are not the surface's own: it stands on some of them, or before them.
+        drop: see ``continue_behind``.
     """
     front = depth[nearest_pixels(hole)]
     # Pixels at the silhouette show both sides: they say nothing of the background.
@@ -209,7 +213,9 @@ def _filled(
     surrounded = (farther & ~background)[beside].float().mean() > SURROUNDED if beside.any() else False
     known = ~rim & (level | (background & (depth > front / FARTHER)) | (farther if surrounded else farther & background))
     if int(known.sum()) >= 12:
-        behind = continue_behind(depth, known, hole | (rim & ~own), torch.where(hole, front, 0.0), level)
+        blocked = ~known & ~rim & ~hole & ((depth < front / FARTHER) | farther)
+        removed = torch.where(hole, front, 0.0)
+        behind = continue_behind(depth, known, hole | (rim & ~own), removed, level, drop=drop, blocked=blocked)
     elif tops:
         behind = Behind(torch.where(hole, front, depth), torch.full(hole.shape, -1))
     else:
