@@ -105,7 +105,12 @@ def continue_behind(
     # What is as near as what was taken away is no part of what lies behind it, but for the ground that it stands on.
     told = floors | (known & ~hole & (depth * OCCLUDER > thing))
     open_sky = hole & _under_sky(seen_sky, told if blocked is None else told | blocked)
-    sky = _Surface(torch.zeros_like(inverse), rim & seen_sky if (rim & seen_sky).any() else seen_sky & open_sky.any(), 0.0, known & torch.isinf(depth))
+    sky = _Surface(
+        torch.zeros_like(inverse),
+        rim & seen_sky if (rim & seen_sky).any() else seen_sky & open_sky.any(),
+        0.0,
+        known & torch.isinf(depth),
+    )
     on_level = _planes(inverse, floors, MOST_LEVEL, TOLERANCE, SUPPORT, anywhere if kinds is None or level is None else level)
     if not on_level:  # a floor that no plane fits goes on like anything else
         rim = rim | floors
@@ -226,11 +231,9 @@ def _under_sky(sky: Bool[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> Bool[Ten
     return (torch.maximum(to_left, to_right) > 0) & (torch.minimum(to_left, to_right) >= 0) & (above >= 0)
 
 
-def _next_along(
-    sky: Bool[Tensor, "h w"], known: Bool[Tensor, "h w"], axis: int, reverse: bool
-) -> Int[Tensor, "h w"]:
-    """What the last known pixel before each one along an axis, or after it, shows: 1 for sky, -1 for anything else, 0 where there
-    is none."""
+def _next_along(sky: Bool[Tensor, "h w"], known: Bool[Tensor, "h w"], axis: int, reverse: bool) -> Int[Tensor, "h w"]:
+    """What the last known pixel before each one along an axis, or the first after it, shows: 1 for sky, -1 for anything else, 0
+    where there is none."""
     value = torch.where(sky, 1, -1)
     if reverse:
         value, known = value.flip(axis), known.flip(axis)

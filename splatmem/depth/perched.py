@@ -1,8 +1,8 @@
 """Small things before the sky that hang in the air: they are as far away as what the picture shows them on.
 
 A chimney, a finial or the tip of a tree is easily given a depth of its own, and flies beside its house or tree from aside. What
-stands on anything has no gap of depth at its foot; what is small and has one all around, with sky beside it, is perched on what it
-touches.
+stands on anything has no gap of depth at its foot; what is small and has one all around, with sky beside it, is perched on
+what it touches.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from splatmem.classes import LEVEL_CLASSES, PixelClasses
 from splatmem.depth.classes import classify
+from splatmem.depth.focus import sharp_before_blurred
+from splatmem.depth.fringes import with_fringes
 from splatmem.depth.perched import perch
 from splatmem.depth.protocol import DepthEstimator, DepthPrediction
 from splatmem.depth.silhouettes import with_rims
@@ -52,7 +54,9 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
     with torch_alone(camera.width * camera.height):
         down = gravity_of(rgb, camera)
         depth = plausible_sky(estimate.depth[0], camera, down, rgb, estimate.first_class_logits)
+        depth = sharp_before_blurred(depth, rgb)
         depth, thin = with_thin_things(depth, rgb)
+        depth = with_fringes(depth, rgb)
         classes = classes_of(rgb, depth, camera, down, estimate, thin)
         # Before lines are straightened: rims lie along them, and would bend them again.
         depth, classes = with_rims(depth, classes, rgb)
