@@ -42,7 +42,7 @@ class PhotoDepth:
 
 
 def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: DepthEstimator) -> PhotoDepth:
-    """A model's depth of a photo, its sky and what is thin before it whole, what is sharp before what is blurred, rims of things
+    """A model's depth of a photo: its sky and what is thin before it whole, sharp things before what is blurred, rims of things
     on the things, straight lines straight, slender things upright, small things before the sky on what carries them.
 
     Args:
