@@ -5,6 +5,7 @@ Fischler & Bolles 1981), to floors and ceilings apart from the rest; where no pl
 smoothly. Each pixel of the hole belongs to the nearest of these surfaces that does not stand before what was taken away, and
 where two of them meet in the hole as the sides of a room do, the nearer one shows. Where it is told what goes on for itself
 (walls, and each thing), planes are fitted to each of these, and the borders between the surfaces are as short as can be.
+Nothing goes up into a sky that shows beside it and above it, and no ground above the horizon.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ def continue_behind(
     level: Bool[Tensor, "h w"] | None = None,
     kinds: Int[Tensor, "h w"] | None = None,
     picture_width: int | None = None,
+    drop: Float[Tensor, "h w"] | None = None,
+    blocked: Bool[Tensor, "h w"] | None = None,
 ) -> Behind:
     """The surfaces around a hole, continued into it.
 
@@ -84,6 +87,8 @@ def continue_behind(
         kinds: numbers, from 0, of what goes on for itself beside these, such as a wall, a table, a tree; surfaces are looked
             for in each. Then the parts of the hole have the shortest borders that what is seen around it allows.
         picture_width: of the whole picture in pixels, if these are a part of it.
+        drop: of each pixel's ray, how far it goes down along gravity, negative above the horizon; None if that is not known.
+        blocked: pixels at which something else hides what goes on, if any.
     """
     width = depth.shape[1] if picture_width is None else picture_width
     away = distance_inside(~hole)
@@ -96,7 +101,16 @@ def continue_behind(
         rim = around if around.any() else known & ~hole
     inverse = torch.where(torch.isfinite(depth), 1 / depth.clamp_min(1e-12), 0.0)
     anywhere = torch.ones_like(hole)
-    sky = _Surface(torch.zeros_like(inverse), rim & (inverse <= 0), 0.0, known & torch.isinf(depth))
+    seen_sky = known & ~hole & torch.isinf(depth)
+    # What is as near as what was taken away is no part of what lies behind it, but for the ground that it stands on.
+    told = floors | (known & ~hole & (depth * OCCLUDER > thing))
+    open_sky = hole & _under_sky(seen_sky, told if blocked is None else told | blocked)
+    sky = _Surface(
+        torch.zeros_like(inverse),
+        rim & seen_sky if (rim & seen_sky).any() else seen_sky & open_sky.any(),
+        0.0,
+        known & torch.isinf(depth),
+    )
     on_level = _planes(inverse, floors, MOST_LEVEL, TOLERANCE, SUPPORT, anywhere if kinds is None or level is None else level)
     if not on_level:  # a floor that no plane fits goes on like anything else
         rim = rim | floors
@@ -106,7 +120,11 @@ def continue_behind(
     for part in parts:
         surfaces += _rest(inverse, rim & part & (inverse > 0), least, level is not None, part)
     models = torch.stack([surface.inverse for surface in surfaces])
-    chosen = _labels(surfaces, removed_depth, None if kinds is None else hole)
+    barred = torch.stack([open_sky & (index != SKY_LABEL) for index in range(len(surfaces))])
+    if drop is not None:
+        for index, surface in enumerate(on_level, start=1):
+            barred[index] |= _beyond_horizon(surface.seen, drop)
+    chosen = _labels(surfaces, removed_depth, None if kinds is None else hole, barred)
     own = models.gather(0, chosen[None])[0]
     # Differences at the rim go on into the hole, less and less.
     seen = torch.stack([surface.seen for surface in surfaces])
@@ -206,14 +224,51 @@ def _planes(
     return planes
 
 
+def _under_sky(sky: Bool[Tensor, "h w"], known: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Pixels of which the next known one to the left, to the right and above is sky, as far as there is one; and there is one
+    beside."""
+    to_left, to_right, above = (_next_along(sky, known, axis, reverse) for axis, reverse in ((1, False), (1, True), (0, False)))
+    return (torch.maximum(to_left, to_right) > 0) & (torch.minimum(to_left, to_right) >= 0) & (above >= 0)
+
+
+def _next_along(sky: Bool[Tensor, "h w"], known: Bool[Tensor, "h w"], axis: int, reverse: bool) -> Int[Tensor, "h w"]:
+    """What the last known pixel before each one along an axis, or the first after it, shows: 1 for sky, -1 for anything else, 0
+    where there is none."""
+    value = torch.where(sky, 1, -1)
+    if reverse:
+        value, known = value.flip(axis), known.flip(axis)
+    length = known.shape[axis]
+    number = torch.arange(length).view(-1, 1) if axis == 0 else torch.arange(length)
+    last = torch.where(known, number, -1).cummax(axis).values
+    found = torch.where(last >= 0, value.gather(axis, last.clamp_min(0)), 0)
+    return found.flip(axis) if reverse else found
+
+
+def _beyond_horizon(seen: Bool[Tensor, "h w"], drop: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Pixels that a level surface can't reach: those beyond the horizon, and beyond where it was seen."""
+    if not seen.any():
+        return seen
+    side = 1.0 if drop[seen].mean() > 0 else -1.0
+    return side * drop < min(0.0, float((side * drop[seen]).min()))
+
+
 def _labels(
-    surfaces: list[_Surface], removed_depth: Float[Tensor, "h w"], hole: Bool[Tensor, "h w"] | None
+    surfaces: list[_Surface],
+    removed_depth: Float[Tensor, "h w"],
+    hole: Bool[Tensor, "h w"] | None,
+    barred: Bool[Tensor, "k h w"],
 ) -> Int[Tensor, "h w"]:
-    """Which surface would show at each pixel; ``hole``: where the borders between them are to be short, if at all."""
+    """Which surface would show at each pixel.
+
+    Args:
+        hole: where the borders between them are to be short, if at all.
+        barred: where each surface may not be.
+    """
     present = [k for k, surface in enumerate(surfaces) if surface.seen.any()]
     models = torch.stack([surfaces[k].inverse for k in present])
     away = torch.stack([distance_inside(~surfaces[k].seen) for k in present]).double()
-    wrong = models * removed_depth.nan_to_num(posinf=0.0) > 1 / OCCLUDER  # it would stand before what was taken away
+    # It would stand before what was taken away, or where it can't be.
+    wrong = (models * removed_depth.nan_to_num(posinf=0.0) > 1 / OCCLUDER) | barred[present]
     if present[0] != SKY_LABEL:
         wrong |= models <= 0  # it would be behind the camera
     chosen = (away + 1e6 * wrong).argmin(0)

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from splatmem.classes import LEVEL_CLASSES, PixelClasses
 from splatmem.depth.classes import classify
+from splatmem.depth.focus import sharp_before_blurred
+from splatmem.depth.fringes import with_fringes
+from splatmem.depth.perched import perch
 from splatmem.depth.protocol import DepthEstimator, DepthPrediction
 from splatmem.depth.silhouettes import with_rims
 from splatmem.depth.sky import plausible_sky
@@ -39,8 +42,8 @@ class PhotoDepth:
 
 
 def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: DepthEstimator) -> PhotoDepth:
-    """A model's depth of a photo, its sky and what is thin before it whole, rims of things on the things, straight lines
-    straight, slender things upright.
+    """A model's depth of a photo: its sky and what is thin before it whole, sharp things before what is blurred, rims of things
+    on the things, straight lines straight, slender things upright, small things before the sky on what carries them.
 
     Args:
         rgb: the photo, 0..1.
@@ -51,14 +54,16 @@ def photo_depth(rgb: Float[Tensor, "h w 3"], camera: Cameras, estimate_depth: De
     with torch_alone(camera.width * camera.height):
         down = gravity_of(rgb, camera)
         depth = plausible_sky(estimate.depth[0], camera, down, rgb, estimate.first_class_logits)
+        depth = sharp_before_blurred(depth, rgb)
         depth, thin = with_thin_things(depth, rgb)
+        depth = with_fringes(depth, rgb)
         classes = classes_of(rgb, depth, camera, down, estimate, thin)
         # Before lines are straightened: rims lie along them, and would bend them again.
         depth, classes = with_rims(depth, classes, rgb)
         # Before lines are straightened, so that those along a thing agree with it; and after it, since they move parts of it.
         depth = stand_upright(depth, rgb, camera, down)
         depth = straighten(depth, rgb, camera, down, classes.where(*LEVEL_CLASSES))
-        depth = stand_upright(depth, rgb, camera, down)
+        depth = perch(stand_upright(depth, rgb, camera, down))
     return PhotoDepth(depth, classes, down, estimate.metric)
 
 

@@ -71,7 +71,7 @@ def with_thin_things(
     before_sky = torch.where(beside, sky, share > 0.5)
     unlike, plain = torch.zeros_like(log_depth), torch.zeros_like(sky)
     backgrounds = (before_sky, ~before_sky)
-    found = side_by_side(lambda background: _unlike(rgb, background & beside, size), backgrounds)
+    found = side_by_side(lambda background: unlike_around(rgb, background & beside, size), backgrounds)
     for background, (differs, rough) in zip(backgrounds, found, strict=True):
         unlike = torch.where(background, differs, unlike)
         plain |= background & (rough < DIFFERENT)
@@ -102,11 +102,11 @@ def thin_in_the_sky(depth: Float[Tensor, "h w"], rgb: Float[Tensor, "h w 3"]) ->
     if sky[0].float().mean() < OPEN:
         return torch.zeros_like(sky)
     size = 2 * max(2, round(THIN * depth.shape[1] / 2)) + 1
-    unlike, _ = _unlike(rgb, sky, size)
+    unlike, _ = unlike_around(rgb, sky, size)
     return _slender(sky & (unlike > 1)) > 0
 
 
-def _unlike(
+def unlike_around(
     rgb: Float[Tensor, "h w 3"], background: Bool[Tensor, "h w"], size: int
 ) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
     """How much each pixel differs from the background around it, in units of what makes it something else; and how much that

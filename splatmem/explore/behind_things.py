@@ -55,6 +55,8 @@ SIDES = 0.05
 """Share of the picture's width along its sides behind which nothing goes on that is ``FAR_BEHIND`` times as far: what is cut
 off there goes on beside the picture, and a step aside uncovers what is made of that, not what is behind it."""
 FAR_BEHIND = 1.5
+FAR_SIDE = 0.05
+"""How far a surface's own far side goes on behind a step within it, as a share of the picture's width."""
 MARGIN = 0.12
 """How far around a hole the picture is looked at, as a share of its width."""
 
@@ -104,12 +106,23 @@ def hidden_background(
     smallest = max(6, SMALLEST * hole.numel())
     order = [int(index) for index in np.argsort(-counts, kind="stable")[:MOST] if counts[index] >= smallest]
     generator = torch.Generator().manual_seed(0)
+    rays = small.world_rays()[0]
+    drop = (rays @ down) / rays.norm(dim=-1)
     for surface in order:
         own = surfaces == surface
         part = _around(hole & own, round(MARGIN * small.width))
         others = [top.within(part) for top in tops if not (top.seen & own).any()]
         filled = _filled(
-            colours[part], shown[part], (hole & own)[part], own[part], ~thing[part], level[part], others, generator
+            colours[part],
+            shown[part],
+            (hole & own)[part],
+            own[part],
+            ~thing[part],
+            level[part],
+            others,
+            generator,
+            drop[part],
+            FAR_SIDE * small.width,
         )
         if filled is None:
             continue
@@ -191,6 +204,8 @@ def _filled(
     level: Bool[Tensor, "h w"],
     tops: list[Top],
     generator: torch.Generator,
+    drop: Float[Tensor, "h w"],
+    reach: float,
 ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"], Bool[Tensor, "h w"]] | None:
     """Colours and depth behind one surface, and where they lie behind it; None where nothing shows of what is behind.
 
@@ -200,6 +215,8 @@ def _filled(
         background: pixels of no thing.
         level: pixels of floors and ceilings: these go on behind what stands nearer or farther alike.
         tops: all that are not the surface's own: it stands on some of them, or before them.
+        drop: see ``continue_behind``.
+        reach: how far the surface goes on behind steps within it, in pixels.
     """
     front = depth[nearest_pixels(hole)]
     # Pixels at the silhouette show both sides: they say nothing of the background.
@@ -209,7 +226,9 @@ def _filled(
     surrounded = (farther & ~background)[beside].float().mean() > SURROUNDED if beside.any() else False
     known = ~rim & (level | (background & (depth > front / FARTHER)) | (farther if surrounded else farther & background))
     if int(known.sum()) >= 12:
-        behind = continue_behind(depth, known, hole | (rim & ~own), torch.where(hole, front, 0.0), level)
+        blocked = ~known & ~rim & ~hole & ((depth < front / FARTHER) | farther)
+        removed = torch.where(hole, front, 0.0)
+        behind = continue_behind(depth, known, hole | (rim & ~own), removed, level, drop=drop, blocked=blocked)
     elif tops:
         behind = Behind(torch.where(hole, front, depth), torch.full(hole.shape, -1))
     else:
@@ -234,7 +253,34 @@ def _filled(
     surface = torch.where(top_number > 0, FIRST_TOP_KIND - 1 + top_number, surface)
     guide = Guide(surface, torch.where(finite, made, far).clamp_min(1e-12).log())
     filled = continue_colours(rgb, known, hole | (rim & ~own), guide, generator)
-    return filled, made, new
+    return _with_own_far_side(filled, made, new, rgb, depth, hole, own, reach)
+
+
+def _with_own_far_side(
+    filled: Float[Tensor, "h w 3"],
+    made: Float[Tensor, "h w"],
+    new: Bool[Tensor, "h w"],
+    rgb: Float[Tensor, "h w 3"],
+    depth: Float[Tensor, "h w"],
+    hole: Bool[Tensor, "h w"],
+    own: Bool[Tensor, "h w"],
+    reach: float,
+) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"], Bool[Tensor, "h w"]]:
+    """The same, with the surface's own far side behind steps within it: else such a gap would show the sky in a house."""
+    log_depth = torch.where(own, depth, 1.0).log()
+    far = F.max_pool2d(torch.where(own, log_depth, -torch.inf)[None, None], 3, 1, 1)[0, 0]
+    near = -F.max_pool2d(torch.where(own, -log_depth, -torch.inf)[None, None], 3, 1, 1)[0, 0]
+    far_side = own & (far + near - 2 * log_depth < -STEP)
+    if not far_side.any():
+        return filled, made, new
+    height, width = depth.shape
+    nearest = nearest_pixels(far_side, (float(width), 1.0))
+    behind = depth[nearest]
+    # It is no higher than it was seen there.
+    away = (nearest[1] - torch.arange(width)).abs()
+    within = (nearest[0] == torch.arange(height)[:, None]) & (away <= reach)
+    shown = hole & within & (behind > (1 + STEP) * depth) & ((made > behind) | ~new)
+    return torch.where(shown[..., None], rgb[nearest], filled), torch.where(shown, behind, made), new | shown
 
 
 def _with_tops(

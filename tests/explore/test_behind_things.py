@@ -131,3 +131,18 @@ def test_what_is_far_behind_a_thing_that_is_cut_off_ends_before_the_side(
     where = hidden_background(rgb, depth, PixelClasses(labels, thing.short()), photo, DOWN).where
     assert where[10:17, 39:44].all()
     assert where[10:17, -2].all() == goes_on
+
+
+def test_a_gap_within_a_house_shows_the_house_and_not_the_sky() -> None:
+    camera = Cameras.from_fov(torch.eye(4)[None], 65.0, 192, 108)
+    depth, labels = torch.full((108, 192), torch.inf), torch.full((108, 192), int(PixelClass.SKY), dtype=torch.uint8)
+    depth[30:, 40:150], labels[30:, 40:150] = 10.0, int(PixelClass.BUILDING)
+    # Its left half comes forward, and runs into the other below: one surface.
+    rows = torch.linspace(7.0, 10.0, 60)[:, None]
+    depth[30:90, 40:90] = rows
+    rgb = torch.where(torch.isfinite(depth)[..., None], torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.5, 0.7, 0.9]))
+    hidden = hidden_background(rgb, depth, PixelClasses(labels, torch.zeros_like(labels).short()), camera, DOWN)
+    beside_step = hidden.depth[18:26, 42:44], hidden.where[18:26, 42:44]
+    assert beside_step[1].all()
+    assert torch.allclose(beside_step[0], torch.tensor(10.0), rtol=0.02)
+    assert torch.isinf(hidden.depth[:14]).all(), "nothing rises above the roof"
