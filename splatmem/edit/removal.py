@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -39,8 +39,8 @@ BAND = 0.08  # how far beside a selection is looked for more of the thing, in un
 GLANCE_WIDTH = 96  # pixels of the pictures that tell which view shows most of a selection
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
-WORTH = 0.006  # share of a view that must be unknown for it to be filled once another one was
-THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
+WORTH = 0.01  # share of a view that must be unknown for it to be filled, times the views that were filled before
+THIN = 0.2  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
 FITTED = 2  # steps, at most, of the fit of what fills a hole: it is made up, and pictures with four steps were no better
 LOOKED_AHEAD = 2  # views that are asked side by side what they lack
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
@@ -56,7 +56,8 @@ class Going:
 
     Attributes:
         gone: all of them, ``[n]``: the chosen ones, and what goes along.
-        shown: by view, where the chosen ones and the slivers of them show; None where they do not.
+        shown: by view, where the chosen ones and the slivers of them show, and, but for the first view, what was guessed behind
+            them there; None where they do not.
         shadow: which of them are a shadow on what stays, ``[n]``.
     """
 
@@ -97,13 +98,21 @@ def what_goes(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     now = memory.read(view.camera) if with_rim or with_shadow else None
     if with_rim and now is not None:
         chosen = chosen | _remnants(memory, chosen, view, now)
-    shown = side_by_side(lambda view: shown_among(memory.gaussians, chosen, view.camera), memory.views)
+    first = memory.views[0].camera
+    shown = [shown_among(memory.gaussians, chosen, first)]
+    with_guess = chosen
+    if with_rim and shown[0] is not None:
+        # From aside it shows beside them, and is a part of the hole there.
+        with_guess = chosen | _guessed_behind(memory, first, shown[0])
+    told = shown[0] is not None
+    shown += side_by_side(lambda view: shown_among(memory.gaussians, with_guess, view.camera), memory.views[1:])
     shadow = torch.zeros_like(chosen)
     if with_shadow and now is not None:
         shadow = _shadow(memory, chosen, view, now, shown[most])
     gone = chosen | shadow
     if with_rim:
-        for more in side_by_side(lambda pair: _beside(memory, *pair), list(zip(memory.views, shown, strict=True))):
+        gone |= with_guess
+        for more in side_by_side(lambda pair: _beside(memory, *pair, told), list(zip(memory.views, shown, strict=True))):
             gone |= more
     return Going(gone, shown, shadow)
 
@@ -124,11 +133,15 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     return Removal(replace(left, feature_gaussians=None, num_feature_views=0), kept, holes)
 
 
-def _beside(memory: SpatialMemory, view: StoredView, shown: Shown | None) -> Bool[Tensor, " n"]:
-    """What goes together with what shows in a view: Gaussians on its rim, and what was guessed behind it."""
+def _beside(memory: SpatialMemory, view: StoredView, shown: Shown | None, told: bool) -> Bool[Tensor, " n"]:
+    """What goes together with what shows in a view: Gaussians on its rim, and what was guessed behind it, unless the first
+    view, for which it was guessed, ``told`` that."""
+    if shown is None or told:
+        gone = torch.zeros(len(memory.gaussians), dtype=torch.bool)
+    else:
+        gone = _guessed_behind(memory, view.camera, shown)
     if shown is None:
-        return torch.zeros(len(memory.gaussians), dtype=torch.bool)
-    gone = _guessed_behind(memory, view.camera, shown)
+        return gone
     gone[slice(*view.gaussians)] |= _on_rim(memory.gaussians, view.gaussians, view.camera, shown)
     return gone
 
@@ -278,6 +291,36 @@ def _on_rim(gaussians: Gaussians, span: tuple[int, int], camera: Cameras, shown:
     return inside & around[row, column]
 
 
+@dataclass
+class _Waiting:
+    """Views whose holes may be filled.
+
+    Which lacks most is asked of all of them once, and after each write of those that lacked most before, since no view lacks
+    more than it did (lazy greedy cover, Minoux 1978).
+
+    Attributes:
+        holes: by view.
+        most: pixels that each of the waiting views lacks at most.
+        asked: those whose number is of the present memory.
+    """
+
+    holes: dict[int, Hole]
+    most: dict[int, int]
+    asked: set[int] = field(default_factory=set)
+
+    def lacking_most(self, memory: SpatialMemory | None) -> int:
+        """The view that lacks most in a memory; None: the one with the largest number, nothing is asked."""
+        while True:
+            waiting = sorted(self.most, key=lambda index: -self.most[index])
+            if memory is None or waiting[0] in self.asked:
+                return waiting[0]
+            ahead = [index for index in waiting if index not in self.asked][:LOOKED_AHEAD]
+            with torch_alone(self.holes[ahead[0]].where.numel()):
+                lacking = side_by_side(lambda index: _lacking(memory, self.holes[index]), ahead)
+            self.most.update(zip(ahead, lacking, strict=True))
+            self.asked.update(ahead)
+
+
 def fill_holes(
     removal: Removal,
     estimate_depth: DepthEstimator,
@@ -289,7 +332,8 @@ def fill_holes(
 ) -> int:
     """Fills the holes of a removal in its memory, view by view; returns how many views were written.
 
-    The largest hole comes first, but a view of which it was told what its pixels show comes before others of its size.
+    The largest hole comes first, but a view of which it was told what its pixels show comes before others of its size; then
+    always the view that lacks most, while it lacks enough: the more was filled, the more it must be.
 
     Depth goes on from the surroundings of the hole in every case.
 
@@ -304,20 +348,14 @@ def fill_holes(
         for index, view in enumerate(memory.views)
         if view.classes is not None
     }
+    waiting = _Waiting(dict(found), {i: int(hole.where.sum()) * (TOLD if i in classes else 1) for i, hole in found})
     written = 0
-    waiting = sorted(found, key=lambda pair: -int(pair[1].where.sum()) * (TOLD if pair[0] in classes else 1))
-    while waiting:
-        # Once a view was written most of the others lack little.
-        ahead = waiting[: LOOKED_AHEAD if written else 1]
-        with clock.stage("read"), torch_alone(ahead[0][1].where.numel()):
-            lacking = side_by_side(lambda pair: _lacking(memory, pair[1]), ahead)
-        least = max(settings.min_write_pixels, WORTH * ahead[0][1].where.numel() if written else 0)
-        place = next((place for place, pixels in enumerate(lacking) if pixels >= least), None)
-        if place is None:
-            waiting = waiting[len(ahead) :]
-            continue
-        index, hole = ahead[place]
-        waiting = waiting[place + 1 :]
+    while waiting.most:
+        with clock.stage("read"):
+            index = waiting.lacking_most(memory if written else None)
+        hole, lacks = waiting.holes[index], waiting.most.pop(index)
+        if lacks < max(settings.min_write_pixels, WORTH * written * hole.where.numel()):
+            break
         with clock.stage("read"):
             now = memory.read(hole.camera)
         unknown = hole.where & ~now.known[0]
@@ -357,6 +395,7 @@ def fill_holes(
             limits=LEAKS,
         )
         written += 1
+        waiting.asked.clear()
         if written > 1:
             with clock.stage("read"):
                 if _lacking(memory, hole) > LEFT * int(unknown.sum()):

@@ -120,7 +120,7 @@ class Painter(FrameByFrame):
 
 def seen_from_aside() -> SpatialMemory:
     """The block before the wall, and the same from a step aside, which sees more of what stands beside the block."""
-    made, aside = memory(), camera().moved(right=0.3)
+    made, aside = memory(), camera().moved(right=0.6)
     reading = made.read(aside)
     made.write(reading.rgb[0], torch.where(reading.known[0], reading.depth[0], WALL), aside, ~reading.known[0])
     return made
@@ -132,7 +132,7 @@ def test_a_thin_rest_of_the_hole_in_a_second_view_goes_on_from_around() -> None:
     settings, generator = ExploreSettings(), torch.Generator().manual_seed(0)
     assert fill_holes(removal, no_model, settings, StageClock(), generator, painter) == 2  # type: ignore[arg-type]
     assert painter.asked == 1
-    assert settled(removal, 2).read(camera().moved(right=0.3)).known[0].float().mean() > 0.97
+    assert settled(removal, 2).read(camera().moved(right=0.6)).known[0].float().mean() > 0.97
 
 
 def test_what_cannot_be_taken_away() -> None:
