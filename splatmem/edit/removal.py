@@ -359,6 +359,8 @@ def fill_holes(
         with clock.stage("read"):
             now = memory.read(hole.camera)
         unknown = hole.where & ~now.known[0]
+        if int(unknown.sum()) < max(1, settings.min_write_pixels):
+            continue  # what was taken away hid nothing in this view
         with clock.stage("depth"):
             told = classes.get(index)
             if told is None and not written:  # what another view left open is too little to be worth the time
