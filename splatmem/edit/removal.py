@@ -40,7 +40,7 @@ GLANCE_WIDTH = 96  # pixels of the pictures that tell which view shows most of a
 MOST_OF = 0.2  # share of a selection that a thing must have for its slivers to go
 FOOT = 0.25  # share of a thing's height in a view that is its foot
 WORTH = 0.01  # share of a view that must be unknown for it to be filled, times the views that were filled before
-THIN = 0.2  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
+THIN = 0.1  # of a view's width: a hole no thicker is filled by its surroundings once another view was; no network is asked
 FITTED = 2  # steps, at most, of the fit of what fills a hole: it is made up, and pictures with four steps were no better
 LOOKED_AHEAD = 2  # views that are asked side by side what they lack
 TOLD = 2  # how many times larger a hole counts in a view with classes of its own
@@ -56,8 +56,7 @@ class Going:
 
     Attributes:
         gone: all of them, ``[n]``: the chosen ones, and what goes along.
-        shown: by view, where the chosen ones and the slivers of them show, and, but for the first view, what was guessed behind
-            them there; None where they do not.
+        shown: by view, where the chosen ones and the slivers of them show; None where they do not.
         shadow: which of them are a shadow on what stays, ``[n]``.
     """
 
@@ -98,21 +97,13 @@ def what_goes(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     now = memory.read(view.camera) if with_rim or with_shadow else None
     if with_rim and now is not None:
         chosen = chosen | _remnants(memory, chosen, view, now)
-    first = memory.views[0].camera
-    shown = [shown_among(memory.gaussians, chosen, first)]
-    with_guess = chosen
-    if with_rim and shown[0] is not None:
-        # From aside it shows beside them, and is a part of the hole there.
-        with_guess = chosen | _guessed_behind(memory, first, shown[0])
-    told = shown[0] is not None
-    shown += side_by_side(lambda view: shown_among(memory.gaussians, with_guess, view.camera), memory.views[1:])
+    shown = side_by_side(lambda view: shown_among(memory.gaussians, chosen, view.camera), memory.views)
     shadow = torch.zeros_like(chosen)
     if with_shadow and now is not None:
         shadow = _shadow(memory, chosen, view, now, shown[most])
     gone = chosen | shadow
     if with_rim:
-        gone |= with_guess
-        for more in side_by_side(lambda pair: _beside(memory, *pair, told), list(zip(memory.views, shown, strict=True))):
+        for more in side_by_side(lambda pair: _beside(memory, *pair), list(zip(memory.views, shown, strict=True))):
             gone |= more
     return Going(gone, shown, shadow)
 
@@ -133,15 +124,11 @@ def take_away(memory: SpatialMemory, chosen: Bool[Tensor, " n"], with_rim: bool 
     return Removal(replace(left, feature_gaussians=None, num_feature_views=0), kept, holes)
 
 
-def _beside(memory: SpatialMemory, view: StoredView, shown: Shown | None, told: bool) -> Bool[Tensor, " n"]:
-    """What goes together with what shows in a view: Gaussians on its rim, and what was guessed behind it, unless the first
-    view, for which it was guessed, ``told`` that."""
-    if shown is None or told:
-        gone = torch.zeros(len(memory.gaussians), dtype=torch.bool)
-    else:
-        gone = _guessed_behind(memory, view.camera, shown)
+def _beside(memory: SpatialMemory, view: StoredView, shown: Shown | None) -> Bool[Tensor, " n"]:
+    """What goes together with what shows in a view: Gaussians on its rim, and what was guessed behind it."""
     if shown is None:
-        return gone
+        return torch.zeros(len(memory.gaussians), dtype=torch.bool)
+    gone = _guessed_behind(memory, view.camera, shown)
     gone[slice(*view.gaussians)] |= _on_rim(memory.gaussians, view.gaussians, view.camera, shown)
     return gone
 
