@@ -262,7 +262,7 @@ class CropOptions(PickOptions):
 class CompactOptions(ChangeOptions):
     """Makes a scene small: merges Gaussians that no view tells apart, fits the rest to what the scene showed, and packs all.
 
-    A third to a fifth of the Gaussians are left, and pictures change little. It takes two to three times as long as making the
+    A third to a fifth of the Gaussians are left, and pictures change little. It takes two to five times as long as making the
     scene. Neither this nor what was done before can be undone afterwards: with --out the scene itself stays as it is."""
 
 
